@@ -1,0 +1,1 @@
+"""From the X-ray optics to the probe."""

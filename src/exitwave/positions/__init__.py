@@ -1,0 +1,1 @@
+"""Scan patterns, and how well they cover the sample."""

@@ -1,0 +1,218 @@
+"""The three nouns that travel: what was measured (Scan), with its lazy Frames and its Detector, and the Result."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exitwave.errors import Finding, InputError
+from exitwave.units import H_C
+
+if TYPE_CHECKING:
+    import h5py
+
+
+class Frames:
+    """The stack of diffraction patterns, shape (npos, ny, nx), read from the file only where it is sliced.
+
+    Parameters
+    ----------
+    source : ndarray of shape (npos, ny, nx), or Path
+        The counts themselves, or the HDF5 file that holds them.
+    dataset : str
+        Absolute path of the dataset inside the file; not used for an array.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        (npos, ny, nx).
+    dtype : numpy.dtype
+        Native byte order, otherwise as stored.
+    path, dataset : Path or None, str
+        Where the frames lie.
+    """
+
+    def __init__(self, source: NDArray[Any] | Path, dataset: str = "") -> None:
+        self.path = source if isinstance(source, Path) else None
+        self.dataset = dataset
+        if isinstance(source, Path):
+            with self._file() as file:
+                stack = file[dataset]
+                self.shape: tuple[int, int, int] = stack.shape
+                self.dtype: np.dtype[Any] = stack.dtype.newbyteorder("=")
+        else:
+            self._array = np.asarray(source)
+            self.shape, self.dtype = self._array.shape, self._array.dtype.newbyteorder("=")
+
+    def _file(self) -> "h5py.File":
+        import h5py
+        import hdf5plugin  # noqa: F401  (registers the compression filters)
+
+        return h5py.File(self.path, "r", locking=False)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index: Any) -> NDArray[Any]:
+        if self.path is None:
+            return self._array[index].astype(self.dtype, copy=False)
+        with self._file() as file:
+            try:
+                return np.asarray(file[self.dataset][index]).astype(self.dtype, copy=False)
+            except OSError as error:
+                raise InputError(
+                    "The frames cannot be read",
+                    where=f"{self.path}:{self.dataset}",
+                    found=str(error),
+                    remedy="The file may be truncated or use a compression filter that is not installed; copy it again "
+                    "or repack it with gzip",
+                ) from error
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        stack = self[:]
+        return stack if dtype is None else stack.astype(dtype)
+
+    def blocks(self, size: int = 64) -> Iterator[tuple[slice, NDArray[Any]]]:
+        """Yield ``(slice, frames)`` through the stack, ``size`` frames at a time, shape (<=size, ny, nx)."""
+        for start in range(0, len(self), size):
+            index = slice(start, min(start + size, len(self)))
+            yield index, self[index]
+
+
+@dataclass(frozen=True)
+class Detector:
+    """The detector behind the sample."""
+
+    distance: float
+    """Distance from the sample to the detector in metres."""
+    pixel_size: tuple[float, float]
+    """Size of a pixel (y, x) in metres."""
+    mask: NDArray[np.uint8]
+    """Bad pixels, shape (ny, nx): 0 good, 1 bad."""
+    corner_position: NDArray[np.float64] | None = None
+    """Outer corner of the first pixel in the laboratory frame, (x, y, z) in metres."""
+    saturation: float | None = None
+    """Counts above which a pixel is saturated."""
+    pixel_mask: NDArray[np.uint32] | None = None
+    """Reasons why pixels are bad, shape (ny, nx), NeXus bits."""
+    dark: NDArray[np.float32] | None = None
+    """Mean dark frame in counts, shape (ny, nx)."""
+    flat: NDArray[np.float32] | None = None
+    """Flat field (relative efficiency), shape (ny, nx)."""
+    countrate_correction_applied: bool = False
+    """Whether the counts are corrected for the dead time."""
+    flatfield_applied: bool = False
+    """Whether the counts are divided by the flat field."""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What a simulation knows: the sample and the beam that made the frames."""
+
+    object: NDArray[np.complex64]
+    """Complex transmission, shape (ny, nx)."""
+    x: NDArray[np.float64]
+    """Sample coordinates of the object's pixel columns in metres, shape (nx,)."""
+    y: NDArray[np.float64]
+    """Sample coordinates of the object's pixel rows in metres, shape (ny,)."""
+    probe: NDArray[np.complex64]
+    """Probe modes, shape (modes, ny_det, nx_det), in square roots of counts under a unitary FFT."""
+    positions: NDArray[np.float64]
+    """Where the probe really was, shape (npos, 3), columns x, y, z in metres."""
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What was measured, in SI units, as in the file."""
+
+    patterns: Frames
+    """Diffraction patterns in counts, shape (npos, ny, nx), zero frequency at n//2; read when sliced."""
+    positions: NDArray[np.float64]
+    """Centre of the probe on the sample, shape (npos, 3), columns x, y, z in metres."""
+    energy: float
+    """Photon energy in eV."""
+    detector: Detector
+    """Distance, pixel size, mask and faults of the detector."""
+    probe: NDArray[np.complex64] | None = None
+    """Starting probe, shape (modes, ny, nx), or None."""
+    name: str = ""
+    """Name of the sample."""
+    description: str = ""
+    """What the experiment was, in words."""
+    instrument: str = ""
+    """Name of the beamline or instrument."""
+    truth: Truth | None = None
+    """The simulated truth, or None for a measurement."""
+    path: Path | None = None
+    """The file that the scan was read from."""
+    findings: tuple[Finding, ...] = field(default=(), compare=False)
+    """What the reader had to decide or repair."""
+
+    @property
+    def wavelength(self) -> float:
+        """Wavelength in metres."""
+        return H_C / self.energy
+
+    @property
+    def object_pixel(self) -> tuple[float, float]:
+        """Pixel of the far-field reconstruction (y, x) in metres: wavelength * distance / (n * detector pixel)."""
+        reach = self.wavelength * self.detector.distance
+        (ny, nx), (py, px) = self.patterns.shape[1:], self.detector.pixel_size
+        return reach / (ny * py), reach / (nx * px)
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Write the scan as a CXI file after the schema; an existing file is refused without ``overwrite``."""
+        from exitwave.cxi.write import write_scan
+
+        write_scan(self, Path(path), overwrite=overwrite)
+
+
+@dataclass(frozen=True)
+class Result:
+    """A reconstruction, with everything that is needed to recompute the model from it."""
+
+    scan: Scan
+    """The scan that was reconstructed."""
+    object: NDArray[np.complex64]
+    """Complex transmission of the sample, shape (ny, nx)."""
+    probe: NDArray[np.complex64]
+    """Probe modes, shape (modes, ny_det, nx_det), in square roots of counts under a unitary FFT."""
+    x: NDArray[np.float64]
+    """Sample coordinates of the object's pixel columns in metres, shape (nx,)."""
+    y: NDArray[np.float64]
+    """Sample coordinates of the object's pixel rows in metres, shape (ny,)."""
+    positions: NDArray[np.float64]
+    """Positions that were used, shape (npos, 3), columns x, y, z in metres."""
+    mask: NDArray[np.float32]
+    """Where the beam has been, shape (ny, nx): 1 inside, 0 outside."""
+    errors: NDArray[np.float32]
+    """Error metric of every iteration, shape (iterations,); the last entry is that of the stored object and probe."""
+    holdout_errors: NDArray[np.float32]
+    """The same on the frames held out of the reconstruction, shape (iterations,), or empty."""
+    held_out: NDArray[np.int64]
+    """Indices of the frames held out of the reconstruction."""
+    algorithm: str
+    """Name of the algorithm."""
+    recipe: dict[str, Any]
+    """Every setting that made the result, ready for JSON."""
+    provenance: dict[str, str]
+    """program, version, date, command, stopped_by, input and its digest."""
+
+    @cached_property
+    def object_pixel(self) -> tuple[float, float]:
+        """Size of an object pixel (y, x) in metres."""
+        return float(self.y[1] - self.y[0]), float(self.x[1] - self.x[0])
+
+    def save(self, path: str | Path, *, overwrite: bool = False, embed: bool = False) -> None:
+        """Write the result as a CXI file.
+
+        The frames become an external link (relative) to the input, or a copy with ``embed`` or where the scan has no
+        file. An existing file is refused without ``overwrite``.
+        """
+        from exitwave.cxi.write import write_result
+
+        write_result(self, Path(path), overwrite=overwrite, embed=embed)
