@@ -1,1 +1,1 @@
-"""How good is it, and what is it?"""
+"""How good a reconstruction is: gauge, registration, FRC, comparison, and the summary of a scan."""
