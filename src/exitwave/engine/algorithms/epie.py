@@ -1,0 +1,36 @@
+"""ePIE, one frame after the other.
+
+For every frame j, in random order, with chi_jk = psi'_jk - psi_jk the change that the measured amplitudes ask for:
+
+    O_j <- O_j + step_O * sum_k conj(P_k) chi_jk / max sum_k |P_k|^2
+    P_k <- P_k + step_P * conj(O_j) chi_jk       / max |O_j|^2
+
+A. M. Maiden and J. M. Rodenburg, Ultramicroscopy 109, 1256 (2009). With alpha below 1 the denominators become those of
+rPIE, (1 - alpha) |P|^2 + alpha max |P|^2; see `rpie`.
+"""
+
+from exitwave.engine.recipe import Recipe, Update
+from exitwave.engine.sweeps import Misfit, State, Step, Sweeps
+
+OBJECT, PROBE = Step(1.0, 1.0), Step(1.0, 1.0)
+"""Length and alpha of the steps, where the recipe does not say."""
+
+
+def step(state: State, sweeps: Sweeps, recipe: Recipe) -> Misfit:
+    """Do one iteration in place and return its misfit."""
+    order = state.rng.permutation(sweeps.problem.used)
+    return sweeps.sequential(
+        state,
+        order,
+        choose(recipe.object_update, OBJECT, state.iteration),
+        choose(recipe.probe_update, PROBE, state.iteration),
+    )
+
+
+def choose(update: Update, default: Step, iteration: int) -> Step | None:
+    """Return the step of this iteration, or None where the quantity is left alone."""
+    if not update.active(iteration):
+        return None
+    length = default.length if update.step is None else update.step
+    alpha = default.alpha if update.alpha is None else update.alpha
+    return Step(length, alpha)

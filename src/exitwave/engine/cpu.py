@@ -1,0 +1,154 @@
+"""The sweeps on the CPU: Numba and FFTW, every thread with a share of the frames and with sums of its own.
+
+The shares depend on the number of threads only, and the sums are added in the order of the threads, so that a run
+with the same seed and number of threads gives the same bits.
+"""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exitwave.engine import fftw, kernels
+from exitwave.engine.problem import Problem
+from exitwave.engine.sweeps import Misfit, State, Step, Sums
+
+_F32 = np.float32
+
+
+class _Worker:
+    """The buffers of one thread."""
+
+    def __init__(self, problem: Problem, modes: int, stride: int) -> None:
+        (ny, nx), (rows, columns) = problem.shape, problem.object_shape
+        ratio = np.zeros(stride, _F32)
+        ramps = np.zeros(2 * ny, _F32), np.zeros(2 * nx, _F32)
+        self.scratch = (_flat(modes, stride), _flat(modes, stride), ratio, *ramps)
+        self.power = np.zeros(stride, _F32)
+        self.object_num = np.zeros((rows, 2 * columns), _F32)
+        self.object_den = np.zeros((rows, columns), _F32)
+        self.probe_num = _flat(modes, stride)
+        self.spectrum_num = _flat(modes, stride)
+        self.probe_den = np.zeros(stride, _F32)
+        self.sums = (self.object_num, self.object_den, self.probe_num, self.spectrum_num, self.probe_den)
+
+
+def _flat(modes: int, stride: int) -> NDArray[np.float32]:
+    """Return an aligned float32 view (modes, 2 * stride) of complex zeros."""
+    array = fftw.empty(modes, stride)
+    array[:] = 0
+    return array.view(_F32)
+
+
+def default_threads() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class CpuSweeps:
+    """The sweeps on all cores; see `Sweeps` for what each does.
+
+    Parameters
+    ----------
+    problem : Problem
+        The frames and their positions.
+    modes : int
+        Number of probe modes.
+    threads : int or None
+        Number of threads; None takes every core.
+    """
+
+    def __init__(self, problem: Problem, modes: int, threads: int | None = None) -> None:
+        self.problem = problem
+        self.threads = threads or default_threads()
+        ny, nx = problem.shape
+        self._size = ny * nx
+        self._stride = -(-self._size // 8) * 8
+        self._plans = fftw.plans((ny, nx))
+        corners, self._shifts = problem.windows()
+        self._corners = np.ascontiguousarray(corners)
+        self._invalid = problem.stack.dtype.type(problem.invalid)
+        self._probe, self._spectrum = _flat(modes, self._stride), _flat(modes, self._stride)
+        self._workers = [_Worker(problem, modes, self._stride) for _ in range(self.threads)]
+        self._pool = ThreadPoolExecutor(self.threads)
+
+    def gather(self, state: State, frames: NDArray[np.int64], *, object: bool = True, probe: bool = True) -> Sums:
+        """Pass over the frames without changing the state; see `Sweeps.gather`."""
+        self._load_probe(state)
+        shares = np.array_split(np.ascontiguousarray(frames), self.threads)
+        jobs = [
+            self._pool.submit(self._share, state, *pair, object, probe)
+            for pair in zip(self._workers, shares, strict=True)
+        ]
+        misfits = [job.result() for job in jobs]
+        first = self._workers[0]
+        for other in self._workers[1:]:
+            for total, part in zip(first.sums, other.sums, strict=True):
+                total += part
+        return Sums(
+            first.object_num.view(np.complex64),
+            first.object_den,
+            self._collect_probe(first) if probe else np.zeros_like(state.probe),
+            first.probe_den[: self._size].reshape(self.problem.shape),
+            Misfit(sum(m for m, _ in misfits), sum(s for _, s in misfits)),
+        )
+
+    def misfit(self, state: State, frames: NDArray[np.int64]) -> Misfit:
+        """Compare the model with the measurement; see `Sweeps.misfit`."""
+        return self.gather(state, frames, object=False, probe=False).misfit
+
+    def sequential(self, state: State, frames: NDArray[np.int64], object: Step | None, probe: Step | None) -> Misfit:
+        """Update the state in place after every frame; see `Sweeps.sequential`."""
+        self._load_probe(state)
+        worker = self._workers[0]
+        misfit = kernels.sequential(
+            frames, self.problem.stack, self._invalid, self._corners, self._shifts, self._plans,
+            state.object.view(_F32), self._spectrum, *(object or (0.0, 1.0)), *(probe or (0.0, 1.0)),
+            worker.scratch, worker.power,
+        )  # fmt: skip
+        if probe:
+            state.probe[:] = self._inverse(self._spectrum)
+        return Misfit(*misfit)
+
+    def descend(
+        self,
+        target: NDArray[np.complexfloating[Any]],
+        numerator: NDArray[np.complexfloating[Any]],
+        denominator: NDArray[np.floating[Any]],
+        step: Step,
+    ) -> None:
+        """Add the regularised step to the target in place; see `Sweeps.descend`."""
+        out, num, den = target.view(_F32).reshape(-1), numerator.view(_F32).reshape(-1), denominator.reshape(-1)
+        largest = den.max()
+        for part in range(len(out) // (2 * len(den))):
+            piece = slice(part * 2 * len(den), (part + 1) * 2 * len(den))
+            kernels.descend(out[piece], num[piece], den, largest, *step)
+
+    def _share(
+        self, state: State, worker: _Worker, frames: NDArray[np.int64], object: bool, probe: bool
+    ) -> tuple[float, float]:
+        """Carry one thread's share of the frames."""
+        for array in worker.sums:
+            array.fill(0)
+        return kernels.gather(
+            frames, self.problem.stack, self._invalid, self._corners, self._shifts, self._plans,
+            state.object.view(_F32), self._probe, self._spectrum, object, probe, worker.scratch, *worker.sums,
+        )  # fmt: skip
+
+    def _load_probe(self, state: State) -> None:
+        """Copy the probe into the aligned buffers, as it is and transformed."""
+        flat = state.probe.reshape(len(state.probe), -1)
+        self._probe.view(np.complex64)[:, : self._size] = flat
+        self._spectrum.view(np.complex64)[:, : self._size] = np.fft.fft2(state.probe).reshape(flat.shape)
+
+    def _inverse(self, spectrum: NDArray[np.float32]) -> NDArray[np.complex64]:
+        """Return the unnormalised spectrum of a probe as a probe, shape (modes, ny, nx)."""
+        waves = spectrum.view(np.complex64)[:, : self._size].reshape(-1, *self.problem.shape)
+        return np.fft.ifft2(waves).astype(np.complex64)
+
+    def _collect_probe(self, worker: _Worker) -> NDArray[np.complex64]:
+        """Return the probe's sum: the part on whole pixels and the part that was shifted back."""
+        direct = worker.probe_num.view(np.complex64)[:, : self._size].reshape(-1, *self.problem.shape)
+        return direct + self._inverse(worker.spectrum_num) * np.float32(self._size)

@@ -1,0 +1,282 @@
+"""The compiled loops of the CPU backend: one thread carries one frame through the whole chain, inside its cache.
+
+Complex arrays come as float32 views with real and imaginary parts side by side (index 2i and 2i + 1), since the
+compiler vectorises those and not complex arithmetic. Waves and probes are flat, shape (modes, 2 * stride), where the
+stride is ny * nx rounded up so that every mode is aligned for FFTW; the object is (rows, 2 * columns).
+"""
+
+import math
+
+import numpy as np
+from numba import njit
+
+from exitwave.engine.fftw import execute
+
+_FAST = {"nogil": True, "cache": True, "fastmath": True, "error_model": "numpy"}
+_TINY = np.float32(1e-12)
+
+
+@njit(**_FAST)
+def shift(out, spectrum, row_ramp, column_ramp, ny, nx, backward):
+    """Fourier-shift every mode: out = IFFT(spectrum * ramps); the ramps hold the normalisation."""
+    for k in range(spectrum.shape[0]):
+        for r in range(ny):
+            source, target = spectrum[k, 2 * r * nx : 2 * (r + 1) * nx], out[k, 2 * r * nx : 2 * (r + 1) * nx]
+            a, b = row_ramp[2 * r], row_ramp[2 * r + 1]
+            for c in range(nx):
+                re = a * column_ramp[2 * c] - b * column_ramp[2 * c + 1]
+                im = a * column_ramp[2 * c + 1] + b * column_ramp[2 * c]
+                target[2 * c] = source[2 * c] * re - source[2 * c + 1] * im
+                target[2 * c + 1] = source[2 * c] * im + source[2 * c + 1] * re
+        execute(backward, out[k].ctypes.data, out[k].ctypes.data)
+
+
+@njit(**_FAST)
+def exit_waves(wave, probe, obj, top, left, ny, nx, forward):
+    """Multiply every mode with the object's window and propagate: wave = FFT(P * O), unnormalised."""
+    for k in range(probe.shape[0]):
+        for r in range(ny):
+            p, w = probe[k, 2 * r * nx : 2 * (r + 1) * nx], wave[k, 2 * r * nx : 2 * (r + 1) * nx]
+            o = obj[top + r, 2 * left : 2 * (left + nx)]
+            for c in range(nx):
+                w[2 * c] = p[2 * c] * o[2 * c] - p[2 * c + 1] * o[2 * c + 1]
+                w[2 * c + 1] = p[2 * c] * o[2 * c + 1] + p[2 * c + 1] * o[2 * c]
+        execute(forward, wave[k].ctypes.data, wave[k].ctypes.data)
+
+
+@njit(**_FAST)
+def intensities(out, wave, size):
+    """Sum the intensities of the modes: out = sum_k |wave_k|^2."""
+    w = wave[0]
+    for i in range(size):
+        out[i] = w[2 * i] * w[2 * i] + w[2 * i + 1] * w[2 * i + 1]
+    for k in range(1, wave.shape[0]):
+        w = wave[k]
+        for i in range(size):
+            out[i] += w[2 * i] * w[2 * i] + w[2 * i + 1] * w[2 * i + 1]
+
+
+@njit(**_FAST)
+def compare(ratio, frame, invalid, ny, nx):
+    """Compare the modelled with the measured intensity.
+
+    ``ratio`` comes as the unnormalised model and goes as ``(sqrt(I) / sqrt(model) - 1) / (ny * nx)``, 0 on invalid
+    pixels. Returns ``sum (sqrt(I) - sqrt(model))^2`` and ``sum I`` over the valid pixels.
+    """
+    scale = np.float32(1.0 / (ny * nx))
+    misfit, signal = 0.0, 0.0
+    for r in range(ny):
+        row_misfit, row_signal = np.float32(0.0), np.float32(0.0)
+        model, counts = ratio[r * nx : (r + 1) * nx], frame[r]
+        for c in range(nx):
+            good = np.float32(counts[c] != invalid)
+            intensity = np.float32(counts[c]) * good
+            modelled = np.sqrt(model[c] * scale)
+            difference = (np.sqrt(intensity) - modelled) * good
+            row_misfit += difference * difference
+            row_signal += intensity
+            model[c] = difference / (modelled + _TINY) * scale
+        misfit += row_misfit
+        signal += row_signal
+    return misfit, signal
+
+
+@njit(**_FAST)
+def corrections(wave, ratio, size, backward):
+    """Turn the propagated waves into chi = IFFT[(sqrt(I) / sqrt(model) - 1) FFT(psi)]."""
+    for k in range(wave.shape[0]):
+        w = wave[k]
+        for i in range(size):
+            w[2 * i] *= ratio[i]
+            w[2 * i + 1] *= ratio[i]
+        execute(backward, w.ctypes.data, w.ctypes.data)
+
+
+@njit(**_FAST)
+def add_object(numerator, denominator, wave, probe, top, left, ny, nx):
+    """Add sum_k conj(P_k) chi_k and sum_k |P_k|^2 to the object's window."""
+    for k in range(probe.shape[0]):
+        for r in range(ny):
+            p, w = probe[k, 2 * r * nx : 2 * (r + 1) * nx], wave[k, 2 * r * nx : 2 * (r + 1) * nx]
+            num = numerator[top + r, 2 * left : 2 * (left + nx)]
+            den = denominator[top + r, left : left + nx]
+            for c in range(nx):
+                num[2 * c] += p[2 * c] * w[2 * c] + p[2 * c + 1] * w[2 * c + 1]
+                num[2 * c + 1] += p[2 * c] * w[2 * c + 1] - p[2 * c + 1] * w[2 * c]
+                den[c] += p[2 * c] * p[2 * c] + p[2 * c + 1] * p[2 * c + 1]
+
+
+@njit(**_FAST)
+def probe_steps(wave, obj, top, left, ny, nx):
+    """Replace chi_k by conj(O) chi_k, in place."""
+    for k in range(wave.shape[0]):
+        for r in range(ny):
+            w, o = wave[k, 2 * r * nx : 2 * (r + 1) * nx], obj[top + r, 2 * left : 2 * (left + nx)]
+            for c in range(nx):
+                re = o[2 * c] * w[2 * c] + o[2 * c + 1] * w[2 * c + 1]
+                w[2 * c + 1] = o[2 * c] * w[2 * c + 1] - o[2 * c + 1] * w[2 * c]
+                w[2 * c] = re
+
+
+@njit(**_FAST)
+def add_transmission(denominator, obj, top, left, ny, nx):
+    """Add |O|^2 of the window."""
+    for r in range(ny):
+        o, den = obj[top + r, 2 * left : 2 * (left + nx)], denominator[r * nx : (r + 1) * nx]
+        for c in range(nx):
+            den[c] += o[2 * c] * o[2 * c] + o[2 * c + 1] * o[2 * c + 1]
+
+
+@njit(**_FAST)
+def add_spectrum(spectrum, wave, row_ramp, column_ramp, ny, nx, forward):
+    """Add the adjoint of the shift: spectrum += conj(ramps) * FFT(wave); the wave is destroyed."""
+    for k in range(wave.shape[0]):
+        execute(forward, wave[k].ctypes.data, wave[k].ctypes.data)
+        for r in range(ny):
+            w, s = wave[k, 2 * r * nx : 2 * (r + 1) * nx], spectrum[k, 2 * r * nx : 2 * (r + 1) * nx]
+            a, b = row_ramp[2 * r], row_ramp[2 * r + 1]
+            for c in range(nx):
+                re = a * column_ramp[2 * c] - b * column_ramp[2 * c + 1]
+                im = a * column_ramp[2 * c + 1] + b * column_ramp[2 * c]
+                s[2 * c] += w[2 * c] * re + w[2 * c + 1] * im
+                s[2 * c + 1] += w[2 * c + 1] * re - w[2 * c] * im
+
+
+@njit(**_FAST)
+def ramp(out, shift, n, scale):
+    """Write scale * exp(-2 pi i f shift / n) for the frequencies f = 0, 1, .., -1 of an FFT of length n."""
+    step = complex(math.cos(2 * math.pi * shift / n), -math.sin(2 * math.pi * shift / n))
+    value = complex(scale, 0.0)
+    for f in range(n // 2 + 1):
+        if f > 0:
+            out[2 * (n - f)], out[2 * (n - f) + 1] = value.real, -value.imag
+        if 2 * f < n:
+            out[2 * f], out[2 * f + 1] = value.real, value.imag
+        value *= step
+
+
+@njit(**_FAST)
+def gather(frames, stack, invalid, corners, shifts, plans, obj, probe, spectrum, want_object, want_probe,
+           scratch, object_num, object_den, probe_num, spectrum_num, probe_den):  # fmt: skip
+    """Carry frames through the model and add up what an update needs; returns misfit and signal.
+
+    The probe of a frame on whole pixels is used as it is; any other is shifted from its ``spectrum`` on the way there,
+    and its correction is collected in ``spectrum_num``, shifted back.
+    """
+    wave, shifted, ratio, row_ramp, column_ramp = scratch
+    forward, backward = plans
+    ny, nx = stack.shape[1], stack.shape[2]
+    misfit, signal = 0.0, 0.0
+    for j in frames:
+        top, left = corners[j, 0], corners[j, 1]
+        whole = shifts[j, 0] == 0.0 and shifts[j, 1] == 0.0
+        beam = probe
+        if not whole:
+            ramp(row_ramp, shifts[j, 0], ny, 1.0 / (ny * nx))
+            ramp(column_ramp, shifts[j, 1], nx, 1.0)
+            shift(shifted, spectrum, row_ramp, column_ramp, ny, nx, backward)
+            beam = shifted
+        exit_waves(wave, beam, obj, top, left, ny, nx, forward)
+        intensities(ratio, wave, ny * nx)
+        frame_misfit, frame_signal = compare(ratio, stack[j], invalid, ny, nx)
+        misfit += frame_misfit
+        signal += frame_signal
+        if want_object or want_probe:
+            corrections(wave, ratio, ny * nx, backward)
+        if want_object:
+            add_object(object_num, object_den, wave, beam, top, left, ny, nx)
+        if want_probe:
+            add_transmission(probe_den, obj, top, left, ny, nx)
+            probe_steps(wave, obj, top, left, ny, nx)
+            if whole:
+                add(probe_num, wave)
+            else:
+                add_spectrum(spectrum_num, wave, row_ramp, column_ramp, ny, nx, forward)
+    return misfit, signal
+
+
+@njit(**_FAST)
+def add(target, wave):
+    """Add the waves of all modes."""
+    for k in range(wave.shape[0]):
+        t, w = target[k], wave[k]
+        for i in range(w.shape[0]):
+            t[i] += w[i]
+
+
+@njit(**_FAST)
+def descend(target, numerator, denominator, largest, step, alpha):
+    """Update flat arrays: target += step * numerator / ((1 - alpha) * denominator + alpha * largest)."""
+    floor = np.float32(alpha * largest) + np.float32(1e-20)
+    share, length = np.float32(1.0 - alpha), np.float32(step)
+    for i in range(denominator.shape[0]):
+        weight = length / (share * denominator[i] + floor)
+        target[2 * i] += weight * numerator[2 * i]
+        target[2 * i + 1] += weight * numerator[2 * i + 1]
+
+
+@njit(**_FAST)
+def pie_object(obj, wave, probe, power, step, alpha, top, left, ny, nx):
+    """Update the object's window: O += step * sum_k conj(P_k) chi_k / ((1 - alpha) |P|^2 + alpha max |P|^2)."""
+    intensities(power, probe, ny * nx)
+    floor = np.float32(alpha * power[: ny * nx].max()) + np.float32(1e-20)
+    share, length = np.float32(1.0 - alpha), np.float32(step)
+    for k in range(probe.shape[0]):
+        for r in range(ny):
+            p, w = probe[k, 2 * r * nx : 2 * (r + 1) * nx], wave[k, 2 * r * nx : 2 * (r + 1) * nx]
+            o, den = obj[top + r, 2 * left : 2 * (left + nx)], power[r * nx : (r + 1) * nx]
+            for c in range(nx):
+                weight = length / (share * den[c] + floor)
+                o[2 * c] += weight * (p[2 * c] * w[2 * c] + p[2 * c + 1] * w[2 * c + 1])
+                o[2 * c + 1] += weight * (p[2 * c] * w[2 * c + 1] - p[2 * c + 1] * w[2 * c])
+
+
+@njit(**_FAST)
+def scale_probe_steps(wave, power, step, alpha, size):
+    """Weight the probe's corrections: step / ((1 - alpha) |O|^2 + alpha max |O|^2), in place."""
+    floor = np.float32(alpha * power[:size].max()) + np.float32(1e-20)
+    share, length = np.float32(1.0 - alpha), np.float32(step)
+    for k in range(wave.shape[0]):
+        w = wave[k]
+        for i in range(size):
+            weight = length / (share * power[i] + floor)
+            w[2 * i] *= weight
+            w[2 * i + 1] *= weight
+
+
+@njit(**_FAST)
+def sequential(frames, stack, invalid, corners, shifts, plans, obj, spectrum, object_step, object_alpha,
+               probe_step, probe_alpha, scratch, power):  # fmt: skip
+    """Update object and probe after every frame (a step of 0 leaves it alone); returns misfit and signal.
+
+    The probe lives in its ``spectrum`` here; both updates of a frame start from the same object and probe.
+    """
+    wave, shifted, ratio, row_ramp, column_ramp = scratch
+    forward, backward = plans
+    ny, nx = stack.shape[1], stack.shape[2]
+    misfit, signal = 0.0, 0.0
+    transmission = np.empty(ny * nx, np.float32)
+    steps = np.empty_like(wave)
+    for j in frames:
+        top, left = corners[j, 0], corners[j, 1]
+        ramp(row_ramp, shifts[j, 0], ny, 1.0 / (ny * nx))
+        ramp(column_ramp, shifts[j, 1], nx, 1.0)
+        shift(shifted, spectrum, row_ramp, column_ramp, ny, nx, backward)
+        exit_waves(wave, shifted, obj, top, left, ny, nx, forward)
+        intensities(ratio, wave, ny * nx)
+        frame_misfit, frame_signal = compare(ratio, stack[j], invalid, ny, nx)
+        misfit += frame_misfit
+        signal += frame_signal
+        corrections(wave, ratio, ny * nx, backward)
+        if probe_step > 0:
+            steps[:] = wave
+            transmission[:] = 0.0
+            add_transmission(transmission, obj, top, left, ny, nx)
+            probe_steps(steps, obj, top, left, ny, nx)
+            scale_probe_steps(steps, transmission, probe_step, probe_alpha, ny * nx)
+        if object_step > 0:
+            pie_object(obj, wave, shifted, power, object_step, object_alpha, top, left, ny, nx)
+        if probe_step > 0:
+            row_ramp *= np.float32(ny * nx)
+            add_spectrum(spectrum, steps, row_ramp, column_ramp, ny, nx, forward)
+    return misfit, signal

@@ -1,0 +1,153 @@
+"""The problem as an algorithm wants it: counts and pixels. Nothing after this knows metres, HDF5 or a beamline."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exitwave.errors import Finding, InputError
+from exitwave.positions.grid import object_grid, split, to_pixels
+from exitwave.scan import Scan
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What every sweep needs of a scan."""
+
+    stack: NDArray[Any]
+    """Counts, shape (npos, ny, nx), zero frequency at [0, 0], the smallest exact type of uint16 and float32."""
+    invalid: float
+    """The value in ``stack`` that marks a pixel without a measurement."""
+    pixels: NDArray[np.float32]
+    """Index of the object pixel (row, column) under the probe's centre, shape (npos, 2)."""
+    object_shape: tuple[int, int]
+    """Shape (rows, columns) of the object."""
+    used: NDArray[np.int64]
+    """Frames that are reconstructed."""
+    held_out: NDArray[np.int64]
+    """Frames that judge the result."""
+    photons: float
+    """Mean counts of a used frame."""
+    findings: tuple[Finding, ...] = ()
+    """What had to be repaired or left out."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Shape (ny, nx) of a frame and of the probe."""
+        return self.stack.shape[1], self.stack.shape[2]
+
+    def windows(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return the window corners and the sub-pixel shifts of all frames, each of shape (npos, 2)."""
+        corners, rest = split(self.pixels.astype(np.float64), self.shape)
+        return corners, rest.astype(np.float32)
+
+
+_LARGEST_INTEGER = np.iinfo(np.uint16).max
+_PATH = "entry_1/instrument_1/detector_1/data"
+
+
+def load_stack(scan: Scan) -> tuple[NDArray[Any], float, tuple[Finding, ...]]:
+    """Read all frames once, into the smallest exact type, with zero frequency at [0, 0].
+
+    Masked and saturated pixels, and counts that are negative or not finite, become ``invalid``. A dark frame is
+    subtracted (counts that fall below zero become zero).
+
+    Returns
+    -------
+    stack : ndarray of shape (npos, ny, nx)
+        uint16 where every count is an integer that fits, else float32.
+    invalid : float
+        The mark of a pixel without a measurement.
+    findings : tuple of Finding
+        What was repaired.
+    """
+    detector = scan.detector
+    bad = detector.mask.astype(bool)
+    stack: NDArray[Any] = np.empty(scan.patterns.shape, np.uint16)
+    invalid, broken, negative, saturated = float(_LARGEST_INTEGER), 0, 0, 0
+    for index, block in scan.patterns.blocks():
+        counts = block.astype(np.float32)
+        nonfinite, below = ~np.isfinite(counts) & ~bad, (counts < 0) & ~bad
+        above = (counts >= detector.saturation) & ~bad if detector.saturation else np.zeros_like(below)
+        broken, negative, saturated = broken + nonfinite.sum(), negative + below.sum(), saturated + above.sum()
+        unusable = bad | nonfinite | below | above
+        counts[unusable] = 0
+        if detector.dark is not None:
+            counts = np.maximum(counts - detector.dark, 0)
+        if stack.dtype == np.uint16 and not _fits(counts):
+            stack, invalid = _promote(stack, index.start), -1.0
+        counts[unusable] = invalid
+        stack[index] = np.fft.ifftshift(counts, axes=(1, 2))
+    return stack, invalid, _findings(stack.size, int(broken), int(negative), int(saturated))
+
+
+def _fits(counts: NDArray[np.float32]) -> bool:
+    """Say whether counts are integers below the mark of an invalid pixel."""
+    return bool(counts.max() < _LARGEST_INTEGER and (counts == np.rint(counts)).all())
+
+
+def _promote(stack: NDArray[Any], filled: int) -> NDArray[np.float32]:
+    """Return the stack as float32, with the first ``filled`` frames and their invalid pixels carried over."""
+    wide = np.empty(stack.shape, np.float32)
+    for j in range(filled):
+        wide[j] = np.where(stack[j] == _LARGEST_INTEGER, np.float32(-1), stack[j])
+    return wide
+
+
+def _findings(size: int, broken: int, negative: int, saturated: int) -> tuple[Finding, ...]:
+    """Say what was repaired while loading."""
+    kinds = [
+        ("W250", broken, "are NaN or infinite", "finite counts"),
+        ("W251", negative, "are negative", "counts of 0 or more"),
+        ("W252", saturated, "are saturated", "counts below saturation_value"),
+    ]
+    remedy = "These pixels are left out of their frames; mask them if they are always bad"
+    return tuple(
+        Finding(code, "warning", _PATH, f"{n} pixels ({n / size:.2g} of all) {what}", expected, remedy)
+        for code, n, what, expected in kinds
+        if n
+    )
+
+
+def pose(scan: Scan, *, holdout: float, seed: int) -> Problem:
+    """Turn a scan into the problem that an algorithm solves.
+
+    Parameters
+    ----------
+    scan : Scan
+        What was measured.
+    holdout : float
+        Fraction of the frames that are kept out of the reconstruction to judge it.
+    seed : int
+        Chooses which.
+
+    Raises
+    ------
+    InputError
+        If no frame holds a count, or the object would be absurdly large.
+    """
+    y, x = object_grid(scan.positions, scan.patterns.shape[1:], scan.object_pixel)
+    stack, invalid, findings = load_stack(scan)
+    totals = np.array([frame[frame != invalid].sum(dtype=np.float64) for frame in stack])
+    alive = np.flatnonzero(totals > 0)
+    if len(alive) < 2:
+        remedy = "Check the mask (0 is good, 1 is bad; --set mask=inverted) and the frames themselves"
+        raise InputError("The frames hold no counts", where=str(scan.path or ""), found="no photon", remedy=remedy)
+    if len(alive) < len(stack):
+        count = len(stack) - len(alive)
+        remedy = "They are left out; check the shutter and the beam"
+        empty = Finding("W253", "warning", _PATH, f"{count} empty frames", "counts in every frame", remedy)
+        findings = (*findings, empty)
+    rng = np.random.default_rng(seed)
+    held_out = np.sort(rng.choice(alive, round(holdout * len(alive)), replace=False))
+    return Problem(
+        stack=stack,
+        invalid=invalid,
+        pixels=to_pixels(scan.positions, y, x).astype(np.float32),
+        object_shape=(len(y), len(x)),
+        used=np.setdiff1d(alive, held_out),
+        held_out=held_out,
+        photons=float(totals[alive].mean()),
+        findings=findings,
+    )

@@ -1,0 +1,59 @@
+import numpy as np
+
+from exitwave.engine.problem import Problem
+from exitwave.engine.sweeps import State
+
+
+def make_problem(shape=(16, 16), frames=12, modes=1, *, subpixel=True, mask=0.0, dtype=np.uint16, seed=0, photons=1e5):
+    """A small random problem with its exact state: smooth probe modes, random object, noisy counts."""
+    rng = np.random.default_rng(seed)
+    ny, nx = shape
+    object_shape = (ny + 14, nx + 18)
+    pixels = rng.uniform(np.array(shape) // 2 + 1, np.array(object_shape) - np.array(shape) // 2 - 2, (frames, 2))
+    pixels = (pixels if subpixel else np.rint(pixels)).astype(np.float32)
+    obj = (1 + 0.4 * rng.standard_normal(object_shape)) * np.exp(1j * rng.uniform(-1, 1, object_shape))
+    r, c = np.meshgrid(np.arange(ny) - ny // 2, np.arange(nx) - nx // 2, indexing="ij")
+    envelope = np.exp(-(r**2 + c**2) / (2 * (min(shape) / 6) ** 2) + 0.05j * (r**2 + c**2))
+    tilts = rng.uniform(-0.8, 0.8, (modes, 2))
+    probe = np.stack([envelope * np.exp(1j * (a * r + b * c)) / (k + 1) for k, (a, b) in enumerate(tilts)])
+    probe *= np.sqrt(photons / (np.abs(probe) ** 2).sum())
+    state = State(obj, probe, np.random.default_rng(seed))
+    exact = Problem(
+        np.zeros((frames, ny, nx), np.float32), -1.0, pixels, object_shape, np.arange(frames), np.arange(0), photons
+    )
+    stack = model(exact, state)
+    counts = rng.poisson(stack).astype(dtype) if np.issubdtype(dtype, np.integer) else stack.astype(dtype)
+    invalid = 65535 if dtype == np.uint16 else -1.0
+    counts[rng.random(counts.shape) < mask] = invalid
+    problem = Problem(counts, float(invalid), pixels, object_shape, np.arange(frames), np.arange(0), photons)
+    return problem, state
+
+
+def model(problem, state):
+    """Intensities of all frames, straight from the definition, zero frequency at [0, 0]."""
+    corners, rest = problem.windows()
+    ny, nx = problem.shape
+    fy, fx = np.fft.fftfreq(ny)[:, None], np.fft.fftfreq(nx)
+    frames = []
+    for (top, left), (dy, dx) in zip(corners, rest.astype(float), strict=True):
+        beam = np.fft.ifft2(np.fft.fft2(state.probe) * np.exp(-2j * np.pi * (fy * dy + fx * dx)))
+        wave = np.fft.fft2(beam * state.object[top : top + ny, left : left + nx], norm="ortho")
+        frames.append((np.abs(wave) ** 2).sum(0))
+    return np.array(frames)
+
+
+def single(state):
+    """The same state in single precision, a copy."""
+    return State(state.object.astype(np.complex64), state.probe.astype(np.complex64), np.random.default_rng(0))
+
+
+def double(state):
+    """A copy of the state in double precision."""
+    return State(state.object.copy(), state.probe.copy(), np.random.default_rng(0))
+
+
+def perturb(state, seed=1, amount=0.2):
+    """A copy of the state, off by some noise."""
+    rng = np.random.default_rng(seed)
+    noise = lambda a: a * (1 + amount * (rng.standard_normal(a.shape) + 1j * rng.standard_normal(a.shape)))  # noqa: E731
+    return State(noise(state.object), noise(state.probe), np.random.default_rng(0))
