@@ -1,3 +1,66 @@
-"""Exitwave: from a ptychography scan in a CXI file to a complex image of the sample, and back into a CXI file."""
+"""Exitwave: from a ptychography scan in a CXI file to a complex image of the sample, and back into a CXI file.
+
+import exitwave
+
+scan = exitwave.open("scan.cxi")
+result = exitwave.reconstruct(scan)
+print(result.errors[-1], result.object.shape)
+result.save("result.cxi")
+"""
+
+import importlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from exitwave.analysis.compare import compare
+    from exitwave.engine.run import iterate, reconstruct
+    from exitwave.scan import Result, Scan
+    from exitwave.simulate.experiment import simulate
 
 __version__ = "0.1.0"
+__all__ = ["Result", "Scan", "compare", "iterate", "open", "reconstruct", "simulate"]
+
+_HOMES = {
+    "Result": "exitwave.scan",
+    "Scan": "exitwave.scan",
+    "compare": "exitwave.analysis.compare",
+    "iterate": "exitwave.engine.run",
+    "reconstruct": "exitwave.engine.run",
+    "simulate": "exitwave.simulate.experiment",
+}
+
+
+def open(path: str | Path, **overrides: str) -> "Scan | Result":
+    """Open a CXI file: a Result where it holds a reconstruction, else a Scan. The frames stay in the file.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file; it is never changed.
+    **overrides : str
+        What to believe instead of the file: ``energy="8.8keV"``, ``distance="2m"``, ``pixel_size="75um"``,
+        ``positions="um"`` (their unit), ``mask="inverted"``, ``"as-is"`` or ``"none"``.
+
+    Returns
+    -------
+    Scan or Result
+        In SI units; what had to be decided or repaired is in ``findings`` of the scan.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be used, with what to do about it.
+    """
+    from exitwave.cxi.read import read
+
+    return read(path, overrides)
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used, so that ``exitwave --help`` stays quick."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'exitwave' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value

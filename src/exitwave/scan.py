@@ -16,6 +16,19 @@ if TYPE_CHECKING:
     import h5py
 
 
+def open_hdf5(path: Path) -> "h5py.File":
+    """Open an HDF5 file to read, without a lock, unless this process has it open with one already."""
+    import h5py
+    import hdf5plugin  # noqa: F401  (registers the compression filters)
+
+    try:
+        return h5py.File(path, "r", locking=False)
+    except OSError as error:
+        if "locking flag values" not in str(error):
+            raise
+        return h5py.File(path, "r")
+
+
 class Frames:
     """The stack of diffraction patterns, shape (npos, ny, nx), read from the file only where it is sliced.
 
@@ -49,10 +62,8 @@ class Frames:
             self.shape, self.dtype = self._array.shape, self._array.dtype.newbyteorder("=")
 
     def _file(self) -> "h5py.File":
-        import h5py
-        import hdf5plugin  # noqa: F401  (registers the compression filters)
-
-        return h5py.File(self.path, "r", locking=False)
+        assert self.path is not None
+        return open_hdf5(self.path)
 
     def __len__(self) -> int:
         return self.shape[0]

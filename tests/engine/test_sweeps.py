@@ -109,7 +109,9 @@ def test_invalid_pixels_change_nothing():
     valid = problem.stack != problem.invalid
     moved = np.where(valid, problem.stack, np.float32(-1)).astype(np.float32)
     other = ReferenceSweeps(
-        type(problem)(moved, -1.0, problem.pixels, problem.object_shape, problem.used, problem.held_out, 1.0)
+        type(problem)(
+            moved, -1.0, problem.pixels, problem.object_shape, problem.used, problem.held_out, problem.photons
+        )
     )
     a, b = ReferenceSweeps(problem).gather(state, problem.used), other.gather(state, problem.used)
     assert np.array_equal(a.object, b.object)

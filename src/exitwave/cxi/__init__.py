@@ -1,1 +1,1 @@
-"""What a CXI file is: the schema, and reading, writing, validating and inspecting files that follow it."""
+"""What a CXI file is: the schema as one table, and the reader, writer, validator and inspector that follow it."""

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+import scipy.fft
 from numpy.typing import NDArray
 
 from exitwave.engine import fftw, kernels
@@ -69,7 +70,7 @@ class CpuSweeps:
         self._plans = fftw.plans((ny, nx))
         corners, self._shifts = problem.windows()
         self._corners = np.ascontiguousarray(corners)
-        self._invalid = problem.stack.dtype.type(problem.invalid)
+        self._invalid, self._floor = problem.stack.dtype.type(problem.invalid), _F32(problem.floor)
         self._probe, self._spectrum = _flat(modes, self._stride), _flat(modes, self._stride)
         self._workers = [_Worker(problem, modes, self._stride) for _ in range(self.threads)]
         self._pool = ThreadPoolExecutor(self.threads)
@@ -83,15 +84,12 @@ class CpuSweeps:
             for pair in zip(self._workers, shares, strict=True)
         ]
         misfits = [job.result() for job in jobs]
-        first = self._workers[0]
-        for other in self._workers[1:]:
-            for total, part in zip(first.sums, other.sums, strict=True):
-                total += part
+        object_num, object_den, probe_num, spectrum_num, probe_den = self._totals()
         return Sums(
-            first.object_num.view(np.complex64),
-            first.object_den,
-            self._collect_probe(first) if probe else np.zeros_like(state.probe),
-            first.probe_den[: self._size].reshape(self.problem.shape),
+            object_num.view(np.complex64),
+            object_den,
+            self._as_probe(probe_num) + self._inverse(spectrum_num) * np.float32(self._size),
+            probe_den[: self._size].reshape(self.problem.shape),
             Misfit(sum(m for m, _ in misfits), sum(s for _, s in misfits)),
         )
 
@@ -104,7 +102,7 @@ class CpuSweeps:
         self._load_probe(state)
         worker = self._workers[0]
         misfit = kernels.sequential(
-            frames, self.problem.stack, self._invalid, self._corners, self._shifts, self._plans,
+            frames, self.problem.stack, self._invalid, self._floor, self._corners, self._shifts, self._plans,
             state.object.view(_F32), self._spectrum, *(object or (0.0, 1.0)), *(probe or (0.0, 1.0)),
             worker.scratch, worker.power,
         )  # fmt: skip
@@ -133,7 +131,7 @@ class CpuSweeps:
         for array in worker.sums:
             array.fill(0)
         return kernels.gather(
-            frames, self.problem.stack, self._invalid, self._corners, self._shifts, self._plans,
+            frames, self.problem.stack, self._invalid, self._floor, self._corners, self._shifts, self._plans,
             state.object.view(_F32), self._probe, self._spectrum, object, probe, worker.scratch, *worker.sums,
         )  # fmt: skip
 
@@ -141,14 +139,21 @@ class CpuSweeps:
         """Copy the probe into the aligned buffers, as it is and transformed."""
         flat = state.probe.reshape(len(state.probe), -1)
         self._probe.view(np.complex64)[:, : self._size] = flat
-        self._spectrum.view(np.complex64)[:, : self._size] = np.fft.fft2(state.probe).reshape(flat.shape)
+        self._spectrum.view(np.complex64)[:, : self._size] = scipy.fft.fft2(state.probe).reshape(flat.shape)
+
+    def _totals(self) -> list[NDArray[np.float32]]:
+        """Add up the sums of all threads, in their order, into new arrays."""
+        first, *others = (worker.sums for worker in self._workers)
+        totals = [array.copy() for array in first]
+        for other in others:
+            for total, part in zip(totals, other, strict=True):
+                total += part
+        return totals
+
+    def _as_probe(self, flat: NDArray[np.float32]) -> NDArray[np.complex64]:
+        """Return flat modes as a view of shape (modes, ny, nx)."""
+        return flat.view(np.complex64)[:, : self._size].reshape(-1, *self.problem.shape)
 
     def _inverse(self, spectrum: NDArray[np.float32]) -> NDArray[np.complex64]:
         """Return the unnormalised spectrum of a probe as a probe, shape (modes, ny, nx)."""
-        waves = spectrum.view(np.complex64)[:, : self._size].reshape(-1, *self.problem.shape)
-        return np.fft.ifft2(waves).astype(np.complex64)
-
-    def _collect_probe(self, worker: _Worker) -> NDArray[np.complex64]:
-        """Return the probe's sum: the part on whole pixels and the part that was shifted back."""
-        direct = worker.probe_num.view(np.complex64)[:, : self._size].reshape(-1, *self.problem.shape)
-        return direct + self._inverse(worker.spectrum_num) * np.float32(self._size)
+        return scipy.fft.ifft2(self._as_probe(spectrum))

@@ -13,7 +13,6 @@ from numba import njit
 from exitwave.engine.fftw import execute
 
 _FAST = {"nogil": True, "cache": True, "fastmath": True, "error_model": "numpy"}
-_TINY = np.float32(1e-12)
 
 
 @njit(**_FAST)
@@ -57,11 +56,12 @@ def intensities(out, wave, size):
 
 
 @njit(**_FAST)
-def compare(ratio, frame, invalid, ny, nx):
+def compare(ratio, frame, invalid, floor, ny, nx):
     """Compare the modelled with the measured intensity.
 
-    ``ratio`` comes as the unnormalised model and goes as ``(sqrt(I) / sqrt(model) - 1) / (ny * nx)``, 0 on invalid
-    pixels. Returns ``sum (sqrt(I) - sqrt(model))^2`` and ``sum I`` over the valid pixels.
+    ``ratio`` comes as the unnormalised model and goes as the factor that turns the wave into its correction,
+    ``(sqrt(I) - sqrt(model)) sqrt(model) / (model + floor^2) / (ny * nx)``, 0 on invalid pixels. Returns
+    ``sum (sqrt(I) - sqrt(model))^2`` and ``sum I`` over the valid pixels.
     """
     scale = np.float32(1.0 / (ny * nx))
     misfit, signal = 0.0, 0.0
@@ -71,11 +71,12 @@ def compare(ratio, frame, invalid, ny, nx):
         for c in range(nx):
             good = np.float32(counts[c] != invalid)
             intensity = np.float32(counts[c]) * good
-            modelled = np.sqrt(model[c] * scale)
+            squared = model[c] * scale
+            modelled = np.sqrt(squared)
             difference = (np.sqrt(intensity) - modelled) * good
             row_misfit += difference * difference
             row_signal += intensity
-            model[c] = difference / (modelled + _TINY) * scale
+            model[c] = difference * modelled / (squared + floor * floor) * scale
         misfit += row_misfit
         signal += row_signal
     return misfit, signal
@@ -156,7 +157,7 @@ def ramp(out, shift, n, scale):
 
 
 @njit(**_FAST)
-def gather(frames, stack, invalid, corners, shifts, plans, obj, probe, spectrum, want_object, want_probe,
+def gather(frames, stack, invalid, floor, corners, shifts, plans, obj, probe, spectrum, want_object, want_probe,
            scratch, object_num, object_den, probe_num, spectrum_num, probe_den):  # fmt: skip
     """Carry frames through the model and add up what an update needs; returns misfit and signal.
 
@@ -178,7 +179,7 @@ def gather(frames, stack, invalid, corners, shifts, plans, obj, probe, spectrum,
             beam = shifted
         exit_waves(wave, beam, obj, top, left, ny, nx, forward)
         intensities(ratio, wave, ny * nx)
-        frame_misfit, frame_signal = compare(ratio, stack[j], invalid, ny, nx)
+        frame_misfit, frame_signal = compare(ratio, stack[j], invalid, floor, ny, nx)
         misfit += frame_misfit
         signal += frame_signal
         if want_object or want_probe:
@@ -245,7 +246,7 @@ def scale_probe_steps(wave, power, step, alpha, size):
 
 
 @njit(**_FAST)
-def sequential(frames, stack, invalid, corners, shifts, plans, obj, spectrum, object_step, object_alpha,
+def sequential(frames, stack, invalid, floor, corners, shifts, plans, obj, spectrum, object_step, object_alpha,
                probe_step, probe_alpha, scratch, power):  # fmt: skip
     """Update object and probe after every frame (a step of 0 leaves it alone); returns misfit and signal.
 
@@ -264,7 +265,7 @@ def sequential(frames, stack, invalid, corners, shifts, plans, obj, spectrum, ob
         shift(shifted, spectrum, row_ramp, column_ramp, ny, nx, backward)
         exit_waves(wave, shifted, obj, top, left, ny, nx, forward)
         intensities(ratio, wave, ny * nx)
-        frame_misfit, frame_signal = compare(ratio, stack[j], invalid, ny, nx)
+        frame_misfit, frame_signal = compare(ratio, stack[j], invalid, floor, ny, nx)
         misfit += frame_misfit
         signal += frame_signal
         corrections(wave, ratio, ny * nx, backward)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.errors import Finding, InputError
-from exitwave.positions.grid import object_grid, split, to_pixels
+from exitwave.positions.grid import split, to_pixels
 from exitwave.scan import Scan
 
 
@@ -36,6 +36,11 @@ class Problem:
     def shape(self) -> tuple[int, int]:
         """Shape (ny, nx) of a frame and of the probe."""
         return self.stack.shape[1], self.stack.shape[2]
+
+    @property
+    def floor(self) -> float:
+        """Amplitude below which a model is rounding noise, whose phase says nothing: 1e-4 of a frame's rms."""
+        return 1e-4 * (self.photons / (self.shape[0] * self.shape[1])) ** 0.5
 
     def windows(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return the window corners and the sub-pixel shifts of all frames, each of shape (npos, 2)."""
@@ -69,7 +74,7 @@ def load_stack(scan: Scan) -> tuple[NDArray[Any], float, tuple[Finding, ...]]:
     for index, block in scan.patterns.blocks():
         counts = block.astype(np.float32)
         nonfinite, below = ~np.isfinite(counts) & ~bad, (counts < 0) & ~bad
-        above = (counts >= detector.saturation) & ~bad if detector.saturation else np.zeros_like(below)
+        above = (counts >= detector.saturation) & ~bad & ~nonfinite if detector.saturation else np.zeros_like(below)
         broken, negative, saturated = broken + nonfinite.sum(), negative + below.sum(), saturated + above.sum()
         unusable = bad | nonfinite | below | above
         counts[unusable] = 0
@@ -110,13 +115,21 @@ def _findings(size: int, broken: int, negative: int, saturated: int) -> tuple[Fi
     )
 
 
-def pose(scan: Scan, *, holdout: float, seed: int) -> Problem:
+Grid = tuple[NDArray[np.float64], NDArray[np.float64]]
+"""Sample coordinates (y, x) of the object's pixel centres in metres."""
+
+
+def pose(scan: Scan, positions: NDArray[np.float64], grid: Grid, *, holdout: float, seed: int) -> Problem:
     """Turn a scan into the problem that an algorithm solves.
 
     Parameters
     ----------
     scan : Scan
         What was measured.
+    positions : ndarray of shape (npos, 3)
+        Where the probe was, in metres: those of the scan, or those that an earlier result used.
+    grid : tuple of ndarray
+        Sample coordinates y, x of the object's pixels in metres.
     holdout : float
         Fraction of the frames that are kept out of the reconstruction to judge it.
     seed : int
@@ -125,9 +138,8 @@ def pose(scan: Scan, *, holdout: float, seed: int) -> Problem:
     Raises
     ------
     InputError
-        If no frame holds a count, or the object would be absurdly large.
+        If no frame holds a count.
     """
-    y, x = object_grid(scan.positions, scan.patterns.shape[1:], scan.object_pixel)
     stack, invalid, findings = load_stack(scan)
     totals = np.array([frame[frame != invalid].sum(dtype=np.float64) for frame in stack])
     alive = np.flatnonzero(totals > 0)
@@ -141,13 +153,14 @@ def pose(scan: Scan, *, holdout: float, seed: int) -> Problem:
         findings = (*findings, empty)
     rng = np.random.default_rng(seed)
     held_out = np.sort(rng.choice(alive, round(holdout * len(alive)), replace=False))
+    used = np.setdiff1d(alive, held_out)
     return Problem(
         stack=stack,
         invalid=invalid,
-        pixels=to_pixels(scan.positions, y, x).astype(np.float32),
-        object_shape=(len(y), len(x)),
-        used=np.setdiff1d(alive, held_out),
+        pixels=to_pixels(positions, *grid).astype(np.float32),
+        object_shape=(len(grid[0]), len(grid[1])),
+        used=used,
         held_out=held_out,
-        photons=float(totals[alive].mean()),
+        photons=float(totals[used].mean()),
         findings=findings,
     )

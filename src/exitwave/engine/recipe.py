@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from exitwave.errors import InputError
 
@@ -44,10 +44,12 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    algorithm: Literal["rpie", "epie"] = Field("rpie", description="mini-batch rPIE, or sequential ePIE")
-    iterations: int = Field(200, ge=1, description="passes over all frames")
+    algorithm: Literal["rPIE", "ePIE"] = Field("rPIE", description="mini-batch rPIE, or sequential ePIE")
+    iterations: int = Field(100, ge=1, description="passes over all frames")
     batch: int | None = Field(None, ge=1, description="frames that share an update; None: chosen from the scan")
-    modes: int = Field(1, ge=1, le=64, description="incoherent probe modes")
+    modes: int | None = Field(
+        None, ge=1, le=64, description="incoherent probe modes; None: those of the starting probe"
+    )
     probe: Literal["auto", "file"] | None = Field(
         None, description="start from the scan's probe (file) or from the data (auto); None: file where there is one"
     )
@@ -56,6 +58,11 @@ class Recipe(BaseModel):
     holdout: float = Field(0.05, ge=0, lt=0.5, description="fraction of the frames held out to judge the result")
     threads: int | None = Field(None, ge=1, description="threads; None: one for each core")
     seed: int = Field(0, ge=0, description="seed of everything random")
+
+    @field_validator("algorithm", mode="before")
+    @classmethod
+    def _any_case(cls, value: Any) -> Any:
+        return {"rpie": "rPIE", "epie": "ePIE"}.get(str(value).lower(), value)
 
 
 def make_recipe(settings: Mapping[str, Any]) -> Recipe:

@@ -8,8 +8,6 @@ from numpy.typing import NDArray
 from exitwave.engine.problem import Problem
 from exitwave.engine.sweeps import Misfit, State, Step, Sums
 
-_TINY = 1e-12
-
 
 class ReferenceSweeps:
     """The sweeps in float64, slow and plain. Every other backend is tested against this one.
@@ -84,7 +82,7 @@ class ReferenceSweeps:
         valid = self.problem.stack[j] != self.problem.invalid
         counts = np.where(valid, self.problem.stack[j], 0).astype(float)
         difference = np.where(valid, np.sqrt(counts) - modelled, 0)
-        chi = np.fft.ifft2(difference / (modelled + _TINY) * far, norm="ortho")
+        chi = np.fft.ifft2(difference * modelled / (modelled**2 + self.problem.floor**2) * far, norm="ortho")
         return window, beam, chi, Misfit(float((difference**2).sum()), float(counts.sum()))
 
     def _shift(self, waves: NDArray[Any], shift: NDArray[Any]) -> NDArray[Any]:

@@ -5,8 +5,9 @@ the unitary Fourier transform F and the measured intensity I_j, every pass rests
 
     chi_jk = F^-1 [ (sqrt(I_j) / sqrt(sum_k |F psi_jk|^2) - 1) F psi_jk ]
 
-which is 0 on pixels without a measurement. An algorithm sees nothing else of the data, and a backend knows no
-algorithm.
+which is 0 on pixels without a measurement. (Where the wave is zero up to rounding, below `Problem.floor`, the
+correction fades to zero: the measured amplitude must not take a random phase.) An algorithm sees nothing else of the
+data, and a backend knows no algorithm.
 """
 
 from dataclasses import dataclass, field

@@ -1,1 +1,27 @@
-"""From the X-ray optics to the probe."""
+"""Optics: wavelength and pixel sizes, propagation of waves, the probes of lenses, and incoherent modes."""
+
+from exitwave.optics.modes import orthogonalise, probe_diameter, starting_modes
+from exitwave.optics.probes import probe_from_pattern, rectangular_probe, zone_plate_probe
+from exitwave.optics.propagate import (
+    angular_spectrum,
+    fraunhofer,
+    fresnel,
+    inverse_fraunhofer,
+    object_pixel,
+    wavelength,
+)
+
+__all__ = [
+    "angular_spectrum",
+    "fraunhofer",
+    "fresnel",
+    "inverse_fraunhofer",
+    "object_pixel",
+    "orthogonalise",
+    "probe_diameter",
+    "probe_from_pattern",
+    "rectangular_probe",
+    "starting_modes",
+    "wavelength",
+    "zone_plate_probe",
+]

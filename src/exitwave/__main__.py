@@ -1,0 +1,5 @@
+"""``python -m exitwave``."""
+
+from exitwave.cli import main
+
+main()

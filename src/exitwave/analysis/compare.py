@@ -1,0 +1,271 @@
+"""Comparison of a result with another one or with the simulated truth, free of what no pattern can tell."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from exitwave.analysis.area import largest_rectangle
+from exitwave.analysis.frc import FRC, frc
+from exitwave.analysis.gauge import best_scale, phase_ramp, remove_ramp
+from exitwave.analysis.register import fourier_shift, register
+from exitwave.errors import InputError
+from exitwave.scan import Result, Truth
+from exitwave.units import show
+
+EROSION = 4
+"""Pixels that the compared area keeps away from the edge of what the beam has covered."""
+SMALLEST = 16
+"""Pixels along each side of the smallest rectangle that can be compared."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How far two objects agree once scale, ramp and shift are taken away."""
+
+    error: float
+    """Relative norm about the mean, ||a - b|| / ||b - mean b|| over the area, after alignment."""
+    probe_error: float | None
+    """||P_a - P_b|| / ||P_b|| with the shift and ramp of the objects and the best scale and mixing of modes; None if
+    the shapes differ."""
+    position_rms: float | None
+    """Root mean square distance of the positions in metres, mean removed; None for different scans."""
+    frc: FRC
+    """Fourier ring correlation over the largest rectangle inside the area."""
+    shift: tuple[float, float]
+    """How far a lies from b on the sample (y, x) in metres."""
+    pixels: int
+    """Number of pixels in the area."""
+    object: NDArray[np.complex128]
+    """a, aligned to the reference, shape (ny, nx)."""
+    reference: NDArray[np.complex128]
+    """b without its ramp, shape (ny, nx)."""
+    area: NDArray[np.bool_]
+    """Where both are covered, shape (ny, nx)."""
+    pixel: tuple[float, float]
+    """Pixel size (y, x) in metres."""
+    against_truth: bool
+    """Whether b is the simulated truth."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the numbers, in SI units, for ``--json``."""
+        return {
+            "against": "truth" if self.against_truth else "result",
+            "error": self.error,
+            "probe_error": self.probe_error,
+            "position_rms": self.position_rms,
+            "resolution": self.frc.resolution,
+            "limited_by_pixel": self.frc.limited_by_pixel,
+            "shift": list(self.shift),
+            "pixels": self.pixels,
+            "frc": {
+                "frequency": self.frc.frequency.tolist(),
+                "correlation": self.frc.correlation.tolist(),
+                "threshold": self.frc.threshold.tolist(),
+            },
+        }
+
+    def verdict(self) -> str:
+        """Return one line of plain words."""
+        other = "the truth" if self.against_truth else "the other result"
+        bound = ", which is the pixel size" if self.frc.limited_by_pixel else ""
+        probe = "" if self.probe_error is None else f"; the probe by {self.probe_error:.1%}"
+        return (
+            f"The object differs from {other} by {self.error:.1%} over {self.pixels} pixels{probe}; "
+            f"they agree down to a half period of {show(self.frc.resolution, 'm', 3)}{bound}."
+        )
+
+
+class _Side(NamedTuple):
+    """What is compared of a Result or a Truth."""
+
+    object: NDArray[Any]
+    mask: NDArray[Any]
+    y: NDArray[np.float64]
+    x: NDArray[np.float64]
+    probe: NDArray[Any]
+
+    @property
+    def pixel(self) -> NDArray[np.float64]:
+        return np.array([self.y[1] - self.y[0], self.x[1] - self.x[0]])
+
+    @property
+    def origin(self) -> NDArray[np.float64]:
+        return np.array([self.y[0], self.x[0]])
+
+
+class _Aligned(NamedTuple):
+    """The first object on the second, and how it came there: shift in pixels, ramp in radians per pixel."""
+
+    object: NDArray[np.complex128]
+    reference: NDArray[np.complex128]
+    area: NDArray[np.bool_]
+    shift: NDArray[np.float64]
+    ramp: NDArray[np.float64]
+
+
+def compare(a: Result, b: Result | Truth | None = None) -> Comparison:
+    """Compare a result with another one, or with the truth that its scan carries.
+
+    Scale, phase ramp and shift are removed from a; b is the reference, without its ramp. The area is where both are
+    covered, less a rim of `EROSION` pixels. Against a truth, which has no noise, the half-bit threshold of the FRC is
+    the higher one that fits this case (`frc`).
+
+    Parameters
+    ----------
+    a : Result
+        The result to judge.
+    b : Result or Truth, optional
+        What to compare it with; by default ``a.scan.truth``.
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    InputError
+        If there is no b, if the pixel sizes differ, or if the fields do not overlap.
+    """
+    other = a.scan.truth if b is None else b
+    if other is None:
+        raise InputError(
+            "There is nothing to compare the result with",
+            where=a.scan.path or "the result",
+            found="no simulated truth (/truth)",
+            remedy="Give a second result: exitwave compare A B",
+        )
+    one, two = _side(a), _side(other)
+    _same_pixel(one, two)
+    moving, reference, area, shift, ramp = _align(one, two)
+    rows, columns = largest_rectangle(area)
+    pixel = (float(two.pixel[0]), float(two.pixel[1]))
+    against_truth = isinstance(other, Truth)
+    apart = _positions_apart(a, other)
+    return Comparison(
+        error=_relative(moving[area], reference[area], complex(np.mean(reference[area]))),
+        probe_error=_aligned_probe_error(one, two, shift if apart is None else shift - apart.mean(axis=0), ramp),
+        position_rms=None if apart is None else float(np.linalg.norm(np.std(apart * pixel, axis=0))),
+        frc=frc(moving[rows, columns], reference[rows, columns], pixel, truth=against_truth),
+        shift=(float(-shift[0] * pixel[0]), float(-shift[1] * pixel[1])),
+        pixels=int(area.sum()),
+        object=moving,
+        reference=reference,
+        area=area,
+        pixel=pixel,
+        against_truth=against_truth,
+    )
+
+
+def probe_error(a: NDArray[Any], b: NDArray[Any]) -> float:
+    """Return ||c U a - b|| / ||b|| of two sets of probe modes, with the scale c and the mixing U that fit b best.
+
+    Incoherent modes make the same patterns after any unitary mixing. The best one is U = W V^H, where W S V^H is the
+    singular value decomposition of the overlaps <a_n, b_m>.
+
+    Parameters
+    ----------
+    a, b : ndarray of complex, shape (modes, ny, nx)
+        Probe modes, of one shift and ramp; the numbers of modes may differ.
+
+    Returns
+    -------
+    float
+    """
+    modes = max(len(a), len(b))
+    a, b = (np.pad(probe, [(0, modes - len(probe)), (0, 0), (0, 0)]) for probe in (a, b))
+    left, _, right = np.linalg.svd(np.einsum("mij,nij->mn", b, a.conj()))
+    mixed = np.einsum("mn,nij->mij", left @ right, a)
+    return _relative(best_scale(b, mixed) * mixed, b)
+
+
+def _side(source: Result | Truth) -> _Side:
+    if not np.isfinite(source.object).all():
+        raise InputError(
+            "The object cannot be compared",
+            where="image_1/data",
+            found="values that are not finite",
+            remedy="The reconstruction diverged; run it again with smaller steps",
+        )
+    mask = source.mask if isinstance(source, Result) else np.ones(source.object.shape, np.float32)
+    return _Side(source.object, mask, source.y, source.x, source.probe)
+
+
+def _same_pixel(one: _Side, two: _Side) -> None:
+    extent = np.array([two.object.shape, one.object.shape]).min(axis=0)
+    if np.any(np.abs(one.pixel / two.pixel - 1) * extent > 0.5):
+        sizes = [" x ".join(show(float(step), "m") for step in side.pixel) for side in (one, two)]
+        raise InputError(
+            "The two objects have different pixel sizes",
+            where="image_1/y and image_1/x",
+            found=f"{sizes[0]} and {sizes[1]} (y x x)",
+            remedy="Reconstruct both from frames of the same size, energy, distance and detector pixel",
+        )
+
+
+def _align(one: _Side, two: _Side) -> _Aligned:
+    """Cut both to their common field, again if they turn out to lie a pixel or more apart, and align the first."""
+    distance = (one.origin - two.origin) / two.pixel
+    offset = np.rint(distance).astype(np.int64)
+    for _ in range(4):
+        here, there = _overlap(one.object.shape, two.object.shape, offset)
+        area = _common_area(one.mask[here], two.mask[there])
+        reference, ramp = remove_ramp(two.object[there], area)
+        found = register(one.object[here], reference, area)
+        shift, whole = offset + found.shift - distance, np.rint(found.shift).astype(np.int64)
+        if not whole.any():
+            break
+        offset = offset + whole
+    return _Aligned(found.apply(one.object[here]), reference, area, shift, found.ramp + ramp)
+
+
+def _aligned_probe_error(one: _Side, two: _Side, shift: NDArray[np.float64], ramp: NDArray[np.float64]) -> float | None:
+    """Error of the probe of one, moved as its object was: P(r - p) O(r) stays as it is under shift and ramp."""
+    shape = one.probe.shape[-2:]
+    if shape != two.probe.shape[-2:]:
+        return None
+    return probe_error(fourier_shift(one.probe * phase_ramp(shape, -ramp), shift), two.probe)
+
+
+def _overlap(
+    a: tuple[int, ...], b: tuple[int, ...], offset: NDArray[np.int64]
+) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    """Slices of the field that two arrays share, if index i of a is index i + offset of b."""
+    start = np.maximum(0, offset)
+    stop = np.minimum(b, offset + a)
+    here = tuple(slice(max(0, u - o), max(0, v - o)) for u, v, o in zip(start, stop, offset, strict=True))
+    there = tuple(slice(u, max(u, v)) for u, v in zip(start, stop, strict=True))
+    return here, there
+
+
+def _common_area(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.bool_]:
+    """Where both masks are above one half, less a rim."""
+    both = (a > 0.5) & (b > 0.5)
+    area = ndimage.binary_erosion(both, np.ones((3, 3)), iterations=EROSION) if both.size else both
+    extent = [side.stop - side.start for side in largest_rectangle(area)]
+    if min(extent) < SMALLEST:
+        raise InputError(
+            "The two objects share too small a field",
+            where="image_1/y, image_1/x and image_1/mask",
+            found=f"{extent[0]} x {extent[1]} pixels covered in both",
+            remedy=f"At least {SMALLEST} x {SMALLEST} are needed; check that both are of the same place on the sample",
+        )
+    return np.asarray(area)
+
+
+def _relative(a: NDArray[Any], b: NDArray[Any], mean: complex = 0.0) -> float:
+    """Return ||a - b|| / ||b - mean||."""
+    contrast = float(np.linalg.norm(b - mean))
+    if contrast == 0:
+        raise InputError("The reference has no contrast, so no relative error exists", found="a constant object")
+    return float(np.linalg.norm(a - b)) / contrast
+
+
+def _positions_apart(a: Result, b: Result | Truth) -> NDArray[np.float64] | None:
+    """Distance (row, column) of b's positions from a's in pixels, shape (npos, 2); None for different scans."""
+    nominal = b.scan.positions if isinstance(b, Result) else a.scan.positions
+    if a.positions.shape != b.positions.shape or not np.array_equal(a.scan.positions, nominal):
+        return None
+    return (b.positions - a.positions)[:, [1, 0]] / np.array(a.object_pixel)

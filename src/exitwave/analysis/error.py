@@ -1,0 +1,108 @@
+"""The error metric, and its independent recomputation from a result alone."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+from exitwave.analysis.register import fourier_shift
+from exitwave.errors import InputError
+from exitwave.positions.grid import split, to_pixels
+from exitwave.scan import Result
+
+
+def error_metric(patterns: NDArray[Any], model: NDArray[Any], mask: NDArray[Any]) -> float:
+    """Return E = sum M (sqrt(I) - sqrt(I_model))^2 / sum M I.
+
+    Parameters
+    ----------
+    patterns : ndarray of shape (..., ny, nx)
+        Measured counts I. Counts that are not finite or negative are left out of both sums.
+    model : ndarray of shape (..., ny, nx)
+        Modelled counts I_model, not negative.
+    mask : ndarray of shape (ny, nx)
+        Bad pixels, 0 good and 1 bad; M is its complement.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    InputError
+        If the good pixels hold no counts.
+    """
+    difference, counts = _sums(patterns, model, mask)
+    return _quotient(difference, counts)
+
+
+def recompute(result: Result, frames: Iterable[int] | None = None) -> float:
+    """Recompute the error metric from the numbers in a result, with plain NumPy in float64.
+
+    I_model(q) = sum_m |FFT[P_m(r - s) O(r + c)]|^2, where c is the corner of the object window that begins n//2 pixels
+    before the position's nearest pixel, and s the rest of the position.
+
+    Parameters
+    ----------
+    result : Result
+        Object, probe, positions and the scan with its frames and detector mask.
+    frames : iterable of int, optional
+        Which frames; by default all that were not held out of the reconstruction.
+
+    Returns
+    -------
+    float
+        The error metric, to be compared with the last of ``result.errors``.
+
+    Raises
+    ------
+    InputError
+        If a position lies outside the object, or the frames hold no counts.
+    """
+    scan = result.scan
+    every = np.arange(len(scan.patterns))
+    chosen = np.setdiff1d(every, result.held_out) if frames is None else np.asarray(list(frames), dtype=np.int64)
+    shape = result.probe.shape[-2:]
+    corners, rest = split(to_pixels(result.positions, result.y, result.x), shape)
+    sums = np.zeros(2)
+    for index in chosen:
+        model = _model(result, corners[index], rest[index], int(index))
+        sums += _sums(scan.patterns[int(index)], model, scan.detector.mask)
+    return _quotient(*sums)
+
+
+def _model(result: Result, corner: NDArray[np.int64], rest: NDArray[np.float64], index: int) -> NDArray[np.float64]:
+    """Modelled counts of one frame, shape (ny, nx), zero frequency at n//2."""
+    ny, nx = result.probe.shape[-2:]
+    if np.any(corner < 0) or np.any(corner + np.array([ny, nx]) > result.object.shape):
+        raise InputError(
+            f"The probe at position {index} lies outside the object",
+            where="image_1",
+            found=f"a window from row {corner[0]}, column {corner[1]} in an object of shape {result.object.shape}",
+            remedy="The object's x and y do not belong to these positions; reconstruct again",
+        )
+    window = result.object[corner[0] : corner[0] + ny, corner[1] : corner[1] + nx]
+    exit_wave = fourier_shift(result.probe, rest) * window
+    intensity = np.sum(np.abs(fft.fft2(exit_wave, norm="ortho")) ** 2, axis=0)
+    return np.asarray(fft.fftshift(intensity))
+
+
+def _sums(patterns: NDArray[Any], model: NDArray[Any], mask: NDArray[Any]) -> tuple[float, float]:
+    counts = np.asarray(patterns, dtype=np.float64)
+    good = (mask == 0) & np.isfinite(counts) & (counts >= 0)
+    counts = np.where(good, counts, 0.0)
+    difference = np.where(good, (np.sqrt(counts) - np.sqrt(model)) ** 2, 0.0)
+    return float(difference.sum()), float(counts.sum())
+
+
+def _quotient(difference: float, counts: float) -> float:
+    if counts <= 0:
+        raise InputError(
+            "The frames hold no counts",
+            where="entry_1/instrument_1/detector_1/data",
+            found="a sum of 0 over the good pixels",
+            remedy="Check the detector mask: 0 is good and 1 is bad",
+        )
+    return difference / counts

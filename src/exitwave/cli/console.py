@@ -1,0 +1,42 @@
+"""Words for people, with rich. Imported by a verb only when it has something to say."""
+
+from collections.abc import Iterable, Mapping
+from typing import NoReturn
+
+from rich.console import Console as RichConsole
+from rich.table import Table
+from rich.text import Text
+
+from exitwave.errors import Finding
+
+_STYLES = {"error": "bold red", "warning": "yellow", "info": "cyan"}
+
+
+class Console(RichConsole):
+    """A console that prints text as it is, and leaves a broken pipe to the group of verbs."""
+
+    def __init__(self, *, stderr: bool = False) -> None:
+        super().__init__(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+    def on_broken_pipe(self) -> NoReturn:
+        """Let the exception that is being handled pass."""
+        raise BrokenPipeError
+
+
+def print_findings(out: Console, findings: Iterable[Finding]) -> None:
+    """Print findings, the serious ones first: where, what was found and expected, what to do."""
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for finding in sorted(findings, key=lambda item: list(_STYLES).index(item.level)):
+        lines = (finding.path, f"{finding.found}; expected {finding.expected}", finding.remedy)
+        label = Text(f"{finding.level} {finding.code}", style=_STYLES[finding.level])
+        table.add_row(label, Text("\n".join(line for line in lines if line)))
+    if table.row_count:
+        out.print(table, soft_wrap=False)
+
+
+def print_facts(out: Console, facts: Mapping[str, str]) -> None:
+    """Print names and values in two columns."""
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for name, value in facts.items():
+        table.add_row(Text(name, style="bold"), Text(value))
+    out.print(table, soft_wrap=False)

@@ -1,0 +1,141 @@
+"""A reconstruction as seen from the command line: iterate, show the progress, save, and say what came out."""
+
+import math
+import shlex
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import exitwave
+from exitwave.cli.console import Console
+from exitwave.cli.outputs import size_of
+from exitwave.cli.progress import reporting, stopping
+from exitwave.scan import Result, Scan
+from exitwave.units import show
+
+if TYPE_CHECKING:
+    from exitwave.engine.run import Progress
+
+TRUSTED = 1.5
+"""Held-out error over error, up to which the image is believed."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """A reconstruction that is saved."""
+
+    progress: "Progress"
+    """The last iteration."""
+    result: Result
+    """What was saved."""
+    earlier: int
+    """Iterations of earlier runs, where this one continued from a result."""
+    stopped_by: str
+    """``iterations`` or ``interrupted``."""
+    output: Path
+    """Where."""
+    seconds: dict[str, float]
+    """Time of each part: open, prepare, compile, run, write."""
+
+    @property
+    def error(self) -> float:
+        """Error metric of the saved object and probe."""
+        return float(self.result.errors[-1])
+
+    @property
+    def holdout_error(self) -> float:
+        """The same on the frames held out; NaN where there are none."""
+        return float(self.result.holdout_errors[-1]) if len(self.result.holdout_errors) else math.nan
+
+    @property
+    def frames(self) -> int:
+        """Number of frames that were reconstructed."""
+        return len(self.result.positions) - len(self.result.held_out)
+
+
+def work(
+    data: Scan | Result, settings: dict[str, Any], output: Path, *, overwrite: bool, embed: bool, opened: float
+) -> Work:
+    """Reconstruct and save. The first Ctrl-C or SIGTERM stops after the current iteration and saves what there is."""
+    last, stopped_by = None, "iterations"
+    with reporting(Console(stderr=True)) as report, stopping(report.announce) as stop:
+        for last in exitwave.iterate(data, announce=report.announce, **settings):
+            stop.something_to_save = True
+            report.update(last)
+            if stop.asked:
+                stopped_by = "interrupted"
+                break
+        assert last is not None  # a recipe has at least one iteration
+        report.announce("saving")
+        begin = time.perf_counter()
+        result = last.result(stopped_by)
+        result.save(output, overwrite=overwrite, embed=embed)
+        seconds = {"open": opened, **last.seconds, "write": time.perf_counter() - begin}
+    earlier = len(data.errors) if isinstance(data, Result) else 0
+    return Work(last, result, earlier, stopped_by, output, seconds)
+
+
+def summary(done: Work) -> dict[str, Any]:
+    """Return what ``--json`` says about a reconstruction."""
+    last = done.progress
+    return {
+        "output": done.output,
+        "algorithm": done.result.algorithm,
+        "iterations": last.iteration,
+        "stopped_by": done.stopped_by,
+        "error": done.error,
+        "holdout_error": done.holdout_error,
+        "frames": done.frames,
+        "modes": len(done.result.probe),
+        "device": last.settings["device"],
+        "threads": last.settings["threads"],
+        "frames_per_second": last.frames_per_second,
+        "seconds": done.seconds,
+        "findings": [finding.as_dict() for finding in last.findings],
+        "recipe": done.result.recipe,
+    }
+
+
+def describe(done: Work) -> str:
+    """Return in plain words what was done, how good it is, and what to do next."""
+    last, result, out = done.progress, done.result, shlex.quote(str(done.output))
+    (rows, columns), (height, width) = result.object.shape, result.object_pixel
+    ran = last.iteration - done.earlier
+    iterations = f"{ran} more iterations ({last.iteration} in all)" if done.earlier else f"{ran} iterations"
+    lines = [
+        f"Reconstructed {done.frames} frames with {result.algorithm}: {iterations}, "
+        f"{_count(len(result.probe), 'probe mode')}, {_count(last.settings['threads'], 'thread')}, "
+        f"{done.seconds['run']:.1f} s at {last.frames_per_second:,.0f} frames/s.",
+        judge(done.error, done.holdout_error, len(result.held_out)),
+        f"The object is {rows} x {columns} pixels of {show(height, 'm')} x {show(width, 'm')}, "
+        f"a field of {show(rows * height, 'm', 3)} x {show(columns * width, 'm', 3)} (y x x).",
+        f"Saved {done.output} ({size_of(done.output)}).",
+        f"Next: exitwave plot {out}",
+    ]
+    if done.stopped_by == "interrupted":
+        lines.insert(0, f"Interrupted after {last.iteration} of {last.iterations} iterations; what there is was saved.")
+    if result.scan.truth is not None:
+        lines.append(f"      exitwave compare {out}")
+    return "\n".join(lines)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
+def judge(error: float, holdout_error: float, held_out: int) -> str:
+    """Return what the two errors mean."""
+    start = f"Error {error:.4g} (the unexplained part of the counts; 0 is perfect)"
+    if math.isnan(holdout_error):
+        return f"{start}. No frame was held out, so nothing tells whether the image explains more than its own data."
+    ratio = holdout_error / error if error > 0 else math.inf
+    meaning = (
+        "the image also explains frames that it has never seen."
+        if ratio <= TRUSTED
+        else "the image explains its own frames much better than others, so do not trust its details. "
+        "Check positions and geometry; use fewer modes; scan with more overlap."
+    )
+    return (
+        f"{start}.\nOn {_count(held_out, 'held-out frame')} {holdout_error:.4g}, {ratio:.2f} times as much: {meaning}"
+    )

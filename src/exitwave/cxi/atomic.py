@@ -1,0 +1,111 @@
+"""Output that is whole or not there: a partial file beside the target, which takes its place at the end."""
+
+import errno
+import io
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from exitwave.errors import OutputError
+
+
+@contextmanager
+def atomic(target: str | Path, overwrite: bool) -> Iterator[Path]:
+    """Yield a partial path beside the target; when the block ends well, the partial file takes the target's place.
+
+    On any failure the partial file is removed and an existing target stays as it was.
+
+    Parameters
+    ----------
+    target : str or Path
+        The file to write. A link is followed.
+    overwrite : bool
+        Whether an existing file may be replaced.
+
+    Raises
+    ------
+    OutputError
+        Before any work if the target exists and may not be replaced, or its folder is missing or cannot be written;
+        afterwards if the disk is full.
+    """
+    final = Path(target).resolve()
+    if final.is_dir() or (final.exists() and not overwrite):
+        what = "There is a folder of this name" if final.is_dir() else "The output exists"
+        raise OutputError(what, found=target, remedy="Choose another name, or replace a file with --overwrite")
+    partial = final.with_name(f".{final.name}.partial-{os.getpid()}")
+    try:
+        partial.open("wb").close()
+    except OSError as error:
+        raise _output_error(target, error) from error
+    try:
+        yield partial
+        _flush(partial)
+        os.replace(partial, final)
+        _flush(final.parent)
+    except OSError as error:
+        raise _output_error(target, error) from error
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def create(partial: Path) -> Iterator[tuple[h5py.File, Callable[[], None]]]:
+    """Yield a new HDF5 file and a check that raises OSError if writing has failed; it is made at the end as well."""
+    with _Disk(partial, "w+") as disk:
+        with h5py.File(disk, "w") as file:
+            yield file, disk.check
+        disk.check()
+
+
+class _Disk(io.FileIO):
+    """A file whose failures to write are silent until they are asked for.
+
+    HDF5 keeps what it could not write and tries again when the file is closed; a failure there crashes the process. So
+    it is told that all went well, and what it writes after the failure is thrown away with the partial file.
+    """
+
+    failure: OSError | None = None
+
+    def check(self) -> None:
+        """Raise the first failure, if there was one."""
+        if self.failure is not None:
+            raise self.failure
+
+    def write(self, data: Any) -> int:
+        """Write all of the bytes; return their number."""
+        view = memoryview(data).cast("B")
+        size = len(view)
+        while self.failure is None and len(view):
+            try:
+                view = view[super().write(view) :]
+            except OSError as error:
+                self.failure = error
+        return size
+
+    def truncate(self, size: int | None = None) -> int:
+        """Set the length of the file; return it."""
+        try:
+            return super().truncate(size) if self.failure is None else 0
+        except OSError as error:
+            self.failure = error
+            return 0
+
+
+def _flush(place: Path) -> None:
+    handle = os.open(place, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _output_error(target: str | Path, error: OSError) -> OutputError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return OutputError("The disk is full", where=target, remedy="Free some space or write elsewhere")
+    remedy = "Choose a folder that exists and that you may write to"
+    return OutputError("The output cannot be written", where=target, found=error, remedy=remedy)

@@ -1,0 +1,194 @@
+"""What the validator asks of the values: numbers that are possible (errors) and numbers that are usual (warnings)."""
+
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from exitwave.cxi.energy import HIGHEST, LOWEST, compare_wavelength
+from exitwave.cxi.frames import unreadable
+from exitwave.cxi.hdf import Source, attribute
+from exitwave.errors import InputError
+from exitwave.positions.grid import object_grid
+from exitwave.units import H_C, show
+
+SAMPLE = 16
+"""Frames that are looked at."""
+TYPICAL = {
+    "W223": ("energy", ((500.0, 2000.0), (6000.0, 12000.0)), "eV"),
+    "W224": ("distance", ((1.0, 5.0),), "m"),
+    "W225": ("x_pixel_size", ((50e-6, 75e-6),), "m"),
+}
+"""Typical dimensions of the specification: entry, ranges, unit."""
+TYPICAL_POSITIONS = (200, 5000)
+TYPICAL_DETECTOR = (64, 512)
+"""Rows and columns: the specification's 256 and 512, or these cropped or binned by up to 4."""
+TYPICAL_SIZE = 10e9
+"""Bytes; the specification's largest file."""
+TOLERANCE = 0.01
+OBJECT_PIXEL = (1e-10, 1e-5)
+"""Object pixels in metres that are believed."""
+
+
+def check_values(source: Source) -> None:
+    """Check the values of a file: energy, lengths, mask, positions, a sample of frames, and the result."""
+    _check_energy(source)
+    for key in ("distance", "x_pixel_size", "y_pixel_size"):
+        value = _number(source, key)
+        if value is not None and not (np.isfinite(value) and value > 0):
+            source.remark("E115", key, value, "a positive length in metres", "Correct it")
+    bad = _check_mask(source)
+    for key in ("corner_position", "positions", "used_positions", "illumination", "object", "object_x", "object_y"):
+        values = _values(source, key)
+        if values is not None and not np.isfinite(values).all():
+            count = int((~np.isfinite(values)).sum())
+            source.remark(
+                "E111", key, f"{count} of {values.size} not finite", "finite numbers", "Correct or remove them"
+            )
+    _check_scale(source)
+    _check_frames(source, bad)
+    _check_history(source)
+
+
+def check_typical(source: Source, size: int) -> None:
+    """Warn where a scan is unlike the typical dimensions of the specification; ``size`` is the file's in bytes."""
+    for code, (key, ranges, unit) in TYPICAL.items():
+        value = _number(source, key)
+        possible = value is not None and (key != "energy" or LOWEST <= value <= HIGHEST)
+        if value is not None and possible and not any(_within(value, low, high) for low, high in ranges):
+            usual = " or ".join(f"{show(low, unit)} to {show(high, unit)}" for low, high in ranges)
+            source.remark(code, key, show(value, unit), usual, "Check it if this is not on purpose")
+    frames = _dataset(source, "frames")
+    if frames is not None and frames.ndim == 3:
+        npos, ny, nx = frames.shape
+        if not _within(npos, *TYPICAL_POSITIONS):
+            usual = "{} to {} positions".format(*TYPICAL_POSITIONS)
+            source.remark("W221", "frames", f"{npos} positions", usual, "Check it if this is not on purpose")
+        if not (_within(ny, *TYPICAL_DETECTOR) and _within(nx, *TYPICAL_DETECTOR)):
+            usual = "{} to {} pixels a side".format(*TYPICAL_DETECTOR)
+            source.remark("W222", "frames", f"{ny} x {nx} pixels", usual, "Crop or bin the frames if they are larger")
+    if size > TYPICAL_SIZE:
+        source.remark(
+            "W226", "frames", f"{size / 1e9:.1f} GB", f"up to {TYPICAL_SIZE / 1e9:.0f} GB", "Crop, bin or compress"
+        )
+
+
+def believable(pixel: tuple[float, float]) -> bool:
+    """Say whether an object pixel (y, x) in metres is possible."""
+    return OBJECT_PIXEL[0] <= min(pixel) <= max(pixel) <= OBJECT_PIXEL[1]
+
+
+def _within(value: float, low: float, high: float) -> bool:
+    return low * (1 - TOLERANCE) <= value <= high * (1 + TOLERANCE)
+
+
+def _dataset(source: Source, key: str) -> h5py.Dataset | None:
+    """Return a dataset; None where it is missing or its link leads nowhere, which the table has found already."""
+    try:
+        return source.dataset(key)
+    except InputError:
+        return None
+
+
+def _values(source: Source, key: str) -> NDArray[Any] | None:
+    """Return the numbers of a small dataset, or None."""
+    dataset = _dataset(source, key)
+    if dataset is None or dataset.dtype.kind not in "biufc" or dataset.shape is None:
+        return None
+    try:
+        return np.asarray(dataset[()])
+    except OSError as error:
+        source.remark("E114", key, str(error), "data that can be read", "Copy the file again or repack it with gzip")
+        return None
+
+
+def _number(source: Source, key: str) -> float | None:
+    values = _values(source, key)
+    return None if values is None or values.size != 1 or values.dtype.kind == "c" else float(values.ravel()[0])
+
+
+def _check_energy(source: Source) -> None:
+    energy = _number(source, "energy")
+    if energy is None:
+        return
+    if LOWEST <= energy <= HIGHEST:
+        compare_wavelength(source, energy)
+    else:
+        remedy = "Write the photon energy in eV"
+        source.remark("E109", "energy", f"{energy:g}", f"{LOWEST:g} to {HIGHEST:g} eV", remedy)
+
+
+def _check_mask(source: Source) -> NDArray[np.bool_] | None:
+    mask = _values(source, "mask")
+    if mask is None or mask.size == 0:
+        return None
+    if not np.isin(mask, (0, 1)).all():
+        remedy = "Keep 0 and 1 here and the reasons in detectorSpecific/pixel_mask"
+        source.remark("E110", "mask", f"values up to {mask.max()}", "0 good, 1 bad", remedy)
+    elif mask.mean() > 0.5:
+        source.remark(
+            "E110", "mask", f"{mask.mean():.0%} bad pixels", "0 good, 1 bad", "Turn it round if it is inverted"
+        )
+        return None
+    return mask != 0
+
+
+def _check_scale(source: Source) -> None:
+    positions, frames = _values(source, "positions"), _dataset(source, "frames")
+    numbers = [_number(source, key) for key in ("energy", "distance", "y_pixel_size", "x_pixel_size")]
+    if positions is None or frames is None or positions.ndim != 2 or positions.shape[1] < 2 or frames.ndim != 3:
+        return
+    if not all(number is not None and number > 0 for number in numbers) or not np.isfinite(positions).all():
+        return
+    energy, distance, py, px = (number or 1.0 for number in numbers)
+    ny, nx = frames.shape[1:]
+    reach = H_C / energy * distance
+    pixel = reach / (ny * py), reach / (nx * px)
+    if not believable(pixel):
+        found = f"{pixel[0]:.3g} m x {pixel[1]:.3g} m"
+        source.remark(
+            "E117", "distance", found, "0.1 nm to 10 um", "Check the units of energy, distance and pixel size"
+        )
+        return
+    try:
+        object_grid(positions, (ny, nx), pixel)
+    except InputError as error:
+        source.remark("E116", "positions", error.found, "positions, energy and lengths in m and eV", error.remedy)
+
+
+def _check_frames(source: Source, bad: NDArray[np.bool_] | None) -> None:
+    frames = _dataset(source, "frames")
+    if frames is None or frames.ndim != 3 or frames.dtype.kind not in "iuf" or frames.size == 0:
+        return
+    problem = unreadable(frames)
+    if problem:
+        source.remark("E114", "frames", problem[0], "frames that can be read", problem[1])
+        return
+    good = ~bad if bad is not None and bad.shape == frames.shape[1:] else np.ones(frames.shape[1:], bool)
+    for index in np.unique(np.linspace(0, len(frames) - 1, SAMPLE).astype(int)):
+        try:
+            counts = frames[index][good]
+        except OSError as error:
+            source.remark("E114", "frames", f"frame {index}: {error}", "frames that can be read", "Copy the file again")
+            return
+        wrong = ~np.isfinite(counts) | (counts < 0)
+        if wrong.any():
+            found = f"frame {index}: {int(wrong.sum())} good pixels negative or not finite"
+            source.remark("E112", "frames", found, "counts of 0 or more", "Mask these pixels or set them to 0")
+            return
+
+
+def _check_history(source: Source) -> None:
+    try:
+        history, iterations = attribute(source, "error_metric"), attribute(source, "iterations")
+    except InputError:
+        return
+    if history is None or iterations is None:
+        return
+    values = np.atleast_1d(history)
+    if np.size(iterations) != 1 or int(np.ravel(iterations)[0]) != values.size:
+        found = f"{np.ravel(iterations)[0]} iterations and {values.size} errors"
+        source.remark("E113", "iterations", found, "one error for each iteration", "Make them agree")
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        source.remark("E111", "error_metric", "values that are not finite", "finite numbers", "The run has diverged")

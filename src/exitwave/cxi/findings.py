@@ -1,0 +1,65 @@
+"""The codes of everything that the reader and the validator remark: E errors, W warnings, I information."""
+
+from exitwave.errors import Finding, Level
+
+CODES = {
+    "E101": "a required entry is missing",
+    "E102": "an entry is of another kind (group, dataset, attribute, link)",
+    "E103": "a dataset or attribute has another type",
+    "E104": "a dataset or attribute has another shape",
+    "E105": "a unit is missing or another",
+    "E106": "a link leads nowhere",
+    "E107": "a link leads to another place",
+    "E108": "an attribute or dataset has another value",
+    "E109": "the photon energy is impossible",
+    "E110": "the mask is not strictly 0 or 1, or marks most pixels as bad",
+    "E111": "numbers that must be finite are not",
+    "E112": "counts are negative or not finite",
+    "E113": "`iterations` is not the length of `error_metric`",
+    "E114": "the frames cannot be read: filter or source file missing",
+    "E115": "a distance or size is not positive",
+    "E116": "the scan is too large for its object pixel",
+    "E117": "the geometry gives an impossible object pixel",
+    "W201": "the photon energy was converted to eV",
+    "W202": "`source_1/energy` is the storage ring's; the photons' was found elsewhere",
+    "W203": "energy and wavelength contradict each other",
+    "W204": "positions or lengths were converted to metres",
+    "W205": "the positions were transposed",
+    "W206": "the positions were mirrored, after `basis_vectors`",
+    "W207": "the probe in the file was not used",
+    "W208": "counts lose digits in float32",
+    "W209": "the mask was kept although it marks most pixels as bad",
+    "W210": "frames are not stored as float32",
+    "W221": "unusual number of positions",
+    "W222": "unusual size of the detector",
+    "W223": "unusual photon energy",
+    "W224": "unusual distance of the detector",
+    "W225": "unusual pixel size",
+    "W226": "unusual size of the file",
+    "I301": "there is no mask: all pixels are taken as good",
+    "I302": "the mask was reduced to 0 and 1",
+    "I303": "the positions have no z: it is 0",
+    "I304": "a value was overridden by the user",
+    "I305": "the photon energy was taken from the wavelength",
+    "I306": "the coordinates of the object were derived",
+}
+"""What each stable code means."""
+
+_LEVELS: dict[str, Level] = {"E": "error", "W": "warning", "I": "info"}
+
+
+def finding(code: str, path: str, found: object, expected: str, remedy: str = "") -> Finding:
+    """Return a finding whose level follows from its code.
+
+    Parameters
+    ----------
+    code : str
+        A key of `CODES`.
+    path : str
+        Where in the file.
+    found, expected, remedy : object, str, str
+        What was found, what should be there, what to do about it.
+    """
+    if code not in CODES:
+        raise KeyError(code)
+    return Finding(code, _LEVELS[code[0]], path, str(found), expected, remedy)

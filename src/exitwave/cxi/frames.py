@@ -1,0 +1,107 @@
+"""The stack of frames: where it lies, and whether it can be read at all, without reading it."""
+
+from pathlib import Path
+
+import h5py
+
+from exitwave.cxi.hdf import Source, candidates, resolve
+from exitwave.errors import InputError
+from exitwave.scan import Frames, open_hdf5
+
+PLACES = ("data_frames", "frames")
+"""Entries that may hold the frames, in the order in which they are tried."""
+
+
+def read_frames(source: Source) -> Frames:
+    """Return the frames, unread, at the dataset that holds them (all links followed).
+
+    Raises
+    ------
+    InputError
+        If there are none, they are not a stack of at least two real images, or their filter or sources are missing.
+    """
+    try:
+        dataset = find_frames(source)
+    except InputError as error:
+        raise InputError(
+            error.what, where=error.where, found=error.found, remedy=_others(source, error.remedy)
+        ) from None
+    if dataset is None:
+        remedy = _others(source, "Write the frames there, or link them")
+        raise InputError("The file has no frames", where=source.where("frames"), found="nothing", remedy=remedy)
+    _check_stack(dataset)
+    problem = unreadable(dataset)
+    if problem:
+        raise InputError("The frames cannot be read", where=name_of(dataset), found=problem[0], remedy=problem[1])
+    return Frames(Path(dataset.file.filename).resolve(), dataset.name)
+
+
+def _others(source: Source, remedy: str) -> str:
+    """Return a remedy with the stacks that the file does hold."""
+    stacks = candidates(source.file, 3)
+    return f"{remedy}. The file has these stacks: {', '.join(stacks)}" if stacks else f"{remedy}. The file has no stack"
+
+
+def find_frames(source: Source) -> h5py.Dataset | None:
+    """Return the dataset of the frames, all links followed, or None."""
+    for key in PLACES:
+        dataset = source.dataset(key)
+        if dataset is not None:
+            return dataset
+    return None
+
+
+def name_of(dataset: h5py.Dataset) -> str:
+    """Return ``file:path`` of a dataset, for messages."""
+    return f"{dataset.file.filename}:{dataset.name}"
+
+
+def _check_stack(dataset: h5py.Dataset) -> None:
+    what, found, remedy = "", f"shape {dataset.shape}", ""
+    if dataset.dtype.kind not in "iuf":
+        what, found, remedy = (
+            "The frames are not real counts",
+            str(dataset.dtype),
+            "Store intensities, not waves or text",
+        )
+    elif dataset.ndim != 3:
+        what, remedy = "The frames are not a stack of images", "Expected three dimensions (npos, ny, nx)"
+    elif dataset.size == 0 or min(dataset.shape) < 2:
+        what, remedy = "There are too few frames or pixels", "Ptychography needs at least two overlapping frames"
+    if what:
+        raise InputError(what, where=name_of(dataset), found=found, remedy=remedy)
+
+
+def unreadable(dataset: h5py.Dataset) -> tuple[str, str] | None:
+    """Return what keeps a dataset from being read and what to do about it, or None; reads no data."""
+    plist = dataset.id.get_create_plist()
+    for index in range(plist.get_nfilters()):
+        number, _, _, label = plist.get_filter(index)
+        if not h5py.h5z.filter_avail(number):
+            named = f" ({label.decode()})" if label else ""
+            return f"compression filter {number}{named}, which is not installed", "Install it, or repack with gzip"
+    if dataset.is_virtual:
+        return _missing_source(dataset)
+    return None
+
+
+def _missing_source(dataset: h5py.Dataset) -> tuple[str, str] | None:
+    """HDF5 fills a virtual dataset with zeros where a source is missing, and says nothing."""
+    folder = Path(dataset.file.filename).parent
+    remedy = "Put the source files where the virtual dataset expects them"
+    for name, inside in sorted({(s.file_name, s.dset_name) for s in dataset.virtual_sources()}):
+        if "%" in name + inside:
+            continue
+        here = name == "."
+        found = resolve(dataset.file, inside) is not None if here else _holds(folder / name, inside)
+        if not found:
+            return f"a virtual dataset without its source {name}:{inside}", remedy
+    return None
+
+
+def _holds(file: Path, name: str) -> bool:
+    try:
+        with open_hdf5(file) as source:
+            return name in source
+    except OSError:
+        return False

@@ -1,0 +1,86 @@
+"""The mask of bad pixels: any type and polarity that files use, as 0 good and 1 bad."""
+
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from exitwave.cxi.hdf import Source
+from exitwave.errors import InputError
+
+HAS_SIGNAL = 0x1000
+"""CXI's bit for "there is signal here", which is no defect."""
+NEXUS_BAD = 0xFFFF
+"""Bits of a NeXus pixel_mask that make a pixel unusable."""
+USER_BIT = 0x100
+"""NeXus bit 8: masked by the user."""
+CHOICES = ("inverted", "as-is", "none")
+"""Values of the override ``mask``."""
+
+
+def read_mask(source: Source, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+    """Return the mask, shape (ny, nx): 0 good, 1 bad. A missing one is good everywhere.
+
+    Raises
+    ------
+    InputError
+        If it has another shape than the frames of ``shape``, or calls more than half of the pixels bad.
+    """
+    choice = source.overrides.get("mask")
+    if choice == "none":
+        return np.zeros(shape[1:], np.uint8)
+    key = "mask" if source.dataset("mask") is not None else "pixel_mask"
+    dataset = source.dataset(key)
+    if dataset is None:
+        source.remark("I301", "mask", "no mask", "0 good, 1 bad", "All pixels are taken as good")
+        return np.zeros(shape[1:], np.uint8)
+    bad = _bad(source, key, dataset, shape)
+    if choice == "inverted":
+        bad = ~bad
+    _check_share(source, key, bad, kept=choice is not None)
+    return bad.astype(np.uint8)
+
+
+def _bad(source: Source, key: str, dataset: h5py.Dataset, shape: tuple[int, int, int]) -> NDArray[np.bool_]:
+    if dataset.shape not in (shape, shape[1:]) or dataset.dtype.kind not in "biuf":
+        raise InputError(
+            "The mask does not fit the frames",
+            where=source.where(key),
+            found=f"{dataset.dtype} of shape {dataset.shape}, frames of shape {shape[1:]}",
+            remedy="Write a mask of the frames' shape, or leave it aside with --set mask=none",
+        )
+    bits = NEXUS_BAD if key == "pixel_mask" else ~HAS_SIGNAL
+    if dataset.ndim == 3:
+        source.remark("I302", key, "a mask for each frame", "one mask", "A pixel that is bad in one is bad in all")
+        bad = np.zeros(shape[1:], bool)
+        for frame in dataset:
+            bad |= _defects(frame, bits)
+        return bad
+    values = dataset[()]
+    if key == "pixel_mask" or (values.dtype.kind != "b" and not np.isin(values, (0, 1)).all()):
+        source.remark("I302", key, f"values up to {values.max()}", "0 good, 1 bad", "All but 0 and 0x1000 are bad")
+    return _defects(values, bits)
+
+
+def _defects(values: NDArray[Any], bits: int) -> NDArray[np.bool_]:
+    if values.dtype.kind == "f":
+        return (values != 0) & (values != HAS_SIGNAL)
+    return (values.astype(np.int64) & bits) != 0
+
+
+def _check_share(source: Source, key: str, bad: NDArray[np.bool_], kept: bool) -> None:
+    share = float(bad.mean())
+    if share == 1:
+        raise InputError(
+            "The mask leaves no good pixel", where=source.where(key), remedy="Leave it aside with --set mask=none"
+        )
+    if share > 0.5 and not kept:
+        raise InputError(
+            "The mask calls most pixels bad",
+            where=source.where(key),
+            found=f"{share:.0%} of the pixels are not 0",
+            remedy="Here 0 is good and 1 is bad: --set mask=inverted turns it round, --set mask=as-is keeps it",
+        )
+    if share > 0.5:
+        source.remark("W209", key, f"{share:.0%} bad pixels", "at most 50 %", "The mask was kept as you asked")

@@ -1,0 +1,282 @@
+"""From a CXI file to a Scan or a Result. Frames stay in the file; everything else is checked and put into SI units."""
+
+import difflib
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from exitwave.cxi.checks import believable
+from exitwave.cxi.energy import photon_energy
+from exitwave.cxi.frames import read_frames
+from exitwave.cxi.hdf import Source, attribute, length, open_file, scalar, text
+from exitwave.cxi.mask import CHOICES, read_mask
+from exitwave.cxi.schema import path
+from exitwave.cxi.translation import read_positions
+from exitwave.errors import InputError
+from exitwave.positions.grid import object_grid
+from exitwave.scan import Detector, Frames, Result, Scan, Truth
+from exitwave.units import factor, parse
+
+OVERRIDES = {
+    "energy": "8.8keV",
+    "distance": "2m",
+    "pixel_size": "75um",
+    "positions": "um, mm, nm or m",
+    "mask": ", ".join(CHOICES),
+}
+"""What ``overrides`` may set, with an example of each."""
+
+
+def read(file: str | Path, overrides: Mapping[str, str] | None = None) -> Scan | Result:
+    """Read a CXI file: a Result where it holds ``image_1/data``, else a Scan. Frames are not read.
+
+    Parameters
+    ----------
+    file : str or Path
+        The file. It is opened read-only, without a lock.
+    overrides : mapping of str to str, optional
+        Values that replace those of the file: energy, distance, pixel_size, positions (their unit), mask (inverted,
+        as-is or none).
+
+    Returns
+    -------
+    Scan or Result
+        In SI units, with the reader's remarks in ``findings`` of the scan.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be used as it is; the message names the place and what to do.
+    """
+    chosen = dict(overrides or {})
+    _check_overrides(chosen)
+    with open_file(file) as opened:
+        source = Source(opened, chosen)
+        try:
+            scan = _scan(source)
+            result = _result(source, scan) if source.dataset("object") is not None else None
+        except (OSError, RuntimeError) as error:
+            raise InputError(
+                "The file is damaged", where=file, found=str(error), remedy="Copy it again from where it was written"
+            ) from error
+    scan = replace(scan, findings=tuple(source.remarks))
+    return scan if result is None else replace(result, scan=replace(scan, path=scan.patterns.path))
+
+
+def open(file: str | Path, **overrides: str) -> Scan | Result:
+    """Open a CXI file: a Result where it holds a reconstruction, else a Scan. Frames are read when they are sliced.
+
+    Parameters
+    ----------
+    file : str or Path
+        The file.
+    **overrides : str
+        Values that replace those of the file, such as ``energy="8.8keV"``; see `exitwave.cxi.read.read`.
+
+    Returns
+    -------
+    Scan or Result
+        In SI units.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be used as it is; the message names the place and what to do.
+    """
+    return read(file, overrides)
+
+
+def _check_overrides(overrides: Mapping[str, str]) -> None:
+    for key, value in overrides.items():
+        if key not in OVERRIDES:
+            close = difflib.get_close_matches(key, OVERRIDES, n=1)
+            known = ", ".join(f"{name}={example}" for name, example in OVERRIDES.items())
+            hint = f"Did you mean {close[0]}? " if close else ""
+            raise InputError("There is nothing of this name to set", found=key, remedy=f"{hint}Known: {known}")
+        if key == "mask" and value not in CHOICES:
+            raise InputError("Unknown kind of mask", found=repr(value), remedy=f"Use one of {', '.join(CHOICES)}")
+        if key == "positions":
+            factor(value, "length")
+
+
+def _scan(source: Source) -> Scan:
+    patterns = read_frames(source)
+    energy = photon_energy(source)
+    detector = _detector(source, patterns)
+    for key, value in source.overrides.items():
+        where = "positions" if key == "positions" else {"pixel_size": "x_pixel_size"}.get(key, key)
+        source.remark("I304", where, f"{key}={value}", "the value of the file", "It was set by the user")
+    scan = Scan(
+        patterns=patterns,
+        positions=read_positions(source, len(patterns)),
+        energy=energy,
+        detector=detector,
+        probe=_probe(source, patterns.shape[1:]),
+        name=text(attribute(source, "name")) or text(source.dataset("name_dataset")),
+        description=text(source.dataset("description")),
+        instrument=text(source.dataset("instrument_name")),
+        truth=_truth(source),
+        path=Path(source.file.filename).resolve(),
+    )
+    _check_scale(source, scan)
+    return scan
+
+
+def _check_scale(source: Source, scan: Scan) -> None:
+    pixel = scan.object_pixel
+    if not believable(pixel):
+        raise InputError(
+            "The geometry gives an impossible object pixel",
+            where=source.where("distance"),
+            found=f"{pixel[0]:.3g} m x {pixel[1]:.3g} m, from wavelength {scan.wavelength:.3g} m, distance "
+            f"{scan.detector.distance:g} m and pixels of {scan.detector.pixel_size[1]:g} m",
+            remedy="Check their units; --set distance=2m, --set pixel_size=75um and --set energy=8.8keV replace them",
+        )
+    object_grid(scan.positions, scan.patterns.shape[1:], pixel)
+
+
+def _detector(source: Source, patterns: Frames) -> Detector:
+    shape = patterns.shape[1:]
+    saturation = scalar(source, "saturation_value")
+    corner = _array(source, "corner_position", (3,), np.float64)
+    return Detector(
+        distance=_length(source, "distance", "distance"),
+        pixel_size=(_length(source, "y_pixel_size", "pixel_size"), _length(source, "x_pixel_size", "pixel_size")),
+        mask=read_mask(source, patterns.shape),
+        corner_position=corner,
+        saturation=saturation if saturation is not None and np.isfinite(saturation) else None,
+        pixel_mask=_array(source, "pixel_mask", shape, np.uint32),
+        dark=_array(source, "dark", shape, np.float32),
+        flat=_array(source, "flat", shape, np.float32),
+        countrate_correction_applied=bool(scalar(source, "countrate") or 0),
+        flatfield_applied=bool(scalar(source, "flatfield") or 0),
+    )
+
+
+def _length(source: Source, key: str, override: str) -> float:
+    if override not in source.overrides:
+        return length(source, key, override)
+    metres = parse(source.overrides[override], "length")
+    if not metres > 0:
+        raise InputError("A length must be positive", where=f"--set {override}", found=source.overrides[override])
+    return metres
+
+
+def _array(source: Source, key: str, shape: tuple[int, ...], dtype: Any) -> NDArray[Any] | None:
+    """Return an array of a shape, a stack of several averaged, or None where there is none."""
+    dataset = source.dataset(key)
+    if dataset is None:
+        return None
+    values = np.asarray(dataset[()])
+    if values.ndim == len(shape) + 1 and values.shape[1:] == shape and values.dtype.kind in "iuf":
+        values = values.mean(axis=0, dtype=np.float64)
+    if values.shape != shape or values.dtype.kind not in "biufc":
+        raise InputError(
+            "An array has the wrong shape",
+            where=source.where(key),
+            found=f"{values.dtype} of shape {values.shape}",
+            remedy=f"Expected shape {shape}",
+        )
+    return values.astype(dtype)
+
+
+def _probe(source: Source, shape: tuple[int, int]) -> NDArray[np.complex64] | None:
+    dataset = source.dataset("illumination") or source.dataset("probe_link")
+    if dataset is None:
+        return None
+    values = np.asarray(dataset[()])
+    fits = values.dtype.kind == "c" and values.shape[-2:] == shape and 2 <= values.ndim <= 3 and values.size
+    if not fits or not np.isfinite(values).all():
+        found = f"{values.dtype} of shape {values.shape}" + (", not all finite" if fits else "")
+        source.remark("W207", "illumination", found, f"finite complex64 of shape {shape}", "It was left aside")
+        return None
+    return values.reshape(-1, *shape).astype(np.complex64)
+
+
+def _truth(source: Source) -> Truth | None:
+    if source.dataset("true_object") is None:
+        return None
+    values = {name: _required(source, f"true_{name}") for name in ("object", "x", "y", "probe", "positions")}
+    return Truth(**values)
+
+
+def _required(source: Source, key: str) -> NDArray[Any]:
+    dataset = source.dataset(key)
+    if dataset is None:
+        raise InputError("Part of the truth is missing", where=source.where(key), remedy="Simulate the scan again")
+    return np.asarray(dataset[()]).astype(dataset.dtype.newbyteorder("="))
+
+
+def _result(source: Source, scan: Scan) -> Result:
+    image = source.dataset("object")
+    assert image is not None
+    if image.ndim != 2 or image.dtype.kind != "c" or min(image.shape) < 2:
+        raise InputError(
+            "The reconstruction is not a complex image",
+            where=source.where("object"),
+            found=f"{image.dtype} of shape {image.shape}",
+            remedy="Expected complex64 of shape (ny, nx)",
+        )
+    rows, columns = image.shape
+    y, x = _coordinates(source, scan, (rows, columns))
+    used = _array(source, "used_positions", (len(scan.patterns), 3), np.float64)
+    inside = _array(source, "object_mask", (rows, columns), np.float32)
+    held_out = source.dataset("held_out")
+    return Result(
+        scan=scan,
+        object=image[()].astype(np.complex64),
+        probe=scan.probe if scan.probe is not None else np.zeros((0, *scan.patterns.shape[1:]), np.complex64),
+        x=x,
+        y=y,
+        positions=scan.positions if used is None else used,
+        mask=np.ones((rows, columns), np.float32) if inside is None else inside,
+        errors=_history(source, "error_metric"),
+        holdout_errors=_history(source, "holdout_error_metric"),
+        held_out=np.zeros(0, np.int64) if held_out is None else held_out[()].astype(np.int64),
+        algorithm=text(attribute(source, "algorithm")),
+        recipe=_recipe(source),
+        provenance=_provenance(source),
+    )
+
+
+def _coordinates(source: Source, scan: Scan, shape: tuple[int, int]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    y, x = _array(source, "object_y", shape[:1], np.float64), _array(source, "object_x", shape[1:], np.float64)
+    if y is not None and x is not None:
+        return y, x
+    source.remark("I306", "object_x", "no coordinates", "x and y in metres", "The object was centred on the positions")
+    centre = (scan.positions.min(axis=0) + scan.positions.max(axis=0)) / 2
+    y, x = (
+        middle + (np.arange(n) - n // 2) * step
+        for middle, n, step in zip((centre[1], centre[0]), shape, scan.object_pixel, strict=True)
+    )
+    return y, x
+
+
+def _history(source: Source, key: str) -> NDArray[np.float32]:
+    values = attribute(source, key)
+    return np.atleast_1d(np.asarray([] if values is None else values)).astype(np.float32)
+
+
+def _recipe(source: Source) -> dict[str, Any]:
+    stored = text(source.dataset("recipe"))
+    try:
+        return dict(json.loads(stored or "{}"))
+    except ValueError as error:
+        raise InputError("The recipe is not JSON", where=source.where("recipe"), found=stored[:80]) from error
+
+
+def _provenance(source: Source) -> dict[str, str]:
+    process = source.find("process")
+    stored = process.items() if isinstance(process, h5py.Group) else ()
+    return {
+        name: text(thing)
+        for name, thing in stored
+        if isinstance(thing, h5py.Dataset) and thing.dtype.kind in "OS" and not thing.shape
+        if f"{path('process')}/{name}" != path("recipe")
+    }

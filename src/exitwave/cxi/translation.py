@@ -1,0 +1,112 @@
+"""The positions: where they lie in the file, their orientation, unit and signs."""
+
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from exitwave.cxi.hdf import Source, candidates, known_factor, units_of
+from exitwave.errors import InputError
+
+PLACES = ("positions", "data_positions", "detector_positions")
+"""Entries that may hold the positions, in the order in which they are tried."""
+
+
+def read_positions(source: Source, npos: int) -> NDArray[np.float64]:
+    """Return the centre of the probe on the sample, shape (npos, 3), in metres.
+
+    Accepts (N, 3), (N, 2), (3, N) and (2, N), any length as ``@units``, and the signs of ``basis_vectors``.
+
+    Raises
+    ------
+    InputError
+        If there are none, their number is not that of the frames, their unit is unknown or a number is not finite.
+    """
+    key, dataset = _find(source)
+    if dataset.dtype.kind not in "iuf":
+        raise InputError("The positions are not numbers", where=source.where(key), found=dataset.dtype)
+    stored = _upright(source, key, dataset, npos)
+    unit = source.overrides.get("positions") or units_of(dataset, "positions") or "m"
+    scale = known_factor(source, key, unit, "length")
+    if "positions" not in source.overrides and scale != 1:
+        source.remark("W204", key, f"positions in {unit}", "metres", "They were converted")
+    positions = np.zeros((npos, 3))
+    positions[:, : stored.shape[1]] = stored * scale if scale != 1 else stored
+    wrong = np.flatnonzero(~np.isfinite(positions).all(axis=1))
+    if wrong.size:
+        raise InputError(
+            "Positions are not finite",
+            where=source.where(key),
+            found=f"{wrong.size} of {npos}, the first at index {wrong[0]}",
+            remedy="Leave out these frames and their positions",
+        )
+    return positions * _signs(source)
+
+
+def _find(source: Source) -> tuple[str, h5py.Dataset]:
+    for key in PLACES:
+        dataset = source.dataset(key)
+        if dataset is not None:
+            return key, dataset
+    raise InputError(
+        "The file has no positions",
+        where=source.where("positions"),
+        found=f"two-dimensional datasets {', '.join(candidates(source.file, 2)) or 'none'}",
+        remedy="Write the positions there, shape (npos, 3), in metres",
+    )
+
+
+def _upright(source: Source, key: str, dataset: h5py.Dataset, npos: int) -> NDArray[Any]:
+    shape = dataset.shape
+    if len(shape) == 2 and shape[0] == npos and shape[1] in (2, 3):
+        if shape[1] == 2:
+            source.remark("I303", key, "two columns", "three columns x, y, z", "z was set to 0")
+        return dataset[()].astype(np.float64)
+    if len(shape) == 2 and shape[1] == npos and shape[0] in (2, 3):
+        source.remark("W205", key, f"shape {shape}", f"shape ({npos}, 3)", "The positions were transposed")
+        return dataset[()].astype(np.float64).T
+    if len(shape) == 2 and (shape[1] in (2, 3) or shape[0] in (2, 3)):
+        count = shape[0] if shape[1] in (2, 3) else shape[1]
+        raise InputError(
+            "Frames and positions differ in number",
+            where=source.where(key),
+            found=f"{npos} frames and {count} positions",
+            remedy="Leave out the frames without a position, or the positions without a frame",
+        )
+    raise InputError(
+        "The positions have the wrong shape", where=source.where(key), found=shape, remedy=f"Expected ({npos}, 3)"
+    )
+
+
+def _signs(source: Source) -> NDArray[np.float64]:
+    """Return the signs (x, y, z) that basis_vectors give the positions; CXI's default, (-y, -x), gives +1 for all.
+
+    The positions of CXI are the sample's, so minus the probe's; in pixels of a detector whose rows run along -y and
+    whose columns run along -x, the two signs cancel.
+    """
+    dataset = source.dataset("basis_vectors")
+    if dataset is None:
+        return np.ones(3)
+    vectors = np.asarray(dataset[()], dtype=np.float64)
+    if vectors.shape == (3, 2):
+        vectors = vectors.T
+    lengths = np.linalg.norm(vectors, axis=1) if vectors.shape == (2, 3) else np.zeros(2)
+    if not (lengths > 0).all() or min(abs(vectors[0, 1]) / lengths[0], abs(vectors[1, 0]) / lengths[1]) < 0.999:
+        raise InputError(
+            "The detector is turned in a way that is not supported",
+            where=source.where("basis_vectors"),
+            found=vectors.tolist(),
+            remedy="Turn the frames so that rows run along y and columns along x, and leave basis_vectors out",
+        )
+    signs = np.array([-np.sign(vectors[1, 0]), -np.sign(vectors[0, 1]), 1.0])
+    if (signs < 0).any():
+        axes = " and ".join(axis for axis, sign in zip("xy", signs, strict=False) if sign < 0)
+        source.remark(
+            "W206",
+            "basis_vectors",
+            f"{axes} reversed",
+            "rows along -y, columns along -x",
+            "The positions were mirrored",
+        )
+    return signs

@@ -1,0 +1,232 @@
+"""From a Scan or a Result to a CXI file: exactly the table of the schema, frame by frame, whole or not at all."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from exitwave.cxi.atomic import atomic, create
+from exitwave.cxi.findings import finding
+from exitwave.cxi.mask import USER_BIT
+from exitwave.cxi.schema import BY_KEY, TABLE, Entry, Part, path
+from exitwave.errors import Finding, OutputError
+from exitwave.scan import Frames, Result, Scan
+from exitwave.units import ELEMENTARY_CHARGE
+
+BLOCK = 32 * 2**20
+"""Bytes of frames that are in memory at a time."""
+EXACT = 2**24
+"""Whole numbers up to this are exact in float32."""
+
+
+def write_scan(scan: Scan, target: Path, *, overwrite: bool = False) -> tuple[Finding, ...]:
+    """Write a scan as a CXI file after the schema.
+
+    Parameters
+    ----------
+    scan : Scan
+        Its frames are read and written block by block, so they may be larger than memory.
+    target : Path
+        The file to write.
+    overwrite : bool
+        Whether an existing file may be replaced.
+
+    Returns
+    -------
+    tuple of Finding
+        W208 where counts of good pixels lost digits in float32.
+
+    Raises
+    ------
+    OutputError
+        If the target exists, is the file that the frames come from, or cannot be written. Nothing is left behind.
+    """
+    _refuse_input(scan, target)
+    with atomic(target, overwrite) as partial, create(partial) as (file, check):
+        _fill(file, _parts(scan), _scan_values(scan))
+        return _write_frames(file, scan, check)
+
+
+def write_result(result: Result, target: Path, *, overwrite: bool = False, embed: bool = False) -> tuple[Finding, ...]:
+    """Write a result as a CXI file.
+
+    The frames become an external link, relative to the folder of the target, to the file that holds them; or a copy
+    with ``embed``, and where they are not simply the dataset of a file.
+
+    Parameters
+    ----------
+    result : Result
+        What to write; its probe becomes the illumination of the file.
+    target : Path
+        The file to write.
+    overwrite : bool
+        Whether an existing file may be replaced.
+    embed : bool
+        Whether the frames are copied.
+
+    Returns
+    -------
+    tuple of Finding
+        As `write_scan`.
+
+    Raises
+    ------
+    OutputError
+        As `write_scan`.
+    """
+    scan = result.scan
+    _refuse_input(scan, target)
+    link = not embed and type(scan.patterns) is Frames and scan.patterns.path is not None
+    with atomic(target, overwrite) as partial, create(partial) as (file, check):
+        _fill(file, (*_parts(scan), "result"), _scan_values(scan) | _result_values(result))
+        _set_provenance(file, result)
+        if not link:
+            return _write_frames(file, scan, check)
+        folder = Path(target).resolve().parent
+        relative = Path(os.path.relpath(Path(str(scan.patterns.path)).resolve(), folder)).as_posix()
+        file[path("frames")] = h5py.ExternalLink(relative, scan.patterns.dataset)
+        return ()
+
+
+def _refuse_input(scan: Scan, target: Path) -> None:
+    for source in (scan.patterns.path, scan.path):
+        if source is not None and Path(target).exists() and source.exists() and os.path.samefile(source, target):
+            raise OutputError(
+                "The output is the file that the frames come from",
+                found=target,
+                remedy="Choose another name; an input is never changed",
+            )
+
+
+def _parts(scan: Scan) -> tuple[Part, ...]:
+    return ("data",) if scan.truth is None else ("data", "truth")
+
+
+def _scan_values(scan: Scan) -> dict[str, Any]:
+    """Return the value of every row of the table that a scan fills, by key."""
+    detector, truth = scan.detector, scan.truth
+    ny, nx = scan.patterns.shape[1:]
+    (py, px), corner = detector.pixel_size, detector.corner_position
+    values = {
+        "entry_default": BY_KEY["data"].name,
+        "description": scan.description or None,
+        "instrument_name": scan.instrument or None,
+        "energy": scan.energy,
+        "wavelength": scan.wavelength,
+        "incident_energy": scan.energy * ELEMENTARY_CHARGE,
+        "illumination": _one_or_more(scan.probe),
+        "distance": detector.distance,
+        "x_pixel_size": px,
+        "y_pixel_size": py,
+        "corner_position": (nx / 2 * px, ny / 2 * py, detector.distance) if corner is None else corner,
+        "mask": detector.mask,
+        "saturation_value": np.inf if detector.saturation is None else detector.saturation,
+        "dark": detector.dark,
+        "flat": detector.flat,
+        "countrate": detector.countrate_correction_applied,
+        "flatfield": detector.flatfield_applied,
+        "pixel_mask": detector.mask * np.uint32(USER_BIT) if detector.pixel_mask is None else detector.pixel_mask,
+        "name": scan.name,
+        "name_dataset": scan.name,
+        "positions": scan.positions,
+    }
+    if truth is not None:
+        values |= {f"true_{key}": getattr(truth, key) for key in ("object", "x", "y", "probe", "positions")}
+    return values
+
+
+def _result_values(result: Result) -> dict[str, Any]:
+    return {
+        "entry_default": BY_KEY["image"].name,
+        "illumination": _one_or_more(result.probe),
+        "object": result.object,
+        "object_mask": result.mask,
+        "object_x": result.x,
+        "object_y": result.y,
+        "algorithm": result.algorithm,
+        "iterations": len(result.errors),
+        "error_metric": result.errors,
+        "holdout_error_metric": result.holdout_errors if len(result.holdout_errors) else None,
+        "held_out": result.held_out if len(result.held_out) else None,
+        "used_positions": result.positions,
+        "recipe": json.dumps(result.recipe),
+    }
+
+
+def _one_or_more(probe: NDArray[np.complex64] | None) -> NDArray[np.complex64] | None:
+    """Return a single mode as (ny, nx), which every reader of a probe understands, and no mode as None."""
+    if probe is None or len(probe) == 0:
+        return None
+    return probe[0] if len(probe) == 1 else probe
+
+
+def _fill(file: h5py.File, parts: tuple[Part, ...], values: dict[str, Any]) -> None:
+    """Write every row of the table that belongs to the parts and has a value."""
+    for entry in TABLE:
+        if entry.part not in parts or entry.need == "foreign":
+            continue
+        value = values.get(entry.key) if entry.value is None else entry.value
+        if entry.kind == "group":
+            # creation order is tracked where an attribute may outgrow the 64 KiB of an object header
+            file.create_group(entry.path, track_order=entry.key == "process")
+        elif entry.kind == "link":
+            if entry.target == "frames" or values.get(entry.target) is not None:
+                file[entry.path] = h5py.SoftLink(path(entry.target))
+        elif value is not None and entry.kind == "attribute":
+            file[entry.owner].attrs[entry.name] = _typed(entry, value)
+        elif value is not None:
+            dataset = file.create_dataset(entry.path, data=_typed(entry, value), track_times=False)
+            if entry.units:
+                dataset.attrs["units"] = entry.units
+
+
+def _typed(entry: Entry, value: Any) -> Any:
+    if entry.dtype == "str":
+        return np.array(value, dtype=h5py.string_dtype()) if isinstance(value, tuple) else str(value)
+    return np.asarray(value).astype(entry.dtype)[()]
+
+
+def _set_provenance(file: h5py.File, result: Result) -> None:
+    for name, remark in result.provenance.items():
+        file.create_dataset(f"{path('process')}/{name}", data=str(remark), track_times=False)
+
+
+def _write_frames(file: h5py.File, scan: Scan, check: Callable[[], None]) -> tuple[Finding, ...]:
+    entry, patterns = BY_KEY["frames"], scan.patterns
+    ny, nx = patterns.shape[1:]
+    dataset = file.create_dataset(
+        entry.path,
+        shape=patterns.shape,
+        dtype=entry.dtype,
+        chunks=(1, ny, nx),
+        compression="gzip",
+        shuffle=True,
+        track_times=False,
+    )
+    good, lost = scan.detector.mask == 0, 0.0
+    for index, frames in patterns.blocks(max(1, BLOCK // (8 * ny * nx))):
+        with np.errstate(over="ignore"):
+            stored = frames.astype(entry.dtype)
+        dataset[index] = stored
+        check()
+        if frames.dtype != stored.dtype and frames.max(initial=0) > EXACT:
+            lost = max(lost, _loss(frames, stored, good))
+    if lost == 0:
+        return ()
+    remark = f"counts changed by up to {lost:g}"
+    return (
+        finding("W208", entry.path, remark, f"counts up to {EXACT}", "Scale the counts down, or mask these pixels"),
+    )
+
+
+def _loss(frames: NDArray[Any], stored: NDArray[np.float32], good: NDArray[np.bool_]) -> float:
+    """Return the largest change of whole counts in good pixels; digits behind the point do not matter."""
+    before, after = np.rint(frames[:, good].astype(np.float64)), stored[:, good].astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        change = np.abs(after - before)
+    return float(change.max(initial=0, where=change >= 1))

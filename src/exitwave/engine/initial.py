@@ -1,0 +1,157 @@
+"""Where a reconstruction starts: the probe, from the scan or from the data, and the object."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exitwave.engine.algorithms import rpie
+from exitwave.engine.cpu import CpuSweeps
+from exitwave.engine.problem import Problem
+from exitwave.engine.recipe import Recipe, Update
+from exitwave.engine.sweeps import State
+from exitwave.errors import InputError
+from exitwave.optics import angular_spectrum, probe_from_pattern, starting_modes
+from exitwave.positions.grid import MARGIN
+from exitwave.scan import Scan
+
+SEARCH_FRAMES = 64
+"""Frames around the middle of the scan on which the defocus is searched."""
+SEARCH_ITERATIONS = 8
+SEARCH_RECIPE = Recipe(batch=8, object_update=Update(alpha=0.05), probe_update=Update(alpha=0.5))
+"""Iterations that each defocus is given, and how they are done."""
+LARGEST_BEAM = 0.7
+"""Diameter of the geometric beam at the largest defocus searched, in widths of the probe array."""
+
+
+def starting_probe(
+    scan: Scan, problem: Problem, recipe: Recipe, announce: Callable[[str], None]
+) -> NDArray[np.complex64]:
+    """Return the starting modes, shape (modes, ny, nx).
+
+    Unless the probe is to be left alone, its power is set to the mean counts of a frame.
+
+    Raises
+    ------
+    InputError
+        If the scan's probe is asked for and there is none, or it does not fit the frames or the number of modes.
+    """
+    source = recipe.probe or ("auto" if scan.probe is None else "file")
+    probe = _from_scan(scan, problem.shape) if source == "file" else _from_data(scan, problem, recipe, announce)
+    probe = fit_modes(probe, recipe.modes)
+    if recipe.probe_update.enabled:
+        probe = probe * np.sqrt(problem.photons / (np.abs(probe) ** 2).sum())
+    return np.ascontiguousarray(probe, np.complex64)
+
+
+def fit_modes(probe: NDArray[np.complex64], modes: int | None) -> NDArray[np.complex64]:
+    """Return a copy of the probe, shape (modes, ny, nx), with further starting modes where more than one is asked for.
+
+    Raises
+    ------
+    InputError
+        If the probe has several modes, but not as many as asked for.
+    """
+    if modes in (None, len(probe)):
+        return probe.copy()
+    if len(probe) > 1:
+        remedy = f"Leave the number of modes out, or give {len(probe)}, or start from --probe auto"
+        found = f"{len(probe)}, not {modes}"
+        raise InputError("The starting probe has other modes than asked for", found=found, remedy=remedy)
+    return starting_modes(probe, modes)
+
+
+def _from_scan(scan: Scan, shape: tuple[int, int]) -> NDArray[np.complex64]:
+    """Return the scan's own probe as (modes, ny, nx)."""
+    where = f"{scan.path or 'the scan'}: entry_1/instrument_1/source_1/illumination"
+    remedy = "Start from the data with --probe auto, or name a file that has a probe with --probe PATH"
+    if scan.probe is None:
+        raise InputError("There is no starting probe", where=where, found="none", remedy=remedy)
+    if scan.probe.shape[-2:] != shape:
+        found = f"{scan.probe.shape[-2:]} for frames of {shape}"
+        raise InputError("The starting probe does not fit the frames", where=where, found=found, remedy=remedy)
+    if not (np.isfinite(scan.probe).all() and np.any(scan.probe)):
+        raise InputError("The starting probe is empty or not finite", where=where, found="zeros or NaN", remedy=remedy)
+    return scan.probe.reshape(-1, *shape)
+
+
+def _from_data(scan: Scan, problem: Problem, recipe: Recipe, announce: Callable[[str], None]) -> NDArray[np.complex64]:
+    """Return the probe that the mean diffraction pattern implies, at the defocus that explains the frames best.
+
+    The amplitude of the probe's spectrum is that of the mean pattern, its phase that of a defocus. A short
+    reconstruction of some neighbouring frames tells one defocus from another.
+    """
+    announce("searching the defocus of the probe")
+    pattern, mask = _mean_pattern(problem)
+    focus = probe_from_pattern(pattern, mask, defocus=0.0, wavelength=scan.wavelength, pixel=scan.object_pixel)
+    part = _middle(problem)
+    sweeps = CpuSweeps(part, 1, recipe.threads)
+
+    def error(defocus: float) -> float:
+        probe = angular_spectrum(focus, defocus, scan.wavelength, scan.object_pixel)[None].astype(np.complex64)
+        probe *= np.float32(np.sqrt(part.photons) / np.linalg.norm(probe))
+        state = State(np.ones(part.object_shape, np.complex64), probe, np.random.default_rng(recipe.seed))
+        for state.iteration in range(SEARCH_ITERATIONS):
+            rpie.step(state, sweeps, SEARCH_RECIPE)
+        return sweeps.misfit(state, part.used).error
+
+    reach = _largest_defocus(pattern, scan)
+    best = _search(error, reach)
+    probe = angular_spectrum(focus, best, scan.wavelength, scan.object_pixel)
+    announce(f"starting from a probe {best * 1e6:+.0f} um out of focus")
+    return probe[None].astype(np.complex64)
+
+
+def _search(error: Callable[[float], float], reach: float) -> float:
+    """Return the defocus of least error: 21 values over +-reach, then two finer rounds about the best."""
+    step = reach / 10
+    tried = {k * step: error(k * step) for k in range(-10, 11)}
+    for _ in range(2):
+        best, step = min(tried, key=tried.__getitem__), step / 2.5
+        tried |= {best + k * step: error(best + k * step) for k in (-2, -1, 1, 2)}
+    return min(tried, key=tried.__getitem__)
+
+
+def _largest_defocus(pattern: NDArray[np.float64], scan: Scan) -> float:
+    """Return the defocus in metres at which the lens's cone fills `LARGEST_BEAM` of the probe array."""
+    angles = [
+        (np.arange(n) - n // 2) * p / scan.detector.distance
+        for n, p in zip(pattern.shape, scan.detector.pixel_size, strict=True)
+    ]
+    squares = angles[0][:, None] ** 2 + angles[1] ** 2
+    bright = np.clip(pattern - 0.01 * pattern.max(), 0, None)
+    # a disc of half-angle a has a mean square angle of a^2 / 2
+    half_angle = float(np.sqrt(2 * (bright * squares).sum() / bright.sum()))
+    width = min(n * step for n, step in zip(pattern.shape, scan.object_pixel, strict=True))
+    return LARGEST_BEAM * width / (2 * half_angle)
+
+
+def _mean_pattern(problem: Problem) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+    """Return the mean of the used frames, zero frequency at n//2, and the pixels without a count (1 bad)."""
+    total, valid = np.zeros(problem.shape), np.zeros(problem.shape)
+    for j in problem.used:
+        frame = problem.stack[j]
+        good = frame != problem.invalid
+        total += np.where(good, frame, 0)
+        valid += good
+    mean = np.fft.fftshift(total / np.maximum(valid, 1))
+    return mean, np.fft.fftshift(valid == 0).astype(np.uint8)
+
+
+def _middle(problem: Problem) -> Problem:
+    """Return the frames nearest to the middle of the scan as a problem of their own."""
+    pixels = problem.pixels[problem.used]
+    nearest = np.argsort(np.linalg.norm(pixels - np.median(pixels, axis=0), axis=1), kind="stable")[:SEARCH_FRAMES]
+    chosen = problem.used[nearest]
+    pixels = problem.pixels[chosen]
+    offset = np.floor(pixels.min(0)) - np.array(problem.shape) // 2 - MARGIN
+    extent = np.ceil(pixels.max(0) - offset).astype(int) + np.array(problem.shape) // 2 + MARGIN
+    return replace(
+        problem,
+        stack=problem.stack[chosen],
+        pixels=(pixels - offset).astype(np.float32),
+        object_shape=(int(extent[0]), int(extent[1])),
+        used=np.arange(len(chosen)),
+        held_out=np.arange(0),
+    )

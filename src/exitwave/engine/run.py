@@ -1,0 +1,257 @@
+"""From a scan to a result, one iteration at a time."""
+
+import datetime
+import hashlib
+import shlex
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import exitwave
+from exitwave.engine.algorithms import epie, rpie
+from exitwave.engine.cpu import CpuSweeps
+from exitwave.engine.initial import fit_modes, starting_probe
+from exitwave.engine.problem import Grid, Problem, pose
+from exitwave.engine.recipe import Recipe, make_recipe
+from exitwave.engine.sweeps import State
+from exitwave.errors import Finding, InputError, RunError
+from exitwave.optics import orthogonalise
+from exitwave.positions.grid import object_grid
+from exitwave.scan import Result, Scan
+
+ALGORITHMS = {"rPIE": rpie.step, "ePIE": epie.step}
+COVERED = 0.25
+"""Illumination of a pixel that counts as covered, relative to the median at the scan positions."""
+
+
+@dataclass
+class _Run:
+    """What belongs to one run."""
+
+    scan: Scan
+    recipe: Recipe
+    problem: Problem
+    sweeps: CpuSweeps
+    state: State
+    grid: Grid
+    positions: NDArray[np.float64]
+    errors: list[float]
+    holdout_errors: list[float]
+    settings: dict[str, Any]
+    digest: Future[str]
+    seconds: dict[str, float] = field(default_factory=dict)
+    passed: int = 0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a reconstruction is, after an iteration. `result` can be called at any of them."""
+
+    iteration: int
+    """Iterations done, counted over continued runs."""
+    iterations: int
+    """Iterations to do."""
+    error: float
+    """Error metric of this iteration."""
+    holdout_error: float
+    """The same on the frames held out; NaN where there are none."""
+    frames_per_second: float
+    """Frames times iterations over the seconds spent iterating."""
+    seconds: dict[str, float]
+    """Seconds spent to prepare, compile and run."""
+    findings: tuple[Finding, ...]
+    """What the reader and the engine had to repair or leave out."""
+    settings: dict[str, Any]
+    """Every setting as it ran."""
+    _run: _Run = field(repr=False)
+
+    def result(self, stopped_by: str = "iterations") -> Result:
+        """Return what there is, with the last error measured again on the object and probe returned.
+
+        Parameters
+        ----------
+        stopped_by : str
+            Why no more iterations are done: ``"iterations"`` or ``"interrupted"``.
+        """
+        return _result(self._run, stopped_by)
+
+
+def iterate(
+    data: Scan | Result,
+    recipe: Recipe | None = None,
+    *,
+    announce: Callable[[str], None] | None = None,
+    **settings: Any,
+) -> Iterator[Progress]:
+    """Reconstruct, and yield after every iteration.
+
+    Parameters
+    ----------
+    data : Scan or Result
+        What was measured; a result continues from its object, probe and history.
+    recipe : Recipe, optional
+        The settings as one object.
+    announce : callable, optional
+        Called with a sentence when something other than iterating takes its time.
+    **settings
+        The settings one by one; see `Recipe`.
+
+    Yields
+    ------
+    Progress
+        One for each iteration.
+
+    Raises
+    ------
+    InputError
+        If the scan cannot be used, or a setting is unknown or out of range.
+    RunError
+        If the reconstruction diverges.
+    """
+    if recipe is not None and settings:
+        raise InputError("Settings come as a recipe or one by one, not both", found=", ".join(settings))
+    run = _prepare(data, recipe or make_recipe(settings), announce or (lambda _: None))
+    step, done = ALGORITHMS[run.recipe.algorithm], len(run.errors)
+    for _ in range(run.recipe.iterations):
+        start = time.perf_counter()
+        misfit = step(run.state, run.sweeps, run.recipe)
+        run.state.iteration += 1
+        run.errors.append(misfit.error)
+        run.holdout_errors.append(run.sweeps.misfit(run.state, run.problem.held_out).error)
+        run.seconds["run"] += time.perf_counter() - start
+        run.passed += len(run.problem.used)
+        if not np.isfinite(misfit.error):
+            remedy = "Take smaller steps (object_update.step, probe_update.step) or another starting probe"
+            raise RunError(
+                "The reconstruction diverged",
+                found=f"error {misfit.error} in iteration {len(run.errors)}",
+                remedy=remedy,
+            )
+        yield Progress(
+            iteration=len(run.errors),
+            iterations=done + run.recipe.iterations,
+            error=misfit.error,
+            holdout_error=run.holdout_errors[-1],
+            frames_per_second=run.passed / run.seconds["run"],
+            seconds=dict(run.seconds),
+            findings=run.scan.findings + run.problem.findings,
+            settings=run.settings,
+            _run=run,
+        )
+
+
+def reconstruct(data: Scan | Result, recipe: Recipe | None = None, **settings: Any) -> Result:
+    """Reconstruct a scan, or continue a result; see `iterate` for the parameters.
+
+    Ctrl-C ends the run and returns what there is.
+
+    Returns
+    -------
+    Result
+        Object, probe, positions and history; ``result.save(path)`` writes it.
+    """
+    last = None
+    try:
+        for progress in iterate(data, recipe, **settings):
+            last = progress
+    except KeyboardInterrupt:
+        if last is None:
+            raise
+        return last.result("interrupted")
+    assert last is not None  # a recipe has at least one iteration
+    return last.result()
+
+
+def _prepare(data: Scan | Result, recipe: Recipe, announce: Callable[[str], None]) -> _Run:
+    """Load the frames, compile, and set up the starting state."""
+    earlier = data if isinstance(data, Result) else None
+    scan = data.scan if isinstance(data, Result) else data
+    digest = ThreadPoolExecutor(1).submit(_digest, scan.path)
+    start = time.perf_counter()
+    announce(f"loading {len(scan.patterns)} frames")
+    y, x = (
+        (earlier.y, earlier.x) if earlier else object_grid(scan.positions, scan.patterns.shape[1:], scan.object_pixel)
+    )
+    positions = earlier.positions if earlier else scan.positions
+    problem = pose(scan, positions, (y, x), holdout=recipe.holdout, seed=recipe.seed)
+    if earlier:
+        used = np.setdiff1d(np.union1d(problem.used, problem.held_out), earlier.held_out)
+        problem = replace(problem, used=used, held_out=earlier.held_out)
+    loaded = time.perf_counter()
+    announce("getting the compiled loops ready (some seconds on the first run)")
+    _warm_up(problem, recipe)
+    compiled = time.perf_counter()
+    probe = fit_modes(earlier.probe, recipe.modes) if earlier else starting_probe(scan, problem, recipe, announce)
+    obj = earlier.object.copy() if earlier else np.ones(problem.object_shape, np.complex64)
+    done = len(earlier.errors) if earlier else 0
+    sweeps = CpuSweeps(problem, len(probe), recipe.threads)
+    return _Run(
+        scan=scan,
+        recipe=recipe,
+        problem=problem,
+        sweeps=sweeps,
+        state=State(obj, probe, np.random.default_rng([recipe.seed, done]), iteration=done),
+        grid=(y, x),
+        positions=positions,
+        errors=list(earlier.errors) if earlier else [],
+        holdout_errors=list(earlier.holdout_errors) if earlier else [],
+        settings=recipe.model_dump() | {"modes": len(probe), "threads": sweeps.threads, "device": "cpu"},
+        digest=digest,
+        seconds={"prepare": loaded - start + time.perf_counter() - compiled, "compile": compiled - loaded, "run": 0.0},
+    )
+
+
+def _warm_up(problem: Problem, recipe: Recipe) -> None:
+    """Do one iteration on one frame, so that compiling is not counted as iterating."""
+    first = replace(problem, used=problem.used[:1])
+    ones = np.ones(first.object_shape, np.complex64), np.ones((1, *first.shape), np.complex64)
+    ALGORITHMS[recipe.algorithm](State(*ones, np.random.default_rng(0)), CpuSweeps(first, 1, 1), recipe)
+
+
+def _digest(path: Path | None) -> str:
+    """Return the SHA-256 of the input file, or nothing for a scan that has none."""
+    if path is None:
+        return ""
+    with path.open("rb") as file:
+        return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _result(run: _Run, stopped_by: str) -> Result:
+    """Return the result of a run as it stands."""
+    state, problem = run.state, run.problem
+    if run.recipe.probe_update.enabled and len(state.probe) > 1:
+        state.probe = orthogonalise(state.probe)
+    illumination = run.sweeps.gather(state, problem.used, probe=False).illumination
+    rows, columns = np.rint(problem.pixels[problem.used]).astype(int).T
+    errors, holdout = np.array(run.errors, np.float32), np.array(run.holdout_errors, np.float32)
+    errors[-1] = run.sweeps.misfit(state, problem.used).error
+    return Result(
+        scan=run.scan,
+        object=state.object.copy(),
+        probe=state.probe.copy(),
+        x=run.grid[1],
+        y=run.grid[0],
+        positions=run.positions,
+        mask=(illumination > COVERED * np.median(illumination[rows, columns])).astype(np.float32),
+        errors=errors,
+        holdout_errors=holdout if len(problem.held_out) else holdout[:0],
+        held_out=problem.held_out,
+        algorithm=run.recipe.algorithm,
+        recipe=run.settings,
+        provenance={
+            "program": "exitwave",
+            "version": exitwave.__version__,
+            "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+            "stopped_by": stopped_by,
+            "input": str(run.scan.path or ""),
+            "digest": run.digest.result(),
+        },
+    )

@@ -1,0 +1,85 @@
+"""What the detector saw."""
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from numpy.typing import NDArray
+
+from exitwave.figures.style import DOUBLE, MICRO, colour_bar, letter, new_figure, paper
+from exitwave.scan import Scan
+
+SAMPLE = 256
+"""The mean is taken over this many frames, evenly spaced, so that a scan of any size is drawn in moments."""
+MASKED = "#3fb8c9"
+"""Colour of bad pixels; the colour map has nothing like it."""
+
+
+@paper
+def patterns_figure(scan: Scan, *, frame: int | None = None, width: float = DOUBLE) -> Figure:
+    """Draw the mean diffraction pattern and one frame, in log scale, with bad pixels in a colour of their own.
+
+    Parameters
+    ----------
+    scan : Scan
+        The scan.
+    frame : int, optional
+        Which frame; by default the middle one.
+    width : float
+        Width of the figure in millimetres.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    number = len(scan.patterns)
+    frame = number // 2 if frame is None else frame
+    chosen = np.unique(np.linspace(0, number - 1, min(number, SAMPLE)).round().astype(int))
+    mean = np.zeros(scan.detector.mask.shape)
+    for index in chosen:
+        mean += _counts(scan, index) / len(chosen)
+    ny, nx = scan.patterns.shape[1:]
+    bad = np.count_nonzero(scan.detector.mask)
+    figure = new_figure(width, (0.5 * width - 30) * min(ny / nx, 2) + (26 if bad else 18), images=True)
+    left, right = figure.subplots(1, 2)
+    _draw(left, scan, mean, f"Mean of {len(chosen)} frames" if len(chosen) < number else f"Mean of all {number} frames")
+    _draw(right, scan, _counts(scan, frame), f"Frame {frame}")
+    letter(left, "a")
+    letter(right, "b")
+    if bad:
+        patch = Patch(color=MASKED, label=f"{bad} masked pixel{'s' if bad > 1 else ''}")
+        figure.legend(handles=[patch], loc="outside lower center", handlelength=1.0, handleheight=1.0)
+    return figure
+
+
+def _counts(scan: Scan, index: int) -> NDArray[np.float64]:
+    """Return the counts of one frame, zero where they are impossible."""
+    counts = scan.patterns[int(index)].astype(np.float64)
+    return np.where(np.isfinite(counts) & (counts > 0), counts, 0.0)
+
+
+def _draw(axes: Axes, scan: Scan, counts: NDArray[np.float64], title: str) -> None:
+    good = scan.detector.mask == 0
+    seen = counts[good & (counts > 0)]
+    low, high = (float(seen.min()), float(seen.max())) if seen.size else (1.0, 1.0)
+    low = max(low, high * 1e-7)
+    image = axes.imshow(
+        np.ma.masked_array(np.maximum(counts, low), mask=~good),
+        cmap=mpl.colormaps["inferno"].with_extremes(bad=MASKED),
+        norm=LogNorm(low, max(high, 10 * low)),
+        extent=_extent(scan),
+    )
+    axes.locator_params(nbins=5, steps=[1, 2, 5, 10])
+    axes.set(title=title, xlabel="$q_x$ (µm⁻¹)", ylabel="$q_y$ (µm⁻¹)")
+    colour_bar(axes, image, "Counts")
+
+
+def _extent(scan: Scan) -> tuple[float, float, float, float]:
+    """Edges of the detector in spatial frequency, 1/um: a pixel is 1/(n * object pixel), zero at index n//2."""
+    edges = []
+    for n, pixel in zip(scan.patterns.shape[:0:-1], scan.object_pixel[::-1], strict=True):
+        step = 1 / (n * pixel * MICRO)
+        edges += [(-(n // 2) - 0.5) * step, (n - n // 2 - 0.5) * step]
+    return edges[0], edges[1], edges[2], edges[3]

@@ -1,0 +1,68 @@
+"""The probe modes."""
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from exitwave.figures.colour import colours, wheel
+from exitwave.figures.object import image_height
+from exitwave.figures.style import DOUBLE, SINGLE, image_panel, letter, new_figure, paper, scale_bar
+
+COLUMNS = 4
+"""Modes in a row."""
+BRIGHT = 99.7
+"""Percentile of a mode's amplitude that is drawn with full brightness."""
+WHEEL = 26.0
+"""Millimetres beside the modes, for the colour wheel."""
+
+
+@paper
+def probe_figure(probe: NDArray[Any], pixel: tuple[float, float], *, width: float | None = None) -> Figure:
+    """Draw the probe modes in complex colours, each with its share of the power, and the colour wheel.
+
+    Every mode is as bright as its own amplitudes allow.
+
+    Parameters
+    ----------
+    probe : ndarray of complex, shape (modes, ny, nx)
+        Probe modes.
+    pixel : tuple of float
+        Pixel size (y, x) in metres.
+    width : float, optional
+        Width of the figure in millimetres; by default one column for one mode and two columns for more.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    modes, ny, nx = probe.shape
+    width = width or (SINGLE if modes == 1 else DOUBLE)
+    columns, rows = min(modes, COLUMNS), -(-modes // COLUMNS)
+    extent = (ny * pixel[0], nx * pixel[1])
+    figure = new_figure(width, image_height(width, rows, columns, extent, WHEEL), images=True)
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    power = np.sum(np.abs(probe) ** 2, axis=(1, 2))
+    share = 100 * power / power.sum() if power.any() else power
+    for axes in panels[modes:]:
+        axes.remove()
+    for index, (axes, mode) in enumerate(zip(panels, probe, strict=False)):
+        axes.imshow(colours(mode, float(np.percentile(np.abs(mode), BRIGHT))), aspect=pixel[0] / pixel[1])
+        image_panel(axes, f"{share[index]:.3g} %")
+        if modes > 1:
+            letter(axes, str(index + 1))
+    scale_bar(panels[(rows - 1) * columns], extent[1], pixel[1])
+    _wheel_beside(panels[columns - 1], 16 * columns / (width - WHEEL))
+    return figure
+
+
+def _wheel_beside(axes: Axes, size: float) -> None:
+    """Draw the colour wheel at the right of a panel, ``size`` times as wide as it."""
+    key = axes.inset_axes((1 + 0.3 * size, 0.5 - size / 2, size, size))
+    key.imshow(wheel())
+    key.set_axis_off()
+    for phase, name in ((0.0, "0"), (0.25, "π/2"), (0.5, "π"), (0.75, "−π/2")):
+        at = (0.5 + 0.68 * np.cos(2 * np.pi * phase), 0.5 + 0.68 * np.sin(2 * np.pi * phase))
+        key.annotate(name, at, xycoords="axes fraction", ha="center", va="center", fontsize=6.5)

@@ -1,0 +1,160 @@
+"""The simulated experiment: a preset, a scan pattern, a specimen and a seed make a Scan that knows its truth."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exitwave.errors import InputError
+from exitwave.optics import probe_diameter, starting_modes
+from exitwave.positions import (
+    FERMAT_NEIGHBOUR,
+    concentric_rings,
+    fermat_spiral,
+    jittered_grid,
+    object_grid,
+    raster,
+    step_for_overlap,
+)
+from exitwave.scan import Scan, Truth
+from exitwave.simulate.detector import make_detector, stream
+from exitwave.simulate.forward import SimulatedFrames
+from exitwave.simulate.presets import preset as find_preset
+from exitwave.simulate.specimens import SPECIMENS
+
+OVERLAP = 0.7
+"""Linear overlap where no step is given."""
+JITTER = 0.25
+"""Amplitude of the jittered grid, in steps."""
+Positions = NDArray[np.float64]
+
+
+def simulate(
+    preset: str = "26-ID",
+    *,
+    scan: str = "fermat",
+    frames: int | None = None,
+    detector: int | None = None,
+    step: float | None = None,
+    photons: float = 2e6,
+    modes: int = 1,
+    position_error: float = 0.0,
+    dark: float = 0.0,
+    bad_pixels: float = 0.0,
+    saturation: float | None = None,
+    specimen: str = "cells",
+    seed: int = 0,
+) -> Scan:
+    """Return a simulated scan with its truth. Frames are computed when they are read; all follows from the seed.
+
+    Parameters
+    ----------
+    preset : str
+        Beamline, ``26-ID`` or ``2-ID-D``: energy, distance, detector pixel and zone plate.
+    scan : str
+        Scan pattern: ``fermat``, ``raster``, ``rings`` or ``jitter``. ``fermat`` has exactly the number of frames asked
+        for, ``rings`` too (the outermost ring is cut), ``raster`` and ``jitter`` have those of the rectangle nearest to
+        a square with about that number.
+    frames : int, optional
+        Number of frames; the preset's where not given.
+    detector : int, optional
+        Pixels along a side of the detector; the preset's where not given.
+    step : float, optional
+        Step of the scan pattern in metres: distance of lines, of rings, ``step_size`` of the spiral. Where not given,
+        neighbours overlap by 70 %.
+    photons : float
+        Photons in the beam during a frame.
+    modes : int
+        Number of incoherent probe modes; all but the first have a tenth of the power.
+    position_error : float
+        Root mean square along x, and along y, of the difference between true and nominal positions in metres.
+    dark : float
+        Mean dark current in counts per pixel and frame. It is in the frames; its mean frame is in the detector.
+    bad_pixels : float
+        Fraction of pixels that are bad, half of them hot and half dead.
+    saturation : float, optional
+        Highest count that a pixel reads; 2**20 - 1 where not given.
+    specimen : str
+        Specimen: ``cells``, ``star`` or ``texture``.
+    seed : int
+        Seed of specimen, noise, bad pixels and position errors.
+
+    Returns
+    -------
+    Scan
+        Nominal positions, the true probe as the starting probe, and the truth: its object lies on the grid of the
+        true positions.
+
+    Raises
+    ------
+    InputError
+        If a name is unknown, a number makes no sense, or the detector is too small for the lens.
+    """
+    beamline = find_preset(preset)
+    detector, frames = (
+        beamline.detector if detector is None else detector,
+        beamline.frames if frames is None else frames,
+    )
+    _check(specimen in SPECIMENS, "specimen", specimen, f"one of {', '.join(SPECIMENS)}")
+    _check(detector >= 16, "detector", detector, "16 pixels or more")
+    _check(frames >= 1 and modes >= 1 and seed >= 0, "frames, modes and seed", (frames, modes, seed), "1, 1, 0 or more")
+    _check(photons > 0 and (saturation is None or saturation > 0), "photons and saturation", photons, "more than 0")
+    _check(min(dark, position_error) >= 0, "dark and position_error", (dark, position_error), "0 or more")
+    _check(0 <= bad_pixels < 1, "bad_pixels", bad_pixels, "a fraction from 0 to below 1")
+
+    shape = (detector, detector)
+    probe, pixel = beamline.probe(shape)
+    positions = _positions(scan, frames, step, probe_diameter(probe, pixel), seed)
+    true_positions = positions.copy()
+    true_positions[:, :2] += stream(seed, 1).normal(0.0, 1.0, (len(positions), 2)) * position_error
+    y, x = object_grid(true_positions, shape, pixel)
+    truth = Truth(
+        object=SPECIMENS[specimen]((y.size, x.size), seed),
+        x=x,
+        y=y,
+        probe=starting_modes(probe * math.sqrt(photons), modes).astype(np.complex64),
+        positions=true_positions,
+    )
+    faults = make_detector(
+        shape,
+        beamline.detector_pixel,
+        beamline.distance,
+        dark=dark,
+        bad_pixels=bad_pixels,
+        saturation=saturation,
+        rng=stream(seed, 2),
+    )
+    return Scan(
+        patterns=SimulatedFrames(truth, faults, seed),
+        positions=positions,
+        energy=float(beamline.energy),
+        detector=faults,
+        probe=truth.probe,
+        name=f"simulated {specimen}",
+        description=f"Simulated ptychography: {scan} scan, {photons:.3g} photons per frame, seed {seed}",
+        instrument=beamline.instrument,
+        truth=truth,
+    )
+
+
+def _check(condition: bool, name: str, found: object, expected: str) -> None:
+    if not condition:
+        raise InputError(f"Cannot simulate with this {name}", found=found, remedy=f"Give {expected}")
+
+
+def _positions(scan: str, frames: int, step: float | None, diameter: float, seed: int) -> Positions:
+    """Return the nominal positions of a scan pattern, shape (npos, 3), in metres."""
+    rows = max(1, round(math.sqrt(frames)))
+    rectangle = (rows, max(1, round(frames / rows)))
+    rings = math.ceil((math.sqrt(1 + 4 * (frames - 1) / 3) - 1) / 2)  # 1 + 3 k (k + 1) >= frames
+    neighbour = step_for_overlap(OVERLAP, diameter)
+    pitch = neighbour if step is None else step
+    patterns: dict[str, Callable[[], Positions]] = {
+        "fermat": lambda: fermat_spiral(frames, pitch / FERMAT_NEIGHBOUR if step is None else pitch),
+        "raster": lambda: raster(rectangle, pitch),
+        "rings": lambda: concentric_rings(rings, 6, pitch)[:frames],
+        "jitter": lambda: jittered_grid(rectangle, pitch, JITTER * pitch, seed),
+    }
+    _check(scan in patterns, "scan", repr(scan), f"one of {', '.join(patterns)}")
+    return patterns[scan]()

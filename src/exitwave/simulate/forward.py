@@ -1,0 +1,100 @@
+"""The forward model: from a known object and probe to the frames that the detector counts, made when asked for."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+from exitwave.positions import split, to_pixels
+from exitwave.scan import Detector, Frames, Truth
+from exitwave.simulate.detector import expose, stream
+
+KEEP = 256 * 2**20
+"""Stacks of up to this many bytes stay in memory once they are made."""
+
+
+def intensity(
+    obj: NDArray[np.complexfloating[Any, Any]],
+    probe: NDArray[np.complexfloating[Any, Any]],
+    corner: NDArray[np.int64],
+    rest: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Return the expected counts of one frame: I(q) = sum over modes m of abs(F[P_m(r - rest) O(r)])^2.
+
+    Parameters
+    ----------
+    obj : ndarray of shape (rows, columns)
+        Complex transmission of the sample.
+    probe : ndarray of shape (modes, ny, nx)
+        Fourier transform of the probe modes (`scipy.fft.fft2`), from which every shift takes one transform only.
+    corner : ndarray of shape (2,)
+        First row and column of the object that the probe sees.
+    rest : ndarray of shape (2,)
+        Shift of the probe in pixels (row, column) that remains, done by a linear phase on its Fourier transform.
+
+    Returns
+    -------
+    ndarray of shape (ny, nx)
+        Counts, zero frequency at n//2. F is unitary: their sum is the power of the exit waves.
+
+    References
+    ----------
+    Rodenburg and Faulkner, Appl. Phys. Lett. 85, 4795 (2004); modes: Thibault and Menzel, Nature 494, 68 (2013).
+    """
+    ny, nx = probe.shape[-2:]
+    ramps = [np.exp(-2j * np.pi * np.fft.fftfreq(n) * shift) for n, shift in zip((ny, nx), rest, strict=True)]
+    shifted = fft.ifft2(probe * (ramps[0][:, None] * ramps[1]))
+    exit_waves = shifted * obj[corner[0] : corner[0] + ny, corner[1] : corner[1] + nx]
+    far_field = fft.fft2(exit_waves, norm="ortho", overwrite_x=True)
+    return fft.fftshift(np.sum(far_field.real**2 + far_field.imag**2, axis=0))
+
+
+class SimulatedFrames(Frames):
+    """Frames of a known truth, computed when they are sliced, shape (npos, ny, nx), float32.
+
+    Frame j depends on the seed and on j alone, whatever else is asked for and in which order. So a scan larger than
+    memory can be written frame by frame. Stacks of up to `KEEP` bytes keep what has been computed.
+
+    Parameters
+    ----------
+    truth : Truth
+        Object, probe modes and true positions.
+    detector : Detector
+        Its dark frame, bad pixels and saturation, as `make_detector` gives them.
+    seed : int
+        Seed of the counting noise.
+    """
+
+    def __init__(self, truth: Truth, detector: Detector, seed: int) -> None:
+        self.path, self.dataset = None, ""
+        self.shape = (len(truth.positions), *truth.probe.shape[-2:])
+        self.dtype = np.dtype(np.float32)
+        self.truth, self.detector, self.seed = truth, detector, seed
+        self._spectrum = fft.fft2(truth.probe.astype(np.complex128))
+        self._corners, self._rest = split(to_pixels(truth.positions, truth.y, truth.x), self.shape[1:])
+        small = 4 * np.prod(self.shape, dtype=np.int64) <= KEEP
+        self._kept: NDArray[np.float32] | None = np.zeros(self.shape, np.float32) if small else None
+        self._ready = np.zeros(len(self), bool)
+
+    def expected(self, frame: int) -> NDArray[np.float64]:
+        """Return the intensity of a frame in counts before the detector, without noise, shape (ny, nx)."""
+        return intensity(self.truth.object, self._spectrum, self._corners[frame], self._rest[frame])
+
+    def _expose(self, frame: int) -> NDArray[np.float32]:
+        return expose(self.expected(frame), self.detector, stream(self.seed, 0, frame))
+
+    def __getitem__(self, index: Any) -> NDArray[Any]:
+        parts = index if isinstance(index, tuple) else (index,)
+        if Ellipsis in [part for part in parts if not isinstance(part, np.ndarray)]:
+            at = parts.index(Ellipsis)
+            parts = (*parts[:at], *[slice(None)] * (4 - len(parts)), *parts[at + 1 :])
+        wanted = np.arange(len(self))[parts[0] if parts else slice(None)]
+        if self._kept is None:
+            stack = np.array([self._expose(int(frame)) for frame in wanted.ravel()], np.float32)
+            stack = stack.reshape(*wanted.shape, *self.shape[1:])
+            return stack[(*[slice(None)] * wanted.ndim, *parts[1:])]
+        for frame in np.unique(wanted[~self._ready[wanted]]):
+            self._kept[frame] = self._expose(int(frame))
+            self._ready[frame] = True
+        return self._kept[index].copy()

@@ -1,0 +1,96 @@
+"""Whatever a verb raises becomes one message, an exit code and, where asked for, a JSON document."""
+
+import errno
+import json
+import os
+import subprocess
+import sys
+from typing import Annotated
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from exitwave.cli.group import Verbs
+from exitwave.errors import InputError, OutputError, RunError
+
+
+def run(error, *arguments, **environment):
+    """Run a command line whose only verb raises an exception."""
+    app = typer.Typer(cls=Verbs, rich_markup_mode=None)
+
+    @app.callback()
+    def root():
+        pass
+
+    @app.command()
+    def verb(number: int = 0, as_json: Annotated[bool, typer.Option("--json")] = False):
+        raise error
+
+    return CliRunner(env=environment).invoke(app, ["verb", *arguments])
+
+
+CASES = [
+    (
+        InputError("Bad energy", where="a.cxi", found="0 eV", remedy="Set it"),
+        2,
+        "Bad energy in a.cxi. found: 0 eV. Set",
+    ),
+    (OutputError("The output exists"), 2, "The output exists."),
+    (RunError("It diverged"), 3, "It diverged."),
+    (MemoryError(), 3, "Not enough memory"),
+    (OSError(errno.ENOSPC, "No space left on device", "out.cxi"), 2, "The disk is full in out.cxi"),
+    (PermissionError(errno.EACCES, "Permission denied", "/out"), 2, "No permission in /out"),
+    (ZeroDivisionError("division\nby zero"), 3, "Unexpected ZeroDivisionError. found: division by zero."),
+    (KeyboardInterrupt(), 130, "Interrupted"),
+]
+
+
+@pytest.mark.parametrize(("error", "code", "message"), CASES)
+def test_one_message_on_stderr_and_the_exit_code(error, code, message):
+    done = run(error)
+    assert done.exit_code == code
+    assert done.stdout == ""
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(("error", "code", "message"), CASES)
+def test_json_has_the_error_too(error, code, message):
+    done = run(error, "--json")
+    document = json.loads(done.stdout)["error"]
+    assert message in document["message"]
+    assert document["exit_code"] == done.exit_code == code
+    assert document["message"] in done.stderr
+
+
+def test_the_traceback_is_there_on_request():
+    assert "EXITWAVE_DEBUG=1" in run(ZeroDivisionError()).stderr
+    assert "Traceback" not in run(ZeroDivisionError()).stderr
+    assert "Traceback" in run(ZeroDivisionError(), EXITWAVE_DEBUG="1").stderr
+
+
+def test_a_verb_chooses_its_exit_code():
+    assert run(typer.Exit(1)).exit_code == 1
+
+
+def test_bad_usage_is_2_with_and_without_json():
+    plain, document = run(None, "--number", "x"), run(None, "--number", "x", "--json")
+    assert plain.exit_code == document.exit_code == 2
+    assert "--number" in plain.stderr
+    assert plain.stdout == ""
+    assert "--number" in json.loads(document.stdout)["error"]["message"]
+
+
+def test_a_closed_pipe_is_quiet():
+    read, write = os.pipe()
+    os.close(read)
+    process = subprocess.run(
+        [sys.executable, "-m", "exitwave", "demo", "--help"],
+        stdout=write,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(write)
+    assert (process.returncode, process.stderr) == (0, "")

@@ -1,0 +1,96 @@
+"""Where output goes, and that it is refused before any work is done."""
+
+from pathlib import Path
+
+import pytest
+
+from exitwave.cli import outputs
+from exitwave.cli.options import parse_settings, split_settings
+from exitwave.errors import InputError, OutputError
+
+
+@pytest.fixture
+def read_only(monkeypatch):
+    """Make every folder read-only, also for an administrator."""
+    monkeypatch.setattr(outputs.os, "access", lambda path, mode: False)
+
+
+@pytest.mark.parametrize(
+    ("name", "result"),
+    [
+        ("scan.cxi", "scan_result.cxi"),
+        ("scan.h5", "scan_result.cxi"),
+        ("scan_result.cxi", "scan_result_2.cxi"),
+        ("scan_result_2.cxi", "scan_result_3.cxi"),
+        ("my_results.cxi", "my_results_result.cxi"),
+    ],
+)
+def test_a_result_is_beside_its_input_and_never_the_input(tmp_path, name, result):
+    assert outputs.result_path(tmp_path / name) == tmp_path / result
+
+
+@pytest.mark.usefixtures("read_only")
+def test_a_result_is_here_where_the_folder_of_the_input_is_read_only(tmp_path):
+    assert outputs.result_path(tmp_path / "scan.cxi") == Path("scan_result.cxi")
+
+
+def test_a_new_file_in_a_writable_folder_is_fine(tmp_path):
+    outputs.check_output(tmp_path / "new.cxi", tmp_path / "scan.cxi", overwrite=False)
+
+
+def test_an_existing_file_needs_overwrite(tmp_path):
+    old = tmp_path / "old.cxi"
+    old.write_text("old")
+    with pytest.raises(OutputError, match="--overwrite"):
+        outputs.check_output(old, overwrite=False)
+    outputs.check_output(old, overwrite=True)
+    assert old.read_text() == "old"
+
+
+def test_an_input_is_never_the_output_under_any_name(tmp_path):
+    scan, link = tmp_path / "scan.cxi", tmp_path / "link.cxi"
+    scan.write_text("scan")
+    link.symlink_to(scan)
+    for target in (scan, link):
+        with pytest.raises(OutputError, match="is an input"):
+            outputs.check_output(target, tmp_path / "other.cxi", scan, overwrite=True)
+
+
+def test_a_folder_or_a_missing_folder_is_refused(tmp_path):
+    with pytest.raises(OutputError, match="is a folder"):
+        outputs.check_output(tmp_path, overwrite=True)
+    with pytest.raises(OutputError, match="does not exist"):
+        outputs.check_output(tmp_path / "missing" / "new.cxi", overwrite=False)
+
+
+@pytest.mark.usefixtures("read_only")
+def test_a_read_only_folder_is_refused(tmp_path):
+    with pytest.raises(OutputError, match="not writable"):
+        outputs.check_output(tmp_path / "new.cxi", overwrite=False)
+    with pytest.raises(OutputError, match="not writable"):
+        outputs.make_folder(tmp_path)
+
+
+def test_a_folder_is_made_with_its_parents_unless_a_file_is_in_the_way(tmp_path):
+    assert outputs.make_folder(tmp_path / "a" / "b").is_dir()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot be made"):
+        outputs.make_folder(tmp_path / "file" / "c")
+
+
+def test_settings_are_pairs():
+    assert parse_settings(["energy=8.8 keV", " mask = none "]) == {"energy": "8.8 keV", "mask": "none"}
+    assert parse_settings(None) == {}
+
+
+@pytest.mark.parametrize("pair", ["energy", "energy=", "=8keV"])
+def test_half_a_setting_is_refused(pair):
+    with pytest.raises(InputError, match="Not a setting"):
+        parse_settings([pair])
+
+
+def test_settings_of_the_recipe_are_typed_and_nested_the_others_are_for_the_file():
+    pairs = {"energy": "9keV", "object_update.step": "0.5", "object_update.schedule.start": "3", "batch": "8"}
+    overrides, recipe = split_settings(pairs)
+    assert overrides == {"energy": "9keV"}
+    assert recipe == {"object_update": {"step": 0.5, "schedule": {"start": 3}}, "batch": 8}

@@ -1,0 +1,92 @@
+"""Progress for logs and terminals, and stopping politely."""
+
+import io
+import signal
+from types import SimpleNamespace
+
+import pytest
+
+from exitwave.cli.console import Console
+from exitwave.cli.progress import Bar, Lines, reporting, stopping
+
+
+def step(iteration, iterations, holdout_error=0.2):
+    return SimpleNamespace(
+        iteration=iteration, iterations=iterations, error=0.1, holdout_error=holdout_error, frames_per_second=1234.5
+    )
+
+
+def lines_of(capsys, first, iterations):
+    with reporting(Console(stderr=True)) as report:
+        assert isinstance(report, Lines)
+        for iteration in range(first, iterations + 1):
+            report.update(step(iteration, iterations))
+    return capsys.readouterr().err.splitlines()
+
+
+def test_a_log_gets_about_ten_lines_the_first_and_the_last(capsys):
+    lines = lines_of(capsys, 1, 200)
+    assert 10 <= len(lines) <= 12
+    assert lines[0].startswith("iteration 1/200  error 0.1  held-out 0.2  1,23")
+    assert lines[-1].startswith("iteration 200/200")
+
+
+def test_a_continued_run_gets_about_ten_lines_too(capsys):
+    assert 10 <= len(lines_of(capsys, 501, 600)) <= 12
+
+
+def test_a_short_run_gets_every_iteration(capsys):
+    assert len(lines_of(capsys, 1, 3)) == 3
+
+
+def test_no_held_out_frames_no_word_about_them(capsys):
+    Lines(Console(stderr=True)).update(step(1, 1, holdout_error=float("nan")))
+    assert "held-out" not in capsys.readouterr().err
+
+
+def test_work_goes_on_when_nobody_reads_any_more(monkeypatch):
+    class Closed(io.StringIO):
+        def write(self, text):
+            raise BrokenPipeError
+
+        flush = write
+
+    monkeypatch.setattr("sys.stderr", Closed())
+    report = Lines(Console(stderr=True))
+    for iteration in (1, 2, 3):
+        report.update(step(iteration, 3))
+
+
+def test_a_terminal_gets_a_bar(capsys, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # what makes a stream a terminal
+    with reporting(Console(stderr=True)) as report:
+        assert isinstance(report, Bar)
+        report.announce("loading 4 frames")
+        report.update(step(3, 8))
+    shown = capsys.readouterr().err
+    assert "3/8" in shown
+    assert "error 0.1" in shown
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_asks_and_the_second_stops(number):
+    said = []
+    with stopping(said.append) as stop:
+        stop.something_to_save = True
+        signal.raise_signal(number)
+        assert stop.asked
+        assert len(said) == 1
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(number)
+
+
+def test_a_signal_stops_at_once_while_there_is_nothing_to_save():
+    with pytest.raises(KeyboardInterrupt), stopping(print):
+        signal.raise_signal(signal.SIGTERM)
+
+
+def test_the_handlers_of_before_come_back():
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    with stopping(print):
+        assert signal.getsignal(signal.SIGINT) != before[0]
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before

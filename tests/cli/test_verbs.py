@@ -1,0 +1,236 @@
+"""Every verb on a small simulated scan, as a user would run it."""
+
+import json
+import shutil
+import sys
+
+import h5py
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import exitwave
+from exitwave.cli import app
+from exitwave.cli.work import judge
+
+FRAMES = 40
+HELD_OUT = 2
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def answer(*arguments, code=0):
+    """Return the JSON document of a verb."""
+    done = run(*arguments, "--json")
+    assert done.exit_code == code, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A scan and its result; both are copied by tests that change them."""
+    folder = tmp_path_factory.mktemp("verbs")
+    scan = folder / "scan.cxi"
+    made = answer("simulate", scan, "--frames", FRAMES, "--detector", 128, "--step", "100nm", "--seed", 3)
+    done = answer("reconstruct", scan, "--iterations", 12, "--threads", 1)
+    return scan, folder / "scan_result.cxi", made, done
+
+
+def test_simulate_writes_what_was_asked_for(files):
+    scan, _, made, _ = files
+    data = exitwave.open(scan)
+    assert made["output"] == str(scan)
+    assert data.patterns.shape == (made["frames"], *made["detector"]) == (FRAMES, 128, 128)
+    radii = np.linalg.norm(data.positions, axis=1)  # a Fermat spiral: step * sqrt(n)
+    np.testing.assert_allclose(radii, 100e-9 * np.sqrt(np.arange(FRAMES)), rtol=1e-9, atol=1e-15)
+    assert data.truth is not None
+
+
+def test_simulate_says_what_it_did(tmp_path):
+    done = run("simulate", tmp_path / "s.cxi", "--frames", 3, "--detector", 128)
+    assert done.exit_code == 0
+    assert "3 frames of 128 x 128 pixels at 10 keV" in done.stdout
+    assert done.stderr == ""
+
+
+def test_simulate_refuses_an_existing_file_and_a_step_without_sense(files, tmp_path):
+    scan = files[0]
+    before = scan.read_bytes()
+    done = run("simulate", scan)
+    assert done.exit_code == 2
+    assert "--overwrite" in done.stderr
+    assert scan.read_bytes() == before
+    done = run("simulate", tmp_path / "s.cxi", "--step", "100 parsec")
+    assert done.exit_code == 2
+    assert not (tmp_path / "s.cxi").exists()
+
+
+def test_validate_says_yes_with_0_and_no_with_1(files, tmp_path):
+    scan = shutil.copy(files[0], tmp_path / "bad.cxi")
+    document = answer("validate", scan)
+    assert document["valid"]
+    assert {finding["level"] for finding in document["findings"]} <= {"warning", "info"}
+    with h5py.File(scan, "a") as file:
+        del file["entry_1/instrument_1/detector_1/distance"]
+    done = run("validate", scan)
+    assert done.exit_code == 1
+    assert "/entry_1/instrument_1/detector_1/distance" in done.stdout
+    assert "not valid: 1 error" in done.stdout
+    assert answer("validate", scan, code=1)["counts"]["error"] == 1
+
+
+def test_inspect_has_tree_words_and_numbers(files):
+    scan, result, _, _ = files
+    done = run("inspect", result)
+    assert done.exit_code == 0
+    for word in ("illumination", "-> scan.cxi:", f"{FRAMES} of 128 x 128 pixels", "10 keV", "fermat", "rPIE, 12 iter"):
+        assert word in done.stdout
+    document = answer("inspect", scan)
+    assert document["summary"]["frames"] == FRAMES
+    assert document["summary"]["energy"] == 10_000
+    assert "/entry_1/instrument_1/source_1/energy" in {node["path"] for node in document["tree"]}
+
+
+def test_inspect_reads_a_file_with_the_users_values(files):
+    assert answer("inspect", files[0], "--set", "energy=12keV")["summary"]["energy"] == 12_000
+
+
+def test_inspect_shows_the_tree_of_a_file_that_cannot_be_opened(files, tmp_path):
+    broken = shutil.copy(files[0], tmp_path / "broken.cxi")
+    with h5py.File(broken, "a") as file:
+        del file["entry_1/sample_1/geometry_1/translation"]
+    done = run("inspect", broken)
+    assert done.exit_code == 2
+    assert "detectorSpecific" in done.stdout
+    assert "translation" in done.stderr
+
+
+def test_reconstruct_answers_with_all_keys(files):
+    scan, result, _, done = files
+    assert {key: done[key] for key in ("output", "algorithm", "iterations", "stopped_by", "modes", "device")} == {
+        "output": str(result),
+        "algorithm": "rPIE",
+        "iterations": 12,
+        "stopped_by": "iterations",
+        "modes": 1,
+        "device": "cpu",
+    }
+    assert (done["frames"], done["threads"], done["recipe"]["iterations"]) == (FRAMES - HELD_OUT, 1, 12)
+    assert set(done["seconds"]) == {"open", "prepare", "compile", "run", "write"}
+    assert done["frames_per_second"] == pytest.approx(done["frames"] * 12 / done["seconds"]["run"])
+    saved = exitwave.open(result)
+    assert done["error"] == pytest.approx(float(saved.errors[-1]))
+    assert done["holdout_error"] == pytest.approx(float(saved.holdout_errors[-1]))
+    assert saved.scan.patterns.path == scan.resolve()
+
+
+def test_reconstruct_says_in_words_what_it_did(files, tmp_path):
+    done = run("reconstruct", files[0], "-o", tmp_path / "r.cxi", "--iterations", 2, "--holdout", 0)
+    assert done.exit_code == 0
+    assert f"Reconstructed {FRAMES} frames with rPIE: 2 iterations, 1 probe mode" in done.stdout
+    assert "No frame was held out" in done.stdout
+    assert f"exitwave plot {tmp_path / 'r.cxi'}" in done.stdout
+    assert "iteration 2/2" in done.stderr
+
+
+def test_reconstruct_refuses_its_output_before_any_work(files, monkeypatch):
+    monkeypatch.setattr("exitwave.open", lambda *_: pytest.fail("the file was opened"))
+    scan, result, _, _ = files
+    for arguments in ([scan], [result, "-o", result, "--overwrite"], [scan, "-o", scan, "--overwrite"]):
+        before = arguments[0].read_bytes(), result.read_bytes()
+        done = run("reconstruct", *arguments)
+        assert done.exit_code == 2
+        assert (arguments[0].read_bytes(), result.read_bytes()) == before
+
+
+def test_reconstruct_never_replaces_the_frames_that_a_result_links_to(files):
+    scan, result, _, _ = files
+    before = scan.read_bytes()
+    done = run("reconstruct", result, "-o", scan, "--overwrite")
+    assert done.exit_code == 2
+    assert "never changed" in done.stderr
+    assert scan.read_bytes() == before
+
+
+def test_reconstruct_continues_a_result(files):
+    _, result, _, first = files
+    done = answer("reconstruct", result, "--iterations", 3)
+    assert done["output"] == str(result.with_name("scan_result_2.cxi"))
+    assert done["iterations"] == 15
+    assert done["error"] < first["error"]
+    np.testing.assert_array_equal(exitwave.open(done["output"]).errors[:12], exitwave.open(result).errors)
+
+
+def test_reconstruct_takes_settings_and_the_probe_of_another_file(files, tmp_path):
+    scan, result, _, _ = files
+    fixed = ["--set", "probe_update.enabled=false", "--set", "energy=10.5keV", "--iterations", 1]
+    done = answer("reconstruct", scan, "-o", tmp_path / "r.cxi", "--probe", result, *fixed)
+    assert not done["recipe"]["probe_update"]["enabled"]
+    assert [finding["code"] for finding in done["findings"]] == ["I304"]
+    np.testing.assert_allclose(exitwave.open(tmp_path / "r.cxi").probe, exitwave.open(result).probe, rtol=1e-5)
+
+
+def test_reconstruct_explains_what_it_does_not_know(files, tmp_path):
+    for arguments in (["--algorithm", "dm"], ["--set", "enrgy=8keV"], ["--set", "object_update.stepp=1"]):
+        done = run("reconstruct", files[0], "-o", tmp_path / "r.cxi", *arguments)
+        assert done.exit_code == 2
+        assert done.stderr.startswith("error: ")
+        assert not (tmp_path / "r.cxi").exists()
+
+
+def test_compare_with_the_truth_and_with_itself(files):
+    scan, result, _, _ = files
+    own, given = answer("compare", result), answer("compare", result, scan)
+    assert own["error"] == given["error"] > 0
+    assert answer("compare", result, result)["error"] < 1e-5
+    done = run("compare", result)
+    assert "resolution (half period)" in done.stdout
+    assert "nm" in done.stdout
+
+
+def test_compare_needs_a_result(files):
+    done = run("compare", files[0])
+    assert done.exit_code == 2
+    assert "exitwave reconstruct" in done.stderr
+
+
+def test_plot_writes_figures_beside_the_file(files):
+    scan, result, _, _ = files
+    document = answer("plot", result)
+    assert document["folder"] == str(result.with_name("scan_result_figures"))
+    names = [figure.rpartition("/")[2] for figure in document["figures"]]
+    assert {"positions.png", "object.png", "probe.png", "errors.png"} <= set(names)
+    assert all(scan.with_name("scan_result_figures").joinpath(name).stat().st_size > 0 for name in names)
+
+
+def test_doctor_finds_this_machine_ready():
+    document = answer("doctor")
+    assert document["healthy"]
+    assert {check["name"] for check in document["checks"]} >= {"Python", "FFTW", "Numba", "HDF5 filters", "disk"}
+
+
+def test_doctor_says_no_where_something_essential_is_missing(monkeypatch):
+    monkeypatch.setattr("pyfftw.interfaces.numpy_fft.fft2", lambda wave: wave)
+    done = run("doctor")
+    assert done.exit_code == 1
+    assert "gives wrong numbers" in done.stdout
+
+
+def test_demo_goes_the_whole_way_and_replaces_an_earlier_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules["exitwave.cli.demo"], "FRAMES", 200)
+    iterate = exitwave.iterate
+    monkeypatch.setattr("exitwave.iterate", lambda data, **settings: iterate(data, iterations=30, **settings))
+    (tmp_path / "scan_result.cxi").write_text("what an earlier demo left")
+    document = answer("demo", "-o", tmp_path)
+    assert document["good"]
+    assert document["compare"]["error"] < 0.1
+    assert document["reconstruct"]["holdout_error"] < 1.5 * document["reconstruct"]["error"]
+    assert len(list((tmp_path / "figures").glob("*.png"))) == len(document["figures"]) >= 6
+    assert answer("validate", tmp_path / "scan_result.cxi")["findings"] == []
+
+
+@pytest.mark.parametrize(("holdout_error", "words"), [(0.012, "1.20 times"), (0.03, "do not trust")])
+def test_the_errors_are_judged_in_words(holdout_error, words):
+    assert words in judge(0.01, holdout_error, 5)

@@ -1,0 +1,200 @@
+"""What a run promises: it recovers the truth, repeats itself, and is touched by nothing that it must not see."""
+
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+
+import exitwave
+from exitwave.analysis.error import recompute
+from exitwave.engine import run
+from exitwave.engine.problem import load_stack
+from exitwave.errors import InputError, RunError
+from exitwave.scan import Frames
+from exitwave.simulate import simulate
+
+
+@pytest.fixture(scope="module")
+def scan():
+    return simulate(detector=128, frames=100, photons=1e6, seed=3)
+
+
+@pytest.fixture(scope="module")
+def result(scan):
+    return exitwave.reconstruct(scan, iterations=60, threads=2)
+
+
+def small(scan, **settings):
+    return exitwave.reconstruct(scan, **({"iterations": 2, "threads": 2} | settings))
+
+
+def with_counts(scan, change):
+    stack = np.array(scan.patterns[:])
+    change(stack)
+    return dataclasses.replace(scan, patterns=Frames(stack))
+
+
+def distance(a, b):
+    return float(np.linalg.norm(a - b) / np.linalg.norm(b))
+
+
+def test_the_truth_is_recovered(result):
+    comparison = exitwave.compare(result)
+    assert comparison.error < 0.1
+    assert comparison.frc.correlation.min() > 0.5
+    assert result.holdout_errors[-1] < 1.5 * result.errors[-1]
+
+
+def test_the_defocus_is_found_from_the_data(scan):
+    found = small(scan, probe="auto", iterations=1, object_update={"enabled": False}, probe_update={"enabled": False})
+    truth = scan.truth.probe[0]
+    overlap = np.abs(np.vdot(found.probe[0], truth)) / np.linalg.norm(found.probe[0]) / np.linalg.norm(truth)
+    assert overlap > 0.95
+
+
+def test_anybody_can_recompute_the_stored_error(result):
+    assert recompute(result) == pytest.approx(result.errors[-1], rel=1e-4)
+
+
+def test_a_seed_and_a_number_of_threads_give_the_same_bits(scan):
+    first, second, other = small(scan, seed=5), small(scan, seed=5), small(scan, seed=6)
+    assert np.array_equal(first.object, second.object)
+    assert np.array_equal(first.errors, second.errors)
+    assert not np.array_equal(first.object, other.object)
+
+
+def test_held_out_frames_do_not_touch_the_result(scan):
+    first = small(scan)
+    changed = with_counts(scan, lambda stack: stack.__setitem__(first.held_out, 7.0))
+    second = small(changed)
+    assert len(first.held_out) == 5
+    assert np.array_equal(first.held_out, second.held_out)
+    assert np.array_equal(first.object, second.object)
+    assert not np.array_equal(first.holdout_errors, second.holdout_errors)
+
+
+def test_masked_pixels_do_not_change_a_bit(scan):
+    mask = scan.detector.mask.copy()
+    mask[60:70, 50:60] = 1
+    masked = dataclasses.replace(scan, detector=dataclasses.replace(scan.detector, mask=mask))
+    wild = with_counts(masked, lambda stack: stack.__setitem__((slice(None), mask == 1), 1e6))
+    first, second = small(masked), small(wild)
+    assert np.array_equal(first.object, second.object)
+    assert np.array_equal(first.probe, second.probe)
+    assert np.array_equal(first.errors, second.errors)
+
+
+def test_a_probe_with_its_update_off_comes_back_bit_for_bit(scan):
+    result = small(scan, probe_update={"enabled": False})
+    assert np.array_equal(result.probe, scan.probe)
+
+
+def test_schedules_say_when_a_quantity_is_updated(scan):
+    late = {"schedule": {"start": 2}}
+    steps = exitwave.iterate(scan, iterations=3, probe_update=late, threads=1)
+    probes = [progress.result().probe for progress in steps]
+    assert np.array_equal(probes[0], probes[1])
+    assert not np.array_equal(probes[1], probes[2])
+
+
+@pytest.mark.parametrize("algorithm", ["ePIE", "rPIE"])
+def test_transposed_data_give_the_transposed_object(scan, algorithm):
+    turned = dataclasses.replace(
+        scan,
+        patterns=Frames(np.ascontiguousarray(scan.patterns[:].transpose(0, 2, 1))),
+        positions=scan.positions[:, [1, 0, 2]],
+        probe=scan.probe.transpose(0, 2, 1),
+        detector=dataclasses.replace(scan.detector, mask=scan.detector.mask.T),
+    )
+    settings = {"algorithm": algorithm, "object_update": {"alpha": 0.5}}
+    first, second = small(scan, **settings), small(turned, **settings)
+    assert distance(second.object.T, first.object) < 1e-3
+
+
+def test_modes_take_the_incoherent_part():
+    scan = simulate(detector=128, frames=100, photons=1e8, modes=2, seed=3)
+    coherent = dataclasses.replace(scan, probe=scan.probe[:1])
+    one, two = small(coherent, iterations=20), small(coherent, iterations=20, modes=2)
+    assert two.errors[-1] < 0.8 * one.errors[-1]
+    gram = two.probe.reshape(2, -1) @ two.probe.reshape(2, -1).conj().T
+    assert abs(gram[0, 1]) < 1e-4 * gram[0, 0].real
+
+
+def test_a_result_continues_where_it_stopped(scan):
+    first = small(scan, iterations=3)
+    second = small(first, iterations=2)
+    assert len(second.errors) == len(second.holdout_errors) == 5
+    assert np.array_equal(second.errors[:3], first.errors)
+    assert np.array_equal(second.held_out, first.held_out)
+    assert second.errors[-1] < first.errors[-1]
+
+
+def test_interrupting_returns_what_there_is(scan, monkeypatch):
+    real, calls = run.ALGORITHMS["rPIE"], itertools.count()
+
+    def interrupted(*arguments):
+        if next(calls) == 3:  # one call warms up, two iterate
+            raise KeyboardInterrupt
+        return real(*arguments)
+
+    monkeypatch.setitem(run.ALGORITHMS, "rPIE", interrupted)
+    result = small(scan, iterations=50)
+    assert len(result.errors) == 2
+    assert result.provenance["stopped_by"] == "interrupted"
+
+
+def test_divergence_is_told(scan, monkeypatch):
+    monkeypatch.setitem(run.ALGORITHMS, "rPIE", lambda *_: exitwave.engine.sweeps.Misfit(float("nan"), 1.0))
+    with pytest.raises(RunError, match="diverged"):
+        small(scan)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"iteration": 5}, "Did you mean iterations"),
+        ({"iterations": 0}, "iterations"),
+        ({"object_update": {"alfa": 1}}, "Did you mean object_update.alpha"),
+        ({"algorithm": "magic"}, "algorithm"),
+        ({"probe": "file"}, "--probe auto"),
+    ],
+)
+def test_bad_settings_are_refused(scan, settings, words):
+    with pytest.raises(InputError, match=words):
+        small(dataclasses.replace(scan, probe=None), **settings)
+
+
+def test_a_probe_of_another_size_is_refused(scan):
+    with pytest.raises(InputError, match="does not fit"):
+        small(dataclasses.replace(scan, probe=scan.probe[:, :64, :64]))
+
+
+@pytest.mark.parametrize(("value", "code"), [(np.nan, "W250"), (np.inf, "W250"), (-3.0, "W251"), (1e9, "W252")])
+def test_impossible_counts_are_left_out(scan, value, code):
+    broken = with_counts(scan, lambda stack: stack.__setitem__((5, slice(60, 64), 60), value))
+    stack, invalid, findings = load_stack(broken)
+    assert [finding.code for finding in findings] == [code]
+    assert "4 pixels" in findings[0].found
+    assert np.fft.fftshift(stack[5] == invalid)[60:64, 60].all()
+    assert (stack[5] == invalid).sum() == 4
+    assert np.isfinite(small(broken).object).all()
+
+
+def test_counts_are_kept_exactly(scan):
+    stack, invalid, _ = load_stack(scan)
+    assert stack.dtype == np.uint16
+    assert np.array_equal(np.fft.fftshift(stack, axes=(1, 2)), scan.patterns[:])
+    fractions = with_counts(scan, lambda frames: frames.__setitem__((70, 3, 4), 0.5))
+    stack, invalid, _ = load_stack(fractions)
+    assert stack.dtype == np.float32
+    assert invalid < 0
+    assert np.array_equal(np.fft.fftshift(stack, axes=(1, 2)), fractions.patterns[:])
+
+
+def test_empty_frames_are_left_out_and_named(scan):
+    dark = with_counts(scan, lambda stack: stack.__setitem__(slice(0, 3), 0))
+    progress = next(exitwave.iterate(dark, iterations=1))
+    assert "3 empty frames" in [finding.found for finding in progress.findings]
+    with pytest.raises(InputError, match="no counts"):
+        small(with_counts(scan, lambda stack: stack.fill(0)))

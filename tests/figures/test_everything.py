@@ -1,0 +1,82 @@
+from dataclasses import replace
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from known import known_result
+from PIL import Image
+
+from exitwave.cxi.read import read
+from exitwave.errors import InputError, OutputError
+from exitwave.figures import everything, plot_all, positions_figure
+from exitwave.figures.style import save
+from exitwave.scan import Frames, Result
+
+COLUMNS = {"positions": 85, "errors": 85, "frc": 85, "patterns": 170, "object": 170, "comparison": 170, "probe": 170}
+
+
+@pytest.fixture(scope="module")
+def result() -> Result:
+    made = known_result(modes=2)
+    frames = np.random.default_rng(0).poisson(2.0, made.scan.patterns.shape).astype(np.uint16)
+    return replace(made, scan=replace(made.scan, patterns=Frames(frames)))
+
+
+def test_a_result_with_a_truth_gives_every_figure_at_the_width_of_a_column(result, tmp_path):
+    before = dict(mpl.rcParams)
+    written = plot_all(result, tmp_path / "new" / "folder")
+    assert {path.stem for path in written} == set(COLUMNS)
+    assert {path.name for path in (tmp_path / "new" / "folder").iterdir()} == {f"{name}.png" for name in COLUMNS}
+    for path in written:
+        with Image.open(path) as image:
+            assert image.width == pytest.approx(COLUMNS[path.stem] / 25.4 * 300, abs=1)
+    assert dict(mpl.rcParams) == before
+
+
+def test_a_scan_gives_what_was_measured(result, tmp_path):
+    written = plot_all(result.scan, tmp_path, formats=("svg",))
+    assert [path.name for path in written] == ["positions.svg", "patterns.svg", "probe.svg"]
+    assert all(path.read_text(encoding="utf-8").lstrip().startswith("<?xml") for path in written)
+    bare = plot_all(replace(result.scan, probe=None), tmp_path / "bare", formats=("svg",))
+    assert [path.stem for path in bare] == ["positions", "patterns"]
+
+
+def test_no_comparison_where_there_is_no_truth_or_none_on_the_same_pixels(result):
+    other = replace(result.scan.truth, x=2 * result.x, y=2 * result.y)
+    for truth in (None, other):
+        names = [name for name, _ in everything._of_result(replace(result, scan=replace(result.scan, truth=truth)))]
+        assert names == ["positions", "patterns", "object", "probe", "errors"]
+
+
+def test_a_figure_is_written_whole_or_not_at_all(result, tmp_path, monkeypatch):
+    figure = positions_figure(result.positions)
+    path = save(figure, tmp_path / "old.png")
+    before = path.read_bytes()
+
+    def break_off(target: Path, **_: object) -> None:
+        Path(target).write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(figure, "savefig", break_off)
+    with pytest.raises(OutputError, match="No space left"):
+        save(figure, path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_cannot_be_written_is_said(result, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OutputError, match="folder for the figures cannot be made"):
+        plot_all(result, tmp_path / "file")
+    with pytest.raises(InputError, match="gif"):
+        plot_all(result, tmp_path / "other", formats=("png", "gif"))
+    assert not (tmp_path / "other").exists()
+
+
+def test_the_measured_siemens_star_can_be_drawn(measured, tmp_path):
+    written = plot_all(read(measured / "velociprobe_siemens_star.cxi"), tmp_path)
+    assert [path.stem for path in written] == ["positions", "patterns", "probe"]
+    with Image.open(tmp_path / "patterns.png") as image:
+        colours = np.asarray(image.convert("RGB")).reshape(-1, 3)
+    assert len(np.unique(colours, axis=0)) > 200

@@ -1,0 +1,75 @@
+"""Small scans and results that every test may use: valid, typical and quick to write."""
+
+from typing import Any
+
+import numpy as np
+
+from exitwave.positions import fermat_spiral, object_grid
+from exitwave.scan import Detector, Frames, Result, Scan, Truth
+
+NPOS, SIDE = 200, 64
+
+
+def small_scan(npos: int = NPOS, side: int = SIDE, **changes: Any) -> Scan:
+    """Return a scan of sparse counts with a probe, whose every field is set but the truth."""
+    rng = np.random.default_rng(1)
+    mask = np.zeros((side, side), np.uint8)
+    mask[3, 4:7] = 1
+    yy, xx = np.mgrid[:side, :side] - side // 2
+    values: dict[str, Any] = {
+        "patterns": Frames(rng.poisson(0.1, (npos, side, side)).astype(np.float32)),
+        "positions": fermat_spiral(npos, 150e-9) + np.array([3e-6, -2e-6, 0]),
+        "energy": 8800.25,
+        "detector": Detector(
+            distance=2.0,
+            pixel_size=(75e-6, 55e-6),
+            mask=mask,
+            corner_position=np.array([1.5e-3, 2.5e-3, 2.0]),
+            saturation=65535.0,
+            pixel_mask=mask.astype(np.uint32) * 2,
+            dark=rng.random((side, side), np.float32),
+            flat=rng.random((side, side), np.float32),
+            countrate_correction_applied=True,
+        ),
+        "probe": np.exp(-(yy**2 + xx**2) / 50 + 0.1j * xx)[None].astype(np.complex64),
+        "name": "biofilm §1",
+        "description": "A scan made up for a test",
+        "instrument": "26-ID",
+    }
+    return Scan(**(values | changes))
+
+
+def small_truth(scan: Scan) -> Truth:
+    """Return a truth that fits a scan."""
+    y, x = object_grid(scan.positions, scan.patterns.shape[1:], scan.object_pixel)
+    rng = np.random.default_rng(2)
+    transmission = (rng.random((y.size, x.size)) + 1j * rng.random((y.size, x.size))).astype(np.complex64)
+    assert scan.probe is not None
+    return Truth(transmission, x, y, scan.probe, scan.positions + 1e-9)
+
+
+def small_result(scan: Scan, modes: int = 2, iterations: int = 5) -> Result:
+    """Return a result on the object grid of a scan, as if it had been reconstructed."""
+    y, x = object_grid(scan.positions, scan.patterns.shape[1:], scan.object_pixel)
+    rng = np.random.default_rng(3)
+    assert scan.probe is not None
+    return Result(
+        scan=scan,
+        object=(rng.random((y.size, x.size)) + 1j * rng.random((y.size, x.size))).astype(np.complex64),
+        probe=np.concatenate([scan.probe / (k + 1) for k in range(modes)]).astype(np.complex64),
+        x=x,
+        y=y,
+        positions=scan.positions + 2e-9,
+        mask=(rng.random((y.size, x.size)) > 0.5).astype(np.float32),
+        errors=np.linspace(1, 0.1, iterations, dtype=np.float32),
+        holdout_errors=np.linspace(1, 0.2, iterations, dtype=np.float32),
+        held_out=np.array([3, 17], np.int64),
+        algorithm="rpie",
+        recipe={"iterations": iterations, "object_update": {"alpha": 0.05}, "probe": None},
+        provenance={
+            "program": "exitwave",
+            "version": "0",
+            "date": "2020-01-01T00:00:00+00:00",
+            "stopped_by": "iterations",
+        },
+    )

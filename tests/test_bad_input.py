@@ -1,0 +1,59 @@
+"""Every bad input gives one clear message or a documented repair, every bad output a message; no file is harmed."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bad_files import BAD_INPUTS, BAD_OUTPUTS, BadInput, BadOutput
+from samples import small_result, small_scan
+
+from exitwave.cxi.read import read
+from exitwave.errors import InputError, OutputError
+from exitwave.scan import Scan
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(file): file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()}
+
+
+@pytest.mark.parametrize("bad", BAD_INPUTS, ids=lambda bad: bad.name)
+def test_a_bad_input_is_refused_or_repaired_and_never_changed(bad: BadInput, scan_file: Path) -> None:
+    bad.corrupt(scan_file)
+    before = contents(scan_file.parent)
+    if bad.refusal:
+        with pytest.raises(InputError) as caught:
+            read(scan_file, dict(bad.settings))
+        message = str(caught.value)
+        assert bad.refusal in message
+        assert "\n" not in message
+        assert caught.value.exit_code == 2
+        assert caught.value.found or caught.value.remedy
+    else:
+        scan, good = read(scan_file, dict(bad.settings)), small_scan()
+        assert isinstance(scan, Scan)
+        assert [finding.code for finding in scan.findings] == [bad.code]
+        np.testing.assert_allclose(scan.positions, good.positions, rtol=1e-12, atol=1e-18)
+        assert scan.energy == pytest.approx(good.energy, rel=1e-6)
+        np.testing.assert_array_equal(scan.detector.mask, good.detector.mask)
+    assert contents(scan_file.parent) == before
+
+
+REFUSED = [(bad, overwrite) for bad in BAD_OUTPUTS for overwrite in (False, True) if bad.refused(overwrite)]
+
+
+@pytest.mark.parametrize(("bad", "overwrite"), REFUSED, ids=lambda value: getattr(value, "name", f"overwrite={value}"))
+def test_a_bad_output_is_refused_and_nothing_is_left_behind(bad: BadOutput, overwrite: bool, scan_file: Path) -> None:
+    scan = read(scan_file)
+    assert isinstance(scan, Scan)
+    target = bad.prepare(scan_file)
+    if bad.needs_permissions and os.access(target.parent, os.W_OK):
+        pytest.skip("this user may write everywhere, also to read-only folders")
+    before = contents(scan_file.parent)
+    for save in (scan.save, small_result(scan).save):
+        with pytest.raises(OutputError) as caught:
+            save(target, overwrite=overwrite)
+        assert caught.value.exit_code == 2
+        assert "\n" not in str(caught.value)
+        assert bad.refusal in str(caught.value)
+    assert contents(scan_file.parent) == before
