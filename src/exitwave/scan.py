@@ -119,6 +119,18 @@ class Detector:
     flatfield_applied: bool = False
     """Whether the counts are divided by the flat field."""
 
+    def usable(self, counts: NDArray[Any]) -> NDArray[np.bool_]:
+        """Say which counts, shape (..., ny, nx), are measurements.
+
+        Those are finite, not negative, not saturated, and on pixels that are not masked.
+        """
+        good = (self.mask == 0) & np.isfinite(counts) & (counts >= 0)
+        return good if self.saturation is None else good & (counts < self.saturation)
+
+    def without_dark(self, counts: NDArray[Any]) -> NDArray[Any]:
+        """Return counts, shape (..., ny, nx), less the dark frame; what falls below zero becomes zero."""
+        return counts if self.dark is None else np.maximum(counts - self.dark, 0)
+
 
 @dataclass(frozen=True)
 class Truth:

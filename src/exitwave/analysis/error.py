@@ -47,7 +47,7 @@ def recompute(result: Result, frames: Iterable[int] | None = None) -> float:
     Parameters
     ----------
     result : Result
-        Object, probe, positions and the scan with its frames and detector mask.
+        Object, probe, positions and the scan with its frames and detector (mask, saturation, dark frame).
     frames : iterable of int, optional
         Which frames; by default all that were not held out of the reconstruction.
 
@@ -69,7 +69,9 @@ def recompute(result: Result, frames: Iterable[int] | None = None) -> float:
     sums = np.zeros(2)
     for index in chosen:
         model = _model(result, corners[index], rest[index], int(index))
-        sums += _sums(scan.patterns[int(index)], model, scan.detector.mask)
+        counts = scan.patterns[int(index)].astype(np.float64)
+        unusable = ~scan.detector.usable(counts)
+        sums += _sums(scan.detector.without_dark(counts), model, unusable)
     return _quotient(*sums)
 
 
@@ -101,7 +103,7 @@ def _quotient(difference: float, counts: float) -> float:
     if counts <= 0:
         raise InputError(
             "The frames hold no counts",
-            where="entry_1/instrument_1/detector_1/data",
+            where="the frames",
             found="a sum of 0 over the good pixels",
             remedy="Check the detector mask: 0 is good and 1 is bad",
         )

@@ -9,9 +9,9 @@ from typing import Any
 import h5py
 import numpy as np
 
-from exitwave.cxi.findings import finding
 from exitwave.cxi.schema import BY_KEY, path
 from exitwave.errors import Finding, InputError
+from exitwave.findings import finding
 from exitwave.scan import open_hdf5
 from exitwave.units import factor
 

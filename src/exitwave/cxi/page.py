@@ -1,7 +1,7 @@
 """The reference page of the schema, as Markdown, from the table."""
 
-from exitwave.cxi.findings import CODES
 from exitwave.cxi.schema import BY_KEY, SYMBOLS, TABLE, Entry
+from exitwave.findings import CODES
 
 _PARTS = {
     "data": "Every file",

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.cxi.atomic import atomic, create
-from exitwave.cxi.findings import finding
 from exitwave.cxi.mask import USER_BIT
 from exitwave.cxi.schema import BY_KEY, TABLE, Entry, Part, path
 from exitwave.errors import Finding, OutputError
+from exitwave.findings import finding
 from exitwave.scan import Frames, Result, Scan
 from exitwave.units import ELEMENTARY_CHARGE
 

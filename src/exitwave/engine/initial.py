@@ -64,7 +64,7 @@ def fit_modes(probe: NDArray[np.complex64], modes: int | None) -> NDArray[np.com
 
 def _from_scan(scan: Scan, shape: tuple[int, int]) -> NDArray[np.complex64]:
     """Return the scan's own probe as (modes, ny, nx)."""
-    where = f"{scan.path or 'the scan'}: entry_1/instrument_1/source_1/illumination"
+    where = str(scan.path or "the scan")
     remedy = "Start from the data with --probe auto, or name a file that has a probe with --probe PATH"
     if scan.probe is None:
         raise InputError("There is no starting probe", where=where, found="none", remedy=remedy)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.errors import Finding, InputError
+from exitwave.findings import finding
 from exitwave.positions.grid import split, to_pixels
 from exitwave.scan import Scan
 
@@ -49,7 +50,6 @@ class Problem:
 
 
 _LARGEST_INTEGER = np.iinfo(np.uint16).max
-_PATH = "entry_1/instrument_1/detector_1/data"
 
 
 def load_stack(scan: Scan) -> tuple[NDArray[Any], float, tuple[Finding, ...]]:
@@ -68,23 +68,24 @@ def load_stack(scan: Scan) -> tuple[NDArray[Any], float, tuple[Finding, ...]]:
         What was repaired.
     """
     detector = scan.detector
-    bad = detector.mask.astype(bool)
     stack: NDArray[Any] = np.empty(scan.patterns.shape, np.uint16)
-    invalid, broken, negative, saturated = float(_LARGEST_INTEGER), 0, 0, 0
+    invalid, repaired = float(_LARGEST_INTEGER), np.zeros(3, np.int64)
     for index, block in scan.patterns.blocks():
         counts = block.astype(np.float32)
-        nonfinite, below = ~np.isfinite(counts) & ~bad, (counts < 0) & ~bad
-        above = (counts >= detector.saturation) & ~bad & ~nonfinite if detector.saturation else np.zeros_like(below)
-        broken, negative, saturated = broken + nonfinite.sum(), negative + below.sum(), saturated + above.sum()
-        unusable = bad | nonfinite | below | above
-        counts[unusable] = 0
-        if detector.dark is not None:
-            counts = np.maximum(counts - detector.dark, 0)
+        good = detector.usable(counts)
+        repaired += _repaired(counts[~good & (detector.mask == 0)])
+        counts = np.where(good, detector.without_dark(counts), 0)
         if stack.dtype == np.uint16 and not _fits(counts):
             stack, invalid = _promote(stack, index.start), -1.0
-        counts[unusable] = invalid
+        counts[~good] = invalid
         stack[index] = np.fft.ifftshift(counts, axes=(1, 2))
-    return stack, invalid, _findings(stack.size, int(broken), int(negative), int(saturated))
+    return stack, invalid, _findings(scan.patterns.dataset, stack.size, repaired)
+
+
+def _repaired(counts: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Sort unusable counts of good pixels: how many are not finite, negative, saturated."""
+    broken, negative = (~np.isfinite(counts)).sum(), (counts < 0).sum() - np.isneginf(counts).sum()
+    return np.array([broken, negative, counts.size - broken - negative])
 
 
 def _fits(counts: NDArray[np.float32]) -> bool:
@@ -100,17 +101,17 @@ def _promote(stack: NDArray[Any], filled: int) -> NDArray[np.float32]:
     return wide
 
 
-def _findings(size: int, broken: int, negative: int, saturated: int) -> tuple[Finding, ...]:
+def _findings(dataset: str, size: int, repaired: NDArray[np.int64]) -> tuple[Finding, ...]:
     """Say what was repaired while loading."""
     kinds = [
-        ("W250", broken, "are NaN or infinite", "finite counts"),
-        ("W251", negative, "are negative", "counts of 0 or more"),
-        ("W252", saturated, "are saturated", "counts below saturation_value"),
+        ("W231", "are NaN or infinite", "finite counts"),
+        ("W232", "are negative", "counts of 0 or more"),
+        ("W233", "are saturated", "counts below saturation_value"),
     ]
     remedy = "These pixels are left out of their frames; mask them if they are always bad"
     return tuple(
-        Finding(code, "warning", _PATH, f"{n} pixels ({n / size:.2g} of all) {what}", expected, remedy)
-        for code, n, what, expected in kinds
+        finding(code, dataset, f"{n} pixels ({n / size:.2g} of all) {what}", expected, remedy)
+        for (code, what, expected), n in zip(kinds, repaired, strict=True)
         if n
     )
 
@@ -149,7 +150,7 @@ def pose(scan: Scan, positions: NDArray[np.float64], grid: Grid, *, holdout: flo
     if len(alive) < len(stack):
         count = len(stack) - len(alive)
         remedy = "They are left out; check the shutter and the beam"
-        empty = Finding("W253", "warning", _PATH, f"{count} empty frames", "counts in every frame", remedy)
+        empty = finding("W234", scan.patterns.dataset, f"{count} empty frames", "counts in every frame", remedy)
         findings = (*findings, empty)
     rng = np.random.default_rng(seed)
     held_out = np.sort(rng.choice(alive, round(holdout * len(alive)), replace=False))

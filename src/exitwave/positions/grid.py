@@ -44,7 +44,7 @@ def object_grid(
         if not count <= LARGEST:
             raise InputError(
                 "The scan is too large for its object pixel",
-                where="entry_1/sample_1/geometry_1/translation",
+                where="the positions",
                 found=f"{high - low:.4g} m along {'xy'[column]} at {step:.4g} m a pixel, so {count} pixels",
                 remedy="Check the units of positions, energy, distance and pixel size; "
                 "--set positions=um reads the positions as micrometres",

@@ -1,4 +1,4 @@
-"""The codes of everything that the reader and the validator remark: E errors, W warnings, I information."""
+"""The codes of everything that reader, validator and engine remark: E errors, W warnings, I information."""
 
 from exitwave.errors import Finding, Level
 
@@ -36,6 +36,10 @@ CODES = {
     "W224": "unusual distance of the detector",
     "W225": "unusual pixel size",
     "W226": "unusual size of the file",
+    "W231": "counts are not finite; these pixels are left out of their frames",
+    "W232": "counts are negative; these pixels are left out of their frames",
+    "W233": "counts are saturated; these pixels are left out of their frames",
+    "W234": "frames without a single count are left out",
     "I301": "there is no mask: all pixels are taken as good",
     "I302": "the mask was reduced to 0 and 1",
     "I303": "the positions have no z: it is 0",
