@@ -226,9 +226,9 @@ def _folder(file: Path) -> Path:
 
 BAD_OUTPUTS = (
     BadOutput("output exists", _existing, "The output exists", yields_to_overwrite=True),
-    BadOutput("missing folder", lambda file: file.with_name("missing") / "out.cxi", "cannot be written"),
-    BadOutput("below a regular file", lambda file: file / "out.cxi", "cannot be written"),
-    BadOutput("read-only folder", _read_only, "cannot be written", needs_permissions=True),
-    BadOutput("a folder of this name", _folder, "a folder of this name"),
-    BadOutput("the input itself", lambda file: file, "the file that the frames come from"),
+    BadOutput("missing folder", lambda file: file.with_name("missing") / "out.cxi", "does not exist"),
+    BadOutput("below a regular file", lambda file: file / "out.cxi", "does not exist"),
+    BadOutput("read-only folder", _read_only, "not writable", needs_permissions=True),
+    BadOutput("a folder of this name", _folder, "is a folder"),
+    BadOutput("the input itself", lambda file: file, "The output is an input"),
 )

@@ -3,12 +3,16 @@
 import os
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
-from bad_files import BAD_INPUTS, BAD_OUTPUTS, BadInput, BadOutput
+from bad_files import BAD_INPUTS, BAD_OUTPUTS, BadInput, BadOutput, Change, inside, put
 from samples import small_result, small_scan
+from typer.testing import CliRunner
 
+from exitwave.cli import app
 from exitwave.cxi.read import read
+from exitwave.cxi.schema import path
 from exitwave.errors import InputError, OutputError
 from exitwave.scan import Scan
 
@@ -56,4 +60,56 @@ def test_a_bad_output_is_refused_and_nothing_is_left_behind(bad: BadOutput, over
         assert caught.value.exit_code == 2
         assert "\n" not in str(caught.value)
         assert bad.refusal in str(caught.value)
+    assert contents(scan_file.parent) == before
+
+
+def _spoil(value: float) -> Change:
+    """Return a change that puts impossible counts into one frame, on a good pixel."""
+
+    def change(file: h5py.File) -> None:
+        file[path("frames")][5, 20, 30:33] = value
+
+    return inside(change)
+
+
+BROKEN_COUNTS = (
+    BadInput("NaN counts", _spoil(np.nan), code="W231"),
+    BadInput("infinite counts", _spoil(np.inf), code="W231"),
+    BadInput("negative counts", _spoil(-1.0), code="W232"),
+    BadInput("saturated counts", _spoil(65535.0), code="W233"),
+    BadInput("no counts", put("frames", np.zeros((200, 64, 64), "f4")), "hold no counts"),
+)
+
+
+@pytest.mark.parametrize("bad", [*BAD_INPUTS, *BROKEN_COUNTS], ids=lambda bad: bad.name)
+def test_the_command_line_gives_one_message_and_exit_code_2_or_repairs(bad: BadInput, scan_file: Path) -> None:
+    bad.corrupt(scan_file)
+    before = contents(scan_file.parent)
+    target = scan_file.with_name("out.cxi")
+    arguments = ["reconstruct", str(scan_file), "-o", str(target), "--iterations", "1", "--threads", "1"]
+    settings = [f"--set={key}={value}" for key, value in bad.settings]
+    done = CliRunner().invoke(app, [*arguments, *settings])
+    if bad.refusal:
+        errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+        assert done.exit_code == 2
+        assert len(errors) == 1
+        assert bad.refusal in errors[0]
+        assert "Traceback" not in done.output
+        assert contents(scan_file.parent) == before
+    else:
+        assert done.exit_code == 0, done.stderr
+        assert bad.code in done.stderr
+        assert np.isfinite(read(target).object).all()
+        target.unlink()
+        assert contents(scan_file.parent) == before
+
+
+@pytest.mark.parametrize("bad", [bad for bad in BAD_OUTPUTS if not bad.needs_permissions], ids=lambda bad: bad.name)
+def test_the_command_line_refuses_bad_outputs_before_any_work(bad: BadOutput, scan_file: Path) -> None:
+    target = bad.prepare(scan_file)
+    before = contents(scan_file.parent)
+    done = CliRunner().invoke(app, ["reconstruct", str(scan_file), "-o", str(target)])
+    assert done.exit_code == 2
+    assert bad.refusal in done.stderr
+    assert "loading" not in done.stderr
     assert contents(scan_file.parent) == before

@@ -7,6 +7,7 @@ import pytest
 from exitwave.cli import outputs
 from exitwave.cli.options import parse_settings, split_settings
 from exitwave.errors import InputError, OutputError
+from exitwave.outputs import check_output
 
 
 @pytest.fixture
@@ -35,15 +36,15 @@ def test_a_result_is_here_where_the_folder_of_the_input_is_read_only(tmp_path):
 
 
 def test_a_new_file_in_a_writable_folder_is_fine(tmp_path):
-    outputs.check_output(tmp_path / "new.cxi", tmp_path / "scan.cxi", overwrite=False)
+    check_output(tmp_path / "new.cxi", tmp_path / "scan.cxi", overwrite=False)
 
 
 def test_an_existing_file_needs_overwrite(tmp_path):
     old = tmp_path / "old.cxi"
     old.write_text("old")
     with pytest.raises(OutputError, match="--overwrite"):
-        outputs.check_output(old, overwrite=False)
-    outputs.check_output(old, overwrite=True)
+        check_output(old, overwrite=False)
+    check_output(old, overwrite=True)
     assert old.read_text() == "old"
 
 
@@ -53,20 +54,20 @@ def test_an_input_is_never_the_output_under_any_name(tmp_path):
     link.symlink_to(scan)
     for target in (scan, link):
         with pytest.raises(OutputError, match="is an input"):
-            outputs.check_output(target, tmp_path / "other.cxi", scan, overwrite=True)
+            check_output(target, tmp_path / "other.cxi", scan, overwrite=True)
 
 
 def test_a_folder_or_a_missing_folder_is_refused(tmp_path):
     with pytest.raises(OutputError, match="is a folder"):
-        outputs.check_output(tmp_path, overwrite=True)
+        check_output(tmp_path, overwrite=True)
     with pytest.raises(OutputError, match="does not exist"):
-        outputs.check_output(tmp_path / "missing" / "new.cxi", overwrite=False)
+        check_output(tmp_path / "missing" / "new.cxi", overwrite=False)
 
 
 @pytest.mark.usefixtures("read_only")
 def test_a_read_only_folder_is_refused(tmp_path):
     with pytest.raises(OutputError, match="not writable"):
-        outputs.check_output(tmp_path / "new.cxi", overwrite=False)
+        check_output(tmp_path / "new.cxi", overwrite=False)
     with pytest.raises(OutputError, match="not writable"):
         outputs.make_folder(tmp_path)
 

@@ -93,7 +93,7 @@ def test_a_link_to_the_input_is_the_input(scan_file: Path) -> None:
     assert isinstance(scan, Scan)
     alias = scan_file.with_name("alias.cxi")
     alias.symlink_to(scan_file)
-    with pytest.raises(OutputError, match="the file that the frames come from"):
+    with pytest.raises(OutputError, match="The output is an input"):
         scan.save(alias, overwrite=True)
 
 

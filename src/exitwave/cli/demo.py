@@ -8,8 +8,9 @@ import typer
 
 from exitwave.cli.document import print_json
 from exitwave.cli.options import Json
-from exitwave.cli.outputs import check_output, make_folder
+from exitwave.cli.outputs import make_folder
 from exitwave.errors import RunError
+from exitwave.outputs import check_output
 
 if TYPE_CHECKING:
     from exitwave.cli.console import Console

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from exitwave.errors import OutputError
+from exitwave.outputs import check_writable
 from exitwave.units import show
 
 
@@ -18,26 +19,6 @@ def result_path(path: Path) -> Path:
     match = re.fullmatch(r"(.+_result)(?:_(\d+))?", path.stem)
     name = f"{match[1]}_{int(match[2] or 1) + 1}" if match else f"{path.stem}_result"
     return beside(path, f"{name}.cxi")
-
-
-def check_output(target: Path, *sources: Path, overwrite: bool) -> None:
-    """Refuse an output that could not be written.
-
-    Raises
-    ------
-    OutputError
-        If the target is one of the sources, exists without ``overwrite``, or its folder is missing or not writable.
-    """
-    folder = target.absolute().parent
-    if any(target.exists() and source.exists() and target.samefile(source) for source in sources):
-        raise OutputError("The output is an input", where=target, remedy="An input is never changed; choose another -o")
-    if target.is_dir():
-        raise OutputError("The output is a folder", where=target, remedy="Give the name of a file")
-    if target.exists() and not overwrite:
-        raise OutputError("The output exists", where=target, remedy="Choose another name, or add --overwrite")
-    if not folder.is_dir():
-        raise OutputError("The folder of the output does not exist", where=folder, remedy="Create it or choose another")
-    _check_writable(folder)
 
 
 def make_folder(folder: Path) -> Path:
@@ -54,13 +35,8 @@ def make_folder(folder: Path) -> Path:
         raise OutputError(
             "The folder cannot be made", where=folder, found=error.strerror, remedy="Choose another -o"
         ) from error
-    _check_writable(folder)
+    check_writable(folder)
     return folder
-
-
-def _check_writable(folder: Path) -> None:
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputError("The folder of the output is not writable", where=folder, remedy="Choose another -o")
 
 
 def size_of(path: Path) -> str:

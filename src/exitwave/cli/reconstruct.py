@@ -9,8 +9,9 @@ import typer
 
 from exitwave.cli.document import print_json
 from exitwave.cli.options import Json, Overwrite, SetAny, parse_settings, split_settings
-from exitwave.cli.outputs import check_output, result_path
+from exitwave.cli.outputs import result_path
 from exitwave.errors import InputError
+from exitwave.outputs import check_output
 
 if TYPE_CHECKING:
     from exitwave.scan import Result, Scan

@@ -7,7 +7,8 @@ import typer
 
 from exitwave.cli.document import print_json
 from exitwave.cli.options import Json, Overwrite
-from exitwave.cli.outputs import check_output, size_of
+from exitwave.cli.outputs import size_of
+from exitwave.outputs import check_output
 from exitwave.units import parse, show
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import h5py
 
 from exitwave.errors import OutputError
+from exitwave.outputs import check_output
 
 
 @contextmanager
@@ -33,9 +34,7 @@ def atomic(target: str | Path, overwrite: bool) -> Iterator[Path]:
         afterwards if the disk is full.
     """
     final = Path(target).resolve()
-    if final.is_dir() or (final.exists() and not overwrite):
-        what = "There is a folder of this name" if final.is_dir() else "The output exists"
-        raise OutputError(what, found=target, remedy="Choose another name, or replace a file with --overwrite")
+    check_output(final, overwrite=overwrite)
     partial = final.with_name(f".{final.name}.partial-{os.getpid()}")
     try:
         partial.open("wb").close()

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from exitwave.cxi.atomic import atomic, create
 from exitwave.cxi.mask import USER_BIT
 from exitwave.cxi.schema import BY_KEY, TABLE, Entry, Part, path
-from exitwave.errors import Finding, OutputError
+from exitwave.errors import Finding
 from exitwave.findings import finding
+from exitwave.outputs import check_output
 from exitwave.scan import Frames, Result, Scan
 from exitwave.units import ELEMENTARY_CHARGE
 
@@ -46,7 +47,7 @@ def write_scan(scan: Scan, target: Path, *, overwrite: bool = False) -> tuple[Fi
     OutputError
         If the target exists, is the file that the frames come from, or cannot be written. Nothing is left behind.
     """
-    _refuse_input(scan, target)
+    check_output(Path(target), scan.patterns.path, scan.path, overwrite=overwrite)
     with atomic(target, overwrite) as partial, create(partial) as (file, check):
         _fill(file, _parts(scan), _scan_values(scan))
         return _write_frames(file, scan, check)
@@ -80,7 +81,7 @@ def write_result(result: Result, target: Path, *, overwrite: bool = False, embed
         As `write_scan`.
     """
     scan = result.scan
-    _refuse_input(scan, target)
+    check_output(Path(target), scan.patterns.path, scan.path, overwrite=overwrite)
     link = not embed and type(scan.patterns) is Frames and scan.patterns.path is not None
     with atomic(target, overwrite) as partial, create(partial) as (file, check):
         _fill(file, (*_parts(scan), "result"), _scan_values(scan) | _result_values(result))
@@ -91,16 +92,6 @@ def write_result(result: Result, target: Path, *, overwrite: bool = False, embed
         relative = Path(os.path.relpath(Path(str(scan.patterns.path)).resolve(), folder)).as_posix()
         file[path("frames")] = h5py.ExternalLink(relative, scan.patterns.dataset)
         return ()
-
-
-def _refuse_input(scan: Scan, target: Path) -> None:
-    for source in (scan.patterns.path, scan.path):
-        if source is not None and Path(target).exists() and source.exists() and os.path.samefile(source, target):
-            raise OutputError(
-                "The output is the file that the frames come from",
-                found=target,
-                remedy="Choose another name; an input is never changed",
-            )
 
 
 def _parts(scan: Scan) -> tuple[Part, ...]:

@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-import scipy.fft
 from numpy.typing import NDArray
 
 from exitwave.engine import fftw, kernels
@@ -24,23 +23,15 @@ class _Worker:
 
     def __init__(self, problem: Problem, modes: int, stride: int) -> None:
         (ny, nx), (rows, columns) = problem.shape, problem.object_shape
-        ratio = np.zeros(stride, _F32)
-        ramps = np.zeros(2 * ny, _F32), np.zeros(2 * nx, _F32)
-        self.scratch = (_flat(modes, stride), _flat(modes, stride), ratio, *ramps)
+        row, row_ramp, column_ramp = np.zeros(nx, _F32), np.zeros(2 * ny, _F32), np.zeros(2 * nx, _F32)
+        self.scratch = (fftw.zeros(modes, 2 * stride), fftw.zeros(modes, 2 * stride), row, row_ramp, column_ramp)
         self.power = np.zeros(stride, _F32)
         self.object_num = np.zeros((rows, 2 * columns), _F32)
         self.object_den = np.zeros((rows, columns), _F32)
-        self.probe_num = _flat(modes, stride)
-        self.spectrum_num = _flat(modes, stride)
+        self.probe_num = fftw.zeros(modes, 2 * stride)
+        self.spectrum_num = fftw.zeros(modes, 2 * stride)
         self.probe_den = np.zeros(stride, _F32)
         self.sums = (self.object_num, self.object_den, self.probe_num, self.spectrum_num, self.probe_den)
-
-
-def _flat(modes: int, stride: int) -> NDArray[np.float32]:
-    """Return an aligned float32 view (modes, 2 * stride) of complex zeros."""
-    array = fftw.empty(modes, stride)
-    array[:] = 0
-    return array.view(_F32)
 
 
 def default_threads() -> int:
@@ -71,7 +62,7 @@ class CpuSweeps:
         corners, self._shifts = problem.windows()
         self._corners = np.ascontiguousarray(corners)
         self._invalid, self._floor = problem.stack.dtype.type(problem.invalid), _F32(problem.floor)
-        self._probe, self._spectrum = _flat(modes, self._stride), _flat(modes, self._stride)
+        self._probe, self._spectrum = fftw.zeros(modes, 2 * self._stride), fftw.zeros(modes, 2 * self._stride)
         self._workers = [_Worker(problem, modes, self._stride) for _ in range(self.threads)]
         self._pool = ThreadPoolExecutor(self.threads)
 
@@ -88,7 +79,7 @@ class CpuSweeps:
         return Sums(
             object_num.view(np.complex64),
             object_den,
-            self._as_probe(probe_num) + self._inverse(spectrum_num) * np.float32(self._size),
+            self._as_probe(probe_num) + self._inverse(spectrum_num),
             probe_den[: self._size].reshape(self.problem.shape),
             Misfit(sum(m for m, _ in misfits), sum(s for _, s in misfits)),
         )
@@ -107,7 +98,7 @@ class CpuSweeps:
             worker.scratch, worker.power,
         )  # fmt: skip
         if probe:
-            state.probe[:] = self._inverse(self._spectrum)
+            state.probe[:] = self._inverse(self._spectrum) / np.float32(self._size)
         return Misfit(*misfit)
 
     def descend(
@@ -137,16 +128,15 @@ class CpuSweeps:
 
     def _load_probe(self, state: State) -> None:
         """Copy the probe into the aligned buffers, as it is and transformed."""
-        flat = state.probe.reshape(len(state.probe), -1)
-        self._probe.view(np.complex64)[:, : self._size] = flat
-        self._spectrum.view(np.complex64)[:, : self._size] = scipy.fft.fft2(state.probe).reshape(flat.shape)
+        self._as_probe(self._probe)[:] = state.probe
+        self._spectrum[:] = self._probe
+        kernels.transform(self._plans[0], self._spectrum)
 
     def _totals(self) -> list[NDArray[np.float32]]:
         """Add up the sums of all threads, in their order, into new arrays."""
-        first, *others = (worker.sums for worker in self._workers)
-        totals = [array.copy() for array in first]
-        for other in others:
-            for total, part in zip(totals, other, strict=True):
+        totals = [fftw.zeros(*array.shape) for array in self._workers[0].sums]
+        for sums in (worker.sums for worker in self._workers):
+            for total, part in zip(totals, sums, strict=True):
                 total += part
         return totals
 
@@ -155,5 +145,6 @@ class CpuSweeps:
         return flat.view(np.complex64)[:, : self._size].reshape(-1, *self.problem.shape)
 
     def _inverse(self, spectrum: NDArray[np.float32]) -> NDArray[np.complex64]:
-        """Return the unnormalised spectrum of a probe as a probe, shape (modes, ny, nx)."""
-        return scipy.fft.ifft2(self._as_probe(spectrum))
+        """Return the unnormalised inverse transform of a spectrum, shape (modes, ny, nx), in the spectrum's place."""
+        kernels.transform(self._plans[1], spectrum)
+        return self._as_probe(spectrum)

@@ -15,6 +15,7 @@ import llvmlite.binding
 import numpy as np
 import pyfftw
 from numba import types
+from numpy.typing import NDArray
 
 from exitwave.errors import RunError
 
@@ -48,9 +49,9 @@ execute = types.ExternalFunction("fftwf_execute_dft", types.void(types.intp, typ
 """``execute(plan, address_in, address_out)``, for compiled code."""
 
 
-def empty(*shape: int) -> np.ndarray:
-    """Return an uninitialised aligned complex64 array."""
-    return pyfftw.empty_aligned(shape, np.complex64, n=ALIGNMENT)
+def zeros(*shape: int) -> NDArray[np.float32]:
+    """Return an aligned float32 array of zeros; complex numbers take two places each."""
+    return pyfftw.zeros_aligned(shape, np.float32, n=ALIGNMENT)
 
 
 def wisdom_file() -> Path:
@@ -80,7 +81,7 @@ def plans(shape: tuple[int, int]) -> tuple[int, int]:
     path = wisdom_file()
     if path.exists():
         _fftw.fftwf_import_wisdom_from_filename(str(path).encode())
-    buffer = empty(*shape)
+    buffer = zeros(shape[0], 2 * shape[1])
     known = _fftw.fftwf_export_wisdom_to_string
     known.restype = ctypes.c_void_p
     ny, nx = shape

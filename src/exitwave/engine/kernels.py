@@ -44,88 +44,73 @@ def exit_waves(wave, probe, obj, top, left, ny, nx, forward):
 
 
 @njit(**_FAST)
-def intensities(out, wave, size):
-    """Sum the intensities of the modes: out = sum_k |wave_k|^2."""
-    w = wave[0]
-    for i in range(size):
-        out[i] = w[2 * i] * w[2 * i] + w[2 * i + 1] * w[2 * i + 1]
-    for k in range(1, wave.shape[0]):
-        w = wave[k]
-        for i in range(size):
-            out[i] += w[2 * i] * w[2 * i] + w[2 * i + 1] * w[2 * i + 1]
+def transform(plan, waves):
+    """Run an FFTW plan on every mode, in place."""
+    for k in range(waves.shape[0]):
+        execute(plan, waves[k].ctypes.data, waves[k].ctypes.data)
 
 
 @njit(**_FAST)
-def compare(ratio, frame, invalid, floor, ny, nx):
-    """Compare the modelled with the measured intensity.
+def compare(wave, frame, invalid, floor, row, ny, nx):
+    """Compare the model with the measured counts, and turn the propagated waves into chi, in place.
 
-    ``ratio`` comes as the unnormalised model and goes as the factor that turns the wave into its correction,
-    ``(sqrt(I) - sqrt(model)) sqrt(model) / (model + floor^2) / (ny * nx)``, 0 on invalid pixels. Returns
-    ``sum (sqrt(I) - sqrt(model))^2`` and ``sum I`` over the valid pixels.
+    The factor from wave to correction is ``(sqrt(I) - sqrt(model)) sqrt(model) / (model + floor^2)``, 0 on invalid
+    pixels. Returns ``sum (sqrt(I) - sqrt(model))^2`` and ``sum I`` over the valid pixels. A row of all modes stays in
+    the first cache from its intensity to its correction; ``row`` is scratch of nx numbers.
     """
     scale = np.float32(1.0 / (ny * nx))
     misfit, signal = 0.0, 0.0
     for r in range(ny):
-        row_misfit, row_signal = np.float32(0.0), np.float32(0.0)
-        model, counts = ratio[r * nx : (r + 1) * nx], frame[r]
+        row[:] = 0
+        for k in range(wave.shape[0]):
+            w = wave[k, 2 * r * nx : 2 * (r + 1) * nx]
+            for c in range(nx):
+                row[c] += w[2 * c] * w[2 * c] + w[2 * c + 1] * w[2 * c + 1]
+        counts, row_misfit, row_signal = frame[r], np.float32(0.0), np.float32(0.0)
         for c in range(nx):
             good = np.float32(counts[c] != invalid)
             intensity = np.float32(counts[c]) * good
-            squared = model[c] * scale
+            squared = row[c] * scale
             modelled = np.sqrt(squared)
             difference = (np.sqrt(intensity) - modelled) * good
             row_misfit += difference * difference
             row_signal += intensity
-            model[c] = difference * modelled / (squared + floor * floor) * scale
+            row[c] = difference * modelled / (squared + floor * floor) * scale
+        for k in range(wave.shape[0]):
+            w = wave[k, 2 * r * nx : 2 * (r + 1) * nx]
+            for c in range(nx):
+                w[2 * c] *= row[c]
+                w[2 * c + 1] *= row[c]
         misfit += row_misfit
         signal += row_signal
     return misfit, signal
 
 
 @njit(**_FAST)
-def corrections(wave, ratio, size, backward):
-    """Turn the propagated waves into chi = IFFT[(sqrt(I) / sqrt(model) - 1) FFT(psi)]."""
-    for k in range(wave.shape[0]):
-        w = wave[k]
-        for i in range(size):
-            w[2 * i] *= ratio[i]
-            w[2 * i + 1] *= ratio[i]
-        execute(backward, w.ctypes.data, w.ctypes.data)
-
-
-@njit(**_FAST)
-def add_object(numerator, denominator, wave, probe, top, left, ny, nx):
-    """Add sum_k conj(P_k) chi_k and sum_k |P_k|^2 to the object's window."""
+def add_object(numerator, denominator, wave, probe, r, top, left, nx):
+    """Add sum_k conj(P_k) chi_k and sum_k |P_k|^2 to row r of the object's window."""
+    num = numerator[top + r, 2 * left : 2 * (left + nx)]
+    den = denominator[top + r, left : left + nx]
     for k in range(probe.shape[0]):
-        for r in range(ny):
-            p, w = probe[k, 2 * r * nx : 2 * (r + 1) * nx], wave[k, 2 * r * nx : 2 * (r + 1) * nx]
-            num = numerator[top + r, 2 * left : 2 * (left + nx)]
-            den = denominator[top + r, left : left + nx]
-            for c in range(nx):
-                num[2 * c] += p[2 * c] * w[2 * c] + p[2 * c + 1] * w[2 * c + 1]
-                num[2 * c + 1] += p[2 * c] * w[2 * c + 1] - p[2 * c + 1] * w[2 * c]
-                den[c] += p[2 * c] * p[2 * c] + p[2 * c + 1] * p[2 * c + 1]
-
-
-@njit(**_FAST)
-def probe_steps(wave, obj, top, left, ny, nx):
-    """Replace chi_k by conj(O) chi_k, in place."""
-    for k in range(wave.shape[0]):
-        for r in range(ny):
-            w, o = wave[k, 2 * r * nx : 2 * (r + 1) * nx], obj[top + r, 2 * left : 2 * (left + nx)]
-            for c in range(nx):
-                re = o[2 * c] * w[2 * c] + o[2 * c + 1] * w[2 * c + 1]
-                w[2 * c + 1] = o[2 * c] * w[2 * c + 1] - o[2 * c + 1] * w[2 * c]
-                w[2 * c] = re
-
-
-@njit(**_FAST)
-def add_transmission(denominator, obj, top, left, ny, nx):
-    """Add |O|^2 of the window."""
-    for r in range(ny):
-        o, den = obj[top + r, 2 * left : 2 * (left + nx)], denominator[r * nx : (r + 1) * nx]
+        p, w = probe[k, 2 * r * nx : 2 * (r + 1) * nx], wave[k, 2 * r * nx : 2 * (r + 1) * nx]
         for c in range(nx):
-            den[c] += o[2 * c] * o[2 * c] + o[2 * c + 1] * o[2 * c + 1]
+            num[2 * c] += p[2 * c] * w[2 * c] + p[2 * c + 1] * w[2 * c + 1]
+            num[2 * c + 1] += p[2 * c] * w[2 * c + 1] - p[2 * c + 1] * w[2 * c]
+            den[c] += p[2 * c] * p[2 * c] + p[2 * c + 1] * p[2 * c + 1]
+
+
+@njit(**_FAST)
+def probe_steps(denominator, wave, obj, r, top, left, nx):
+    """Replace row r of chi_k by conj(O) chi_k, in place, and add |O|^2."""
+    o, den = obj[top + r, 2 * left : 2 * (left + nx)], denominator[r * nx : (r + 1) * nx]
+    for c in range(nx):
+        den[c] += o[2 * c] * o[2 * c] + o[2 * c + 1] * o[2 * c + 1]
+    for k in range(wave.shape[0]):
+        w = wave[k, 2 * r * nx : 2 * (r + 1) * nx]
+        for c in range(nx):
+            re = o[2 * c] * w[2 * c] + o[2 * c + 1] * w[2 * c + 1]
+            w[2 * c + 1] = o[2 * c] * w[2 * c + 1] - o[2 * c + 1] * w[2 * c]
+            w[2 * c] = re
 
 
 @njit(**_FAST)
@@ -164,7 +149,7 @@ def gather(frames, stack, invalid, floor, corners, shifts, plans, obj, probe, sp
     The probe of a frame on whole pixels is used as it is; any other is shifted from its ``spectrum`` on the way there,
     and its correction is collected in ``spectrum_num``, shifted back.
     """
-    wave, shifted, ratio, row_ramp, column_ramp = scratch
+    wave, shifted, row, row_ramp, column_ramp = scratch
     forward, backward = plans
     ny, nx = stack.shape[1], stack.shape[2]
     misfit, signal = 0.0, 0.0
@@ -178,21 +163,21 @@ def gather(frames, stack, invalid, floor, corners, shifts, plans, obj, probe, sp
             shift(shifted, spectrum, row_ramp, column_ramp, ny, nx, backward)
             beam = shifted
         exit_waves(wave, beam, obj, top, left, ny, nx, forward)
-        intensities(ratio, wave, ny * nx)
-        frame_misfit, frame_signal = compare(ratio, stack[j], invalid, floor, ny, nx)
+        frame_misfit, frame_signal = compare(wave, stack[j], invalid, floor, row, ny, nx)
         misfit += frame_misfit
         signal += frame_signal
-        if want_object or want_probe:
-            corrections(wave, ratio, ny * nx, backward)
-        if want_object:
-            add_object(object_num, object_den, wave, beam, top, left, ny, nx)
-        if want_probe:
-            add_transmission(probe_den, obj, top, left, ny, nx)
-            probe_steps(wave, obj, top, left, ny, nx)
-            if whole:
-                add(probe_num, wave)
-            else:
-                add_spectrum(spectrum_num, wave, row_ramp, column_ramp, ny, nx, forward)
+        if not (want_object or want_probe):
+            continue
+        transform(backward, wave)
+        for r in range(ny):
+            if want_object:
+                add_object(object_num, object_den, wave, beam, r, top, left, nx)
+            if want_probe:
+                probe_steps(probe_den, wave, obj, r, top, left, nx)
+        if want_probe and whole:
+            add(probe_num, wave)
+        elif want_probe:
+            add_spectrum(spectrum_num, wave, row_ramp, column_ramp, ny, nx, forward)
     return misfit, signal
 
 
@@ -217,67 +202,67 @@ def descend(target, numerator, denominator, largest, step, alpha):
 
 
 @njit(**_FAST)
-def pie_object(obj, wave, probe, power, step, alpha, top, left, ny, nx):
+def power(out, wave, size):
+    """Write sum_k |wave_k|^2 and return the largest."""
+    out[:] = 0
+    for k in range(wave.shape[0]):
+        w = wave[k]
+        for i in range(size):
+            out[i] += w[2 * i] * w[2 * i] + w[2 * i + 1] * w[2 * i + 1]
+    return out.max()
+
+
+@njit(**_FAST)
+def pie_object(obj, wave, probe, den, largest, step, alpha, top, left, ny, nx):
     """Update the object's window: O += step * sum_k conj(P_k) chi_k / ((1 - alpha) |P|^2 + alpha max |P|^2)."""
-    intensities(power, probe, ny * nx)
-    floor = np.float32(alpha * power[: ny * nx].max()) + np.float32(1e-20)
+    floor = np.float32(alpha * largest) + np.float32(1e-20)
     share, length = np.float32(1.0 - alpha), np.float32(step)
-    for k in range(probe.shape[0]):
-        for r in range(ny):
+    for r in range(ny):
+        o, d = obj[top + r, 2 * left : 2 * (left + nx)], den[r * nx : (r + 1) * nx]
+        for k in range(probe.shape[0]):
             p, w = probe[k, 2 * r * nx : 2 * (r + 1) * nx], wave[k, 2 * r * nx : 2 * (r + 1) * nx]
-            o, den = obj[top + r, 2 * left : 2 * (left + nx)], power[r * nx : (r + 1) * nx]
             for c in range(nx):
-                weight = length / (share * den[c] + floor)
+                weight = length / (share * d[c] + floor)
                 o[2 * c] += weight * (p[2 * c] * w[2 * c] + p[2 * c + 1] * w[2 * c + 1])
                 o[2 * c + 1] += weight * (p[2 * c] * w[2 * c + 1] - p[2 * c + 1] * w[2 * c])
 
 
 @njit(**_FAST)
-def scale_probe_steps(wave, power, step, alpha, size):
-    """Weight the probe's corrections: step / ((1 - alpha) |O|^2 + alpha max |O|^2), in place."""
-    floor = np.float32(alpha * power[:size].max()) + np.float32(1e-20)
-    share, length = np.float32(1.0 - alpha), np.float32(step)
-    for k in range(wave.shape[0]):
-        w = wave[k]
-        for i in range(size):
-            weight = length / (share * power[i] + floor)
-            w[2 * i] *= weight
-            w[2 * i + 1] *= weight
-
-
-@njit(**_FAST)
 def sequential(frames, stack, invalid, floor, corners, shifts, plans, obj, spectrum, object_step, object_alpha,
-               probe_step, probe_alpha, scratch, power):  # fmt: skip
+               probe_step, probe_alpha, scratch, den):  # fmt: skip
     """Update object and probe after every frame (a step of 0 leaves it alone); returns misfit and signal.
 
     The probe lives in its ``spectrum`` here; both updates of a frame start from the same object and probe.
     """
-    wave, shifted, ratio, row_ramp, column_ramp = scratch
+    wave, shifted, row, row_ramp, column_ramp = scratch
     forward, backward = plans
     ny, nx = stack.shape[1], stack.shape[2]
+    size = ny * nx
     misfit, signal = 0.0, 0.0
-    transmission = np.empty(ny * nx, np.float32)
-    steps = np.empty_like(wave)
+    steps, update = np.empty_like(wave), np.empty_like(wave)
     for j in frames:
         top, left = corners[j, 0], corners[j, 1]
-        ramp(row_ramp, shifts[j, 0], ny, 1.0 / (ny * nx))
+        ramp(row_ramp, shifts[j, 0], ny, 1.0 / size)
         ramp(column_ramp, shifts[j, 1], nx, 1.0)
         shift(shifted, spectrum, row_ramp, column_ramp, ny, nx, backward)
         exit_waves(wave, shifted, obj, top, left, ny, nx, forward)
-        intensities(ratio, wave, ny * nx)
-        frame_misfit, frame_signal = compare(ratio, stack[j], invalid, floor, ny, nx)
+        frame_misfit, frame_signal = compare(wave, stack[j], invalid, floor, row, ny, nx)
         misfit += frame_misfit
         signal += frame_signal
-        corrections(wave, ratio, ny * nx, backward)
+        transform(backward, wave)
         if probe_step > 0:
             steps[:] = wave
-            transmission[:] = 0.0
-            add_transmission(transmission, obj, top, left, ny, nx)
-            probe_steps(steps, obj, top, left, ny, nx)
-            scale_probe_steps(steps, transmission, probe_step, probe_alpha, ny * nx)
+            update[:] = 0.0
+            den[:] = 0.0
+            for r in range(ny):
+                probe_steps(den, steps, obj, r, top, left, nx)
+            largest = den.max()
+            for k in range(wave.shape[0]):
+                descend(update[k, : 2 * size], steps[k, : 2 * size], den[:size], largest, probe_step, probe_alpha)
         if object_step > 0:
-            pie_object(obj, wave, shifted, power, object_step, object_alpha, top, left, ny, nx)
+            largest = power(den, shifted, size)
+            pie_object(obj, wave, shifted, den, largest, object_step, object_alpha, top, left, ny, nx)
         if probe_step > 0:
-            row_ramp *= np.float32(ny * nx)
-            add_spectrum(spectrum, steps, row_ramp, column_ramp, ny, nx, forward)
+            row_ramp *= np.float32(size)
+            add_spectrum(spectrum, update, row_ramp, column_ramp, ny, nx, forward)
     return misfit, signal
