@@ -62,9 +62,7 @@ def _call(command: list[Any]) -> str:
     """Run a command without the constraints of our own environment and without a GPU; return what it prints."""
     ours = ("PIP_CONSTRAINT", "PIP_BUILD_CONSTRAINT", "PYTHONPATH")
     environment = {k: v for k, v in os.environ.items() if k not in ours} | {"CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(
-        [str(part) for part in command], env=environment, text=True, capture_output=True, check=False
-    )
+    done = subprocess.run([str(part) for part in command], env=environment, text=True, capture_output=True, check=False)
     if done.returncode:
         raise subprocess.CalledProcessError(done.returncode, done.args[:2], done.stdout, done.stderr)
     return done.stdout

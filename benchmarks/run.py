@@ -25,7 +25,7 @@ from exitwave.scan import Result, Scan
 
 OUT = peer.HERE / "out"
 SIZES = (128, 256)
-BATCHES = (5, 10, 25, 50, peer.DEFAULT_BATCH)
+BATCHES = (10, 25, 50, peer.DEFAULT_BATCH)
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,8 @@ def _measure(size: int, effort: Effort, python: Path | None) -> Measured:
     subpixel = scans.subpixel_scan(size, effort.frames)
     kinds = {"subpixel": (subpixel, "rPIE"), "whole": (scans.whole_pixel_scan(subpixel), "rPIE")}
     kinds["ePIE"] = (subpixel, "ePIE")
-    assert scans.subpixel_share(subpixel) == 1 and scans.subpixel_share(kinds["whole"][0]) == 0
+    assert scans.subpixel_share(subpixel) == 1
+    assert scans.subpixel_share(kinds["whole"][0]) == 0
     data = OUT / f"scan-{size}.npz"
     scans.save_for_peer(subpixel, data)
     found = Measured(size)
@@ -139,7 +140,9 @@ def _judge(found: Measured, scan: Scan, effort: Effort, python: Path | None, dat
         answer = peer.run(python, data, [peer.job(threads, batch, passes, step=step, save=target)])
         with np.load(target) as file:
             theirs = replace(result, object=file["object"], probe=file["probe"])
-        _score(found, "pty-chi", f"batch {batch}, object step {step:g}", theirs, answer["seconds_per_epoch"][0] * passes)
+        _score(
+            found, "pty-chi", f"batch {batch}, object step {step:g}", theirs, answer["seconds_per_epoch"][0] * passes
+        )
 
 
 def _score(found: Measured, program: str, settings: str, result: Result, seconds: float) -> None:

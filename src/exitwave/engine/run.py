@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import binary_fill_holes, binary_opening
 
 import exitwave
 from exitwave.engine.algorithms import epie, rpie
@@ -225,21 +226,20 @@ def _digest(path: Path | None) -> str:
 
 def _result(run: _Run, stopped_by: str) -> Result:
     """Return the result of a run as it stands."""
-    state, problem = run.state, run.problem
-    if run.recipe.probe_update.enabled and len(state.probe) > 1:
-        state.probe = orthogonalise(state.probe)
+    problem = run.problem
+    state = _fix_gauge(run)
     illumination = run.sweeps.gather(state, problem.used, probe=False).illumination
     rows, columns = np.rint(problem.pixels[problem.used]).astype(int).T
     errors, holdout = np.array(run.errors, np.float32), np.array(run.holdout_errors, np.float32)
     errors[-1] = run.sweeps.misfit(state, problem.used).error
     return Result(
         scan=run.scan,
-        object=state.object.copy(),
-        probe=state.probe.copy(),
+        object=state.object,
+        probe=state.probe,
         x=run.grid[1],
         y=run.grid[0],
         positions=run.positions,
-        mask=(illumination > COVERED * np.median(illumination[rows, columns])).astype(np.float32),
+        mask=_covered(illumination, illumination[rows, columns]),
         errors=errors,
         holdout_errors=holdout if len(problem.held_out) else holdout[:0],
         held_out=problem.held_out,
@@ -255,3 +255,23 @@ def _result(run: _Run, stopped_by: str) -> Result:
             "digest": run.digest.result(),
         },
     )
+
+
+def _fix_gauge(run: _Run) -> State:
+    """Return a copy of the state with what the frames leave free chosen: the modes, and the scale of the object.
+
+    The modes become orthogonal, the strongest first, and the probe gets the mean counts of a frame as its power, so
+    that the object's amplitude is about 1. A probe that is not updated stays as it is.
+    """
+    obj, probe = run.state.object.copy(), run.state.probe.copy()
+    if run.recipe.probe_update.enabled:
+        probe = orthogonalise(probe) if len(probe) > 1 else probe
+        factor = np.float32(np.sqrt(run.problem.photons) / np.linalg.norm(probe))
+        obj, probe = obj / factor, probe * factor
+    return State(obj, probe, run.state.rng)
+
+
+def _covered(illumination: NDArray[np.float32], at_positions: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return where the beam has been, 1 or 0, without holes and without the streaks of the probe's rim."""
+    bright = illumination > COVERED * np.median(at_positions)
+    return binary_opening(binary_fill_holes(bright), iterations=4).astype(np.float32)
