@@ -198,3 +198,16 @@ def test_empty_frames_are_left_out_and_named(scan):
     assert "3 empty frames" in [finding.found for finding in progress.findings]
     with pytest.raises(InputError, match="no counts"):
         small(with_counts(scan, lambda stack: stack.fill(0)))
+
+
+def test_a_result_whose_positions_left_its_object_is_refused(result):
+    lost = dataclasses.replace(result, positions=result.positions + 1e-3)
+    with pytest.raises(InputError, match="outside the object"):
+        small(lost)
+
+
+def test_a_scan_file_that_goes_away_does_not_take_the_result_with_it(scan, tmp_path):
+    scan.save(tmp_path / "scan.cxi")
+    for progress in exitwave.iterate(exitwave.open(tmp_path / "scan.cxi"), iterations=1):
+        (tmp_path / "scan.cxi").unlink()
+        assert np.isfinite(progress.result().object).all()

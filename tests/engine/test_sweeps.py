@@ -115,3 +115,12 @@ def test_invalid_pixels_change_nothing():
     )
     a, b = ReferenceSweeps(problem).gather(state, problem.used), other.gather(state, problem.used)
     assert np.array_equal(a.object, b.object)
+
+
+@pytest.mark.parametrize("change", [lambda a: a.astype(complex), lambda a: a[:-1], lambda a: a.T.copy().T])
+def test_arrays_that_the_loops_cannot_take_are_refused(change):
+    problem, state = make_problem((16, 20))
+    wrong = single(state)
+    wrong.object = change(wrong.object)
+    with pytest.raises(TypeError, match="contiguous complex64"):
+        CpuSweeps(problem, 1, 1).gather(wrong, problem.used)

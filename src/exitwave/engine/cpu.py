@@ -127,7 +127,15 @@ class CpuSweeps:
         )  # fmt: skip
 
     def _load_probe(self, state: State) -> None:
-        """Copy the probe into the aligned buffers, as it is and transformed."""
+        """Check the state, and copy the probe into the aligned buffers, as it is and transformed.
+
+        The compiled loops check nothing: an array of another kind would be read as if it were the right one.
+        """
+        for array, shape in ((state.object, self.problem.object_shape), (state.probe[0], self.problem.shape)):
+            if array.shape != shape or array.dtype != np.complex64 or not array.flags.c_contiguous:
+                raise TypeError(
+                    f"a state needs contiguous complex64 arrays of shape {shape}, not {array.dtype} {array.shape}"
+                )
         self._as_probe(self._probe)[:] = state.probe
         self._spectrum[:] = self._probe
         kernels.transform(self._plans[0], self._spectrum)

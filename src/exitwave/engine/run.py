@@ -217,11 +217,12 @@ def _warm_up(problem: Problem, recipe: Recipe) -> None:
 
 
 def _digest(path: Path | None) -> str:
-    """Return the SHA-256 of the input file, or nothing for a scan that has none."""
-    if path is None:
+    """Return the SHA-256 of the input file, or nothing for a scan that has none (any more)."""
+    try:
+        with open(path or "", "rb") as file:
+            return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
         return ""
-    with path.open("rb") as file:
-        return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _result(run: _Run, stopped_by: str) -> Result:
