@@ -41,9 +41,8 @@ def interpreter() -> Path:
             _call([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", REQUIREMENTS])
             done.touch()
         _call([python, "-c", "import ptychi.api"])
-    except (OSError, subprocess.SubprocessError) as error:
-        lines = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
-        raise PeerMissingError(lines[-1] if lines else repr(error)) from error
+    except (OSError, RuntimeError, subprocess.SubprocessError) as error:
+        raise PeerMissingError(str(error).strip().splitlines()[-1]) from error
     return python
 
 
@@ -59,10 +58,17 @@ def run(python: Path, data: Path, jobs: list[dict]) -> dict[str, Any]:
 
 
 def _call(command: list[Any]) -> str:
-    """Run a command without the constraints of our own environment and without a GPU; return what it prints."""
+    """Run a command without the constraints of our own environment and without a GPU; return what it prints.
+
+    Raises
+    ------
+    RuntimeError
+        With what the command complained about, if it fails.
+    """
     ours = ("PIP_CONSTRAINT", "PIP_BUILD_CONSTRAINT", "PYTHONPATH")
     environment = {k: v for k, v in os.environ.items() if k not in ours} | {"CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run([str(part) for part in command], env=environment, text=True, capture_output=True, check=False)
+    words = [str(part) for part in command]
+    done = subprocess.run(words, env=environment, text=True, capture_output=True, check=False)
     if done.returncode:
-        raise subprocess.CalledProcessError(done.returncode, done.args[:2], done.stdout, done.stderr)
+        raise RuntimeError(done.stderr or f"{words[0]} ended with {done.returncode}")
     return done.stdout

@@ -117,7 +117,7 @@ def test_reconstruct_answers_with_all_keys(files):
         "modes": 1,
         "device": "cpu",
     }
-    assert (done["frames"], done["threads"], done["recipe"]["iterations"]) == (FRAMES - HELD_OUT, 1, 12)
+    assert (done["frames"], done["threads"], done["recipe"]["stages"][0]["iterations"]) == (FRAMES - HELD_OUT, 1, 12)
     assert set(done["seconds"]) == {"open", "prepare", "compile", "run", "write"}
     assert done["frames_per_second"] == pytest.approx(done["frames"] * 12 / done["seconds"]["run"])
     saved = exitwave.open(result)
@@ -167,7 +167,7 @@ def test_reconstruct_takes_settings_and_the_probe_of_another_file(files, tmp_pat
     scan, result, _, _ = files
     fixed = ["--set", "probe_update.enabled=false", "--set", "energy=10.5keV", "--iterations", 1]
     done = answer("reconstruct", scan, "-o", tmp_path / "r.cxi", "--probe", result, *fixed)
-    assert not done["recipe"]["probe_update"]["enabled"]
+    assert not done["recipe"]["stages"][0]["probe_update"]["enabled"]
     assert [finding["code"] for finding in done["findings"]] == ["I304"]
     np.testing.assert_allclose(exitwave.open(tmp_path / "r.cxi").probe, exitwave.open(result).probe, rtol=1e-5)
 
@@ -234,3 +234,28 @@ def test_demo_goes_the_whole_way_and_replaces_an_earlier_one(tmp_path, monkeypat
 @pytest.mark.parametrize(("holdout_error", "words"), [(0.012, "1.20 times"), (0.03, "do not trust")])
 def test_the_errors_are_judged_in_words(holdout_error, words):
     assert words in judge(0.01, holdout_error, 5)
+
+
+def test_reconstruct_runs_a_recipe_and_repeats_that_of_a_result(files, tmp_path):
+    scan, *_ = files
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        "seed: 4\nthreads: 1\nstages:\n  - {algorithm: ePIE, iterations: 1}\n  - {iterations: 2, batch: 8}\n"
+    )
+    first = answer("reconstruct", scan, "-o", tmp_path / "a.cxi", "--recipe", recipe)
+    assert first["algorithm"] == "ePIE + rPIE"
+    assert first["iterations"] == 3
+    second = answer("reconstruct", scan, "-o", tmp_path / "b.cxi", "--recipe", tmp_path / "a.cxi")
+    assert second["error"] == first["error"]
+    np.testing.assert_array_equal(exitwave.open(tmp_path / "a.cxi").object, exitwave.open(tmp_path / "b.cxi").object)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("stages: [{iteration: 3}]", "Did you mean stages.0.iterations"), ("- 1", "Not a recipe"), ("{", "Not a recipe")],
+)
+def test_reconstruct_refuses_a_recipe_that_it_does_not_understand(files, tmp_path, text, words):
+    (tmp_path / "recipe.yaml").write_text(text)
+    done = run("reconstruct", files[0], "-o", tmp_path / "a.cxi", "--recipe", tmp_path / "recipe.yaml")
+    assert done.exit_code == 2
+    assert words in done.stderr

@@ -10,6 +10,8 @@ import exitwave
 from exitwave.analysis.error import recompute
 from exitwave.engine import run
 from exitwave.engine.problem import load_stack
+from exitwave.engine.recipe import make_recipe
+from exitwave.engine.sweeps import Misfit
 from exitwave.errors import InputError, RunError
 from exitwave.scan import Frames
 from exitwave.simulate import simulate
@@ -130,24 +132,73 @@ def test_a_result_continues_where_it_stopped(scan):
     assert second.errors[-1] < first.errors[-1]
 
 
+def broken_after(monkeypatch, count, outcome):
+    """Let the algorithm go wrong after so many iterations."""
+    real, calls = run.ALGORITHMS["rPIE"], itertools.count(-1)  # the first call warms up
+
+    def step(state, sweeps, stage):
+        if next(calls) < count:
+            return real(state, sweeps, stage)
+        return outcome(state)
+
+    monkeypatch.setitem(run.ALGORITHMS, "rPIE", step)
+
+
+def interrupt(state):
+    raise KeyboardInterrupt
+
+
+def explode(state):
+    state.object *= np.nan
+    return Misfit(float("nan"), 1.0)
+
+
 def test_interrupting_returns_what_there_is(scan, monkeypatch):
-    real, calls = run.ALGORITHMS["rPIE"], itertools.count()
-
-    def interrupted(*arguments):
-        if next(calls) == 3:  # one call warms up, two iterate
-            raise KeyboardInterrupt
-        return real(*arguments)
-
-    monkeypatch.setitem(run.ALGORITHMS, "rPIE", interrupted)
+    broken_after(monkeypatch, 2, interrupt)
     result = small(scan, iterations=50)
     assert len(result.errors) == 2
     assert result.provenance["stopped_by"] == "interrupted"
 
 
-def test_divergence_is_told(scan, monkeypatch):
-    monkeypatch.setitem(run.ALGORITHMS, "rPIE", lambda *_: exitwave.engine.sweeps.Misfit(float("nan"), 1.0))
-    with pytest.raises(RunError, match="diverged"):
+def test_a_divergence_ends_the_run_with_its_best_iteration(scan, monkeypatch):
+    good = small(scan, iterations=3)
+    broken_after(monkeypatch, 3, explode)
+    *_, last = exitwave.iterate(scan, iterations=5, threads=2)
+    assert last.stopped_by == "divergence"
+    assert last.findings[-1].code == "W235"
+    assert "smaller steps" in last.findings[-1].remedy
+    assert np.isfinite(last.result().object).all()
+    assert last.result().errors[-1] == pytest.approx(good.errors[-1], rel=0.2)
+
+
+def test_a_divergence_in_the_first_iteration_is_told(scan, monkeypatch):
+    broken_after(monkeypatch, 0, explode)
+    with pytest.raises(RunError, match="smaller steps"):
         small(scan)
+
+
+def test_a_run_stops_when_its_time_is_over(scan):
+    result = small(scan, iterations=10_000, seconds=0.5)
+    assert result.provenance["stopped_by"] == "seconds"
+    assert 0 < len(result.errors) < 10_000
+
+
+def test_a_run_stops_when_it_gets_no_better(scan):
+    result = small(scan, iterations=300, patience=5)
+    assert result.provenance["stopped_by"] == "patience"
+    assert result.holdout_errors[-1] < 1.02 * small(scan, iterations=60).holdout_errors[-1]
+
+
+def test_stages_follow_one_another_and_a_result_repeats_itself(scan):
+    stages = [{"algorithm": "ePIE", "iterations": 2}, {"algorithm": "rPIE", "iterations": 3, "batch": 16}]
+    progress = list(exitwave.iterate(scan, stages=stages, threads=2))
+    assert [step.algorithm for step in progress] == ["ePIE"] * 2 + ["rPIE"] * 3
+    assert [step.stopped_by for step in progress] == [""] * 4 + ["iterations"]
+    result = progress[-1].result()
+    assert result.algorithm == "ePIE + rPIE"
+    again = exitwave.reconstruct(scan, make_recipe(result.recipe))
+    assert np.array_equal(again.object, result.object)
+    assert again.recipe == result.recipe
 
 
 @pytest.mark.parametrize(
@@ -156,6 +207,8 @@ def test_divergence_is_told(scan, monkeypatch):
         ({"iteration": 5}, "Did you mean iterations"),
         ({"iterations": 0}, "iterations"),
         ({"object_update": {"alfa": 1}}, "Did you mean object_update.alpha"),
+        ({"stages": [{"algoritm": "rPIE"}]}, "Did you mean algorithm"),
+        ({"stages": [{}, {}], "batch": 5}, "several stages"),
         ({"algorithm": "magic"}, "algorithm"),
         ({"probe": "file"}, "--probe auto"),
     ],

@@ -58,12 +58,12 @@ def split_settings(settings: dict[str, str]) -> tuple[dict[str, str], dict[str, 
     """
     import yaml
 
-    from exitwave.engine.recipe import Recipe
+    from exitwave.engine.recipe import Recipe, Stage
 
     overrides, recipe = {}, dict[str, Any]()
     for key, value in settings.items():
         *groups, name = key.split(".")
-        if (groups or [name])[0] not in Recipe.model_fields:
+        if (groups or [name])[0] not in Recipe.model_fields | Stage.model_fields:
             overrides[key] = value
             continue
         place = recipe
@@ -71,3 +71,34 @@ def split_settings(settings: dict[str, str]) -> tuple[dict[str, str], dict[str, 
             place = place.setdefault(group, {})
         place[name] = yaml.safe_load(value)
     return overrides, recipe
+
+
+def read_recipe(file: Path) -> dict[str, Any]:
+    """Return the settings in a YAML file, or those that made a result.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or it is neither a YAML mapping nor a result.
+    """
+    import h5py
+    import yaml
+
+    import exitwave
+    from exitwave.scan import Result
+
+    remedy = "Give a YAML file of settings, or a result of exitwave reconstruct"
+    if not file.is_file():
+        raise InputError("There is no such recipe", where=file, remedy=remedy)
+    if h5py.is_hdf5(file):
+        result = exitwave.open(file)
+        if isinstance(result, Result) and result.recipe:
+            return result.recipe
+        raise InputError("The file holds no recipe", where=file, found="a CXI file without one", remedy=remedy)
+    try:
+        settings = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError("Not a recipe", where=file, found=" ".join(str(error).split()), remedy=remedy) from None
+    if not isinstance(settings, dict):
+        raise InputError("Not a recipe", where=file, found=type(settings).__name__, remedy=remedy)
+    return settings

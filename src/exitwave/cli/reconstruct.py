@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from exitwave.cli.document import print_json
-from exitwave.cli.options import Json, Overwrite, SetAny, parse_settings, split_settings
+from exitwave.cli.options import Json, Overwrite, SetAny, parse_settings, read_recipe, split_settings
 from exitwave.cli.outputs import result_path
 from exitwave.errors import InputError
 from exitwave.outputs import check_output
@@ -16,12 +16,18 @@ from exitwave.outputs import check_output
 if TYPE_CHECKING:
     from exitwave.scan import Result, Scan
 
+EXIT_CODES = {"interrupted": 130, "divergence": 3}
+"""Of runs that saved a result but did not go to their end."""
+
 
 def reconstruct(
     path: Annotated[Path, typer.Argument(metavar="IN", help="A scan, or a result to continue from.")],
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", metavar="OUT", help="NAME_result.cxi beside IN, or here if it is read-only."),
+    ] = None,
+    recipe: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Settings: a YAML file, or a result whose run is repeated.")
     ] = None,
     algorithm: Annotated[str | None, typer.Option(help="rPIE (mini-batches) or ePIE (one frame at a time).")] = None,
     iterations: Annotated[int | None, typer.Option(help="Passes over all frames.")] = None,
@@ -32,6 +38,7 @@ def reconstruct(
     ] = None,
     batch: Annotated[int | None, typer.Option(help="Frames that share an update.")] = None,
     holdout: Annotated[float | None, typer.Option(help="Fraction of the frames held out to judge the result.")] = None,
+    seconds: Annotated[float | None, typer.Option(help="Time for all iterations.")] = None,
     threads: Annotated[int | None, typer.Option(help="Threads; one for each core if not given.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
     pairs: SetAny = None,
@@ -51,7 +58,8 @@ def reconstruct(
     check_output(target, path, overwrite=overwrite)
     overrides, settings = split_settings(parse_settings(pairs))
     options: dict[str, Any] = {"algorithm": algorithm, "iterations": iterations, "modes": modes, "batch": batch}
-    options |= {"holdout": holdout, "threads": threads, "seed": seed}
+    options |= {"holdout": holdout, "seconds": seconds, "threads": threads, "seed": seed}
+    settings = ({} if recipe is None else read_recipe(recipe)) | settings
     settings |= {key: value for key, value in options.items() if value is not None}
 
     begin = time.perf_counter()
@@ -67,8 +75,8 @@ def reconstruct(
     words.print(describe(done))
     if as_json:
         print_json({"input": path, **summary(done)})
-    if done.stopped_by == "interrupted":
-        raise typer.Exit(130)
+    if done.stopped_by in EXIT_CODES:
+        raise typer.Exit(EXIT_CODES[done.stopped_by])
 
 
 def _scan(data: "Scan | Result") -> "Scan":

@@ -32,7 +32,7 @@ class Work:
     earlier: int
     """Iterations of earlier runs, where this one continued from a result."""
     stopped_by: str
-    """``iterations`` or ``interrupted``."""
+    """``iterations``, ``seconds``, ``patience``, ``divergence`` or ``interrupted``."""
     output: Path
     """Where."""
     seconds: dict[str, float]
@@ -58,22 +58,21 @@ def work(
     data: Scan | Result, settings: dict[str, Any], output: Path, *, overwrite: bool, embed: bool, opened: float
 ) -> Work:
     """Reconstruct and save. The first Ctrl-C or SIGTERM stops after the current iteration and saves what there is."""
-    last, stopped_by = None, "iterations"
+    last = None
     with reporting(Console(stderr=True)) as report, stopping(report.announce) as stop:
         for last in exitwave.iterate(data, announce=report.announce, **settings):
             stop.something_to_save = True
             report.update(last)
             if stop.asked:
-                stopped_by = "interrupted"
                 break
         assert last is not None  # a recipe has at least one iteration
         report.announce("saving")
         begin = time.perf_counter()
-        result = last.result(stopped_by)
+        result = last.result()
         result.save(output, overwrite=overwrite, embed=embed)
         seconds = {"open": opened, **last.seconds, "write": time.perf_counter() - begin}
     earlier = len(data.errors) if isinstance(data, Result) else 0
-    return Work(last, result, earlier, stopped_by, output, seconds)
+    return Work(last, result, earlier, result.provenance["stopped_by"], output, seconds)
 
 
 def summary(done: Work) -> dict[str, Any]:

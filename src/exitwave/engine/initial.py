@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from exitwave.engine.algorithms import rpie
 from exitwave.engine.cpu import CpuSweeps
 from exitwave.engine.problem import Problem
-from exitwave.engine.recipe import Recipe, Update
+from exitwave.engine.recipe import Recipe, Stage, Update
 from exitwave.engine.sweeps import State
 from exitwave.errors import InputError
 from exitwave.optics import angular_spectrum, probe_from_pattern, starting_modes
@@ -19,7 +19,7 @@ from exitwave.scan import Scan
 SEARCH_FRAMES = 64
 """Frames around the middle of the scan on which the defocus is searched."""
 SEARCH_ITERATIONS = 8
-SEARCH_RECIPE = Recipe(batch=8, object_update=Update(alpha=0.05), probe_update=Update(alpha=0.5))
+SEARCH_STAGE = Stage(batch=8, object_update=Update(alpha=0.05), probe_update=Update(alpha=0.5))
 """Iterations that each defocus is given, and how they are done."""
 LARGEST_BEAM = 0.7
 """Diameter of the geometric beam at the largest defocus searched, in widths of the probe array."""
@@ -40,7 +40,7 @@ def starting_probe(
     source = recipe.probe or ("auto" if scan.probe is None else "file")
     probe = _from_scan(scan, problem.shape) if source == "file" else _from_data(scan, problem, recipe, announce)
     probe = fit_modes(probe, recipe.modes)
-    if recipe.probe_update.enabled:
+    if recipe.updates_probe:
         probe = probe * np.sqrt(problem.photons / (np.abs(probe) ** 2).sum())
     return np.ascontiguousarray(probe, np.complex64)
 
@@ -93,7 +93,7 @@ def _from_data(scan: Scan, problem: Problem, recipe: Recipe, announce: Callable[
         probe *= np.float32(np.sqrt(part.photons) / np.linalg.norm(probe))
         state = State(np.ones(part.object_shape, np.complex64), probe, np.random.default_rng(recipe.seed))
         for state.iteration in range(SEARCH_ITERATIONS):
-            rpie.step(state, sweeps, SEARCH_RECIPE)
+            rpie.step(state, sweeps, SEARCH_STAGE)
         return sweeps.misfit(state, part.used).error
 
     reach = _largest_defocus(pattern, scan)

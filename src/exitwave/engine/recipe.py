@@ -39,25 +39,16 @@ class Update(BaseModel):
         return self.enabled and self.schedule.active(iteration)
 
 
-class Recipe(BaseModel):
-    """The settings of one reconstruction. The defaults suit a far-field scan with decent overlap."""
+class Stage(BaseModel):
+    """One algorithm for some iterations."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     algorithm: Literal["rPIE", "ePIE"] = Field("rPIE", description="mini-batch rPIE, or sequential ePIE")
-    iterations: int = Field(100, ge=1, description="passes over all frames")
+    iterations: int = Field(100, ge=1, description="passes over all frames, at most")
     batch: int | None = Field(None, ge=1, description="frames that share an update; None: chosen from the scan")
-    modes: int | None = Field(
-        None, ge=1, le=64, description="incoherent probe modes; None: those of the starting probe"
-    )
-    probe: Literal["auto", "file"] | None = Field(
-        None, description="start from the scan's probe (file) or from the data (auto); None: file where there is one"
-    )
     object_update: Update = Update()
     probe_update: Update = Update()
-    holdout: float = Field(0.05, ge=0, lt=0.5, description="fraction of the frames held out to judge the result")
-    threads: int | None = Field(None, ge=1, description="threads; None: one for each core")
-    seed: int = Field(0, ge=0, description="seed of everything random")
 
     @field_validator("algorithm", mode="before")
     @classmethod
@@ -65,24 +56,74 @@ class Recipe(BaseModel):
         return {"rpie": "rPIE", "epie": "ePIE"}.get(str(value).lower(), value)
 
 
+class Recipe(BaseModel):
+    """The settings of one reconstruction. The defaults suit a far-field scan with decent overlap."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    stages: tuple[Stage, ...] = Field((Stage(),), min_length=1, description="algorithms, one after the other")
+    modes: int | None = Field(
+        None, ge=1, le=64, description="incoherent probe modes; None: those of the starting probe"
+    )
+    probe: Literal["auto", "file"] | None = Field(
+        None, description="start from the scan's probe (file) or from the data (auto); None: file where there is one"
+    )
+    holdout: float = Field(0.05, ge=0, lt=0.5, description="fraction of the frames held out to judge the result")
+    seconds: float | None = Field(None, gt=0, description="time for all iterations; None: as long as they take")
+    patience: int | None = Field(
+        None,
+        ge=2,
+        description="a stage ends when the held-out error has not improved for so many iterations; None: never",
+    )
+    threads: int | None = Field(None, ge=1, description="threads; None: one for each core")
+    seed: int = Field(0, ge=0, description="seed of everything random")
+
+    @property
+    def updates_probe(self) -> bool:
+        """Whether any stage updates the probe."""
+        return any(stage.probe_update.enabled for stage in self.stages)
+
+
 def make_recipe(settings: Mapping[str, Any]) -> Recipe:
     """Return the recipe of the given settings.
+
+    Parameters
+    ----------
+    settings : mapping
+        Fields of `Recipe`. Fields of `Stage` may be given beside them; they make the only stage, or change it.
 
     Raises
     ------
     InputError
         For an unknown key (with the nearest known one) or a value out of its range.
     """
-    try:
-        return Recipe(**settings)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        known = list(Recipe.model_fields) + [f"object_update.{k}" for k in Update.model_fields]
-        close = difflib.get_close_matches(key, known, n=1)
-        unknown = first["type"] == "extra_forbidden"
-        remedy = (
-            f"Did you mean {close[0]}" if close and unknown else f"Known settings: {', '.join(Recipe.model_fields)}"
+    single = {key: value for key, value in settings.items() if key in Stage.model_fields}
+    others = {key: value for key, value in settings.items() if key not in single}
+    stages = others.get("stages")
+    if single and isinstance(stages, list | tuple) and len(stages) == 1 and isinstance(stages[0], Mapping):
+        single = {**stages[0], **single}
+    elif single and stages is not None:
+        remedy = "Write them into each of the stages"
+        raise InputError(
+            "A recipe of several stages has no settings beside them", found=", ".join(single), remedy=remedy
         )
-        what = "Unknown setting" if unknown else f"Bad value of the setting {key}: {first['msg']}"
-        raise InputError(what, found=key if unknown else repr(first["input"]), remedy=remedy) from None
+    try:
+        return Recipe(**others | ({"stages": (Stage(**single),)} if single else {}))
+    except ValidationError as error:
+        raise _refusal(error.errors()[0]) from None
+
+
+def _refusal(problem: Any) -> InputError:
+    """Say what is wrong with a setting, from pydantic's words."""
+    path = [str(part) for part in problem["loc"]]
+    known = [*Recipe.model_fields, *Stage.model_fields]
+    if problem["type"] != "extra_forbidden":
+        what = f"Bad value of the setting {'.'.join(path)}: {problem['msg']}"
+        return InputError(what, found=repr(problem["input"]), remedy=f"Known settings: {', '.join(known)}")
+    fields: dict[str, type[BaseModel]] = {"schedule": Schedule, "object_update": Update, "probe_update": Update}
+    inner = next((fields[part] for part in reversed(path[:-1]) if part in fields), None)
+    names = list(inner.model_fields) if inner else known
+    close = difflib.get_close_matches(path[-1], names, n=1)
+    prefix = "".join(f"{part}." for part in path[:-1])
+    remedy = f"Did you mean {prefix}{close[0]}" if close else f"Known settings: {', '.join(names)}"
+    return InputError("Unknown setting", found=".".join(path), remedy=remedy)

@@ -20,7 +20,8 @@ from exitwave.engine.algorithms import epie, rpie
 from exitwave.engine.cpu import CpuSweeps
 from exitwave.engine.initial import fit_modes, starting_probe
 from exitwave.engine.problem import Grid, Problem, pose
-from exitwave.engine.recipe import Recipe, make_recipe
+from exitwave.engine.recipe import Recipe, Stage, make_recipe
+from exitwave.engine.stopping import REMEDY, Watch
 from exitwave.engine.sweeps import State
 from exitwave.errors import Finding, InputError, RunError
 from exitwave.optics import orthogonalise
@@ -45,8 +46,11 @@ class _Run:
     positions: NDArray[np.float64]
     errors: list[float]
     holdout_errors: list[float]
-    settings: dict[str, Any]
     digest: Future[str]
+    earlier: int
+    algorithm: str = ""
+    stopped_by: str = "interrupted"
+    findings: tuple[Finding, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
     passed: int = 0
 
@@ -58,7 +62,9 @@ class Progress:
     iteration: int
     """Iterations done, counted over continued runs."""
     iterations: int
-    """Iterations to do."""
+    """Iterations to do, at most."""
+    algorithm: str
+    """The algorithm of this iteration."""
     error: float
     """Error metric of this iteration."""
     holdout_error: float
@@ -68,20 +74,16 @@ class Progress:
     seconds: dict[str, float]
     """Seconds spent to prepare, compile and run."""
     findings: tuple[Finding, ...]
-    """What the reader and the engine had to repair or leave out."""
+    """What the reader and the engine had to repair, leave out or stop for."""
     settings: dict[str, Any]
-    """Every setting as it ran."""
+    """The recipe as it runs, and the device."""
+    stopped_by: str
+    """Why this is the last iteration: ``iterations``, ``seconds``, ``patience`` or ``divergence``; else empty."""
     _run: _Run = field(repr=False)
 
-    def result(self, stopped_by: str = "iterations") -> Result:
-        """Return what there is, with the last error measured again on the object and probe returned.
-
-        Parameters
-        ----------
-        stopped_by : str
-            Why no more iterations are done: ``"iterations"`` or ``"interrupted"``.
-        """
-        return _result(self._run, stopped_by)
+    def result(self) -> Result:
+        """Return what there is, with the last error measured again on the object and probe returned."""
+        return _result(self._run)
 
 
 def iterate(
@@ -102,7 +104,7 @@ def iterate(
     announce : callable, optional
         Called with a sentence when something other than iterating takes its time.
     **settings
-        The settings one by one; see `Recipe`.
+        The settings one by one; see `Recipe` and `Stage`.
 
     Yields
     ------
@@ -114,38 +116,61 @@ def iterate(
     InputError
         If the scan cannot be used, or a setting is unknown or out of range.
     RunError
-        If the reconstruction diverges.
+        If the reconstruction diverges in its first iteration.
     """
     if recipe is not None and settings:
         raise InputError("Settings come as a recipe or one by one, not both", found=", ".join(settings))
     run = _prepare(data, recipe or make_recipe(settings), announce or (lambda _: None))
-    step, done = ALGORITHMS[run.recipe.algorithm], len(run.errors)
-    for _ in range(run.recipe.iterations):
+    for number, stage in enumerate(run.recipe.stages, start=1):
+        yield from _stage(run, stage, last=number == len(run.recipe.stages))
+        if run.stopped_by in ("seconds", "divergence"):
+            return
+
+
+def _stage(run: _Run, stage: Stage, *, last: bool) -> Iterator[Progress]:
+    """Run one stage. The reason why the run ends is known before its last iteration is handed out."""
+    step, state, names = ALGORITHMS[stage.algorithm], run.state, run.algorithm.split(" + ")
+    run.algorithm = stage.algorithm if not run.algorithm else " + ".join([*names, *{stage.algorithm} - set(names)])
+    state.iteration, state.settling, state.memory = 0, False, {}
+    watch = Watch(run.recipe, stage, state)
+    ended = ""
+    while not ended:
         start = time.perf_counter()
-        misfit = step(run.state, run.sweeps, run.recipe)
-        run.state.iteration += 1
-        run.errors.append(misfit.error)
-        run.holdout_errors.append(run.sweeps.misfit(run.state, run.problem.held_out).error)
+        state.settling = watch.settling(state.iteration, run.seconds["run"])
+        misfit = step(state, run.sweeps, stage)
+        state.iteration += 1
+        holdout = run.sweeps.misfit(state, run.problem.held_out).error
         run.seconds["run"] += time.perf_counter() - start
         run.passed += len(run.problem.used)
-        if not np.isfinite(misfit.error):
-            remedy = "Take smaller steps (object_update.step, probe_update.step) or another starting probe"
-            raise RunError(
-                "The reconstruction diverged",
-                found=f"error {misfit.error} in iteration {len(run.errors)}",
-                remedy=remedy,
-            )
-        yield Progress(
-            iteration=len(run.errors),
-            iterations=done + run.recipe.iterations,
-            error=misfit.error,
-            holdout_error=run.holdout_errors[-1],
-            frames_per_second=run.passed / run.seconds["run"],
-            seconds=dict(run.seconds),
-            findings=run.scan.findings + run.problem.findings,
-            settings=run.settings,
-            _run=run,
-        )
+        ended = watch.look(state, misfit.error, holdout, run.seconds["run"])
+        if ended == "divergence" and not run.errors:
+            raise RunError("The reconstruction diverged in its first iteration", remedy=REMEDY)
+        if ended == "divergence":
+            run.findings = (*run.findings, watch.restore(state))
+        else:
+            run.errors.append(misfit.error)
+            run.holdout_errors.append(holdout)
+        if ended in ("seconds", "divergence") or (ended and last):
+            run.stopped_by = ended
+        yield _progress(run, stage, ended if run.stopped_by == ended else "")
+
+
+def _progress(run: _Run, stage: Stage, stopped_by: str) -> Progress:
+    """Return how far the run is."""
+    planned = sum(each.iterations for each in run.recipe.stages)
+    return Progress(
+        iteration=len(run.errors),
+        iterations=run.earlier + planned,
+        algorithm=stage.algorithm,
+        error=run.errors[-1],
+        holdout_error=run.holdout_errors[-1],
+        frames_per_second=run.passed / run.seconds["run"],
+        seconds=dict(run.seconds),
+        findings=run.scan.findings + run.problem.findings + run.findings,
+        settings=_settings(run),
+        stopped_by=stopped_by,
+        _run=run,
+    )
 
 
 def reconstruct(data: Scan | Result, recipe: Recipe | None = None, **settings: Any) -> Result:
@@ -165,7 +190,7 @@ def reconstruct(data: Scan | Result, recipe: Recipe | None = None, **settings: A
     except KeyboardInterrupt:
         if last is None:
             raise
-        return last.result("interrupted")
+        return last.result()
     assert last is not None  # a recipe has at least one iteration
     return last.result()
 
@@ -198,22 +223,31 @@ def _prepare(data: Scan | Result, recipe: Recipe, announce: Callable[[str], None
         recipe=recipe,
         problem=problem,
         sweeps=sweeps,
-        state=State(obj, probe, np.random.default_rng([recipe.seed, done]), iteration=done),
+        state=State(obj, probe, np.random.default_rng([recipe.seed, done])),
         grid=(y, x),
         positions=positions,
         errors=list(earlier.errors) if earlier else [],
         holdout_errors=list(earlier.holdout_errors) if earlier else [],
-        settings=recipe.model_dump() | {"modes": len(probe), "threads": sweeps.threads, "device": "cpu"},
         digest=digest,
+        earlier=done,
+        algorithm=earlier.algorithm if earlier else "",
         seconds={"prepare": loaded - start + time.perf_counter() - compiled, "compile": compiled - loaded, "run": 0.0},
     )
 
 
 def _warm_up(problem: Problem, recipe: Recipe) -> None:
-    """Do one iteration on one frame, so that compiling is not counted as iterating."""
+    """Do one iteration of every stage on one frame, so that compiling is not counted as iterating."""
     first = replace(problem, used=problem.used[:1])
-    ones = np.ones(first.object_shape, np.complex64), np.ones((1, *first.shape), np.complex64)
-    ALGORITHMS[recipe.algorithm](State(*ones, np.random.default_rng(0)), CpuSweeps(first, 1, 1), recipe)
+    sweeps = CpuSweeps(first, 1, 1)
+    for stage in recipe.stages:
+        ones = np.ones(first.object_shape, np.complex64), np.ones((1, *first.shape), np.complex64)
+        ALGORITHMS[stage.algorithm](State(*ones, np.random.default_rng(0)), sweeps, stage)
+
+
+def _settings(run: _Run) -> dict[str, Any]:
+    """Return the recipe as it runs, and the device."""
+    resolved = {"modes": len(run.state.probe), "threads": run.sweeps.threads}
+    return run.recipe.model_dump(mode="json") | resolved | {"device": "cpu"}
 
 
 def _digest(path: Path | None) -> str:
@@ -225,7 +259,7 @@ def _digest(path: Path | None) -> str:
         return ""
 
 
-def _result(run: _Run, stopped_by: str) -> Result:
+def _result(run: _Run) -> Result:
     """Return the result of a run as it stands."""
     problem = run.problem
     state = _fix_gauge(run)
@@ -244,14 +278,15 @@ def _result(run: _Run, stopped_by: str) -> Result:
         errors=errors,
         holdout_errors=holdout if len(problem.held_out) else holdout[:0],
         held_out=problem.held_out,
-        algorithm=run.recipe.algorithm,
-        recipe=run.settings,
+        algorithm=run.algorithm,
+        recipe={key: value for key, value in _settings(run).items() if key != "device"},
         provenance={
             "program": "exitwave",
             "version": exitwave.__version__,
             "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-            "stopped_by": stopped_by,
+            "stopped_by": run.stopped_by,
+            "device": "cpu",
             "input": str(run.scan.path or ""),
             "digest": run.digest.result(),
         },
@@ -265,7 +300,7 @@ def _fix_gauge(run: _Run) -> State:
     that the object's amplitude is about 1. A probe that is not updated stays as it is.
     """
     obj, probe = run.state.object.copy(), run.state.probe.copy()
-    if run.recipe.probe_update.enabled:
+    if run.recipe.updates_probe:
         probe = orthogonalise(probe) if len(probe) > 1 else probe
         factor = np.float32(np.sqrt(run.problem.photons) / np.linalg.norm(probe))
         obj, probe = obj / factor, probe * factor

@@ -30,7 +30,9 @@ class State:
     rng: np.random.Generator
     """The source of every random choice."""
     iteration: int = 0
-    """Iterations done."""
+    """Iterations done in this stage."""
+    settling: bool = False
+    """Whether this is the last part of the stage, in which an algorithm trades speed for less noise."""
     memory: dict[str, Any] = field(default_factory=dict)
     """What an algorithm carries from one iteration to the next."""
 

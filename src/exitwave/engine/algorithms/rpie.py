@@ -12,27 +12,26 @@ ePIE, and alpha -> 0 the least-squares solution of the batch.
 
 from exitwave.engine.algorithms.batches import random_batches
 from exitwave.engine.algorithms.epie import choose
-from exitwave.engine.recipe import Recipe
+from exitwave.engine.recipe import Stage
 from exitwave.engine.sweeps import Misfit, State, Step, Sweeps
 
 OBJECT, PROBE = Step(1.0, 0.02), Step(1.0, 1.0)
-"""Length and alpha of the steps, where the recipe does not say."""
-SETTLING, SETTLED_ALPHA = 0.6, 0.5
-"""A small alpha of the object is quick but keeps the noise of the last batches, a large one averages over many. So from
-this part of the iterations on, alpha is the larger one, where the recipe does not say."""
+"""Length and alpha of the steps, where the stage does not say."""
+SETTLED_ALPHA = 0.5
+"""A small alpha of the object is quick but keeps the noise of the last batches, a large one averages over many: so this
+one is taken when the stage settles, where the stage does not say."""
 BATCH, FEWEST_BATCHES = 64, 8
-"""Frames that share an update, and updates in an iteration, where the recipe does not say."""
+"""Frames that share an update, and updates in an iteration, where the stage does not say."""
 
 
-def step(state: State, sweeps: Sweeps, recipe: Recipe) -> Misfit:
+def step(state: State, sweeps: Sweeps, stage: Stage) -> Misfit:
     """Do one iteration in place and return its misfit."""
-    settling = state.iteration >= SETTLING * recipe.iterations
-    default = Step(OBJECT.length, SETTLED_ALPHA) if settling else OBJECT
-    object_step = choose(recipe.object_update, default, state.iteration)
-    probe_step = choose(recipe.probe_update, PROBE, state.iteration)
+    default = Step(OBJECT.length, SETTLED_ALPHA) if state.settling else OBJECT
+    object_step = choose(stage.object_update, default, state.iteration)
+    probe_step = choose(stage.probe_update, PROBE, state.iteration)
     difference = signal = 0.0
     frames = sweeps.problem.used
-    size = recipe.batch or min(BATCH, max(1, len(frames) // FEWEST_BATCHES))
+    size = stage.batch or min(BATCH, max(1, len(frames) // FEWEST_BATCHES))
     for batch in random_batches(state.rng, frames, size):
         sums = sweeps.gather(state, batch, object=object_step is not None, probe=probe_step is not None)
         if object_step:
