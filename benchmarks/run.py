@@ -73,11 +73,12 @@ def main() -> int:
     except peer.PeerMissingError as error:
         lacking = str(error)
         _say(f"pty-chi cannot be measured: {lacking}")
-    measured = [_measure(size, effort, python) for size in SIZES]
-    folder = OUT if quick else peer.HERE
-    text = report.markdown(measured, effort, load, lacking)
-    (folder / "results.md").write_text(text, encoding="utf-8")
-    report.figure(measured, folder / "results.png")
+    folder, measured = OUT if quick else peer.HERE, []
+    for size in SIZES:
+        measured.append(_measure(size, effort, python))
+        text = report.markdown(measured, effort, load, lacking)
+        (folder / "results.md").write_text(text, encoding="utf-8")
+        report.figure(measured, folder / "results.png")
     print(text)
     _say(f"{time.perf_counter() - start:.0f} s in all; written: {folder / 'results.md'} and results.png")
     return 0
@@ -139,9 +140,8 @@ def _judge(found: Measured, scan: Scan, effort: Effort, python: Path | None, dat
         answer = peer.run(python, data, [peer.job(threads, batch, passes, step=step, save=target)])
         with np.load(target) as file:
             theirs = replace(result, object=file["object"], probe=file["probe"])
-        _score(
-            found, "pty-chi", f"batch {batch}, object step {step:g}", theirs, answer["seconds_per_epoch"][0] * passes
-        )
+        seconds = answer["seconds_per_epoch"][0] * passes
+        _score(found, "pty-chi", f"batch {batch}, object step {step:g}", theirs, seconds)
 
 
 def _score(found: Measured, program: str, settings: str, result: Result, seconds: float) -> None:

@@ -68,25 +68,19 @@ class CpuSweeps:
 
     def gather(self, state: State, frames: NDArray[np.int64], *, object: bool = True, probe: bool = True) -> Sums:
         """Pass over the frames without changing the state; see `Sweeps.gather`."""
-        self._load_probe(state)
-        shares = np.array_split(np.ascontiguousarray(frames), self.threads)
-        jobs = [
-            self._pool.submit(self._share, state, *pair, object, probe)
-            for pair in zip(self._workers, shares, strict=True)
-        ]
-        misfits = [job.result() for job in jobs]
+        misfit = self._carry(state, frames, object, probe)
         object_num, object_den, probe_num, spectrum_num, probe_den = self._totals()
         return Sums(
             object_num.view(np.complex64),
             object_den,
             self._as_probe(probe_num) + self._inverse(spectrum_num),
             probe_den[: self._size].reshape(self.problem.shape),
-            Misfit(sum(m for m, _ in misfits), sum(s for _, s in misfits)),
+            misfit,
         )
 
     def misfit(self, state: State, frames: NDArray[np.int64]) -> Misfit:
         """Compare the model with the measurement; see `Sweeps.misfit`."""
-        return self.gather(state, frames, object=False, probe=False).misfit
+        return self._carry(state, frames, object=False, probe=False)
 
     def sequential(self, state: State, frames: NDArray[np.int64], object: Step | None, probe: Step | None) -> Misfit:
         """Update the state in place after every frame; see `Sweeps.sequential`."""
@@ -115,16 +109,19 @@ class CpuSweeps:
             piece = slice(part * 2 * len(den), (part + 1) * 2 * len(den))
             kernels.descend(out[piece], num[piece], den, largest, *step)
 
-    def _share(
-        self, state: State, worker: _Worker, frames: NDArray[np.int64], object: bool, probe: bool
-    ) -> tuple[float, float]:
-        """Carry one thread's share of the frames."""
-        for array in worker.sums:
-            array.fill(0)
-        return kernels.gather(
-            frames, self.problem.stack, self._invalid, self._floor, self._corners, self._shifts, self._plans,
-            state.object.view(_F32), self._probe, self._spectrum, object, probe, worker.scratch, *worker.sums,
-        )  # fmt: skip
+    def _carry(self, state: State, frames: NDArray[np.int64], object: bool, probe: bool) -> Misfit:
+        """Carry the frames through the model, every thread its share into its own sums."""
+        self._load_probe(state)
+        shares = np.array_split(np.ascontiguousarray(frames), self.threads)
+
+        def share(worker: _Worker, part: NDArray[np.int64]) -> tuple[float, float]:
+            return kernels.gather(
+                part, self.problem.stack, self._invalid, self._floor, self._corners, self._shifts, self._plans,
+                state.object.view(_F32), self._probe, self._spectrum, object, probe, worker.scratch, *worker.sums,
+            )  # fmt: skip
+
+        differences, signals = zip(*self._pool.map(share, self._workers, shares), strict=True)
+        return Misfit(sum(differences), sum(signals))
 
     def _load_probe(self, state: State) -> None:
         """Check the state, and copy the probe into the aligned buffers, as it is and transformed.
@@ -141,11 +138,16 @@ class CpuSweeps:
         kernels.transform(self._plans[0], self._spectrum)
 
     def _totals(self) -> list[NDArray[np.float32]]:
-        """Add up the sums of all threads, in their order, into new arrays."""
+        """Add up the sums of all threads, in their order, into new arrays; the threads' own become zero again."""
         totals = [fftw.zeros(*array.shape) for array in self._workers[0].sums]
-        for sums in (worker.sums for worker in self._workers):
-            for total, part in zip(totals, sums, strict=True):
-                total += part
+
+        def share(piece: int) -> None:
+            for number, worker in enumerate(self._workers):
+                for total, part in zip(totals, worker.sums, strict=True):
+                    low, high = (total.size * k // self.threads for k in (piece, piece + 1))
+                    kernels.drain(total.reshape(-1)[low:high], part.reshape(-1)[low:high], number == 0)
+
+        list(self._pool.map(share, range(self.threads)))
         return totals
 
     def _as_probe(self, flat: NDArray[np.float32]) -> NDArray[np.complex64]:

@@ -55,8 +55,9 @@ def compare(wave, frame, invalid, floor, row, ny, nx):
     """Compare the model with the measured counts, and turn the propagated waves into chi, in place.
 
     The factor from wave to correction is ``(sqrt(I) - sqrt(model)) sqrt(model) / (model + floor^2)``, 0 on invalid
-    pixels. Returns ``sum (sqrt(I) - sqrt(model))^2`` and ``sum I`` over the valid pixels. A row of all modes stays in
-    the first cache from its intensity to its correction; ``row`` is scratch of nx numbers.
+    pixels. Returns ``sum (sqrt(I) - sqrt(model))^2`` and ``sum I`` over the valid pixels. Both need no other root than
+    that of I * model. A row of all modes stays in the first cache from its intensity to its correction; ``row`` is
+    scratch of nx numbers.
     """
     scale = np.float32(1.0 / (ny * nx))
     misfit, signal = 0.0, 0.0
@@ -69,13 +70,11 @@ def compare(wave, frame, invalid, floor, row, ny, nx):
         counts, row_misfit, row_signal = frame[r], np.float32(0.0), np.float32(0.0)
         for c in range(nx):
             good = np.float32(counts[c] != invalid)
-            intensity = np.float32(counts[c]) * good
-            squared = row[c] * scale
-            modelled = np.sqrt(squared)
-            difference = (np.sqrt(intensity) - modelled) * good
-            row_misfit += difference * difference
+            intensity, model = np.float32(counts[c]) * good, row[c] * scale * good
+            both = np.sqrt(intensity * model)
+            row_misfit += intensity + model - both - both
             row_signal += intensity
-            row[c] = difference * modelled / (squared + floor * floor) * scale
+            row[c] = (both - model) / (model + floor * floor) * scale
         for k in range(wave.shape[0]):
             w = wave[k, 2 * r * nx : 2 * (r + 1) * nx]
             for c in range(nx):
@@ -188,6 +187,14 @@ def add(target, wave):
         t, w = target[k], wave[k]
         for i in range(w.shape[0]):
             t[i] += w[i]
+
+
+@njit(**_FAST)
+def drain(total, part, first):
+    """Move a thread's sums into the total: the first thread's replace what is there, and the part becomes zero."""
+    for i in range(total.shape[0]):
+        total[i] = part[i] if first else total[i] + part[i]
+        part[i] = 0.0
 
 
 @njit(**_FAST)
