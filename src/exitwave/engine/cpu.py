@@ -6,14 +6,15 @@ with the same seed and number of threads gives the same bits.
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from exitwave.engine import fftw, kernels
+from exitwave.engine import fftw, kernels, kernels_line, kernels_products, kernels_project
 from exitwave.engine.problem import Problem
-from exitwave.engine.sweeps import Misfit, State, Step, Sums
+from exitwave.engine.sweeps import NOISE, Line, Misfit, Noise, State, Step, Sums, Weights
 
 _F32 = np.float32
 
@@ -66,15 +67,60 @@ class CpuSweeps:
         self._workers = [_Worker(problem, modes, self._stride) for _ in range(self.threads)]
         self._pool = ThreadPoolExecutor(self.threads)
 
-    def gather(self, state: State, frames: NDArray[np.int64], *, object: bool = True, probe: bool = True) -> Sums:
+    def gather(
+        self,
+        state: State,
+        frames: NDArray[np.int64],
+        *,
+        object: bool = True,
+        probe: bool = True,
+        chi: NDArray[np.complexfloating[Any]] | None = None,
+        noise: Noise = "amplitude",
+    ) -> Sums:
         """Pass over the frames without changing the state; see `Sweeps.gather`."""
         self._load_probe(state)
-        shares = np.array_split(np.ascontiguousarray(frames), self.threads)
+        kept = np.zeros((0, 0, 0), _F32) if chi is None else self._flat(chi, frames, state)
+        shares = zip(self._workers, *self._split(frames, kept), strict=True)
         jobs = [
-            self._pool.submit(self._share, state, *pair, object, probe)
-            for pair in zip(self._workers, shares, strict=True)
+            self._pool.submit(self._share, state, worker, part, own, object, probe, noise)
+            for worker, part, own in shares
         ]
-        misfits = [job.result() for job in jobs]
+        results = [job.result() for job in jobs]
+        sums = self._sums([(misfit, signal) for misfit, signal, _ in results])
+        return replace(sums, loss=sum(loss for _, _, loss in results))
+
+    def along(
+        self, state: State, line: Line, frames: NDArray[np.int64], lengths: NDArray[np.float64], noise: Noise
+    ) -> NDArray[np.float64]:
+        """Return the loss's derivatives along a line; see `Sweeps.along`."""
+        self._load_probe(State(line.object, line.probe, state.rng))
+        aside = line.object.view(_F32), self._probe.copy(), self._spectrum.copy()
+        self._load_probe(state)
+        (shares,) = self._split(frames)
+        jobs = [self._pool.submit(self._along, state, aside, share, lengths, noise) for share in shares]
+        return np.sum([job.result() for job in jobs], axis=0)
+
+    def project(
+        self,
+        state: State,
+        frames: NDArray[np.int64],
+        waves: NDArray[np.complexfloating[Any]],
+        weights: Weights | None,
+        *,
+        object: bool = True,
+        probe: bool = True,
+    ) -> Sums:
+        """Advance the frames' own exit waves and add up what the model lacks of them; see `Sweeps.project`."""
+        self._load_probe(state)
+        shares = zip(self._workers, *self._split(frames, self._flat(waves, frames, state)), strict=True)
+        jobs = [
+            self._pool.submit(self._project, state, worker, share, kept, weights, object, probe)
+            for worker, share, kept in shares
+        ]
+        return self._sums([job.result() for job in jobs])
+
+    def _sums(self, misfits: list[tuple[float, float]]) -> Sums:
+        """Add up what the threads have collected."""
         object_num, object_den, probe_num, spectrum_num, probe_den = self._totals()
         return Sums(
             object_num.view(np.complex64),
@@ -101,6 +147,34 @@ class CpuSweeps:
             state.probe[:] = self._inverse(self._spectrum) / np.float32(self._size)
         return Misfit(*misfit)
 
+    def products(
+        self,
+        state: State,
+        frames: NDArray[np.int64],
+        chi: NDArray[np.complexfloating[Any]],
+        object: NDArray[np.complexfloating[Any]],
+        probe: NDArray[np.complexfloating[Any]],
+    ) -> NDArray[np.float64]:
+        """Return every frame's products of its changes with each other and with chi; see `Sweeps.products`."""
+        self._load_probe(state)
+        change, spectrum = fftw.zeros(*self._probe.shape), fftw.zeros(*self._probe.shape)
+        self._as_probe(change)[:] = probe
+        spectrum[:] = change
+        kernels.transform(self._plans[0], spectrum)
+        out = np.zeros((len(frames), 5))
+        shares = zip(self._workers, *self._split(frames, self._flat(chi, frames, state), out), strict=True)
+        jobs = [
+            self._pool.submit(
+                kernels_products.products, out, share, kept, self._corners, self._shifts, self._plans[1],
+                (state.object.view(_F32), object.view(_F32)), (self._probe, self._spectrum), (change, spectrum),
+                worker.scratch, *self.problem.shape,
+            )
+            for worker, share, kept, out in shares
+        ]  # fmt: skip
+        for job in jobs:
+            job.result()
+        return out
+
     def descend(
         self,
         target: NDArray[np.complexfloating[Any]],
@@ -115,15 +189,73 @@ class CpuSweeps:
             piece = slice(part * 2 * len(den), (part + 1) * 2 * len(den))
             kernels.descend(out[piece], num[piece], den, largest, *step)
 
+    def _split(self, frames: NDArray[np.int64], *arrays: NDArray[Any]) -> list[list[NDArray[Any]]]:
+        """Return every thread's share of the frames, and of arrays with a row for each of them."""
+        return [np.array_split(array, self.threads) for array in (np.ascontiguousarray(frames), *arrays)]
+
+    def _flat(self, waves: NDArray[Any], frames: NDArray[np.int64], state: State) -> NDArray[np.float32]:
+        """Check the frames' own waves, and return them as (frames, modes, 2 * ny * nx)."""
+        shape = (len(frames), *state.probe.shape)
+        if waves.shape != shape or waves.dtype != np.complex64 or not waves.flags.c_contiguous:
+            raise TypeError(f"waves need contiguous complex64 arrays of shape {shape}, not {waves.dtype} {waves.shape}")
+        return waves.reshape(*shape[:2], -1).view(_F32)
+
     def _share(
-        self, state: State, worker: _Worker, frames: NDArray[np.int64], object: bool, probe: bool
-    ) -> tuple[float, float]:
+        self,
+        state: State,
+        worker: _Worker,
+        frames: NDArray[np.int64],
+        kept: NDArray[np.float32],
+        object: bool,
+        probe: bool,
+        noise: Noise,
+    ) -> tuple[float, float, float]:
         """Carry one thread's share of the frames."""
         for array in worker.sums:
             array.fill(0)
         return kernels.gather(
             frames, self.problem.stack, self._invalid, self._floor, self._corners, self._shifts, self._plans,
-            state.object.view(_F32), self._probe, self._spectrum, object, probe, worker.scratch, *worker.sums,
+            state.object.view(_F32), self._probe, self._spectrum, NOISE.index(noise), object, probe, kept,
+            worker.scratch, *worker.sums,
+        )  # fmt: skip
+
+    def _along(
+        self,
+        state: State,
+        line: tuple[NDArray[np.float32], ...],
+        frames: NDArray[np.int64],
+        lengths: NDArray[np.float64],
+        noise: Noise,
+    ) -> NDArray[np.float64]:
+        """Carry one thread's share of the frames along a line: its object, its probe and the probe's spectrum."""
+        ny, nx = self.problem.shape
+        waves = [fftw.zeros(*self._probe.shape) for _ in range(5)]
+        scratch, out = (*waves, np.zeros(2 * ny, _F32), np.zeros(2 * nx, _F32)), np.zeros((len(lengths), 2))
+        kernels_line.along(
+            frames, self.problem.stack, self._invalid, self._floor, self._corners, self._shifts, self._plans,
+            state.object.view(_F32), self._probe, self._spectrum, *line, NOISE.index(noise), lengths.astype(_F32), out,
+            scratch, np.zeros((5, nx), _F32),
+        )  # fmt: skip
+        return out
+
+    def _project(
+        self,
+        state: State,
+        worker: _Worker,
+        frames: NDArray[np.int64],
+        kept: NDArray[np.float32],
+        weights: Weights | None,
+        object: bool,
+        probe: bool,
+    ) -> tuple[float, float]:
+        """Carry one thread's share of the frames and their exit waves."""
+        for array in worker.sums:
+            array.fill(0)
+        a, b, c = map(_F32, weights or (0, 0, 0))
+        return kernels_project.project(
+            frames, kept, self.problem.stack, self._invalid, self._floor, self._corners, self._shifts, self._plans,
+            state.object.view(_F32), self._probe, self._spectrum, weights is not None, a, b, c, object, probe,
+            worker.scratch, *worker.sums,
         )  # fmt: skip
 
     def _load_probe(self, state: State) -> None:
