@@ -5,7 +5,6 @@ import pytest
 from problems import double, make_problem, perturb
 
 from exitwave.engine.algorithms import epie, rpie
-from exitwave.engine.algorithms.batches import random_batches
 from exitwave.engine.recipe import Stage, Update
 from exitwave.engine.reference import ReferenceSweeps
 
@@ -60,13 +59,3 @@ def test_epie_with_the_known_probe_comes_closer_every_iteration():
         errors.append(sweeps.misfit(state, problem.used).error)
     assert np.all(np.diff(errors) < 0)
     assert errors[-1] < 0.2 * errors[0]
-
-
-@pytest.mark.parametrize(("count", "size"), [(10, 3), (7, 7), (5, 100), (64, 1)])
-def test_batches_hold_every_frame_once(count, size):
-    frames = np.arange(count) * 3
-    groups = list(random_batches(np.random.default_rng(0), frames, size))
-    lengths = [len(group) for group in groups]
-    assert np.array_equal(np.sort(np.concatenate(groups)), frames)
-    assert max(lengths) <= size
-    assert max(lengths) - min(lengths) <= 1

@@ -11,6 +11,7 @@ import numpy as np
 from numba import njit
 
 from exitwave.engine.fftw import execute
+from exitwave.engine.kernels_noise import AMPLITUDE, weigh
 
 _FAST = {"nogil": True, "cache": True, "fastmath": True, "error_model": "numpy"}
 
@@ -141,18 +142,19 @@ def ramp(out, shift, n, scale):
 
 
 @njit(**_FAST)
-def gather(frames, stack, invalid, floor, corners, shifts, plans, obj, probe, spectrum, want_object, want_probe,
-           scratch, object_num, object_den, probe_num, spectrum_num, probe_den):  # fmt: skip
-    """Carry frames through the model and add up what an update needs; returns misfit and signal.
+def gather(frames, stack, invalid, floor, corners, shifts, plans, obj, probe, spectrum, noise, want_object, want_probe,
+           kept, scratch, object_num, object_den, probe_num, spectrum_num, probe_den):  # fmt: skip
+    """Carry frames through the model and add up what an update needs; returns misfit, signal and loss.
 
     The probe of a frame on whole pixels is used as it is; any other is shifted from its ``spectrum`` on the way there,
-    and its correction is collected in ``spectrum_num``, shifted back.
+    and its correction is collected in ``spectrum_num``, shifted back. ``kept``, shape (frames or 0, modes,
+    2 * ny * nx), receives chi.
     """
     wave, shifted, row, row_ramp, column_ramp = scratch
     forward, backward = plans
     ny, nx = stack.shape[1], stack.shape[2]
-    misfit, signal = 0.0, 0.0
-    for j in frames:
+    misfit, signal, loss = 0.0, 0.0, 0.0
+    for i, j in enumerate(frames):
         top, left = corners[j, 0], corners[j, 1]
         whole = shifts[j, 0] == 0.0 and shifts[j, 1] == 0.0
         beam = probe
@@ -162,12 +164,19 @@ def gather(frames, stack, invalid, floor, corners, shifts, plans, obj, probe, sp
             shift(shifted, spectrum, row_ramp, column_ramp, ny, nx, backward)
             beam = shifted
         exit_waves(wave, beam, obj, top, left, ny, nx, forward)
-        frame_misfit, frame_signal = compare(wave, stack[j], invalid, floor, row, ny, nx)
+        if noise == AMPLITUDE:
+            frame_misfit, frame_signal = compare(wave, stack[j], invalid, floor, row, ny, nx)
+            frame_loss = frame_misfit
+        else:
+            frame_misfit, frame_signal, frame_loss = weigh(wave, stack[j], invalid, noise, row, ny, nx)
         misfit += frame_misfit
         signal += frame_signal
+        loss += frame_loss
         if not (want_object or want_probe):
             continue
         transform(backward, wave)
+        if i < kept.shape[0]:
+            kept[i] = wave[:, : kept.shape[2]]
         for r in range(ny):
             if want_object:
                 add_object(object_num, object_den, wave, beam, r, top, left, nx)
@@ -177,7 +186,7 @@ def gather(frames, stack, invalid, floor, corners, shifts, plans, obj, probe, sp
             add(probe_num, wave)
         elif want_probe:
             add_spectrum(spectrum_num, wave, row_ramp, column_ramp, ny, nx, forward)
-    return misfit, signal
+    return misfit, signal, loss
 
 
 @njit(**_FAST)

@@ -2,11 +2,27 @@
 
 import difflib
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from exitwave.engine.algorithms.batches import Batching
+from exitwave.engine.sweeps import Noise
 from exitwave.errors import InputError
+
+Algorithm = Literal["rPIE", "ePIE", "LSQ-ML", "ML", "Adam", "PIE", "mPIE", "DM", "RAAR"]
+USES: dict[str, frozenset[str]] = {
+    "rPIE": frozenset({"batch", "batching", "settle"}),
+    "ePIE": frozenset({"settle"}),
+    "LSQ-ML": frozenset({"batch", "batching", "settle"}),
+    "ML": frozenset({"noise"}),
+    "Adam": frozenset({"batch", "batching", "noise"}),
+    "PIE": frozenset({"batch", "batching", "settle"}),
+    "mPIE": frozenset({"batch", "batching", "settle"}),
+    "DM": frozenset({"relaxation", "settle"}),
+    "RAAR": frozenset({"relaxation", "settle"}),
+}
+"""The settings, of those that not every algorithm has, that an algorithm uses."""
 
 
 class Schedule(BaseModel):
@@ -44,16 +60,33 @@ class Stage(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    algorithm: Literal["rPIE", "ePIE"] = Field("rPIE", description="mini-batch rPIE, or sequential ePIE")
+    algorithm: Algorithm = Field("rPIE", description="the update rule, a file of engine/algorithms")
     iterations: int = Field(100, ge=1, description="passes over all frames, at most")
     batch: int | None = Field(None, ge=1, description="frames that share an update; None: chosen from the scan")
+    batching: Batching | None = Field(None, description="how frames are grouped; None: the algorithm's own")
+    noise: Noise | None = Field(None, description="what the counts scatter like; None: the algorithm's own")
+    relaxation: float | None = Field(
+        None, gt=0, le=1, description="alpha of DM, beta of RAAR: how far to reflect; None: the algorithm's own"
+    )
+    settle: float | None = Field(
+        None, ge=0, le=1, description="last part of the iterations, which trades speed for less noise; None: 0.4"
+    )
     object_update: Update = Update()
     probe_update: Update = Update()
 
     @field_validator("algorithm", mode="before")
     @classmethod
     def _any_case(cls, value: Any) -> Any:
-        return {"rpie": "rPIE", "epie": "ePIE"}.get(str(value).lower(), value)
+        return {name.lower(): name for name in USES}.get(str(value).lower(), value)
+
+    @model_validator(mode="after")
+    def _only_what_is_used(self) -> Self:
+        optional = frozenset().union(*USES.values())
+        for key in sorted(self.model_fields_set & optional - USES[self.algorithm]):
+            if getattr(self, key) is not None:
+                users = ", ".join(name for name, used in USES.items() if key in used)
+                raise ValueError(f"{self.algorithm} does not use {key}; it is a setting of {users}")
+        return self
 
 
 class Recipe(BaseModel):

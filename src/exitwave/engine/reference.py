@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.engine.problem import Problem
-from exitwave.engine.sweeps import Misfit, State, Step, Sums
+from exitwave.engine.sweeps import READOUT, Line, Misfit, Noise, State, Step, Sums, Weights
 
 
 class ReferenceSweeps:
@@ -22,7 +22,16 @@ class ReferenceSweeps:
         self.problem = problem
         self._corners, self._shifts = problem.windows()
 
-    def gather(self, state: State, frames: NDArray[np.int64], *, object: bool = True, probe: bool = True) -> Sums:
+    def gather(
+        self,
+        state: State,
+        frames: NDArray[np.int64],
+        *,
+        object: bool = True,
+        probe: bool = True,
+        chi: NDArray[np.complexfloating[Any]] | None = None,
+        noise: Noise = "amplitude",
+    ) -> Sums:
         """Pass over the frames without changing the state; see `Sweeps.gather`."""
         sums = Sums(
             np.zeros(state.object.shape, complex),
@@ -31,17 +40,43 @@ class ReferenceSweeps:
             np.zeros(self.problem.shape),
             Misfit(0, 0),
         )
-        difference = signal = 0.0
-        for j in frames:
-            window, beam, chi, misfit = self._frame(state, j)
+        difference = signal = loss = 0.0
+        for i, j in enumerate(frames):
+            window, beam, change, misfit = self._frame(state, j)
             difference, signal = difference + misfit.difference, signal + misfit.signal
+            if noise == "amplitude":
+                loss += misfit.difference
+            else:
+                change, frame_loss = self._weighed(j, beam * state.object[window], noise)
+                loss += frame_loss
+            if chi is not None:
+                chi[i] = change
             if object:
-                sums.object[window] += (beam.conj() * chi).sum(0)
+                sums.object[window] += (beam.conj() * change).sum(0)
                 sums.illumination[window] += (np.abs(beam) ** 2).sum(0)
             if probe:
-                sums.probe[:] += self._shift(state.object[window].conj() * chi, -self._shifts[j])
+                sums.probe[:] += self._shift(state.object[window].conj() * change, -self._shifts[j])
                 sums.transmission[:] += np.abs(state.object[window]) ** 2
-        return Sums(sums.object, sums.illumination, sums.probe, sums.transmission, Misfit(difference, signal))
+        return Sums(sums.object, sums.illumination, sums.probe, sums.transmission, Misfit(difference, signal), loss)
+
+    def along(
+        self, state: State, line: Line, frames: NDArray[np.int64], lengths: NDArray[np.float64], noise: Noise
+    ) -> NDArray[np.float64]:
+        """Return the loss's derivatives along a line; see `Sweeps.along`."""
+        out = np.zeros((len(lengths), 2))
+        for j in frames:
+            window, beam, _, _ = self._frame(state, j)
+            aside = self._shift(line.probe, self._shifts[j])
+            start, bend = beam * state.object[window], aside * line.object[window]
+            slope = beam * line.object[window] + aside * state.object[window]
+            a, b, c = (np.fft.fft2(wave, norm="ortho") for wave in (start, slope, bend))
+            for i, t in enumerate(lengths):
+                wave, first = a + t * b + t**2 * c, b + 2 * t * c
+                d0, d1 = (np.abs(wave) ** 2).sum(0), 2 * (wave.conj() * first).real.sum(0)
+                d2 = 2 * (np.abs(first) ** 2 + 2 * (wave.conj() * c).real).sum(0)
+                _, force, curve = self._likelihood(j, d0, noise)
+                out[i] += -(force * d1).sum(), (curve * d1**2 - force * d2).sum()
+        return out
 
     def misfit(self, state: State, frames: NDArray[np.int64]) -> Misfit:
         """Compare the model with the measurement; see `Sweeps.misfit`."""
@@ -62,6 +97,66 @@ class ReferenceSweeps:
                 state.probe += self._shift(update, -self._shifts[j])
         return Misfit(difference, signal)
 
+    def project(
+        self,
+        state: State,
+        frames: NDArray[np.int64],
+        waves: NDArray[np.complexfloating[Any]],
+        weights: Weights | None,
+        *,
+        object: bool = True,
+        probe: bool = True,
+    ) -> Sums:
+        """Advance the frames' own exit waves and add up what the model lacks of them; see `Sweeps.project`."""
+        sums = Sums(
+            np.zeros(state.object.shape, complex),
+            np.zeros(state.object.shape),
+            np.zeros(state.probe.shape, complex),
+            np.zeros(self.problem.shape),
+            Misfit(0, 0),
+        )
+        total = Misfit(0.0, 0.0)
+        for i, j in enumerate(frames):
+            window, beam, _, misfit = self._frame(state, j)
+            if weights is not None:
+                a, b, c = weights
+                explained = np.fft.fft2(beam * state.object[window], norm="ortho")
+                measured = self.modulus(j, c * explained + (1 - c) * waves[i])
+                waves[i] = (1 - a - b) * waves[i] + a * explained + b * measured
+                total = Misfit(total.difference + misfit.difference, total.signal + misfit.signal)
+            lack = np.fft.ifft2(waves[i], norm="ortho") - beam * state.object[window]
+            if object:
+                sums.object[window] += (beam.conj() * lack).sum(0)
+                sums.illumination[window] += (np.abs(beam) ** 2).sum(0)
+            if probe:
+                sums.probe[:] += self._shift(state.object[window].conj() * lack, -self._shifts[j])
+                sums.transmission[:] += np.abs(state.object[window]) ** 2
+        return Sums(sums.object, sums.illumination, sums.probe, sums.transmission, total)
+
+    def modulus(self, j: int, far: NDArray[Any]) -> NDArray[Any]:
+        """Return Pi_F of frame j's waves at the detector, shape (modes, ny, nx): the measured amplitudes, their phases.
+
+        The factor fades to 1 where the wave is zero up to rounding, and is 1 on pixels without a measurement.
+        """
+        return far * (1 + self._correction(j, far)[0])
+
+    def products(
+        self,
+        state: State,
+        frames: NDArray[np.int64],
+        chi: NDArray[np.complexfloating[Any]],
+        object: NDArray[np.complexfloating[Any]],
+        probe: NDArray[np.complexfloating[Any]],
+    ) -> NDArray[np.float64]:
+        """Return what changes of object and probe do to every frame; see `Sweeps.products`."""
+        rows = []
+        for i, j in enumerate(frames):
+            window, beam, *_ = self._frame(state, j)
+            a, b = object[window] * beam, self._shift(probe, self._shifts[j]) * state.object[window]
+            pairs = (a, a), (b, b), (a, b), (a, chi[i]), (b, chi[i])
+            rows.append([np.vdot(x, y).real for x, y in pairs])
+        return np.array(rows)
+
     def descend(
         self,
         target: NDArray[np.complexfloating[Any]],
@@ -78,12 +173,41 @@ class ReferenceSweeps:
         window = slice(top, top + ny), slice(left, left + nx)
         beam = self._shift(state.probe, self._shifts[j])
         far = np.fft.fft2(beam * state.object[window], norm="ortho")
+        factor, misfit = self._correction(j, far)
+        return window, beam, np.fft.ifft2(factor * far, norm="ortho"), misfit
+
+    def _correction(self, j: int, far: NDArray[Any]) -> tuple[NDArray[Any], Misfit]:
+        """Return the factor from frame j's waves at the detector to their correction, and their misfit."""
         modelled = np.sqrt((np.abs(far) ** 2).sum(0))
         valid = self.problem.stack[j] != self.problem.invalid
         counts = np.where(valid, self.problem.stack[j], 0).astype(float)
         difference = np.where(valid, np.sqrt(counts) - modelled, 0)
-        chi = np.fft.ifft2(difference * modelled / (modelled**2 + self.problem.floor**2) * far, norm="ortho")
-        return window, beam, chi, Misfit(float((difference**2).sum()), float(counts.sum()))
+        factor = difference * modelled / (modelled**2 + self.problem.floor**2)
+        return factor, Misfit(float((difference**2).sum()), float(counts.sum()))
+
+    def _likelihood(self, j: int, model: NDArray[Any], noise: Noise) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+        """Return the loss L of every pixel of frame j, - dL/dm and d2L/dm2 at the modelled intensities m."""
+        valid = self.problem.stack[j] != self.problem.invalid
+        counts = np.where(valid, self.problem.stack[j], 0).astype(float)
+        variance, lack = counts + READOUT, counts - model
+        if noise == "amplitude":
+            faded = model + self.problem.floor**2
+            root = np.sqrt(counts * model) / faded
+            terms = (np.sqrt(counts) - np.sqrt(model)) ** 2, root - model / faded, root / (2 * faded)
+        elif noise == "intensity":
+            terms = lack**2 / (4 * variance), lack / (2 * variance), 1 / (2 * variance)
+        else:
+            expected = model + READOUT
+            loss = -(lack + variance * np.log1p(-lack / variance)) / 2
+            terms = loss, lack / (2 * expected), variance / (2 * expected**2)
+        loss, force, curve = (np.where(valid, term, 0) for term in terms)
+        return loss, force, curve
+
+    def _weighed(self, j: int, waves: NDArray[Any], noise: Noise) -> tuple[NDArray[Any], float]:
+        """Return minus the derivative of frame j's loss with respect to its conjugate exit waves, and the loss."""
+        far = np.fft.fft2(waves, norm="ortho")
+        loss, force, _ = self._likelihood(j, (np.abs(far) ** 2).sum(0), noise)
+        return np.fft.ifft2(force * far, norm="ortho"), float(loss.sum())
 
     def _shift(self, waves: NDArray[Any], shift: NDArray[Any]) -> NDArray[Any]:
         """Shift waves by (rows, columns) pixels with a linear phase in Fourier space."""

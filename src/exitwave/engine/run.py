@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_fill_holes, binary_opening
 
 import exitwave
-from exitwave.engine.algorithms import epie, rpie
+from exitwave.engine.algorithms import adam, dm, epie, lsqml, ml, mpie, pie, raar, rpie
 from exitwave.engine.cpu import CpuSweeps
 from exitwave.engine.initial import fit_modes, starting_probe
 from exitwave.engine.problem import Grid, Problem, pose
@@ -28,7 +28,17 @@ from exitwave.optics import orthogonalise
 from exitwave.positions.grid import object_grid
 from exitwave.scan import Result, Scan
 
-ALGORITHMS = {"rPIE": rpie.step, "ePIE": epie.step}
+ALGORITHMS = {
+    "rPIE": rpie.step,
+    "ePIE": epie.step,
+    "LSQ-ML": lsqml.step,
+    "ML": ml.step,
+    "Adam": adam.step,
+    "PIE": pie.step,
+    "mPIE": mpie.step,
+    "DM": dm.step,
+    "RAAR": raar.step,
+}
 COVERED = 0.25
 """Illumination of a pixel that counts as covered, relative to the median at the scan positions."""
 

@@ -7,8 +7,8 @@ from exitwave.engine.sweeps import State
 from exitwave.errors import Finding
 from exitwave.findings import finding
 
-SETTLING = 0.6
-"""Part of a stage after which its algorithm settles: it trades speed for less noise."""
+SETTLE = 0.4
+"""Last part of a stage, in which its algorithm settles: it trades speed for less noise."""
 IMPROVEMENT = 1e-3
 """Relative decrease of the held-out error that counts as an improvement."""
 REMEDY = "Take smaller steps (object_update.step, probe_update.step), another algorithm or another starting probe"
@@ -40,8 +40,9 @@ class Watch:
 
     def settling(self, iteration: int, seconds: float) -> bool:
         """Say whether the iteration belongs to the last part of the stage."""
-        late = iteration >= SETTLING * self._stage.iterations
-        time_runs_out = self._recipe.seconds is not None and seconds >= SETTLING * self._recipe.seconds
+        start = 1 - (SETTLE if self._stage.settle is None else self._stage.settle)
+        late = iteration >= start * self._stage.iterations
+        time_runs_out = self._recipe.seconds is not None and seconds >= start * self._recipe.seconds
         if (late or time_runs_out) and not self._settled:
             self._settled, self._best, self._since = True, math.inf, 0
         return self._settled

@@ -11,12 +11,26 @@ data, and a backend knows no algorithm.
 """
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.engine.problem import Problem
+
+Noise = Literal["amplitude", "intensity", "Poisson"]
+"""What the counts I scatter like about the model m = sum_k |F psi_jk|^2. Half the negative log-likelihood of a pixel:
+
+- ``"amplitude"``: (sqrt(I) - sqrt(m))^2. The square root of counts has the variance 1/4, whatever their mean.
+- ``"intensity"``: (I - m)^2 / (4 (I + r)). Gaussian counts of variance I, and r of the readout.
+- ``"Poisson"``: (m - I - (I + r) log((m + r) / (I + r))) / 2. Poisson counts on top of a readout of mean and
+  variance r, which keeps a photon where the model is dark from outweighing all others.
+
+All three agree where the model is close to the counts, so that steps have one scale.
+"""
+NOISE: tuple[Noise, ...] = get_args(Noise)
+READOUT = 1.0
+"""Variance r of the readout in counts. Poisson model: D. L. Snyder et al., J. Opt. Soc. Am. A 12, 272 (1995)."""
 
 
 @dataclass
@@ -63,6 +77,8 @@ class Sums:
     """sum_j |O_j|^2 on the probe's grid, shape (ny, nx)."""
     misfit: Misfit
     """The error metric's two sums."""
+    loss: float = 0.0
+    """Half the negative log-likelihood of the noise model that `gather` was given."""
 
 
 class Step(NamedTuple):
@@ -72,19 +88,95 @@ class Step(NamedTuple):
     alpha: float
 
 
+class Weights(NamedTuple):
+    """A projection step: psi <- (1 - a - b) psi + a Pi_O psi + b Pi_F (c Pi_O psi + (1 - c) psi).
+
+    Pi_O psi = P O is the nearest wave that the object and probe explain, Pi_F the nearest with measured amplitudes.
+    """
+
+    a: float
+    b: float
+    c: float
+
+
+class Line(NamedTuple):
+    """A direction (h_O, h_P) through object and probe."""
+
+    object: NDArray[np.complexfloating[Any]]
+    """Shape (rows, columns)."""
+    probe: NDArray[np.complexfloating[Any]]
+    """Shape (modes, ny, nx)."""
+
+
 class Sweeps(Protocol):
     """What a backend offers."""
 
     problem: Problem
 
-    def gather(self, state: State, frames: NDArray[np.int64], *, object: bool = True, probe: bool = True) -> Sums:
-        """Pass over the frames without changing the state; sums that are not wanted stay 0."""
+    def gather(
+        self,
+        state: State,
+        frames: NDArray[np.int64],
+        *,
+        object: bool = True,
+        probe: bool = True,
+        chi: NDArray[np.complexfloating[Any]] | None = None,
+        noise: Noise = "amplitude",
+    ) -> Sums:
+        """Pass over the frames without changing the state; sums that are not wanted stay 0.
+
+        ``chi``, shape (frames, modes, ny, nx), receives chi_jk where at least one of the sums is wanted.
+
+        chi_jk is minus the derivative of the noise model's loss with respect to conj(psi_jk): for the amplitude model
+        what is written above, for the intensity and the Poisson model F^-1 of (I - m) / (2 (I + r)) F psi_jk and of
+        (I - m) / (2 (m + r)) F psi_jk. So the sums are minus the gradients with respect to conj(O) and conj(P).
+        """
+
+    def products(
+        self,
+        state: State,
+        frames: NDArray[np.int64],
+        chi: NDArray[np.complexfloating[Any]],
+        object: NDArray[np.complexfloating[Any]],
+        probe: NDArray[np.complexfloating[Any]],
+    ) -> NDArray[np.float64]:
+        """Return what changes dO of the object and dP of the probe do to every frame, shape (frames, 5).
+
+        With a = dO_j P_jk and b = dP_k O_j, the probes shifted to the frame's sub-pixel position, and products that
+        are the real part of a sum over pixels and modes: <a, a>, <b, b>, <a, b>, <a, chi>, <b, chi>. ``chi`` is that
+        of a `gather` over the same frames at the same state.
+        """
+
+    def along(
+        self, state: State, line: Line, frames: NDArray[np.int64], lengths: NDArray[np.float64], noise: Noise
+    ) -> NDArray[np.float64]:
+        """Return dL/dt and d2L/dt2 of the loss L at (O + t h_O, P + t h_P) for some lengths t, shape (lengths, 2).
+
+        Along a line the modelled wave is A + t B + t^2 C, and its intensity a quartic in t: three transforms of a
+        frame serve all lengths. (Below `Problem.floor` the amplitude model's derivatives fade to zero.)
+        """
 
     def misfit(self, state: State, frames: NDArray[np.int64]) -> Misfit:
         """Compare the model with the measurement, and nothing else."""
 
     def sequential(self, state: State, frames: NDArray[np.int64], object: Step | None, probe: Step | None) -> Misfit:
         """Update the state in place after every frame, in the order given; ``None`` leaves a quantity alone."""
+
+    def project(
+        self,
+        state: State,
+        frames: NDArray[np.int64],
+        waves: NDArray[np.complexfloating[Any]],
+        weights: Weights | None,
+        *,
+        object: bool = True,
+        probe: bool = True,
+    ) -> Sums:
+        """Advance the frames' own exit waves in place, then sum like `gather`, with psi - P O in the place of chi.
+
+        ``waves`` are the exit waves at the detector, F psi with zero frequency at [0, 0], shape (frames, modes, ny,
+        nx). With weights of ``None`` they stay, the measurement is not looked at, and the misfit is 0.
+        """
 
     def descend(
         self,

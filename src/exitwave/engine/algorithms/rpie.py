@@ -10,7 +10,10 @@ batches of one frame this is rPIE as in A. M. Maiden, D. Johnson and P. Li, Opti
 ePIE, and alpha -> 0 the least-squares solution of the batch.
 """
 
-from exitwave.engine.algorithms.batches import random_batches
+import numpy as np
+from numpy.typing import NDArray
+
+from exitwave.engine.algorithms.batches import batches
 from exitwave.engine.algorithms.epie import choose
 from exitwave.engine.recipe import Stage
 from exitwave.engine.sweeps import Misfit, State, Step, Sweeps
@@ -26,17 +29,34 @@ BATCH, FEWEST_BATCHES = 64, 8
 
 def step(state: State, sweeps: Sweeps, stage: Stage) -> Misfit:
     """Do one iteration in place and return its misfit."""
-    default = Step(OBJECT.length, SETTLED_ALPHA) if state.settling else OBJECT
-    object_step = choose(stage.object_update, default, state.iteration)
+    object_step = choose(stage.object_update, settle(OBJECT, state), state.iteration)
     probe_step = choose(stage.probe_update, PROBE, state.iteration)
     difference = signal = 0.0
     frames = sweeps.problem.used
-    size = stage.batch or min(BATCH, max(1, len(frames) // FEWEST_BATCHES))
-    for batch in random_batches(state.rng, frames, size):
-        sums = sweeps.gather(state, batch, object=object_step is not None, probe=probe_step is not None)
-        if object_step:
-            sweeps.descend(state.object, sums.object, sums.illumination, object_step)
-        if probe_step:
-            sweeps.descend(state.probe, sums.probe, sums.transmission, probe_step)
-        difference, signal = difference + sums.misfit.difference, signal + sums.misfit.signal
+    size = stage.batch or batch_size(frames)
+    for batch in batches(stage.batching or "random", state.rng, frames, size, sweeps.problem.pixels):
+        misfit = update(state, sweeps, batch, object_step, probe_step)
+        difference, signal = difference + misfit.difference, signal + misfit.signal
     return Misfit(difference, signal)
+
+
+def settle(step: Step, state: State) -> Step:
+    """Return the object's step, with the larger alpha when the stage settles."""
+    return step._replace(alpha=SETTLED_ALPHA) if state.settling else step
+
+
+def batch_size(frames: NDArray[np.int64]) -> int:
+    """Return how many of the frames share an update, where the stage does not say."""
+    return min(BATCH, max(1, len(frames) // FEWEST_BATCHES))
+
+
+def update(
+    state: State, sweeps: Sweeps, batch: NDArray[np.int64], object_step: Step | None, probe_step: Step | None
+) -> Misfit:
+    """Update object and probe in place from one batch, and return its misfit."""
+    sums = sweeps.gather(state, batch, object=object_step is not None, probe=probe_step is not None)
+    if object_step:
+        sweeps.descend(state.object, sums.object, sums.illumination, object_step)
+    if probe_step:
+        sweeps.descend(state.probe, sums.probe, sums.transmission, probe_step)
+    return sums.misfit

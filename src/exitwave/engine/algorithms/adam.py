@@ -1,0 +1,90 @@
+"""Adam on the gradient of a noise model, in mini-batches.
+
+For every batch t, with g minus the gradient of the loss with respect to conj(O) over its frames (and the same for P):
+
+    m <- b1 m + (1 - b1) g          v <- b2 v + (1 - b2) |g|^2
+    u = sqrt(v / (1 - b2^t))
+    O <- O + step_O * s * m / (1 - b1^t) / ((1 - alpha_O) u + alpha_O max u),   s = rms of O
+
+D. P. Kingma and J. Ba, Int. Conf. Learning Representations (2015), for complex numbers: a pixel's step does not depend
+on the axes of the complex plane. alpha takes the place of their epsilon: it keeps a pixel that the beam hardly sees
+from taking steps as long as those of all others. The steps shrink to `LAST` of their length over the iterations, so
+that the noise of single batches averages out.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exitwave.engine.algorithms import rpie
+from exitwave.engine.algorithms.batches import batches
+from exitwave.engine.algorithms.epie import choose
+from exitwave.engine.recipe import Stage
+from exitwave.engine.sweeps import Misfit, State, Step, Sweeps
+
+OBJECT, PROBE = Step(0.1, 0.1), Step(0.1, 0.1)
+"""Length and alpha of the steps, where the stage does not say."""
+FIRST, SECOND = 0.9, 0.99
+"""b1 and b2: what the running means of g and of |g|^2 keep."""
+LAST = 0.05
+"""Length of the last steps, relative to the first."""
+
+
+@dataclass
+class _Moments:
+    """The running means of one quantity, over how many batches they run, and its last iteration."""
+
+    first: NDArray[np.complexfloating[Any]]
+    second: NDArray[np.floating[Any]]
+    batches: int = 0
+    iteration: int = 0
+
+
+def step(state: State, sweeps: Sweeps, stage: Stage) -> Misfit:
+    """Do one iteration in place and return its misfit."""
+    object_step = choose(stage.object_update, OBJECT, state.iteration)
+    probe_step = choose(stage.probe_update, PROBE, state.iteration)
+    length = max(LAST, 1 - (1 - LAST) * state.iteration / stage.iterations)
+    frames, noise = sweeps.problem.used, stage.noise or "amplitude"
+    size = stage.batch or rpie.batch_size(frames)
+    difference = signal = 0.0
+    for batch in batches(stage.batching or "random", state.rng, frames, size, sweeps.problem.pixels):
+        sums = sweeps.gather(state, batch, object=object_step is not None, probe=probe_step is not None, noise=noise)
+        if object_step:
+            descend(sweeps, state.object, sums.object, moments(state, "object"), object_step, length)
+        if probe_step:
+            descend(sweeps, state.probe, sums.probe, moments(state, "probe"), probe_step, length)
+        difference, signal = difference + sums.misfit.difference, signal + sums.misfit.signal
+    return Misfit(difference, signal)
+
+
+def moments(state: State, name: str) -> _Moments:
+    """Return the running means of a quantity, new ones where it was not updated in this or the last iteration."""
+    last, quantity = state.memory.get(f"Adam {name}"), getattr(state, name)
+    if last is None or last.iteration < state.iteration - 1:
+        last = state.memory[f"Adam {name}"] = _Moments(np.zeros_like(quantity), np.zeros_like(quantity.real))
+    last.iteration = state.iteration
+    return last
+
+
+def descend(
+    sweeps: Sweeps,
+    target: NDArray[np.complexfloating[Any]],
+    gradient: NDArray[np.complexfloating[Any]],
+    means: _Moments,
+    step: Step,
+    length: float,
+) -> None:
+    """Add a gradient to the running means, and the step that they give to the target in place."""
+    means.batches += 1
+    real = means.second.dtype.type
+    means.first += real(1 - FIRST) * (gradient - means.first)
+    means.second += real(1 - SECOND) * (gradient.real**2 + gradient.imag**2 - means.second)
+    scale = np.sqrt(np.mean(target.real**2 + target.imag**2)) / (1 - FIRST**means.batches)
+    spread = np.sqrt(means.second / real(1 - SECOND**means.batches))
+    for mode in range(len(target)) if target.ndim == 3 else (...,):
+        sweeps.descend(
+            target[mode], means.first[mode], spread[mode], Step(step.length * length * float(scale), step.alpha)
+        )

@@ -1,0 +1,199 @@
+"""LSQ-ML: least squares with the best lengths of the steps of object and probe together.
+
+For every batch B of frames, chi_jk = psi'_jk - psi_jk being the change that the measured amplitudes ask for, the
+directions are those of rPIE, and every frame says how far it wants to go along them:
+
+    dO   = sum_jk conj(P_k) chi_jk / ((1 - alpha) sum_jk |P_k|^2 + alpha max sum_jk |P_k|^2)
+    dP_k = sum_j  conj(O_j) chi_jk / ((1 - alpha) sum_j  |O_j|^2 + alpha max sum_j  |O_j|^2)
+
+    (s_j, t_j) = argmin over real s, t of sum_k ||chi_jk - s dO_j P_k - t dP_k O_j||^2
+
+    O   <- O   + step_O * mean_j s_j * dO
+    P_k <- P_k + step_P * mean_j t_j * dP_k
+
+The means leave out the extreme frames. M. Odstrcil, A. Menzel and M. Guizar-Sicairos, Opt. Express 26, 3108 (2018),
+eq. 22 to 25; the normal equations are derived for what they are solved for, real lengths.
+
+Random and sparse batches are used one after the other. Compact batches, the pieces of one field, are used together:
+their sums make one step in an iteration, with the length of the most cautious batch, and the steps are accelerated
+(Y. Nesterov, Dokl. Akad. Nauk SSSR 269, 543 (1983)) with restarts (B. O'Donoghue and E. Candes, Found. Comput. Math.
+15, 715 (2015)). That needs more iterations, and leaves less noise in the end.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exitwave.engine.algorithms.batches import batches
+from exitwave.engine.algorithms.epie import choose
+from exitwave.engine.recipe import Stage
+from exitwave.engine.sweeps import Misfit, State, Step, Sums, Sweeps
+
+OBJECT, PROBE = Step(0.9, 0.3), Step(1.8, 0.1)
+"""Length and alpha of the steps, where the stage does not say. The object alone could explain a frame that no other
+overlaps, so what a frame leaves for the probe is too little, and the probe's step is the longer one."""
+SETTLED = 0.3
+"""When the stage settles, steps are shorter by this factor, which averages the noise of more batches."""
+COMPACT_STEP = 0.9
+"""Length of the steps with compact batches, where the stage does not say."""
+BATCHES, COMPACT_BATCHES = 24, 6
+"""Batches in an iteration, where the stage does not say; what matters is how many of a batch's frames overlap."""
+SMALLEST_BATCH, LARGEST_CHI = 8, 2**28
+"""A batch has at least so many frames, and not more than have a chi of so many bytes, where the stage does not say."""
+DAMPING = 0.1
+"""Added to the diagonal of a frame's normal equations, relative to the mean of the diagonal."""
+TRIM = 0.1
+"""Part of a batch's frames, half of them the lowest and half the highest, that a mean length leaves out."""
+
+
+class _Steps(NamedTuple):
+    """The steps of this iteration; None leaves a quantity alone."""
+
+    object: Step | None
+    probe: Step | None
+
+
+@dataclass
+class _Momentum:
+    """Where the last accelerated iteration was."""
+
+    iteration: int = -1
+    difference: float = np.inf
+    points: dict[str, NDArray[Any]] = field(default_factory=dict)
+    """Object and probe before they were extrapolated."""
+    runs: dict[str, int] = field(default_factory=dict)
+    """Iterations since the last restart."""
+
+
+def step(state: State, sweeps: Sweeps, stage: Stage) -> Misfit:
+    """Do one iteration in place and return its misfit."""
+    compact = stage.batching == "compact"
+    steps = _steps(state, stage, compact)
+    frames = sweeps.problem.used
+    if steps == (None, None):
+        return sweeps.misfit(state, frames)
+    size = stage.batch or batch_size(len(frames), COMPACT_BATCHES if compact else BATCHES, state.probe.nbytes)
+    groups = batches(stage.batching or "random", state.rng, frames, size, sweeps.problem.pixels)
+    chi = np.empty((min(size, len(frames)), *state.probe.shape), state.probe.dtype)
+    total, lengths = None, []
+    difference = signal = 0.0
+    for batch in groups:
+        sums, length = weigh(state, sweeps, batch, chi[: len(batch)], steps)
+        difference, signal = difference + sums.misfit.difference, signal + sums.misfit.signal
+        if compact:
+            total = sums if total is None else _add(total, sums)
+            lengths.append(length)
+        else:
+            advance(state, sweeps, sums, steps, length)
+    if total is not None:
+        before = state.object.copy(), state.probe.copy()
+        advance(state, sweeps, total, steps, np.min(lengths, axis=0))
+        _accelerate(state, before, difference, steps)
+    return Misfit(difference, signal)
+
+
+def batch_size(frames: int, count: int, bytes_of_chi: int) -> int:
+    """Return how many frames share an update, where the stage does not say."""
+    return min(max(SMALLEST_BATCH, frames // count), max(1, LARGEST_CHI // bytes_of_chi))
+
+
+def weigh(
+    state: State, sweeps: Sweeps, batch: NDArray[np.int64], chi: NDArray[Any], steps: _Steps
+) -> tuple[Sums, NDArray[np.float64]]:
+    """Return the sums of a batch, and how far (s, t) its frames want to go along the directions of object and probe."""
+    sums = sweeps.gather(state, batch, object=steps.object is not None, probe=steps.probe is not None, chi=chi)
+    d_object, d_probe = np.zeros_like(state.object), np.zeros_like(state.probe)
+    if steps.object:
+        sweeps.descend(d_object, sums.object, sums.illumination, Step(1.0, steps.object.alpha))
+    if steps.probe:
+        sweeps.descend(d_probe, sums.probe, sums.transmission, Step(1.0, steps.probe.alpha))
+    return sums, trimmed_mean(solve(sweeps.products(state, batch, chi, d_object, d_probe)))
+
+
+def solve(products: NDArray[np.float64], damping: float = DAMPING) -> NDArray[np.float64]:
+    """Return the real lengths (s, t) of every frame's steps, shape (n, 2), with 0 in the place of negative ones.
+
+    They minimise ||chi - s a - t b||^2 + d (s^2 + t^2), where d = damping (||a||^2 + ||b||^2) / 2. The derivatives with
+    respect to s and t vanish where
+
+        [<a, a> + d   <a, b>    ] [s]   [<a, chi>]
+        [<a, b>       <b, b> + d] [t] = [<b, chi>],   <x, y> = Re sum conj(x) y.
+
+    Parameters
+    ----------
+    products : ndarray of shape (n, 5)
+        <a, a>, <b, b>, <a, b>, <a, chi>, <b, chi> of every frame; see `Sweeps.products`.
+    damping : float
+        The part of the diagonal's mean that is added to it.
+    """
+    aa, bb, ab, aw, bw = products.T
+    d = damping * (aa + bb) / 2
+    determinant = (aa + d) * (bb + d) - ab**2
+    lengths = np.stack([(bb + d) * aw - ab * bw, (aa + d) * bw - ab * aw], axis=1)
+    return np.clip(lengths / np.maximum(determinant, np.finfo(float).tiny)[:, None], 0, None)
+
+
+def trimmed_mean(lengths: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the mean over the frames, of each column, without the lowest and the highest `TRIM` / 2 of the values."""
+    cut = round(TRIM / 2 * len(lengths))
+    return np.sort(lengths, axis=0)[cut : len(lengths) - cut].mean(0)
+
+
+def advance(state: State, sweeps: Sweeps, sums: Sums, steps: _Steps, lengths: NDArray[np.float64]) -> None:
+    """Take the steps, of the lengths that the frames want, in place."""
+    if steps.object:
+        sweeps.descend(state.object, sums.object, sums.illumination, _scaled(steps.object, lengths[0]))
+    if steps.probe:
+        sweeps.descend(state.probe, sums.probe, sums.transmission, _scaled(steps.probe, lengths[1]))
+
+
+def _accelerate(state: State, before: tuple[NDArray[Any], NDArray[Any]], difference: float, steps: _Steps) -> None:
+    """Extrapolate from the last point through this one, in place: x_n + (n / (n + 3)) (x_n - x_(n-1)).
+
+    The run of n starts again where the error rises, or where a step turns against the way it has come.
+    """
+    last: _Momentum = state.memory.get("LSQ-ML", _Momentum())
+    if last.iteration != state.iteration - 1:
+        last = _Momentum()
+    now = _Momentum(state.iteration, difference)
+    for name, earlier, update in zip(("object", "probe"), before, steps, strict=True):
+        if update is None:
+            continue
+        array = getattr(state, name)
+        now.points[name] = array.copy()
+        moved = array - last.points.get(name, array)
+        onward = difference <= last.difference and np.vdot(array - earlier, moved).real >= 0
+        n = now.runs[name] = last.runs.get(name, -1) + 1 if onward else 0
+        array += array.real.dtype.type(n / (n + 3)) * moved
+    state.memory["LSQ-ML"] = now
+
+
+def _steps(state: State, stage: Stage, compact: bool) -> _Steps:
+    """Return the steps of this iteration."""
+    defaults = OBJECT, PROBE
+    if compact:
+        defaults = OBJECT._replace(length=COMPACT_STEP), PROBE._replace(length=COMPACT_STEP)
+    elif state.settling:
+        defaults = _scaled(OBJECT, SETTLED), _scaled(PROBE, SETTLED)
+    updates = stage.object_update, stage.probe_update
+    return _Steps(*(choose(u, d, state.iteration) for u, d in zip(updates, defaults, strict=True)))
+
+
+def _scaled(step: Step, factor: float) -> Step:
+    """Return the step with another length."""
+    return step._replace(length=float(step.length * factor))
+
+
+def _add(a: Sums, b: Sums) -> Sums:
+    """Return the sums of both."""
+    misfit = Misfit(a.misfit.difference + b.misfit.difference, a.misfit.signal + b.misfit.signal)
+    return Sums(
+        a.object + b.object,
+        a.illumination + b.illumination,
+        a.probe + b.probe,
+        a.transmission + b.transmission,
+        misfit,
+        a.loss + b.loss,
+    )

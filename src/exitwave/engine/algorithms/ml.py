@@ -1,0 +1,117 @@
+"""Maximum likelihood by preconditioned conjugate gradients with an exact line search.
+
+With L the loss of a noise model (`sweeps.Noise`), g = (g_O, g_P) minus its gradient with respect to conj(O) and
+conj(P) over all frames, and <a, b> = Re sum conj(a) b over object and probe:
+
+    z_O = step_O * g_O / ((1 - alpha_O) sum_jk |P_k|^2 + alpha_O max sum_jk |P_k|^2)       (preconditioned)
+    z_P = step_P * g_P / ((1 - alpha_P) sum_j  |O_j|^2 + alpha_P max sum_j  |O_j|^2)
+    h   = z + max(0, <g - g_last, z> / <g_last, z_last>) h_last                            (Polak and Ribiere)
+    (O, P) <- (O, P) + t h,   t the first minimum of L(O + t h_O, P + t h_P)               (`Sweeps.along`)
+
+P. Thibault and M. Guizar-Sicairos, New J. Phys. 14, 063004 (2012). The denominators are the diagonal of the Hessian,
+close to the solution; they put object and probe on one scale, so the steps' lengths only weigh one against the other.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import CubicHermiteSpline
+
+from exitwave.engine.algorithms.epie import choose
+from exitwave.engine.recipe import Stage
+from exitwave.engine.sweeps import Line, Misfit, State, Step, Sums, Sweeps
+
+OBJECT, PROBE = Step(1.0, 0.1), Step(1.0, 0.1)
+"""Length and alpha of the steps, where the stage does not say."""
+TRIALS = np.array([0.5, 0.8, 1.25, 2.0])
+"""Lengths at which the slope is measured in one pass, relative to the length expected."""
+PASSES = 6
+"""The most passes for one line search; one or two are usual."""
+
+
+@dataclass(frozen=True)
+class _Last:
+    """What an iteration leaves to the next."""
+
+    iteration: int
+    steps: tuple[Step | None, Step | None]
+    gradient: Line
+    product: float
+    line: Line
+    length: float
+
+
+def step(state: State, sweeps: Sweeps, stage: Stage) -> Misfit:
+    """Do one iteration in place and return its misfit."""
+    frames, noise = sweeps.problem.used, stage.noise or "amplitude"
+    object_step = choose(stage.object_update, OBJECT, state.iteration)
+    probe_step = choose(stage.probe_update, PROBE, state.iteration)
+    sums = sweeps.gather(state, frames, object=object_step is not None, probe=probe_step is not None, noise=noise)
+    steps, gradient = (object_step, probe_step), Line(sums.object, sums.probe)
+    downhill = precondition(sweeps, state, sums, *steps)
+    last, product = state.memory.get("ML"), inner(gradient, downhill)
+    line, length = downhill, 1.0
+    if last and (last.iteration, last.steps) == (state.iteration - 1, steps):
+        beta = max(0.0, (product - inner(last.gradient, downhill)) / last.product)
+        turned = Line(*(z + np.float32(beta) * h for z, h in zip(downhill, last.line, strict=True)))
+        line, length = turned if inner(gradient, turned) > 0 else downhill, last.length
+    slope = -2 * inner(gradient, line)
+    if slope == 0:  # nothing to update, or nothing left to improve
+        return sums.misfit
+    length = minimise(lambda lengths: sweeps.along(state, line, frames, lengths, noise), slope, length)
+    if object_step:
+        state.object += np.float32(length) * line.object
+    if probe_step:
+        state.probe += np.float32(length) * line.probe
+    state.memory["ML"] = _Last(state.iteration, steps, gradient, product, line, length)
+    return sums.misfit
+
+
+def precondition(sweeps: Sweeps, state: State, sums: Sums, object_step: Step | None, probe_step: Step | None) -> Line:
+    """Return the preconditioned gradient, 0 for what is not updated."""
+    downhill = Line(np.zeros_like(state.object), np.zeros_like(state.probe))
+    if object_step:
+        sweeps.descend(downhill.object, sums.object, sums.illumination, object_step)
+    if probe_step:
+        sweeps.descend(downhill.probe, sums.probe, sums.transmission, probe_step)
+    return downhill
+
+
+def inner(a: Line, b: Line) -> float:
+    """Return Re sum conj(a) b over object and probe."""
+    return float(np.vdot(a.object, b.object).real) + float(np.vdot(a.probe, b.probe).real)
+
+
+def minimise(slopes: Callable[[NDArray[np.float64]], NDArray[np.float64]], slope: float, expected: float) -> float:
+    """Return the first length at which a falling function stops to fall.
+
+    Parameters
+    ----------
+    slopes : callable
+        First and second derivative at some lengths, shape (lengths, 2).
+    slope : float
+        First derivative at length 0, below 0.
+    expected : float
+        About what the length may be. The lengths tried grow and shrink until one pass has the minimum between two of
+        them; there a cubic through the slopes tells where it is.
+
+    Returns
+    -------
+    float
+        The length; where `PASSES` are not enough, the largest known with the function still falling, or 0.
+    """
+    falling = 0.0
+    for _ in range(PASSES):
+        lengths = expected * TRIALS
+        first, second = slopes(lengths).T
+        if first[0] >= 0:
+            expected *= max(TRIALS[0] * slope / (slope - first[0]), 0.05)
+        elif (first < 0).all():
+            falling, expected = float(lengths[-1]), expected * TRIALS[-1] / TRIALS[0]
+        else:
+            end = int(np.argmax(first >= 0)) + 1
+            roots = CubicHermiteSpline(lengths[:end], first[:end], second[:end]).roots(extrapolate=False)
+            return float(np.append(roots, lengths[end - 1])[0])
+    return falling

@@ -1,0 +1,54 @@
+"""PIE in mini-batches.
+
+For every batch B of frames, all at the same object and probe:
+
+    O   <- O   + step_O sqrt(W / max W) * sum_jk conj(P_k) chi_jk / (W + alpha_O max W),   W = sum_jk |P_k|^2
+    P_k <- P_k + step_P sqrt(V / max V) * sum_j  conj(O_j) chi_jk / (V + alpha_P max V),   V = sum_j  |O_j|^2
+
+with chi_jk = psi'_jk - psi_jk the change that the measured amplitudes ask for. With batches of one frame and one mode
+the first line is J. M. Rodenburg and H. M. L. Faulkner, Appl. Phys. Lett. 85, 4795 (2004): the weight
+|P| / max|P| * conj(P) / (|P|^2 + alpha max|P|^2). They knew the probe (``probe_update.enabled`` false); the second line
+gives an unknown one the same weight.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exitwave.engine.algorithms import rpie
+from exitwave.engine.algorithms.batches import batches
+from exitwave.engine.algorithms.epie import choose
+from exitwave.engine.recipe import Stage
+from exitwave.engine.sweeps import Misfit, State, Step, Sweeps
+
+OBJECT, PROBE = Step(1.0, 0.005), Step(1.0, 0.1)
+"""Length and alpha of the steps, where the stage does not say; the object's alpha settles as that of rPIE."""
+
+
+def step(state: State, sweeps: Sweeps, stage: Stage) -> Misfit:
+    """Do one iteration in place and return its misfit."""
+    object_step = choose(stage.object_update, rpie.settle(OBJECT, state), state.iteration)
+    probe_step = choose(stage.probe_update, PROBE, state.iteration)
+    difference = signal = 0.0
+    frames = sweeps.problem.used
+    size = stage.batch or rpie.batch_size(frames)
+    for batch in batches(stage.batching or "random", state.rng, frames, size, sweeps.problem.pixels):
+        sums = sweeps.gather(state, batch, object=object_step is not None, probe=probe_step is not None)
+        if object_step:
+            descend(sweeps, state.object, sums.object, sums.illumination, object_step)
+        if probe_step:
+            descend(sweeps, state.probe, sums.probe, sums.transmission, probe_step)
+        difference, signal = difference + sums.misfit.difference, signal + sums.misfit.signal
+    return Misfit(difference, signal)
+
+
+def descend(
+    sweeps: Sweeps,
+    target: NDArray[np.complexfloating],
+    numerator: NDArray[np.complexfloating],
+    denominator: NDArray[np.floating],
+    step: Step,
+) -> None:
+    """Add the step with the weight of PIE in place; the denominator is that of rPIE with another alpha and length."""
+    weight = np.sqrt(denominator / denominator.max())
+    rescaled = Step(step.length / (1 + step.alpha), step.alpha / (1 + step.alpha))
+    sweeps.descend(target, weight * numerator, denominator, rescaled)

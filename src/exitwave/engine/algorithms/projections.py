@@ -1,0 +1,90 @@
+"""What the projection algorithms share: exit waves of their own for every frame, and two projections between them.
+
+An iteration takes the waves one step with the algorithm's `Weights`, and then projects them on the overlap: object and
+probe become those whose product comes closest to the waves, first the object and then, with it, the probe,
+
+    O   <- O   + step_O * sum_jk conj(P_k) (psi_jk - P_k O_j) / D_O
+    P_k <- P_k + step_P * sum_j  conj(O_j) (psi_jk - P_k O_j) / D_P
+
+    D_O = (1 - alpha_O) sum_jk |P_k|^2 + alpha_O max sum_jk |P_k|^2,  and D_P the same with sum_j |O_j|^2
+
+A step of 1 is (sum conj(P) psi + iota O) / (sum |P|^2 + iota), with an inertia iota = alpha (max - sum |P|^2) that acts
+where the beam hardly was. Written with differences it leaves exact waves exactly alone, at sub-pixel positions too.
+(Further turns of object and probe in an iteration were tried, and changed nothing.)
+
+Noise leaves a gap between the two sets of waves, and reflections settle at a distance of several gaps from both: their
+object is noisy, whatever the number of iterations, and an average over the last of them is no better, for they do not
+differ. So the last iterations are alternating projections, psi <- Pi_F Pi_O psi, which go on to the object and probe
+of least error nearby.
+"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exitwave.engine.algorithms.epie import choose
+from exitwave.engine.recipe import Stage
+from exitwave.engine.sweeps import Misfit, State, Step, Sweeps, Weights
+from exitwave.errors import InputError
+
+OBJECT, PROBE = Step(1.0, 0.01), Step(1.0, 0.01)
+"""Length and alpha of the steps of the overlap projection, where the stage does not say."""
+ALTERNATING = Weights(0.0, 1.0, 1.0)
+"""psi <- Pi_F Pi_O psi."""
+
+
+def iterate(state: State, sweeps: Sweeps, stage: Stage, weights: Weights) -> Misfit:
+    """Take the exit waves one step, project them on the overlap, and return the misfit that the model had before."""
+    frames, memory = sweeps.problem.used, state.memory
+    if state.settling:
+        weights = ALTERNATING
+    if "waves" not in memory:
+        memory["waves"] = room((len(frames), *state.probe.shape))
+        # the same step from psi = P O, where Pi_O psi = psi, needs no waves yet
+        weights = Weights(1 - weights.b, weights.b, 1.0)
+    waves = memory["waves"]
+    object_step = choose(stage.object_update, OBJECT, state.iteration)
+    probe_step = choose(stage.probe_update, PROBE, state.iteration)
+    # the sums for the first of the two updates cost no pass of their own
+    probe_first = object_step is None and probe_step is not None
+    sums = sweeps.project(state, frames, waves, weights, object=object_step is not None, probe=probe_first)
+    misfit = sums.misfit
+    if object_step:
+        sweeps.descend(state.object, sums.object, sums.illumination, object_step)
+    if object_step and probe_step:
+        sums = sweeps.project(state, frames, waves, None, object=False)
+    if probe_step:
+        sweeps.descend(state.probe, sums.probe, sums.transmission, probe_step)
+    return misfit
+
+
+def room(shape: tuple[int, ...]) -> NDArray[np.complex64]:
+    """Return zeros for the exit waves, shape (frames, modes, ny, nx).
+
+    Raises
+    ------
+    InputError
+        If they do not fit in the memory that is free.
+    """
+    needed, free = int(np.prod(shape, dtype=np.int64)) * np.dtype(np.complex64).itemsize, free_memory()
+    if needed > free:
+        raise InputError(
+            "The exit waves of all frames do not fit in memory, and this algorithm keeps them",
+            found=f"{needed / 1e9:.3g} GB for {shape[0]} frames and {shape[1]} modes, with {free / 1e9:.3g} GB free",
+            remedy="Use rPIE, which keeps none of them, or fewer modes or frames",
+        )
+    return np.zeros(shape, np.complex64)
+
+
+def free_memory() -> float:
+    """Return the bytes of memory that can be had without swapping, as far as the system tells, or infinity."""
+    meminfo = Path("/proc/meminfo")
+    if meminfo.exists():
+        entries = dict(line.split(":") for line in meminfo.read_text().splitlines())
+        return float(entries["MemAvailable"].split()[0]) * 1024
+    try:
+        return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    except (AttributeError, ValueError):
+        return float("inf")

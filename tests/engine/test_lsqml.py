@@ -1,0 +1,244 @@
+"""LSQ-ML: the lengths of its steps, what it must not change, and that it recovers what is known."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from problems import double, make_problem, perturb, single
+from scipy.optimize import minimize
+
+import exitwave
+from exitwave.engine.algorithms import lsqml
+from exitwave.engine.cpu import CpuSweeps
+from exitwave.engine.recipe import Schedule, Stage, Update
+from exitwave.engine.reference import ReferenceSweeps
+from exitwave.engine.sweeps import State
+from exitwave.errors import InputError
+from exitwave.scan import Frames
+from exitwave.simulate.presets import preset
+
+GROUPINGS = ["random", "sparse", "compact"]
+CASES = [
+    {"modes": 1, "subpixel": False},
+    {"modes": 1, "subpixel": True, "mask": 0.1},
+    {"modes": 3, "subpixel": True, "dtype": np.float32},
+]
+
+
+def start(shape=(16, 18), **case):
+    problem, truth = make_problem(shape, frames=30, **case)
+    return problem, truth, perturb(truth)
+
+
+def stage(**settings):
+    return Stage(algorithm="LSQ-ML", **settings)
+
+
+def directions(sweeps, state):
+    """chi of all frames, a change of the object and one of the probe."""
+    chi = np.empty((len(sweeps.problem.used), *state.probe.shape), complex)
+    sums = sweeps.gather(state, sweeps.problem.used, chi=chi)
+    return chi, sums.object / sums.illumination.max(), sums.probe / sums.transmission.max()
+
+
+def run(sweeps, state, settings, iterations=1):
+    for state.iteration in range(iterations):
+        misfit = lsqml.step(state, sweeps, settings)
+    return misfit
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (15, 20)], ids=["square", "odd"])
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("threads", [1, 3])
+def test_chi_and_products_agree_with_the_reference(shape, case, threads):
+    problem, _, state = start(shape, **case)
+    reference, cpu = ReferenceSweeps(problem), CpuSweeps(problem, len(state.probe), threads)
+    chi, d_object, d_probe = directions(reference, state)
+    kept = np.empty(chi.shape, np.complex64)
+    cpu.gather(single(state), problem.used, chi=kept)
+    found = cpu.products(single(state), problem.used, kept, d_object.astype("c8"), d_probe.astype("c8"))
+    expected = reference.products(state, problem.used, chi, d_object, d_probe)
+    assert np.linalg.norm(kept - chi) < 1e-4 * np.linalg.norm(chi)
+    assert np.all(np.abs(found - expected) < 1e-4 * np.abs(expected).max(axis=0))
+
+
+@pytest.mark.parametrize("damping", [0.0, 0.1])
+def test_lengths_are_those_of_a_brute_force_minimisation(damping):
+    problem, _, state = start(modes=2, mask=0.05)
+    sweeps = ReferenceSweeps(problem)
+    chi, d_object, d_probe = directions(sweeps, state)
+    products = sweeps.products(state, problem.used, chi, d_object, d_probe)
+    found = lsqml.solve(products, damping)
+    for i, j in enumerate(problem.used[:5]):
+        window, beam, *_ = sweeps._frame(state, j)
+        a, b = d_object[window] * beam, sweeps._shift(d_probe, sweeps._shifts[j]) * state.object[window]
+        weight = damping * (np.linalg.norm(a) ** 2 + np.linalg.norm(b) ** 2) / 2
+
+        def loss(x, i=i, a=a, b=b, weight=weight):
+            return np.linalg.norm(chi[i] - x[0] * a - x[1] * b) ** 2 + weight * (x[0] ** 2 + x[1] ** 2)
+
+        best = minimize(loss, np.zeros(2), method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-9}).x
+        assert best.min() > 0
+        assert np.allclose(found[i], best, atol=1e-4)
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_change_that_is_all_that_lacks_has_the_length_one(which):
+    problem, _, state = start(modes=2)
+    sweeps, rng = ReferenceSweeps(problem), np.random.default_rng(5)
+    noise = lambda a: rng.standard_normal(a.shape) + 1j * rng.standard_normal(a.shape)  # noqa: E731
+    d_object, d_probe = noise(state.object), noise(state.probe)
+    chi = np.empty((len(problem.used), *state.probe.shape), complex)
+    for i, j in enumerate(problem.used):
+        window, beam, *_ = sweeps._frame(state, j)
+        shifted = sweeps._shift(d_probe, sweeps._shifts[j])
+        chi[i] = (d_object[window] * beam, shifted * state.object[window])[which]
+    lengths = lsqml.solve(sweeps.products(state, problem.used, chi, d_object, d_probe), damping=0)
+    assert np.allclose(lengths, np.eye(2)[which], atol=1e-9)
+
+
+def test_lengths_are_finite_and_not_negative():
+    rows = np.array([[0.0, 0, 0, 0, 0], [2, 0, 0, -3, 0], [2, 0, 0, 3, 0], [1, 1, 1, 1, 1]])
+    assert np.allclose(lsqml.solve(rows, 0.1)[:3], [[0, 0], [0, 0], [3 / 2.1, 0]])
+    assert np.isfinite(lsqml.solve(rows, 0.0)).all()
+
+
+def test_the_mean_leaves_out_the_extremes():
+    lengths = np.ones((40, 2))
+    lengths[:2], lengths[2:4] = 1e6, -1e6
+    assert np.allclose(lsqml.trimmed_mean(lengths), 1)
+    assert np.allclose(lsqml.trimmed_mean(np.array([[1.0, 2.0]])), [1, 2])
+
+
+def test_one_batch_makes_all_groupings_equal():
+    problem, _, state = start(modes=2, mask=0.05)
+    found = []
+    for grouping in GROUPINGS:
+        moved, steps = double(state), Update(step=0.9)
+        run(
+            ReferenceSweeps(problem),
+            moved,
+            stage(batching=grouping, batch=30, object_update=steps, probe_update=steps),
+        )
+        found.append(moved)
+    for other in found[1:]:
+        assert np.allclose(other.object, found[0].object, rtol=1e-9, atol=1e-12)
+        assert np.allclose(other.probe, found[0].probe, rtol=1e-9, atol=1e-9)
+
+
+def test_an_undamped_step_leaves_nothing_along_its_directions():
+    problem, _, state = start()
+    sweeps = ReferenceSweeps(problem)
+    chi, d_object, d_probe = directions(sweeps, state)
+    products = sweeps.products(state, problem.used, chi, d_object, d_probe)
+    lengths = lsqml.solve(products, damping=0)
+    left = np.empty_like(chi)
+    for i, j in enumerate(problem.used):
+        window, beam, *_ = sweeps._frame(state, j)
+        a, b = d_object[window] * beam, sweeps._shift(d_probe, sweeps._shifts[j]) * state.object[window]
+        left[i] = chi[i] - lengths[i, 0] * a - lengths[i, 1] * b
+    inside = lengths.min(axis=1) > 0
+    after = sweeps.products(state, problem.used, left, d_object, d_probe)[inside, 3:]
+    assert inside.sum() > 20
+    assert np.all(np.abs(after) < 1e-9 * np.abs(products[inside, 3:]))
+
+
+@pytest.mark.parametrize("grouping", GROUPINGS)
+def test_scaling_the_object_against_the_probe_changes_nothing(grouping):
+    problem, _, state = start(modes=2)
+    scaled = double(state)
+    scaled.object *= 2 - 1j
+    scaled.probe /= 2 - 1j
+    for each in (state, scaled):
+        each.rng = np.random.default_rng(0)
+        run(ReferenceSweeps(problem), each, stage(batching=grouping), iterations=3)
+    assert np.allclose(scaled.object / (2 - 1j), state.object, rtol=1e-6, atol=1e-9)
+    assert np.allclose(scaled.probe * (2 - 1j), state.probe, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("grouping", GROUPINGS)
+def test_the_truth_stays_where_it_is(grouping):
+    problem, truth, _ = start(dtype=np.float32, modes=2)
+    moved = double(truth)
+    run(ReferenceSweeps(problem), moved, stage(batching=grouping), iterations=2)
+    assert np.linalg.norm(moved.object - truth.object) < 1e-4 * np.linalg.norm(truth.object)
+    assert np.linalg.norm(moved.probe - truth.probe) < 1e-4 * np.linalg.norm(truth.probe)
+
+
+@pytest.mark.parametrize("grouping", GROUPINGS)
+def test_whole_iterations_agree_with_the_reference(grouping):
+    problem, _, state = start(modes=3, mask=0.05)
+    expected, found = double(state), single(state)
+    settings = stage(batching=grouping, batch=11)
+    a = run(ReferenceSweeps(problem), expected, settings, iterations=3)
+    b = run(CpuSweeps(problem, 3, 2), found, settings, iterations=3)
+    assert np.linalg.norm(found.object - expected.object) < 1e-3 * np.linalg.norm(expected.object)
+    assert np.linalg.norm(found.probe - expected.probe) < 1e-3 * np.linalg.norm(expected.probe)
+    assert b == pytest.approx(a, rel=1e-3)
+
+
+@pytest.mark.parametrize("grouping", GROUPINGS)
+@pytest.mark.parametrize("quantity", ["object", "probe"])
+def test_schedules_leave_a_quantity_bit_for_bit(grouping, quantity):
+    problem, _, state = start(modes=2)
+    state = single(state)
+    before = getattr(state, quantity).copy()
+    sweeps = CpuSweeps(problem, 2, 2)
+    settings = {f"{quantity}_update": Update(schedule=Schedule(start=2))}
+    run(sweeps, state, stage(batching=grouping, **settings), iterations=2)
+    assert np.array_equal(getattr(state, quantity), before)
+    other = {"object": "probe", "probe": "object"}[quantity]
+    assert not np.array_equal(getattr(state, other), getattr(single(start(modes=2)[2]), other))
+    state.iteration = 2
+    lsqml.step(state, sweeps, stage(batching=grouping, **settings))
+    assert not np.array_equal(getattr(state, quantity), before)
+
+
+def test_nothing_to_update_is_a_look_at_the_misfit():
+    problem, _, state = start()
+    moved, off = single(state), Update(enabled=False)
+    sweeps = CpuSweeps(problem, 1, 1)
+    found = lsqml.step(moved, sweeps, stage(object_update=off, probe_update=off))
+    assert found == sweeps.misfit(single(state), problem.used)
+    assert np.array_equal(moved.object, single(state).object)
+
+
+def test_momentum_saves_more_than_half_of_the_iterations():
+    """Against the same steps without it, whose memory is taken away after every iteration."""
+    problem, truth = make_problem((24, 24), frames=60, dtype=np.float32)
+    sweeps, settings = CpuSweeps(problem, 1, 1), stage(batching="compact")
+    errors = {}
+    for momentum in (True, False):
+        state, errors[momentum] = single(perturb(truth, amount=0.3)), []
+        for state.iteration in range(40 if momentum else 80):
+            errors[momentum].append(lsqml.step(state, sweeps, settings).error)
+            if not momentum:
+                state.memory.clear()
+    assert min(errors[True]) < min(errors[False])
+
+
+def test_momentum_is_forgotten_over_a_gap():
+    problem, _, state = start()
+    sweeps, settings = ReferenceSweeps(problem), stage(batching="compact")
+    run(sweeps, state, settings, iterations=3)
+    fresh = State(state.object.copy(), state.probe.copy(), np.random.default_rng(7), iteration=9)
+    state.rng, state.iteration = np.random.default_rng(7), 9
+    lsqml.step(state, sweeps, settings)
+    lsqml.step(fresh, sweeps, settings)
+    assert np.array_equal(state.object, fresh.object)
+
+
+def test_batches_are_a_setting_of_those_that_have_them():
+    with pytest.raises(InputError, match="does not use batching"):
+        exitwave.reconstruct(exitwave.simulate(detector=128, frames=9), algorithm="ePIE", batching="sparse")
+
+
+@pytest.mark.parametrize("batching", ["random", "compact"])
+def test_a_probe_off_in_defocus_comes_right(batching):
+    scan = exitwave.simulate("26-ID", frames=100, detector=128, photons=2e6)
+    optics = preset("26-ID")
+    probe, _ = dataclasses.replace(optics, defocus=1.15 * optics.defocus).probe((128, 128))
+    off = dataclasses.replace(scan, patterns=Frames(scan.patterns[:]), probe=np.complex64(probe[None] * 2e6**0.5))
+    result = exitwave.reconstruct(off, algorithm="LSQ-ML", batching=batching, iterations=50, threads=2)
+    assert exitwave.compare(result).error < 0.11
+    assert result.holdout_errors[-1] < 0.004
