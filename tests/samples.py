@@ -71,5 +71,6 @@ def small_result(scan: Scan, modes: int = 2, iterations: int = 5) -> Result:
             "version": "0",
             "date": "2020-01-01T00:00:00+00:00",
             "stopped_by": "iterations",
+            "device": "cpu",
         },
     )

@@ -30,6 +30,7 @@ CODES = {
     "W208": "counts lose digits in float32",
     "W209": "the mask was kept although it marks most pixels as bad",
     "W210": "frames are not stored as float32",
+    "W211": "the frames of a result are missing; what needs them cannot be done",
     "W221": "unusual number of positions",
     "W222": "unusual size of the detector",
     "W223": "unusual photon energy",

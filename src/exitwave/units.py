@@ -61,5 +61,6 @@ def show(value: float, unit: str, digits: int = 4) -> str:
     """Return a value with an SI prefix for people, e.g. ``show(8800, "eV") == "8.8 keV"``."""
     if value == 0 or not math.isfinite(value):
         return f"{value:g} {unit}"
+    value = float(f"{value:.{digits}g}")  # so that 999.96 is 1 k
     scale, prefix = max((p for p in _PREFIXES if p[0] <= abs(value) * (1 + 1e-12)), default=_PREFIXES[0])
     return f"{value / scale:.{digits}g} {prefix}{unit}"

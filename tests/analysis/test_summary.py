@@ -10,7 +10,7 @@ from exitwave.analysis.pattern import guess_pattern
 from exitwave.analysis.summary import summarise
 from exitwave.cxi.read import read
 from exitwave.optics import probe_diameter
-from exitwave.positions import concentric_rings, fermat_spiral, jittered_grid, raster
+from exitwave.positions import concentric_rings, fermat_spiral, jittered_grid, object_grid, raster
 from exitwave.scan import Frames
 
 
@@ -57,6 +57,8 @@ def test_the_summary_of_a_scan_agrees_with_the_scan(scan_file: Path) -> None:
     diameter = probe_diameter(scan.probe, scan.object_pixel)
     assert summary["scan"]["overlap"] == pytest.approx(1 - summary["scan"]["step"] / diameter)
     assert summary["size_on_disk"] == scan_file.stat().st_size
+    grid = object_grid(scan.positions, (64, 64), scan.object_pixel)
+    assert summary["object_shape"] == [len(axis) for axis in grid]
     assert summary["truth"]
     assert summary["result"] is None
 
@@ -97,5 +99,24 @@ def test_the_summary_of_a_result_tells_what_came_out(scan_file: Path, result_fil
     assert summary["result"]["holdout_error"] == pytest.approx(0.2)
     assert (summary["result"]["iterations"], summary["result"]["modes"]) == (5, 2)
     json.dumps(summary, allow_nan=False)
+    both = scan_file.stat().st_size + result_file.stat().st_size
+    assert summarise(read(result_file), result_file)["size_on_disk"] == both
     in_memory = summarise(small_result(small_scan()))
     assert in_memory["size_on_disk"] is None
+
+
+def test_saturated_are_the_counts_that_the_engine_leaves_out() -> None:
+    scan = small_scan()
+    stack = np.ones((200, 64, 64), np.float32)
+    stack[:, 10, 11:14] = scan.detector.saturation
+    counted = summarise(replace(scan, patterns=Frames(stack)))["counts"]["saturated_pixels"]
+    assert counted == 3 == np.count_nonzero(~scan.detector.usable(stack[0])) - np.count_nonzero(scan.detector.mask)
+
+
+def test_the_summary_of_a_result_without_its_frames_leaves_out_the_counts(scan_file: Path, result_file: Path) -> None:
+    whole = summarise(read(result_file))
+    scan_file.unlink()
+    summary = summarise(read(result_file))
+    assert summary["counts"] is None
+    assert summary["scan"] == whole["scan"]
+    assert summary["result"] == whole["result"]

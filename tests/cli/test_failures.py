@@ -94,3 +94,24 @@ def test_a_closed_pipe_is_quiet():
     )
     os.close(write)
     assert (process.returncode, process.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full on this system")
+@pytest.mark.parametrize("json", [[], ["--json"]])
+def test_a_full_stdout_is_one_message(json):
+    command = [sys.executable, "-m", "exitwave", "validate", "no such file", *json]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: There is no such file")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_closed_stdout_is_no_failure(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    app = typer.Typer(cls=Verbs, rich_markup_mode=None)
+    app.command()(lambda: None)
+    app.callback()(lambda: None)
+    with pytest.raises(SystemExit) as done:
+        app(["<lambda>"])
+    assert done.value.code == 0

@@ -90,3 +90,11 @@ def test_the_handlers_of_before_come_back():
     with stopping(print):
         assert signal.getsignal(signal.SIGINT) != before[0]
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+def test_a_signal_while_saving_speaks_of_saving_alone():
+    said = []
+    with stopping(said.append) as stop:
+        stop.something_to_save = stop.saving = True
+        signal.raise_signal(signal.SIGINT)
+    assert said == ["saving; once more to stop at once"]

@@ -173,10 +173,18 @@ def test_reconstruct_takes_settings_and_the_probe_of_another_file(files, tmp_pat
 
 
 def test_reconstruct_explains_what_it_does_not_know(files, tmp_path):
-    for arguments in (["--algorithm", "dm"], ["--set", "enrgy=8keV"], ["--set", "object_update.stepp=1"]):
+    for arguments, words in (
+        (["--algorithm", "dm"], "'rPIE' or 'ePIE'"),
+        (["--set", "enrgy=8keV"], "Did you mean energy?"),
+        (["--set", "objct_update.step=1"], "Did you mean object_update?"),
+        (["--set", "object_update.stepp=1"], "Did you mean"),
+        (["--set", "object_update={"], "Not a value in --set object_update"),
+        (["--set", "object_update=3", "--set", "object_update.step=1"], "contradict"),
+    ):
         done = run("reconstruct", files[0], "-o", tmp_path / "r.cxi", *arguments)
         assert done.exit_code == 2
         assert done.stderr.startswith("error: ")
+        assert words in done.stderr
         assert not (tmp_path / "r.cxi").exists()
 
 
@@ -205,6 +213,44 @@ def test_plot_writes_figures_beside_the_file(files):
     assert all(scan.with_name("scan_result_figures").joinpath(name).stat().st_size > 0 for name in names)
 
 
+def test_a_result_is_shown_as_far_as_it_goes_when_its_input_has_moved_away(files, tmp_path):
+    scan, result = (shutil.copy(file, tmp_path / file.name) for file in files[:2])
+    before = answer("compare", result)
+    scan.unlink()
+    shown = answer("inspect", result)
+    assert shown["summary"]["counts"] is None
+    assert "W211" in {finding["code"] for finding in shown["findings"]}
+    assert "unknown: the frames are missing" in run("inspect", result).stdout
+    assert answer("compare", result) == before
+    done = run("plot", result)
+    assert done.exit_code == 0
+    assert "W211" in done.stderr
+    names = {figure.stem for figure in (tmp_path / "scan_result_figures").iterdir()}
+    assert {"positions", "object", "probe", "errors", "comparison", "frc"} == names
+    assert [finding["code"] for finding in answer("validate", result, code=1)["findings"]][:1] == ["E106"]
+    done = run("reconstruct", result, "--iterations", 1)
+    assert done.exit_code == 2
+    assert "Put the input back where it was" in done.stderr
+    assert not (tmp_path / "scan_result_2.cxi").exists()
+
+
+def test_lines_are_wrapped_for_a_terminal_only(files, monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    lines = run("inspect", files[0]).stdout.splitlines()
+    assert [line for line in lines if "brightest pixel" in line and "frames looked at" in line]
+    assert not [line for line in lines if line != line.rstrip()]
+
+
+def test_doctor_says_where_no_compiled_loop_can_be_kept(monkeypatch):
+    def refuse(name):
+        raise RuntimeError("cannot cache function: no locator available")
+
+    monkeypatch.setattr("importlib.import_module", refuse)
+    done = run("doctor")
+    assert done.exit_code == 1
+    assert "NUMBA_CACHE_DIR" in done.stdout
+
+
 def test_doctor_finds_this_machine_ready():
     document = answer("doctor")
     assert document["healthy"]
@@ -231,9 +277,17 @@ def test_demo_goes_the_whole_way_and_replaces_an_earlier_one(tmp_path, monkeypat
     assert answer("validate", tmp_path / "scan_result.cxi")["findings"] == []
 
 
-@pytest.mark.parametrize(("holdout_error", "words"), [(0.012, "1.20 times"), (0.03, "do not trust")])
-def test_the_errors_are_judged_in_words(holdout_error, words):
-    assert words in judge(0.01, holdout_error, 5)
+@pytest.mark.parametrize(
+    ("error", "holdout_error", "modes", "words"),
+    [
+        (0.01, 0.012, 1, "1.20 times as much: the image also explains"),
+        (0.01, 0.03, 1, "so do not trust its details. Check positions and geometry; scan"),
+        (0.01, 0.03, 2, "use fewer modes"),
+        (0.9, 1.0, 1, "explains little of either, so do not trust it"),
+    ],
+)
+def test_the_errors_are_judged_in_words(error, holdout_error, modes, words):
+    assert words in judge(error, holdout_error, 5, modes)
 
 
 def test_reconstruct_runs_a_recipe_and_repeats_that_of_a_result(files, tmp_path):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from samples import small_scan
 
-from exitwave.cxi.atomic import atomic
+from exitwave.cxi.atomic import atomic, create
 from exitwave.cxi.read import read
 from exitwave.errors import InputError, OutputError
 from exitwave.scan import Frames, Scan
@@ -76,6 +76,13 @@ def test_running_out_of_space_leaves_the_old_file(old: Path) -> None:
     assert done.returncode == 0
     assert old.read_bytes() == b"an older result"
     assert list(old.parent.iterdir()) == [old]
+
+
+def test_what_the_disk_said_is_told_and_not_what_hdf5_made_of_it(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("exitwave.cxi.atomic._Disk.failure", OSError(errno.ENOSPC, "No space left on device"))
+    with pytest.raises(OutputError, match="The disk is full"), atomic(old, True) as partial, create(partial):
+        raise OSError("Can't synchronously write data (address of object past end of allocation)")
+    assert old.read_bytes() == b"an older result"
 
 
 def test_frames_that_fail_half_way_leave_nothing(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import exitwave
 from exitwave.cxi.read import read
 from exitwave.cxi.schema import path
 from exitwave.errors import InputError
-from exitwave.scan import Frames, Result, Scan
+from exitwave.scan import Frames, MissingFrames, Result, Scan, open_hdf5
 from exitwave.units import ELEMENTARY_CHARGE
 
 
@@ -256,3 +256,39 @@ def test_a_scan_of_five_gigabytes_is_inspected_in_little_memory(scan_file: Path)
     frames, megabytes = map(int, done.stdout.split())
     assert frames == 4800
     assert megabytes < 200
+
+
+def test_a_result_whose_input_has_moved_away_opens_without_its_frames(result_file: Path, scan_file: Path) -> None:
+    before = read(result_file)
+    scan_file.rename(scan_file.with_name("elsewhere.cxi"))
+    result = read(result_file)
+    assert isinstance(result, Result)
+    assert isinstance(result.scan.patterns, MissingFrames)
+    assert result.scan.patterns.shape == before.scan.patterns.shape
+    assert result.scan.patterns.path == scan_file
+    assert [(finding.code, finding.path) for finding in result.scan.findings] == [("W211", path("frames"))]
+    np.testing.assert_array_equal(result.object, before.object)
+    for look in (lambda frames: frames[0], np.asarray, lambda frames: next(frames.blocks())):
+        with pytest.raises(InputError, match="frames of this result are missing"):
+            look(result.scan.patterns)
+    result.save(result_file.with_name("copy.cxi"))
+    scan_file.with_name("elsewhere.cxi").rename(scan_file)
+    again = read(result_file.with_name("copy.cxi"))
+    np.testing.assert_array_equal(again.scan.patterns[:], before.scan.patterns[:])
+
+
+def test_a_scan_whose_frames_are_missing_is_refused(result_file: Path, scan_file: Path) -> None:
+    with h5py.File(result_file, "r+") as file:
+        del file[path("image")]
+    scan_file.unlink()
+    with pytest.raises(InputError, match="A link leads nowhere"):
+        read(result_file)
+
+
+def test_frames_are_picked_from_a_file_that_is_opened_once(scan_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    change(scan_file, "frames", lambda old: old, chunks=(100, 64, 64), compression="gzip")
+    frames, stack, opened = scan_of(scan_file).patterns, small_scan().patterns[:], []
+    monkeypatch.setattr("exitwave.scan.open_hdf5", lambda file: opened.append(file) or open_hdf5(file))
+    np.testing.assert_array_equal(list(frames.pick([7, 3, 150])), stack[[7, 3, 150]])
+    np.testing.assert_array_equal(np.concatenate([block for _, block in frames.blocks(70)]), stack)
+    assert opened == [scan_file, scan_file]

@@ -168,3 +168,8 @@ def test_the_stack_is_sampled_not_read(scan_file: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(h5py.Dataset, "__getitem__", count)
     validate(scan_file)
     assert 2 <= len(reads) <= 16
+
+
+def test_an_impossible_energy_is_one_error_and_not_an_impossible_object_pixel_too(scan_file: Path) -> None:
+    put("energy", 8800.25 * 1.602176634e-19, "eV")(scan_file)
+    assert [code for code in codes(scan_file, "error") if code in ("E109", "E116", "E117")] == ["E109"]

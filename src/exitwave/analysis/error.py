@@ -67,9 +67,9 @@ def recompute(result: Result, frames: Iterable[int] | None = None) -> float:
     shape = result.probe.shape[-2:]
     corners, rest = split(to_pixels(result.positions, result.y, result.x), shape)
     sums = np.zeros(2)
-    for index in chosen:
+    for index, frame in zip(chosen, scan.patterns.pick(chosen), strict=True):
         model = _model(result, corners[index], rest[index], int(index))
-        counts = scan.patterns[int(index)].astype(np.float64)
+        counts = frame.astype(np.float64)
         unusable = ~scan.detector.usable(counts)
         sums += _sums(scan.detector.without_dark(counts), model, unusable)
     return _quotient(*sums)

@@ -1,6 +1,5 @@
 """What people want to know about a scan before they reconstruct it, as one dictionary."""
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -8,19 +7,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.errors import InputError
-from exitwave.scan import Result, Scan
+from exitwave.positions.grid import object_grid
+from exitwave.scan import MissingFrames, Result, Scan
 
 SAMPLE = 64
 """Frames that are looked at."""
 
 
-def summarise(data: Scan | Result) -> dict[str, Any]:
+def summarise(data: Scan | Result, file: Path | None = None) -> dict[str, Any]:
     """Summarise a scan or a result, from a sample of at most 64 frames.
 
     Parameters
     ----------
     data : Scan or Result
         As `exitwave.open` returns it.
+    file : Path, optional
+        The file that it was opened from, whose size on disk counts beside that of the frames.
 
     Returns
     -------
@@ -28,15 +30,17 @@ def summarise(data: Scan | Result) -> dict[str, Any]:
         Ready for JSON; lengths in metres, energy in eV, pairs as (y, x), None for what is unknown. Keys: name,
         instrument, description, frames, detector {shape, pixel_size, distance, masked, saturation}, energy, wavelength,
         object_pixel, object_shape, field_of_view, scan {pattern, step, overlap, probe_diameter, probe_from}, counts
-        {sampled, minimum, median, maximum, brightest, saturated_pixels, bad_counts}, size_on_disk, truth, result (None,
-        or {algorithm, iterations, error, holdout_error, object_shape, modes}), findings.
+        {sampled, minimum, median, maximum, brightest, saturated_pixels, bad_counts} (None where the frames of a result
+        are missing), size_on_disk, truth, result (None, or {algorithm, iterations, error, holdout_error, object_shape,
+        modes}), findings.
     """
     scan = data.scan if isinstance(data, Result) else data
-    mean, counts = _sample(scan)
+    mean, counts = (None, None) if isinstance(scan.patterns, MissingFrames) else _sample(scan)
     detector = scan.detector
     span = np.ptp(scan.positions, axis=0)
     ny, nx = scan.patterns.shape[1:]
     pixel = scan.object_pixel
+    y, x = object_grid(scan.positions, (ny, nx), pixel)
     return {
         "name": scan.name,
         "instrument": scan.instrument,
@@ -52,11 +56,11 @@ def summarise(data: Scan | Result) -> dict[str, Any]:
         "energy": scan.energy,
         "wavelength": scan.wavelength,
         "object_pixel": list(pixel),
-        "object_shape": [math.ceil(span[1] / pixel[0]) + ny, math.ceil(span[0] / pixel[1]) + nx],
+        "object_shape": [len(y), len(x)],
         "field_of_view": [float(span[1]), float(span[0])],
         "scan": _describe_scan(scan, mean),
         "counts": counts,
-        "size_on_disk": _size(scan.path, scan.patterns.path),
+        "size_on_disk": _size(file, scan.path, scan.patterns.path),
         "truth": scan.truth is not None,
         "result": _describe_result(data) if isinstance(data, Result) else None,
         "findings": [finding.as_dict() for finding in scan.findings],
@@ -66,20 +70,20 @@ def summarise(data: Scan | Result) -> dict[str, Any]:
 def _sample(scan: Scan) -> tuple[NDArray[np.float64], dict[str, Any]]:
     """Return the mean of sampled frames, shape (ny, nx), and what their counts are like."""
     good = scan.detector.mask == 0
-    limit = math.inf if scan.detector.saturation is None else scan.detector.saturation
+    limit = np.inf if scan.detector.saturation is None else scan.detector.saturation
     chosen = np.unique(np.linspace(0, len(scan.patterns) - 1, SAMPLE).astype(int))
     mean = np.zeros(scan.patterns.shape[1:])
     saturated = np.zeros(mean.shape, dtype=bool)
     totals, brightest, wrong = [], 0.0, 0
-    for index in chosen:
-        frame = scan.patterns[int(index)].astype(np.float64)
+    for frame in scan.patterns.pick(chosen):
+        frame = frame.astype(np.float64)
         usable = good & np.isfinite(frame) & (frame >= 0)
         wrong += int(np.count_nonzero(good & ~usable))
         frame = np.where(usable, frame, 0.0)
         mean += frame / len(chosen)
         totals.append(float(frame.sum()))
         brightest = max(brightest, float(frame.max()))
-        saturated |= frame > limit
+        saturated |= frame >= limit
     return mean, {
         "sampled": len(chosen),
         "minimum": min(totals),
@@ -91,7 +95,7 @@ def _sample(scan: Scan) -> tuple[NDArray[np.float64], dict[str, Any]]:
     }
 
 
-def _describe_scan(scan: Scan, mean: NDArray[np.float64]) -> dict[str, Any]:
+def _describe_scan(scan: Scan, mean: NDArray[np.float64] | None) -> dict[str, Any]:
     from exitwave.analysis.pattern import guess_pattern
     from exitwave.positions import linear_overlap, neighbour_distance
 
@@ -105,7 +109,7 @@ def _describe_scan(scan: Scan, mean: NDArray[np.float64]) -> dict[str, Any]:
     }
 
 
-def _probe_diameter(scan: Scan, mean: NDArray[np.float64]) -> tuple[float | None, str | None]:
+def _probe_diameter(scan: Scan, mean: NDArray[np.float64] | None) -> tuple[float | None, str | None]:
     """Return the diameter of the probe in metres and where it is from: the file, or the mean pattern's focus."""
     from exitwave.optics import probe_diameter, probe_from_pattern
 
@@ -113,6 +117,8 @@ def _probe_diameter(scan: Scan, mean: NDArray[np.float64]) -> tuple[float | None
     try:
         if scan.probe is not None:
             return float(probe_diameter(scan.probe, pixel)), "file"
+        if mean is None:
+            return None, None
         mask, length = scan.detector.mask, scan.wavelength
         probe = probe_from_pattern(mean, mask, defocus=0.0, wavelength=length, pixel=pixel)
         return float(probe_diameter(probe, pixel)), "mean pattern, in focus"
@@ -122,7 +128,7 @@ def _probe_diameter(scan: Scan, mean: NDArray[np.float64]) -> tuple[float | None
 
 def _size(*files: Path | None) -> int | None:
     """Return the bytes that the files take on disk together, or None where there is none."""
-    found = {file for file in files if file is not None and file.exists()}
+    found = {file.resolve() for file in files if file is not None and file.exists()}
     return sum(file.stat().st_size for file in found) if found else None
 
 

@@ -1,5 +1,6 @@
 """``exitwave doctor``: whether this machine is ready."""
 
+import importlib
 import os
 import platform
 import shutil
@@ -53,7 +54,7 @@ def doctor(as_json: Json = False) -> None:
         table.add_row(Text(check.status, style=styles[check.status]), check.name, Text(check.found))
     healthy = all(check.status != "missing" for check in checks)
     out = Console(stderr=as_json)
-    out.print(table, soft_wrap=False)
+    out.lay_out(table)
     out.print("Ready." if healthy else "Something essential is missing; see above.")
     if as_json:
         print_json({"healthy": healthy, "checks": checks})
@@ -106,6 +107,11 @@ def _numba_cache() -> Check:
     import exitwave
 
     folder = Path(os.environ.get("NUMBA_CACHE_DIR") or Path(exitwave.__file__).parent)
+    try:
+        importlib.import_module("exitwave.engine.kernels")
+    except RuntimeError:
+        remedy = "set NUMBA_CACHE_DIR to a folder that can be written"
+        return Check("Numba cache", "missing", f"neither {folder} nor the user's cache folder can be written; {remedy}")
     if os.access(folder, os.W_OK):
         return Check("Numba cache", "ok", f"{folder} is writable")
     return Check("Numba cache", "ok", f"{folder} is read-only, so the user's cache folder is used")

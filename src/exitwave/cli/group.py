@@ -4,6 +4,7 @@ import errno
 import os
 import sys
 import traceback
+from contextlib import suppress
 from typing import Any
 
 import typer
@@ -28,7 +29,8 @@ class Verbs(TyperGroup):
         """Run the verb; turn what it raises into one message and ``typer.Exit``."""
         try:
             super().invoke(ctx)
-            sys.stdout.flush()
+            if sys.stdout is not None:  # None where the shell has closed it
+                sys.stdout.flush()
         except (typer.Exit, typer.Abort):
             raise
         except typer.TyperException as usage:
@@ -76,7 +78,8 @@ def report(error: ExitwaveError, as_json: bool, exit_code: int | None = None) ->
     typer.echo(f"error: {error}", err=True)
     if as_json:
         parts = {"what": error.what, "where": error.where, "found": error.found, "remedy": error.remedy}
-        print_json({"error": {"kind": type(error).__name__, "message": str(error), **parts, "exit_code": code}})
+        with suppress(OSError):  # stdout itself may be what is full
+            print_json({"error": {"kind": type(error).__name__, "message": str(error), **parts, "exit_code": code}})
     raise typer.Exit(code)
 
 

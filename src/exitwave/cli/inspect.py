@@ -30,9 +30,9 @@ def inspect(path: Input, pairs: Set = None, as_json: Json = False) -> None:
 
     out = Console(stderr=as_json)
     nodes = tree(path)
-    out.print(draw(str(path), nodes), soft_wrap=False)
+    out.lay_out(draw(str(path), nodes))
     data = exitwave.open(path, **parse_settings(pairs))
-    summary = summarise(data)
+    summary = summarise(data, path)
     scan = data.scan if isinstance(data, Result) else data
     findings = list(dict.fromkeys((*scan.findings, *validate(path))))
     departures = sum(finding.level == "error" for finding in findings)
@@ -77,11 +77,7 @@ def _details(node: "Node") -> str:
 
 def facts(summary: dict[str, Any]) -> dict[str, str]:
     """Return a summary (see `exitwave.analysis.summary`) in words with units."""
-    detector, scan, counts, result = (summary[key] for key in ("detector", "scan", "counts", "result"))
-    size = detector["shape"][0] * detector["shape"][1]
-    saturation = (
-        "no saturation known" if detector["saturation"] is None else f"saturated above {detector['saturation']:g}"
-    )
+    detector, scan, result = (summary[key] for key in ("detector", "scan", "result"))
     words = {
         "sample": " at ".join(part for part in (summary["name"], summary["instrument"]) if part) or "not named",
         "about": summary["description"],
@@ -93,10 +89,8 @@ def facts(summary: dict[str, Any]) -> dict[str, str]:
         "field scanned": _times(summary["field_of_view"], "m", 3),
         "scan pattern": f"{scan['pattern']}, neighbours {show(scan['step'], 'm', 3)} apart",
         "overlap": _overlap(scan),
-        "counts a frame": f"{counts['median']:.3g} (from {counts['minimum']:.3g} to {counts['maximum']:.3g}), "
-        f"brightest pixel {counts['brightest']:.3g}, in {counts['sampled']} frames looked at",
-        "bad pixels": f"{detector['masked']} masked ({detector['masked'] / size:.2%}), "
-        f"{counts['saturated_pixels']} saturated ({saturation}), {counts['bad_counts']} impossible counts",
+        "counts a frame": _counts(summary["counts"]),
+        "bad pixels": _bad_pixels(detector, summary["counts"]),
         "size on disk": "" if summary["size_on_disk"] is None else show(summary["size_on_disk"], "B", 3),
         "truth": "in the file" if summary["truth"] else "",
         "result": "none yet: exitwave reconstruct" if result is None else _result(result),
@@ -107,6 +101,24 @@ def facts(summary: dict[str, Any]) -> dict[str, str]:
 def _times(pair: list[Any], unit: str = "", digits: int = 4) -> str:
     """Return a pair (y, x), plain numbers or with a unit, as ``a x b``."""
     return " x ".join(show(number, unit, digits) if unit else str(number) for number in pair)
+
+
+def _counts(counts: dict[str, Any] | None) -> str:
+    if counts is None:
+        return "unknown: the frames are missing"
+    return (
+        f"{counts['median']:.3g} (from {counts['minimum']:.3g} to {counts['maximum']:.3g}), "
+        f"brightest pixel {counts['brightest']:.3g}, in {counts['sampled']} frames looked at"
+    )
+
+
+def _bad_pixels(detector: dict[str, Any], counts: dict[str, Any] | None) -> str:
+    share = detector["masked"] / (detector["shape"][0] * detector["shape"][1])
+    masked, limit = f"{detector['masked']} masked ({share:.2%})", detector["saturation"]
+    if counts is None:
+        return masked
+    saturation = "no saturation known" if limit is None else f"saturated from {limit:g} on"
+    return f"{masked}, {counts['saturated_pixels']} saturated ({saturation}), {counts['bad_counts']} impossible counts"
 
 
 def _overlap(scan: dict[str, Any]) -> str:

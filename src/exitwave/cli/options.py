@@ -1,5 +1,6 @@
 """Options that several verbs share."""
 
+import difflib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
@@ -55,21 +56,40 @@ def split_settings(settings: dict[str, str]) -> tuple[dict[str, str], dict[str, 
 
     Example: ``{"energy": "9keV", "object_update.step": "0.5"}`` gives ``{"energy": "9keV"}`` and
     ``{"object_update": {"step": 0.5}}``.
+
+    Raises
+    ------
+    InputError
+        If a key is neither a value of the file nor a setting of the recipe, or its value cannot be read.
     """
     import yaml
 
+    from exitwave.cxi.read import OVERRIDES
     from exitwave.engine.recipe import Recipe, Stage
 
     overrides, recipe = {}, dict[str, Any]()
+    known = [*OVERRIDES, *Recipe.model_fields, *Stage.model_fields]
     for key, value in settings.items():
         *groups, name = key.split(".")
-        if (groups or [name])[0] not in Recipe.model_fields | Stage.model_fields:
+        top = (groups or [name])[0]
+        if top not in known:
+            close = difflib.get_close_matches(top, known, n=1)
+            remedy = (f"Did you mean {close[0]}? " if close else "") + f"Known: {', '.join(known)}"
+            raise InputError("There is nothing of this name to set", where="--set", found=key, remedy=remedy)
+        if top in OVERRIDES:
             overrides[key] = value
             continue
         place = recipe
         for group in groups:
             place = place.setdefault(group, {})
-        place[name] = yaml.safe_load(value)
+            if not isinstance(place, dict):
+                remedy = f"Give either {group}=... or {key}=..., not both"
+                raise InputError("Two settings contradict each other", where="--set", found=key, remedy=remedy)
+        try:
+            place[name] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            remedy = "Write a number, true, false or a word, such as object_update.step=0.5"
+            raise InputError("Not a value", where=f"--set {key}", found=repr(value), remedy=remedy) from None
     return overrides, recipe
 
 

@@ -21,9 +21,11 @@ def plot(
     """Draw positions, patterns, object, probe and errors."""
     import exitwave
     from exitwave import figures
-    from exitwave.cli.console import Console
+    from exitwave.cli.console import Console, print_findings
+    from exitwave.scan import Result
 
     data = exitwave.open(path)
+    print_findings(Console(stderr=True), data.scan.findings if isinstance(data, Result) else data.findings)
     folder = make_folder(folder or beside(path, f"{path.stem}_figures"))
     written = figures.plot_all(data, folder)
     out = Console(stderr=as_json)

@@ -81,6 +81,8 @@ class Stop:
     """Stop after the current iteration."""
     something_to_save = False
     """Set after the first iteration; before it, a signal stops at once."""
+    saving = False
+    """Set after the last iteration."""
 
 
 @contextmanager
@@ -92,7 +94,7 @@ def stopping(announce: Callable[[str], None]) -> Iterator[Stop]:
         if stop.asked or not stop.something_to_save:
             raise KeyboardInterrupt
         stop.asked = True
-        announce("finishing this iteration and saving; once more to stop at once")
+        announce(f"{'' if stop.saving else 'finishing this iteration and '}saving; once more to stop at once")
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

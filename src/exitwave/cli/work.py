@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 TRUSTED = 1.5
 """Held-out error over error, up to which the image is believed."""
+BLIND = 0.5
+"""Held-out error from which on the image explains too little of the counts to be believed."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ def work(
             if stop.asked:
                 break
         assert last is not None  # a recipe has at least one iteration
+        stop.saving = True
         report.announce("saving")
         begin = time.perf_counter()
         result = last.result()
@@ -106,7 +109,7 @@ def describe(done: Work) -> str:
         f"Reconstructed {done.frames} frames with {result.algorithm}: {iterations}, "
         f"{_count(len(result.probe), 'probe mode')}, {_count(last.settings['threads'], 'thread')}, "
         f"{done.seconds['run']:.1f} s at {last.frames_per_second:,.0f} frames/s.",
-        judge(done.error, done.holdout_error, len(result.held_out)),
+        judge(done.error, done.holdout_error, len(result.held_out), len(result.probe)),
         f"The object is {rows} x {columns} pixels of {show(height, 'm')} x {show(width, 'm')}, "
         f"a field of {show(rows * height, 'm', 3)} x {show(columns * width, 'm', 3)} (y x x).",
         f"Saved {done.output} ({size_of(done.output)}).",
@@ -123,18 +126,25 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'s' * (number != 1)}"
 
 
-def judge(error: float, holdout_error: float, held_out: int) -> str:
+def judge(error: float, holdout_error: float, held_out: int, modes: int = 1) -> str:
     """Return what the two errors mean."""
     start = f"Error {error:.4g} (the unexplained part of the counts; 0 is perfect)"
     if math.isnan(holdout_error):
         return f"{start}. No frame was held out, so nothing tells whether the image explains more than its own data."
     ratio = holdout_error / error if error > 0 else math.inf
-    meaning = (
-        "the image also explains frames that it has never seen."
-        if ratio <= TRUSTED
-        else "the image explains its own frames much better than others, so do not trust its details. "
-        "Check positions and geometry; use fewer modes; scan with more overlap."
-    )
+    fewer = "use fewer modes; " if modes > 1 else ""
+    if ratio > TRUSTED:
+        meaning = (
+            "the image explains its own frames much better than others, so do not trust its details. "
+            f"Check positions and geometry; {fewer}scan with more overlap."
+        )
+    elif holdout_error > BLIND:
+        meaning = (
+            "the image explains little of either, so do not trust it. "
+            "Check positions, geometry, mask and starting probe; count more photons."
+        )
+    else:
+        meaning = "the image also explains frames that it has never seen."
     return (
         f"{start}.\nOn {_count(held_out, 'held-out frame')} {holdout_error:.4g}, {ratio:.2f} times as much: {meaning}"
     )

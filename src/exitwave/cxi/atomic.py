@@ -56,9 +56,11 @@ def atomic(target: str | Path, overwrite: bool) -> Iterator[Path]:
 def create(partial: Path) -> Iterator[tuple[h5py.File, Callable[[], None]]]:
     """Yield a new HDF5 file and a check that raises OSError if writing has failed; it is made at the end as well."""
     with _Disk(partial, "w+") as disk:
-        with h5py.File(disk, "w") as file:
-            yield file, disk.check
-        disk.check()
+        try:
+            with h5py.File(disk, "w") as file:
+                yield file, disk.check
+        finally:
+            disk.check()  # what HDF5 makes of a full disk says less
 
 
 class _Disk(io.FileIO):

@@ -142,6 +142,8 @@ def _check_scale(source: Source) -> None:
     if not all(number is not None and number > 0 for number in numbers) or not np.isfinite(positions).all():
         return
     energy, distance, py, px = (number or 1.0 for number in numbers)
+    if not LOWEST <= energy <= HIGHEST:  # which E109 has said
+        return
     ny, nx = frames.shape[1:]
     reach = H_C / energy * distance
     pixel = reach / (ny * py), reach / (nx * px)

@@ -1,12 +1,14 @@
 """The stack of frames: where it lies, and whether it can be read at all, without reading it."""
 
+import os
 from pathlib import Path
 
 import h5py
 
 from exitwave.cxi.hdf import Source, candidates, resolve
+from exitwave.cxi.schema import path
 from exitwave.errors import InputError
-from exitwave.scan import Frames, open_hdf5
+from exitwave.scan import Frames, MissingFrames, open_hdf5
 
 PLACES = ("data_frames", "frames")
 """Entries that may hold the frames, in the order in which they are tried."""
@@ -14,6 +16,8 @@ PLACES = ("data_frames", "frames")
 
 def read_frames(source: Source) -> Frames:
     """Return the frames, unread, at the dataset that holds them (all links followed).
+
+    A result keeps what can be shown without them: where its link leads nowhere they are `MissingFrames`, with W211.
 
     Raises
     ------
@@ -23,6 +27,10 @@ def read_frames(source: Source) -> Frames:
     try:
         dataset = find_frames(source)
     except InputError as error:
+        missing = _missing(source)
+        if missing is not None:
+            source.remark("W211", "frames", f"nothing at {error.found}", "the file that it was made from", error.remedy)
+            return missing
         raise InputError(
             error.what, where=error.where, found=error.found, remedy=_others(source, error.remedy)
         ) from None
@@ -34,6 +42,18 @@ def read_frames(source: Source) -> Frames:
     if problem:
         raise InputError("The frames cannot be read", where=name_of(dataset), found=problem[0], remedy=problem[1])
     return Frames(Path(dataset.file.filename).resolve(), dataset.name)
+
+
+def _missing(source: Source) -> MissingFrames | None:
+    """Return the frames that a result links to and that are not there; None for anything but such a result."""
+    link = source.file.get(path("frames"), getlink=True)
+    mask, positions = source.dataset("mask"), source.dataset("positions")
+    if not isinstance(link, h5py.ExternalLink) or source.dataset("object") is None:
+        return None
+    if mask is None or positions is None or (mask.ndim, positions.ndim) != (2, 2):
+        return None
+    file = Path(source.file.filename).resolve().parent / link.filename
+    return MissingFrames(Path(os.path.normpath(file)), link.path, (len(positions), *mask.shape))
 
 
 def _others(source: Source, remedy: str) -> str:

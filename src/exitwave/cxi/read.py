@@ -69,29 +69,6 @@ def read(file: str | Path, overrides: Mapping[str, str] | None = None) -> Scan |
     return scan if result is None else replace(result, scan=replace(scan, path=scan.patterns.path))
 
 
-def open(file: str | Path, **overrides: str) -> Scan | Result:
-    """Open a CXI file: a Result where it holds a reconstruction, else a Scan. Frames are read when they are sliced.
-
-    Parameters
-    ----------
-    file : str or Path
-        The file.
-    **overrides : str
-        Values that replace those of the file, such as ``energy="8.8keV"``; see `exitwave.cxi.read.read`.
-
-    Returns
-    -------
-    Scan or Result
-        In SI units.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be used as it is; the message names the place and what to do.
-    """
-    return read(file, overrides)
-
-
 def _check_overrides(overrides: Mapping[str, str]) -> None:
     for key, value in overrides.items():
         if key not in OVERRIDES:
@@ -183,7 +160,7 @@ def _array(source: Source, key: str, shape: tuple[int, ...], dtype: Any) -> NDAr
             found=f"{values.dtype} of shape {values.shape}",
             remedy=f"Expected shape {shape}",
         )
-    return values.astype(dtype)
+    return values.astype(dtype, copy=False)
 
 
 def _probe(source: Source, shape: tuple[int, int]) -> NDArray[np.complex64] | None:
@@ -196,7 +173,7 @@ def _probe(source: Source, shape: tuple[int, int]) -> NDArray[np.complex64] | No
         found = f"{values.dtype} of shape {values.shape}" + (", not all finite" if fits else "")
         source.remark("W207", "illumination", found, f"finite complex64 of shape {shape}", "It was left aside")
         return None
-    return values.reshape(-1, *shape).astype(np.complex64)
+    return values.reshape(-1, *shape).astype(np.complex64, copy=False)
 
 
 def _truth(source: Source) -> Truth | None:
@@ -210,7 +187,7 @@ def _required(source: Source, key: str) -> NDArray[Any]:
     dataset = source.dataset(key)
     if dataset is None:
         raise InputError("Part of the truth is missing", where=source.where(key), remedy="Simulate the scan again")
-    return np.asarray(dataset[()]).astype(dataset.dtype.newbyteorder("="))
+    return np.asarray(dataset[()]).astype(dataset.dtype.newbyteorder("="), copy=False)
 
 
 def _result(source: Source, scan: Scan) -> Result:
@@ -230,7 +207,7 @@ def _result(source: Source, scan: Scan) -> Result:
     held_out = source.dataset("held_out")
     return Result(
         scan=scan,
-        object=image[()].astype(np.complex64),
+        object=image[()].astype(np.complex64, copy=False),
         probe=scan.probe if scan.probe is not None else np.zeros((0, *scan.patterns.shape[1:]), np.complex64),
         x=x,
         y=y,

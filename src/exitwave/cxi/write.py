@@ -16,7 +16,7 @@ from exitwave.cxi.schema import BY_KEY, TABLE, Entry, Part, path
 from exitwave.errors import Finding
 from exitwave.findings import finding
 from exitwave.outputs import check_output
-from exitwave.scan import Frames, Result, Scan
+from exitwave.scan import Frames, MissingFrames, Result, Scan
 from exitwave.units import ELEMENTARY_CHARGE
 
 BLOCK = 32 * 2**20
@@ -82,7 +82,7 @@ def write_result(result: Result, target: Path, *, overwrite: bool = False, embed
     """
     scan = result.scan
     check_output(Path(target), scan.patterns.path, scan.path, overwrite=overwrite)
-    link = not embed and type(scan.patterns) is Frames and scan.patterns.path is not None
+    link = not embed and type(scan.patterns) in (Frames, MissingFrames) and scan.patterns.path is not None
     with atomic(target, overwrite) as partial, create(partial) as (file, check):
         _fill(file, (*_parts(scan), "result"), _scan_values(scan) | _result_values(result))
         _set_provenance(file, result)

@@ -14,7 +14,7 @@ from exitwave.figures.patterns import patterns_figure
 from exitwave.figures.positions import positions_figure
 from exitwave.figures.probe import probe_figure
 from exitwave.figures.style import save
-from exitwave.scan import Result, Scan
+from exitwave.scan import MissingFrames, Result, Scan
 
 FORMATS = ("png", "pdf", "svg", "tiff")
 """What a figure can be written as."""
@@ -24,7 +24,7 @@ def plot_all(data: Scan | Result, folder: str | Path, *, formats: Sequence[str] 
     """Draw every figure that applies and write it into a folder.
 
     A scan gives its positions, patterns and starting probe; a result its positions, patterns, object, probe and errors,
-    and where the truth is known the comparison and the FRC.
+    and where the truth is known the comparison and the FRC; its patterns only where its frames are not missing.
 
     Parameters
     ----------
@@ -73,7 +73,8 @@ def _of_scan(scan: Scan) -> Iterator[tuple[str, Figure]]:
 
 def _of_result(result: Result) -> Iterator[tuple[str, Figure]]:
     yield "positions", positions_figure(result.positions)
-    yield "patterns", patterns_figure(result.scan)
+    if not isinstance(result.scan.patterns, MissingFrames):
+        yield "patterns", patterns_figure(result.scan)
     yield "object", object_figure(result.object, result.object_pixel, result.mask)
     yield "probe", probe_figure(result.probe, result.object_pixel)
     if len(result.errors):

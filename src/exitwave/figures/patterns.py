@@ -1,5 +1,7 @@
 """What the detector saw."""
 
+from typing import Any
+
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
@@ -38,14 +40,14 @@ def patterns_figure(scan: Scan, *, frame: int | None = None, width: float = DOUB
     frame = number // 2 if frame is None else frame
     chosen = np.unique(np.linspace(0, number - 1, min(number, SAMPLE)).round().astype(int))
     mean = np.zeros(scan.detector.mask.shape)
-    for index in chosen:
-        mean += _counts(scan, index) / len(chosen)
+    for counts in scan.patterns.pick(chosen):
+        mean += _possible(counts) / len(chosen)
     ny, nx = scan.patterns.shape[1:]
     bad = np.count_nonzero(scan.detector.mask)
     figure = new_figure(width, (0.5 * width - 30) * min(ny / nx, 2) + (26 if bad else 18), images=True)
     left, right = figure.subplots(1, 2)
     _draw(left, scan, mean, f"Mean of {len(chosen)} frames" if len(chosen) < number else f"Mean of all {number} frames")
-    _draw(right, scan, _counts(scan, frame), f"Frame {frame}")
+    _draw(right, scan, _possible(scan.patterns[frame]), f"Frame {frame}")
     letter(left, "a")
     letter(right, "b")
     if bad:
@@ -54,9 +56,9 @@ def patterns_figure(scan: Scan, *, frame: int | None = None, width: float = DOUB
     return figure
 
 
-def _counts(scan: Scan, index: int) -> NDArray[np.float64]:
-    """Return the counts of one frame, zero where they are impossible."""
-    counts = scan.patterns[int(index)].astype(np.float64)
+def _possible(counts: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the counts of a frame, zero where they are impossible."""
+    counts = counts.astype(np.float64)
     return np.where(np.isfinite(counts) & (counts > 0), counts, 0.0)
 
 

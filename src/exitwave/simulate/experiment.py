@@ -27,6 +27,8 @@ OVERLAP = 0.7
 """Linear overlap where no step is given."""
 JITTER = 0.25
 """Amplitude of the jittered grid, in steps."""
+MOST_FRAMES, MOST_PIXELS, MOST_PHOTONS = 10**6, 8192, 1e15
+"""More than these are a slip of the pen."""
 Positions = NDArray[np.float64]
 
 
@@ -97,11 +99,16 @@ def simulate(
         beamline.frames if frames is None else frames,
     )
     _check(specimen in SPECIMENS, "specimen", specimen, f"one of {', '.join(SPECIMENS)}")
-    _check(detector >= 16, "detector", detector, "16 pixels or more")
-    _check(frames >= 1 and modes >= 1 and seed >= 0, "frames, modes and seed", (frames, modes, seed), "1, 1, 0 or more")
-    _check(photons > 0 and (saturation is None or saturation > 0), "photons and saturation", photons, "more than 0")
-    _check(min(dark, position_error) >= 0, "dark and position_error", (dark, position_error), "0 or more")
-    _check(0 <= bad_pixels < 1, "bad_pixels", bad_pixels, "a fraction from 0 to below 1")
+    _check(16 <= detector <= MOST_PIXELS, "detector", detector, f"16 to {MOST_PIXELS} pixels")
+    _check(2 <= frames <= MOST_FRAMES, "number of frames", frames, f"2 to {MOST_FRAMES}")
+    _check(modes >= 1, "number of modes", modes, "1 or more")
+    _check(seed >= 0, "seed", seed, "0 or more")
+    _check(0 < photons <= MOST_PHOTONS, "number of photons", photons, f"more than 0 and up to {MOST_PHOTONS:g}")
+    _check(saturation is None or saturation > 0, "saturation", saturation, "more than 0")
+    _check(step is None or 0 < step < 1, "step", step, "a length in metres, more than 0")
+    _check(0 <= position_error < 1, "position error", position_error, "a length in metres, 0 or more")
+    _check(0 <= dark <= MOST_PHOTONS, "dark current", dark, "counts, 0 or more")
+    _check(0 <= bad_pixels < 1, "fraction of bad pixels", bad_pixels, "a fraction from 0 to below 1")
 
     shape = (detector, detector)
     probe, pixel = beamline.probe(shape)
