@@ -137,7 +137,7 @@ class MissingFrames(Frames):
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Detector:
     """The detector behind the sample."""
 
@@ -175,7 +175,7 @@ class Detector:
         return counts if self.dark is None else np.maximum(counts - self.dark, 0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Truth:
     """What a simulation knows: the sample and the beam that made the frames."""
 
@@ -191,7 +191,7 @@ class Truth:
     """Where the probe really was, shape (npos, 3), columns x, y, z in metres."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scan:
     """What was measured, in SI units, as in the file."""
 
@@ -218,6 +218,10 @@ class Scan:
     findings: tuple[Finding, ...] = field(default=(), compare=False)
     """What the reader had to decide or repair."""
 
+    def __repr__(self) -> str:
+        frames, ny, nx = self.patterns.shape
+        return f"Scan({self.name!r}: {frames} frames of {ny} x {nx}, {self.energy:g} eV, {self.path})"
+
     @property
     def wavelength(self) -> float:
         """Wavelength in metres."""
@@ -237,7 +241,7 @@ class Scan:
         write_scan(self, Path(path), overwrite=overwrite)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Result:
     """A reconstruction, with everything that is needed to recompute the model from it."""
 
@@ -267,6 +271,10 @@ class Result:
     """Every setting that made the result, ready for JSON."""
     provenance: dict[str, str]
     """program, version, date, command, stopped_by, input and its digest."""
+
+    def __repr__(self) -> str:
+        rows, columns = self.object.shape
+        return f"Result({self.algorithm}: {rows} x {columns} pixels, {len(self.errors)} iterations, of {self.scan})"
 
     @cached_property
     def object_pixel(self) -> tuple[float, float]:

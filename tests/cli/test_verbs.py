@@ -174,7 +174,7 @@ def test_reconstruct_takes_settings_and_the_probe_of_another_file(files, tmp_pat
 
 def test_reconstruct_explains_what_it_does_not_know(files, tmp_path):
     for arguments, words in (
-        (["--algorithm", "dm"], "'rPIE' or 'ePIE'"),
+        (["--algorithm", "magic"], "'DM' or 'RAAR'"),
         (["--set", "enrgy=8keV"], "Did you mean energy?"),
         (["--set", "objct_update.step=1"], "Did you mean object_update?"),
         (["--set", "object_update.stepp=1"], "Did you mean"),

@@ -264,3 +264,29 @@ def test_a_scan_file_that_goes_away_does_not_take_the_result_with_it(scan, tmp_p
     for progress in exitwave.iterate(exitwave.open(tmp_path / "scan.cxi"), iterations=1):
         (tmp_path / "scan.cxi").unlink()
         assert np.isfinite(progress.result().object).all()
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"), [({"probe": "auto"}, "its own probe"), ({"holdout": 0.3}, "keeps the frames")]
+)
+def test_a_result_refuses_settings_that_would_start_again(result, settings, words):
+    with pytest.raises(InputError, match=words):
+        small(result, **settings)
+
+
+def test_a_result_refuses_a_probe_of_another_size(result):
+    with pytest.raises(InputError, match="does not fit"):
+        small(dataclasses.replace(result, probe=result.probe[:, :64, :64]))
+
+
+def test_a_path_is_refused_with_advice():
+    with pytest.raises(InputError, match=r"exitwave\.open"):
+        exitwave.reconstruct("scan.cxi")
+
+
+def test_changes_of_a_recipe_keep_its_other_settings(scan):
+    stage = {"stages": [{"iterations": 7, "object_update": {"alpha": 0.3}}], "object_update": {"step": 0.5}}
+    recipe = make_recipe(stage)
+    assert recipe.stages[0].object_update.alpha == 0.3
+    assert recipe.stages[0].object_update.step == 0.5
+    assert recipe.stages[0].iterations == 7

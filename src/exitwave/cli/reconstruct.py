@@ -29,7 +29,7 @@ def reconstruct(
     recipe: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Settings: a YAML file, or a result whose run is repeated.")
     ] = None,
-    algorithm: Annotated[str | None, typer.Option(help="rPIE (mini-batches) or ePIE (one frame at a time).")] = None,
+    algorithm: Annotated[str | None, typer.Option(help="rPIE, ePIE, PIE, mPIE, LSQ-ML, ML, Adam, DM or RAAR.")] = None,
     iterations: Annotated[int | None, typer.Option(help="Passes over all frames.")] = None,
     modes: Annotated[int | None, typer.Option(help="Incoherent probe modes.")] = None,
     probe: Annotated[
@@ -53,14 +53,15 @@ def reconstruct(
     import exitwave
     from exitwave.cli.console import Console, print_findings
     from exitwave.cli.work import describe, summary, work
+    from exitwave.engine.recipe import merge
 
     target = output or result_path(path)
     check_output(target, path, overwrite=overwrite)
     overrides, settings = split_settings(parse_settings(pairs))
     options: dict[str, Any] = {"algorithm": algorithm, "iterations": iterations, "modes": modes, "batch": batch}
     options |= {"holdout": holdout, "seconds": seconds, "threads": threads, "seed": seed}
-    settings = ({} if recipe is None else read_recipe(recipe)) | settings
     settings |= {key: value for key, value in options.items() if value is not None}
+    settings = settings if recipe is None else merge(read_recipe(recipe), settings)
 
     begin = time.perf_counter()
     data = exitwave.open(path, **overrides)

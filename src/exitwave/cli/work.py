@@ -2,6 +2,7 @@
 
 import math
 import shlex
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import exitwave
 from exitwave.cli.console import Console
 from exitwave.cli.outputs import size_of
 from exitwave.cli.progress import reporting, stopping
+from exitwave.errors import OutputError
 from exitwave.scan import Result, Scan
 from exitwave.units import show
 
@@ -72,10 +74,22 @@ def work(
         report.announce("saving")
         begin = time.perf_counter()
         result = last.result()
-        result.save(output, overwrite=overwrite, embed=embed)
+        _save(result, output, overwrite=overwrite, embed=embed)
         seconds = {"open": opened, **last.seconds, "write": time.perf_counter() - begin}
     earlier = len(data.errors) if isinstance(data, Result) else 0
     return Work(last, result, earlier, result.provenance["stopped_by"], output, seconds)
+
+
+def _save(result: Result, output: Path, *, overwrite: bool, embed: bool) -> None:
+    """Save the result; where the output has become impossible since it was checked, save it elsewhere and say so."""
+    try:
+        result.save(output, overwrite=overwrite, embed=embed)
+    except OutputError as error:
+        rescue = Path(tempfile.mkdtemp(prefix="exitwave-")) / output.name
+        result.save(rescue, embed=embed)
+        raise OutputError(
+            error.what, where=error.where, found=error.found, remedy=f"The result is safe in {rescue}"
+        ) from error
 
 
 def summary(done: Work) -> dict[str, Any]:

@@ -38,7 +38,9 @@ def starting_probe(
         If the scan's probe is asked for and there is none, or it does not fit the frames or the number of modes.
     """
     source = recipe.probe or ("auto" if scan.probe is None else "file")
-    probe = _from_scan(scan, problem.shape) if source == "file" else _from_data(scan, problem, recipe, announce)
+    given = source == "file"
+    where = scan.path or "the scan"
+    probe = check_probe(scan.probe, problem.shape, where) if given else _from_data(scan, problem, recipe, announce)
     probe = fit_modes(probe, recipe.modes)
     if recipe.updates_probe:
         probe = probe * np.sqrt(problem.photons / (np.abs(probe) ** 2).sum())
@@ -62,18 +64,17 @@ def fit_modes(probe: NDArray[np.complex64], modes: int | None) -> NDArray[np.com
     return starting_modes(probe, modes)
 
 
-def _from_scan(scan: Scan, shape: tuple[int, int]) -> NDArray[np.complex64]:
-    """Return the scan's own probe as (modes, ny, nx)."""
-    where = str(scan.path or "the scan")
+def check_probe(probe: NDArray[np.complex64] | None, shape: tuple[int, int], where: object) -> NDArray[np.complex64]:
+    """Return a given probe as (modes, ny, nx), or refuse it."""
     remedy = "Start from the data with --probe auto, or name a file that has a probe with --probe PATH"
-    if scan.probe is None:
+    if probe is None:
         raise InputError("There is no starting probe", where=where, found="none", remedy=remedy)
-    if scan.probe.shape[-2:] != shape:
-        found = f"{scan.probe.shape[-2:]} for frames of {shape}"
+    if probe.shape[-2:] != shape:
+        found = f"{probe.shape[-2:]} for frames of {shape}"
         raise InputError("The starting probe does not fit the frames", where=where, found=found, remedy=remedy)
-    if not (np.isfinite(scan.probe).all() and np.any(scan.probe)):
+    if not (np.isfinite(probe).all() and np.any(probe)):
         raise InputError("The starting probe is empty or not finite", where=where, found="zeros or NaN", remedy=remedy)
-    return scan.probe.reshape(-1, *shape)
+    return probe.reshape(-1, *shape)
 
 
 def _from_data(scan: Scan, problem: Problem, recipe: Recipe, announce: Callable[[str], None]) -> NDArray[np.complex64]:

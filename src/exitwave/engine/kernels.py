@@ -8,15 +8,13 @@ stride is ny * nx rounded up so that every mode is aligned for FFTW; the object 
 import math
 
 import numpy as np
-from numba import njit
 
+from exitwave.engine.compiled import compiled
 from exitwave.engine.fftw import execute
 from exitwave.engine.kernels_noise import AMPLITUDE, weigh
 
-_FAST = {"nogil": True, "cache": True, "fastmath": True, "error_model": "numpy"}
 
-
-@njit(**_FAST)
+@compiled
 def shift(out, spectrum, row_ramp, column_ramp, ny, nx, backward):
     """Fourier-shift every mode: out = IFFT(spectrum * ramps); the ramps hold the normalisation."""
     for k in range(spectrum.shape[0]):
@@ -31,7 +29,7 @@ def shift(out, spectrum, row_ramp, column_ramp, ny, nx, backward):
         execute(backward, out[k].ctypes.data, out[k].ctypes.data)
 
 
-@njit(**_FAST)
+@compiled
 def exit_waves(wave, probe, obj, top, left, ny, nx, forward):
     """Multiply every mode with the object's window and propagate: wave = FFT(P * O), unnormalised."""
     for k in range(probe.shape[0]):
@@ -44,14 +42,14 @@ def exit_waves(wave, probe, obj, top, left, ny, nx, forward):
         execute(forward, wave[k].ctypes.data, wave[k].ctypes.data)
 
 
-@njit(**_FAST)
+@compiled
 def transform(plan, waves):
     """Run an FFTW plan on every mode, in place."""
     for k in range(waves.shape[0]):
         execute(plan, waves[k].ctypes.data, waves[k].ctypes.data)
 
 
-@njit(**_FAST)
+@compiled
 def compare(wave, frame, invalid, floor, row, ny, nx):
     """Compare the model with the measured counts, and turn the propagated waves into chi, in place.
 
@@ -86,7 +84,7 @@ def compare(wave, frame, invalid, floor, row, ny, nx):
     return misfit, signal
 
 
-@njit(**_FAST)
+@compiled
 def add_object(numerator, denominator, wave, probe, r, top, left, nx):
     """Add sum_k conj(P_k) chi_k and sum_k |P_k|^2 to row r of the object's window."""
     num = numerator[top + r, 2 * left : 2 * (left + nx)]
@@ -99,7 +97,7 @@ def add_object(numerator, denominator, wave, probe, r, top, left, nx):
             den[c] += p[2 * c] * p[2 * c] + p[2 * c + 1] * p[2 * c + 1]
 
 
-@njit(**_FAST)
+@compiled
 def probe_steps(denominator, wave, obj, r, top, left, nx):
     """Replace row r of chi_k by conj(O) chi_k, in place, and add |O|^2."""
     o, den = obj[top + r, 2 * left : 2 * (left + nx)], denominator[r * nx : (r + 1) * nx]
@@ -113,7 +111,7 @@ def probe_steps(denominator, wave, obj, r, top, left, nx):
             w[2 * c] = re
 
 
-@njit(**_FAST)
+@compiled
 def add_spectrum(spectrum, wave, row_ramp, column_ramp, ny, nx, forward):
     """Add the adjoint of the shift: spectrum += conj(ramps) * FFT(wave); the wave is destroyed."""
     for k in range(wave.shape[0]):
@@ -128,7 +126,7 @@ def add_spectrum(spectrum, wave, row_ramp, column_ramp, ny, nx, forward):
                 s[2 * c + 1] += w[2 * c + 1] * re - w[2 * c] * im
 
 
-@njit(**_FAST)
+@compiled
 def ramp(out, shift, n, scale):
     """Write scale * exp(-2 pi i f shift / n) for the frequencies f = 0, 1, .., -1 of an FFT of length n."""
     step = complex(math.cos(2 * math.pi * shift / n), -math.sin(2 * math.pi * shift / n))
@@ -141,7 +139,7 @@ def ramp(out, shift, n, scale):
         value *= step
 
 
-@njit(**_FAST)
+@compiled
 def gather(frames, stack, invalid, floor, corners, shifts, plans, obj, probe, spectrum, noise, want_object, want_probe,
            kept, scratch, object_num, object_den, probe_num, spectrum_num, probe_den):  # fmt: skip
     """Carry frames through the model and add up what an update needs; returns misfit, signal and loss.
@@ -189,7 +187,7 @@ def gather(frames, stack, invalid, floor, corners, shifts, plans, obj, probe, sp
     return misfit, signal, loss
 
 
-@njit(**_FAST)
+@compiled
 def add(target, wave):
     """Add the waves of all modes."""
     for k in range(wave.shape[0]):
@@ -198,7 +196,7 @@ def add(target, wave):
             t[i] += w[i]
 
 
-@njit(**_FAST)
+@compiled
 def drain(total, part, first):
     """Move a thread's sums into the total: the first thread's replace what is there, and the part becomes zero."""
     for i in range(total.shape[0]):
@@ -206,7 +204,7 @@ def drain(total, part, first):
         part[i] = 0.0
 
 
-@njit(**_FAST)
+@compiled
 def descend(target, numerator, denominator, largest, step, alpha):
     """Update flat arrays: target += step * numerator / ((1 - alpha) * denominator + alpha * largest)."""
     floor = np.float32(alpha * largest) + np.float32(1e-20)
@@ -217,7 +215,7 @@ def descend(target, numerator, denominator, largest, step, alpha):
         target[2 * i + 1] += weight * numerator[2 * i + 1]
 
 
-@njit(**_FAST)
+@compiled
 def power(out, wave, size):
     """Write sum_k |wave_k|^2 and return the largest."""
     out[:] = 0
@@ -228,7 +226,7 @@ def power(out, wave, size):
     return out.max()
 
 
-@njit(**_FAST)
+@compiled
 def pie_object(obj, wave, probe, den, largest, step, alpha, top, left, ny, nx):
     """Update the object's window: O += step * sum_k conj(P_k) chi_k / ((1 - alpha) |P|^2 + alpha max |P|^2)."""
     floor = np.float32(alpha * largest) + np.float32(1e-20)
@@ -243,7 +241,7 @@ def pie_object(obj, wave, probe, den, largest, step, alpha, top, left, ny, nx):
                 o[2 * c + 1] += weight * (p[2 * c] * w[2 * c + 1] - p[2 * c + 1] * w[2 * c])
 
 
-@njit(**_FAST)
+@compiled
 def sequential(frames, stack, invalid, floor, corners, shifts, plans, obj, spectrum, object_step, object_alpha,
                probe_step, probe_alpha, scratch, den):  # fmt: skip
     """Update object and probe after every frame (a step of 0 leaves it alone); returns misfit and signal.

@@ -1,13 +1,13 @@
 """The compiled loop along a line through object and probe; for arrays and their layout see `kernels`."""
 
 import numpy as np
-from numba import njit
 
+from exitwave.engine.compiled import compiled
 from exitwave.engine.kernels import exit_waves, ramp, shift, transform
-from exitwave.engine.kernels_noise import FAST, cross_waves, quartic, slopes
+from exitwave.engine.kernels_noise import cross_waves, quartic, slopes
 
 
-@njit(**FAST)
+@compiled
 def along(frames, stack, invalid, floor, corners, shifts, plans, obj, probe, spectrum, obj_line, probe_line,
           line_spectrum, noise, lengths, out, scratch, q):  # fmt: skip
     """Add the first and second derivative of the loss at (O + t h_O, P + t h_P) to ``out``, shape (lengths, 2).

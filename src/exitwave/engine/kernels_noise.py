@@ -4,18 +4,17 @@ For arrays and their layout see `kernels`; for the models `sweeps.NOISE`.
 """
 
 import numpy as np
-from numba import njit
 
+from exitwave.engine.compiled import compiled
 from exitwave.engine.sweeps import READOUT
 
-FAST = {"nogil": True, "cache": True, "fastmath": True, "error_model": "numpy"}
 AMPLITUDE, INTENSITY, POISSON = 0, 1, 2
 """The noise models as the loops know them: their places in `sweeps.NOISE`."""
 _READOUT = np.float32(READOUT)
 _HALF, _ONE, _TWO, _THREE, _FOUR, _TWELVE = map(np.float32, (0.5, 1, 2, 3, 4, 12))  # an integer makes it double
 
 
-@njit(**FAST)
+@compiled
 def poisson(factors, counts, scale):
     """Return one row's loss (m - I + (I + r) log((I + r) / (m + r))) / 2 from (I - m) / (m + r) = factor * scale.
 
@@ -29,7 +28,7 @@ def poisson(factors, counts, scale):
     return _HALF * loss
 
 
-@njit(**FAST)
+@compiled
 def weigh(wave, frame, invalid, noise, row, ny, nx):
     """Turn the propagated waves into minus the gradient of the intensity or the Poisson model's loss, in place.
 
@@ -70,7 +69,7 @@ def weigh(wave, frame, invalid, noise, row, ny, nx):
     return misfit, signal, loss
 
 
-@njit(**FAST)
+@compiled
 def cross_waves(wave, first, obj, second, other, top, left, ny, nx):
     """Write first * obj + second * other for every mode: the exit wave's derivative where a line starts."""
     for k in range(wave.shape[0]):
@@ -85,7 +84,7 @@ def cross_waves(wave, first, obj, second, other, top, left, ny, nx):
                 w[2 * c + 1] = im + q[2 * c] * b[2 * c + 1] + q[2 * c + 1] * b[2 * c]
 
 
-@njit(**FAST)
+@compiled
 def quartic(q, start, slope, bend, r, nx, scale):
     """Write the coefficients of sum_k |A + t B + t^2 C|^2 for row r, shape (5, nx), lowest order first."""
     q[:] = 0
@@ -101,7 +100,7 @@ def quartic(q, start, slope, bend, r, nx, scale):
             q[4, c] += scale * (dr * dr + di * di)
 
 
-@njit(**FAST)
+@compiled
 def slopes(q, counts, invalid, floor, noise, t):
     """Return the first and second derivative of one row's loss at t, for the intensities ``q``.
 

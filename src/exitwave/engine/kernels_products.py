@@ -1,12 +1,12 @@
 """The compiled loops that weigh a change of object and probe against what the frames ask for; see `kernels`."""
 
 import numpy as np
-from numba import njit
 
-from exitwave.engine.kernels import _FAST, ramp, shift
+from exitwave.engine.compiled import compiled
+from exitwave.engine.kernels import ramp, shift
 
 
-@njit(**_FAST)
+@compiled
 def add_products(out, chi, beam, change, obj, d_obj, r, top, left, nx):
     """Add row r of the products of a = dO P and b = dP O with each other and with chi, over all modes."""
     o, d = obj[top + r, 2 * left : 2 * (left + nx)], d_obj[top + r, 2 * left : 2 * (left + nx)]
@@ -31,7 +31,7 @@ def add_products(out, chi, beam, change, obj, d_obj, r, top, left, nx):
         out[4] += bw
 
 
-@njit(**_FAST)
+@compiled
 def products(out, frames, chi, corners, shifts, backward, objects, beams, changes, scratch, ny, nx):
     """Write the five products of every frame; see `Sweeps.products`.
 

@@ -5,10 +5,9 @@ pixel, and the misfit of the model comes with the transform that is needed anywa
 """
 
 import numpy as np
-from numba import njit
 
+from exitwave.engine.compiled import compiled
 from exitwave.engine.kernels import (
-    _FAST,
     add,
     add_object,
     add_spectrum,
@@ -20,7 +19,7 @@ from exitwave.engine.kernels import (
 )
 
 
-@njit(**_FAST)
+@compiled
 def advance(kept, wave, frame, invalid, floor, a, b, c, modelled, ratio, ny, nx):
     """Advance the kept waves of a frame, and turn the propagated model into what the overlap projection needs.
 
@@ -66,7 +65,7 @@ def advance(kept, wave, frame, invalid, floor, a, b, c, modelled, ratio, ny, nx)
     return misfit, signal
 
 
-@njit(**_FAST)
+@compiled
 def remainder(wave, kept, probe, obj, top, left, ny, nx, backward):
     """Write what the model lacks of the kept waves, behind the sample: wave = F^-1 Psi - P O."""
     scale = np.float32(1.0 / np.sqrt(ny * nx))
@@ -84,7 +83,7 @@ def remainder(wave, kept, probe, obj, top, left, ny, nx, backward):
                 w[2 * x + 1] -= p[2 * x] * o[2 * x + 1] + p[2 * x + 1] * o[2 * x]
 
 
-@njit(**_FAST)
+@compiled
 def project(frames, kept, stack, invalid, floor, corners, shifts, plans, obj, probe, spectrum, move, a, b, c,
             want_object, want_probe, scratch, object_num, object_den, probe_num, spectrum_num, probe_den):  # fmt: skip
     """Carry frames and their kept waves, shape (frames, modes, 2 * ny * nx); returns misfit and signal.

@@ -117,6 +117,15 @@ class Recipe(BaseModel):
         return any(stage.probe_update.enabled for stage in self.stages)
 
 
+def merge(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings with changes on top; groups of settings are merged, not replaced."""
+    merged = dict(settings)
+    for key, value in changes.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = merge(merged[key], value) if both else value
+    return merged
+
+
 def make_recipe(settings: Mapping[str, Any]) -> Recipe:
     """Return the recipe of the given settings.
 
@@ -134,7 +143,7 @@ def make_recipe(settings: Mapping[str, Any]) -> Recipe:
     others = {key: value for key, value in settings.items() if key not in single}
     stages = others.get("stages")
     if single and isinstance(stages, list | tuple) and len(stages) == 1 and isinstance(stages[0], Mapping):
-        single = {**stages[0], **single}
+        single = merge(stages[0], single)
     elif single and stages is not None:
         remedy = "Write them into each of the stages"
         raise InputError(

@@ -18,7 +18,7 @@ from scipy.ndimage import binary_fill_holes, binary_opening
 import exitwave
 from exitwave.engine.algorithms import adam, dm, epie, lsqml, ml, mpie, pie, raar, rpie
 from exitwave.engine.cpu import CpuSweeps
-from exitwave.engine.initial import fit_modes, starting_probe
+from exitwave.engine.initial import check_probe, fit_modes, starting_probe
 from exitwave.engine.problem import Grid, Problem, pose
 from exitwave.engine.recipe import Recipe, Stage, make_recipe
 from exitwave.engine.stopping import REMEDY, Watch
@@ -128,6 +128,9 @@ def iterate(
     RunError
         If the reconstruction diverges in its first iteration.
     """
+    if not isinstance(data, Scan | Result):
+        remedy = "Open the file first: exitwave.open(path)"
+        raise InputError("Not a scan or a result", found=type(data).__name__, remedy=remedy)
     if recipe is not None and settings:
         raise InputError("Settings come as a recipe or one by one, not both", found=", ".join(settings))
     run = _prepare(data, recipe or make_recipe(settings), announce or (lambda _: None))
@@ -218,13 +221,14 @@ def _prepare(data: Scan | Result, recipe: Recipe, announce: Callable[[str], None
     positions = earlier.positions if earlier else scan.positions
     problem = pose(scan, positions, (y, x), holdout=recipe.holdout, seed=recipe.seed)
     if earlier:
+        _check_continuing(earlier, recipe)
         used = np.setdiff1d(np.union1d(problem.used, problem.held_out), earlier.held_out)
         problem = replace(problem, used=used, held_out=earlier.held_out)
     loaded = time.perf_counter()
     announce("getting the compiled loops ready (some seconds on the first run)")
     _warm_up(problem, recipe)
     compiled = time.perf_counter()
-    probe = fit_modes(earlier.probe, recipe.modes) if earlier else starting_probe(scan, problem, recipe, announce)
+    probe = _earlier_probe(earlier, problem, recipe) if earlier else starting_probe(scan, problem, recipe, announce)
     obj = earlier.object.copy() if earlier else np.ones(problem.object_shape, np.complex64)
     done = len(earlier.errors) if earlier else 0
     sweeps = CpuSweeps(problem, len(probe), recipe.threads)
@@ -243,6 +247,22 @@ def _prepare(data: Scan | Result, recipe: Recipe, announce: Callable[[str], None
         algorithm=earlier.algorithm if earlier else "",
         seconds={"prepare": loaded - start + time.perf_counter() - compiled, "compile": compiled - loaded, "run": 0.0},
     )
+
+
+def _check_continuing(earlier: Result, recipe: Recipe) -> None:
+    """Refuse what would have to start again: a result goes on from its own probe, and keeps the frames it held out."""
+    remedy = "Leave the setting out, or start again from the scan"
+    if recipe.probe == "auto" and earlier.recipe.get("probe") != "auto":
+        raise InputError("A result continues from its own probe", found="probe: auto", remedy=remedy)
+    held_out, frames = len(earlier.held_out), len(earlier.positions)
+    if "holdout" in recipe.model_fields_set and abs(recipe.holdout * frames - held_out) > 1 + 0.01 * frames:
+        found = f"holdout: {recipe.holdout}, and {held_out} of {frames} frames held out so far"
+        raise InputError("A result keeps the frames that it has held out", found=found, remedy=remedy)
+
+
+def _earlier_probe(earlier: Result, problem: Problem, recipe: Recipe) -> NDArray[np.complex64]:
+    """Return the modes from which an earlier result goes on."""
+    return fit_modes(check_probe(earlier.probe, problem.shape, "the result"), recipe.modes)
 
 
 def _warm_up(problem: Problem, recipe: Recipe) -> None:

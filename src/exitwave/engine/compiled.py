@@ -1,0 +1,15 @@
+"""How the loops of the CPU backend are compiled: once, kept on disk where a folder for it can be written."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from numba import njit
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a loop without the interpreter's lock, in relaxed arithmetic, and without Python's division by zero."""
+    options = {"nogil": True, "fastmath": True, "error_model": "numpy"}
+    with suppress(RuntimeError):  # no folder can be written: compile it again in every run
+        return njit(cache=True, **options)(function)
+    return njit(**options)(function)
