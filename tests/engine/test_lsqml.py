@@ -10,7 +10,7 @@ from scipy.optimize import minimize
 import exitwave
 from exitwave.engine.algorithms import lsqml
 from exitwave.engine.cpu import CpuSweeps
-from exitwave.engine.recipe import Schedule, Stage, Update
+from exitwave.engine.recipe import Schedule, Stage, Update, make_recipe
 from exitwave.engine.reference import ReferenceSweeps
 from exitwave.engine.sweeps import State
 from exitwave.errors import InputError
@@ -242,3 +242,8 @@ def test_a_probe_off_in_defocus_comes_right(batching):
     result = exitwave.reconstruct(off, algorithm="LSQ-ML", batching=batching, iterations=50, threads=2)
     assert exitwave.compare(result).error < 0.11
     assert result.holdout_errors[-1] < 0.004
+
+
+def test_compact_batches_refuse_to_settle():
+    with pytest.raises(InputError, match="does not use settle"):
+        make_recipe({"algorithm": "LSQ-ML", "batching": "compact", "settle": 0.2})

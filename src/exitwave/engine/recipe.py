@@ -86,6 +86,8 @@ class Stage(BaseModel):
             if getattr(self, key) is not None:
                 users = ", ".join(name for name, used in USES.items() if key in used)
                 raise ValueError(f"{self.algorithm} does not use {key}; it is a setting of {users}")
+        if self.algorithm == "LSQ-ML" and self.batching == "compact" and self.settle is not None:
+            raise ValueError("LSQ-ML with compact batches does not use settle; its steps are accelerated to the end")
         return self
 
 
