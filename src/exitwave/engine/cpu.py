@@ -1,39 +1,76 @@
 """The sweeps on the CPU: Numba and FFTW, every thread with a share of the frames and with sums of its own.
 
 The shares depend on the number of threads only, and the sums are added in the order of the threads, so that a run
-with the same seed and number of threads gives the same bits.
+with the same seed and number of threads gives the same bits. A thread takes frames that lie side by side, so that its
+sums cover a part of the object, and only that part is added up and cleared.
 """
 
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from exitwave.engine import fftw, kernels, kernels_line, kernels_products, kernels_project
+from exitwave.engine import fftw, kernels, kernels_line, kernels_products, kernels_project, kernels_sequential
 from exitwave.engine.problem import Problem
+from exitwave.engine.rows import WIDTH
 from exitwave.engine.sweeps import NOISE, Line, Misfit, Noise, State, Step, Sums, Weights
 
 _F32 = np.float32
+_SMALL = 2**16
+"""Pixels that one thread updates as fast as many."""
 
 
-class _Worker:
+class _Beam(NamedTuple):
+    """A probe in the layout of the loops."""
+
+    waves: NDArray[np.float32]
+    """Shape (modes, height, 2 * stride)."""
+    spectrum: NDArray[np.float32]
+    """Its Fourier transform, unnormalised; the same shape."""
+
+
+class _Share(NamedTuple):
+    """What one thread gets of a pass."""
+
+    frames: NDArray[np.int64]
+    places: NDArray[np.int64]
+    """Where the frames are in the pass."""
+    low: int
+    high: int
+    """Rows of the object that the frames see."""
+
+
+class _Totals:
+    """Sums in the layout of the loops, one set of them (of all threads) or one for each thread."""
+
+    def __init__(self, problem: Problem, modes: int, plans: fftw.Plans, sets: int) -> None:
+        (ny, nx), (rows, columns) = problem.shape, problem.object_shape
+        self.object_num = fftw.zeros(sets, rows, 2 * columns)
+        self.object_den = fftw.zeros(sets, rows, columns)
+        self.probe_num = fftw.zeros(sets, modes, plans.height, 2 * plans.stride)
+        self.spectrum_num = fftw.zeros(sets, modes, plans.height, 2 * plans.stride)
+        self.probe_den = fftw.zeros(sets, ny, nx)
+        self.object = (self.object_num, self.object_den)
+        self.probe = (self.probe_num, self.spectrum_num, self.probe_den)
+
+    def of(self, number: int) -> tuple[NDArray[np.float32], ...]:
+        """Return one set."""
+        return tuple(array[number] for array in (*self.object, *self.probe))
+
+
+class _Scratch:
     """The buffers of one thread."""
 
-    def __init__(self, problem: Problem, modes: int, stride: int) -> None:
-        (ny, nx), (rows, columns) = problem.shape, problem.object_shape
-        row, row_ramp, column_ramp = np.zeros(nx, _F32), np.zeros(2 * ny, _F32), np.zeros(2 * nx, _F32)
-        self.scratch = (fftw.zeros(modes, 2 * stride), fftw.zeros(modes, 2 * stride), row, row_ramp, column_ramp)
-        self.power = np.zeros(stride, _F32)
-        self.object_num = np.zeros((rows, 2 * columns), _F32)
-        self.object_den = np.zeros((rows, columns), _F32)
-        self.probe_num = fftw.zeros(modes, 2 * stride)
-        self.spectrum_num = fftw.zeros(modes, 2 * stride)
-        self.probe_den = np.zeros(stride, _F32)
-        self.sums = (self.object_num, self.object_den, self.probe_num, self.spectrum_num, self.probe_den)
+    def __init__(self, plans: fftw.Plans, modes: int, ny: int, nx: int) -> None:
+        wave, shifted = (fftw.zeros(modes, plans.height, 2 * plans.stride) for _ in range(2))
+        row_ramp, column_ramp = fftw.zeros(2 * ny), fftw.zeros(2 * plans.stride)
+        model, mixed, sums = fftw.zeros(plans.columns), fftw.zeros(plans.columns), fftw.zeros(WIDTH)
+        self.gather = (wave, shifted, row_ramp, column_ramp, model, sums)
+        self.project = (wave, shifted, row_ramp, column_ramp, model, mixed)
 
 
 def default_threads() -> int:
@@ -57,15 +94,15 @@ class CpuSweeps:
     def __init__(self, problem: Problem, modes: int, threads: int | None = None) -> None:
         self.problem = problem
         self.threads = threads or default_threads()
-        ny, nx = problem.shape
-        self._size = ny * nx
-        self._stride = -(-self._size // 8) * 8
-        self._plans = fftw.plans((ny, nx))
+        self._plans = fftw.plans(problem.shape)
         corners, self._shifts = problem.windows()
         self._corners = np.ascontiguousarray(corners)
         self._invalid, self._floor = problem.stack.dtype.type(problem.invalid), _F32(problem.floor)
-        self._probe, self._spectrum = fftw.zeros(modes, 2 * self._stride), fftw.zeros(modes, 2 * self._stride)
-        self._workers = [_Worker(problem, modes, self._stride) for _ in range(self.threads)]
+        self._signals = kernels.signals(problem.stack, self._invalid)
+        self._beam = self._empty_beam(modes)
+        self._parts = _Totals(problem, modes, self._plans, self.threads)
+        self._totals = _Totals(problem, modes, self._plans, 1)
+        self._scratch = [_Scratch(self._plans, modes, *problem.shape) for _ in range(self.threads)]
         self._pool = ThreadPoolExecutor(self.threads)
 
     def gather(
@@ -80,18 +117,31 @@ class CpuSweeps:
     ) -> Sums:
         """Pass over the frames without changing the state; see `Sweeps.gather`."""
         kept = np.zeros((0, 0, 0), _F32) if chi is None else self._flat(chi, frames, state)
-        misfit, loss = self._carry(state, frames, kept, object, probe, noise)
-        return replace(self._sums(misfit), loss=loss)
+        shares = self._shares(frames)
+        misfit, loss = self._carry(state, shares, kept, object, probe, noise)
+        return replace(self._sums(shares, object, probe, self._misfit(misfit, frames)), loss=loss)
 
     def along(
         self, state: State, line: Line, frames: NDArray[np.int64], lengths: NDArray[np.float64], noise: Noise
     ) -> NDArray[np.float64]:
         """Return the loss's derivatives along a line; see `Sweeps.along`."""
-        self._load_probe(State(line.object, line.probe, state.rng))
-        aside = line.object.view(_F32), self._probe.copy(), self._spectrum.copy()
         self._load_probe(state)
-        (shares,) = self._split(frames)
-        return np.sum(self._run(lambda share: self._along(state, aside, share, lengths, noise), shares), axis=0)
+        aside = self._empty_beam(len(state.probe))
+        self._load(aside, line.probe)
+
+        def share(part: _Share, scratch: _Scratch) -> NDArray[np.float64]:
+            waves, out = [self._waves(len(state.probe)) for _ in range(3)], np.zeros((len(lengths), 2))
+            second = self._waves(len(state.probe))
+            wave, first, row_ramp, column_ramp = scratch.gather[:4]
+            kernels_line.along(
+                part.frames, self.problem.stack, self._invalid, self._floor, self._corners, self._shifts, self._plans,
+                state.object.view(_F32), *self._beam, line.object.view(_F32), *aside, NOISE.index(noise),
+                lengths.astype(_F32), out, (wave, *waves[:2], first, second, row_ramp, column_ramp),
+                fftw.zeros(5, self._plans.columns),
+            )  # fmt: skip
+            return out
+
+        return np.sum(self._run(share, self._shares(frames), self._scratch), axis=0)
 
     def project(
         self,
@@ -105,46 +155,37 @@ class CpuSweeps:
     ) -> Sums:
         """Advance the frames' own exit waves and add up what the model lacks of them; see `Sweeps.project`."""
         self._load_probe(state)
-        a, b, c = map(_F32, weights or (0, 0, 0))
+        kept, shares = self._flat(waves, frames, state), self._shares(frames)
+        factors = [_F32(each) for each in weights or (0, 0, 0)]
 
-        def share(worker: _Worker, part: NDArray[np.int64], kept: NDArray[np.float32]) -> tuple[float, float]:
+        def share(number: int) -> float:
             return kernels_project.project(
-                part, kept, self.problem.stack, self._invalid, self._floor, self._corners, self._shifts, self._plans,
-                state.object.view(_F32), self._probe, self._spectrum, weights is not None, a, b, c, object, probe,
-                worker.scratch, *worker.sums,
+                shares[number].frames, shares[number].places, kept, self.problem.stack, self._invalid, self._floor,
+                self._corners, self._shifts, self._plans, state.object.view(_F32), *self._beam,
+                weights is not None, *factors, object, probe, self._scratch[number].project, *self._parts.of(number),
             )  # fmt: skip
 
-        parts = self._split(frames, self._flat(waves, frames, state))
-        differences, signals = zip(*self._run(share, self._workers, *parts), strict=True)
-        return self._sums(Misfit(sum(differences), sum(signals)))
-
-    def _sums(self, misfit: Misfit) -> Sums:
-        """Add up what the threads have collected."""
-        object_num, object_den, probe_num, spectrum_num, probe_den = self._totals()
-        return Sums(
-            object_num.view(np.complex64),
-            object_den,
-            self._as_probe(probe_num) + self._inverse(spectrum_num),
-            probe_den[: self._size].reshape(self.problem.shape),
-            misfit,
-        )
+        difference = sum(self._run(share, range(self.threads)))
+        misfit = self._misfit(difference, frames) if weights else Misfit(0.0, 0.0)
+        return self._sums(shares, object, probe, misfit)
 
     def misfit(self, state: State, frames: NDArray[np.int64]) -> Misfit:
         """Compare the model with the measurement; see `Sweeps.misfit`."""
-        return self._carry(state, frames, np.zeros((0, 0, 0), _F32), False, False, "amplitude")[0]
+        kept = np.zeros((0, 0, 0), _F32)
+        return self._misfit(self._carry(state, self._shares(frames), kept, False, False, "amplitude")[0], frames)
 
     def sequential(self, state: State, frames: NDArray[np.int64], object: Step | None, probe: Step | None) -> Misfit:
         """Update the state in place after every frame; see `Sweeps.sequential`."""
         self._load_probe(state)
-        worker = self._workers[0]
-        misfit = kernels.sequential(
+        ny, nx = self.problem.shape
+        difference = kernels_sequential.sequential(
             frames, self.problem.stack, self._invalid, self._floor, self._corners, self._shifts, self._plans,
-            state.object.view(_F32), self._spectrum, *(object or (0.0, 1.0)), *(probe or (0.0, 1.0)),
-            worker.scratch, worker.power,
+            state.object.view(_F32), self._beam.spectrum, *(object or (0.0, 1.0)), *(probe or (0.0, 1.0)),
+            self._scratch[0].gather, fftw.zeros(ny, nx), fftw.zeros(ny, nx), fftw.zeros(2 * nx),
         )  # fmt: skip
         if probe:
-            state.probe[:] = self._inverse(self._spectrum) / np.float32(self._size)
-        return Misfit(*misfit)
+            state.probe[:] = self._inverse(self._beam.spectrum) / _F32(ny * nx)
+        return self._misfit(difference, frames)
 
     def products(
         self,
@@ -156,22 +197,17 @@ class CpuSweeps:
     ) -> NDArray[np.float64]:
         """Return every frame's products of its changes with each other and with chi; see `Sweeps.products`."""
         self._load_probe(state)
-        change, spectrum = fftw.zeros(*self._probe.shape), fftw.zeros(*self._probe.shape)
-        self._as_probe(change)[:] = probe
-        spectrum[:] = change
-        kernels.transform(self._plans[0], spectrum)
-        out = np.zeros((len(frames), 5))
-        shares = zip(self._workers, *self._split(frames, self._flat(chi, frames, state), out), strict=True)
-        jobs = [
-            self._pool.submit(
-                kernels_products.products, out, share, kept, self._corners, self._shifts, self._plans[1],
-                (state.object.view(_F32), object.view(_F32)), (self._probe, self._spectrum), (change, spectrum),
-                worker.scratch, *self.problem.shape,
-            )
-            for worker, share, kept, out in shares
-        ]  # fmt: skip
-        for job in jobs:
-            job.result()
+        change, kept = self._empty_beam(len(probe)), self._flat(chi, frames, state)
+        self._load(change, probe)
+        out, objects = np.zeros((len(frames), 5)), (state.object.view(_F32), object.view(_F32))
+
+        def share(part: _Share, scratch: _Scratch) -> None:
+            kernels_products.products(
+                out, part.frames, part.places, kept, self._corners, self._shifts, self._plans, objects,
+                tuple(self._beam), tuple(change), scratch.gather, fftw.zeros(5, WIDTH), *self.problem.shape,
+            )  # fmt: skip
+
+        self._run(share, self._shares(frames), self._scratch)
         return out
 
     def descend(
@@ -182,15 +218,75 @@ class CpuSweeps:
         step: Step,
     ) -> None:
         """Add the regularised step to the target in place; see `Sweeps.descend`."""
-        out, num, den = target.view(_F32).reshape(-1), numerator.view(_F32).reshape(-1), denominator.reshape(-1)
-        largest = den.max()
-        for part in range(len(out) // (2 * len(den))):
-            piece = slice(part * 2 * len(den), (part + 1) * 2 * len(den))
-            kernels.descend(out[piece], num[piece], den, largest, *step)
+        den, largest = denominator.reshape(-1), denominator.max()
+        pairs = zip(target.reshape(-1, den.size), numerator.reshape(-1, den.size), strict=True)
+        for out, num in ((a.view(_F32), b.view(_F32)) for a, b in pairs):
 
-    def _split(self, frames: NDArray[np.int64], *arrays: NDArray[Any]) -> list[list[NDArray[Any]]]:
-        """Return every thread's share of the frames, and of arrays with a row for each of them."""
-        return [np.array_split(array, self.threads) for array in (np.ascontiguousarray(frames), *arrays)]
+            def share(piece: int, out: NDArray[np.float32] = out, num: NDArray[np.float32] = num) -> None:
+                low, high = (den.size * k // self.threads for k in (piece, piece + 1))
+                part = slice(2 * low, 2 * high)
+                kernels.descend(out[part], num[part], den[low:high], largest, *step)
+
+            if den.size < _SMALL:
+                kernels.descend(out, num, den, largest, *step)
+            else:
+                self._run(share, range(self.threads))
+
+    def _shares(self, frames: NDArray[np.int64]) -> list[_Share]:
+        """Return every thread's share: frames that lie side by side."""
+        tops, ny = self._corners[frames, 0], self.problem.shape[0]
+        parts = np.array_split(np.argsort(tops, kind="stable"), self.threads)
+        rows = [(tops[part[0]], tops[part[-1]] + ny) if len(part) else (0, 0) for part in parts]
+        return [_Share(frames[part], part, *each) for part, each in zip(parts, rows, strict=True)]
+
+    def _carry(
+        self,
+        state: State,
+        shares: list[_Share],
+        kept: NDArray[np.float32],
+        object: bool,
+        probe: bool,
+        noise: Noise,
+    ) -> tuple[float, float]:
+        """Carry the frames through the model, every thread its share into its own sums; return misfit and loss."""
+        self._load_probe(state)
+
+        def share(number: int) -> tuple[float, float]:
+            return kernels.gather(
+                shares[number].frames, shares[number].places, self.problem.stack, self._invalid, self._floor,
+                self._corners, self._shifts, self._plans, state.object.view(_F32), *self._beam,
+                NOISE.index(noise), object, probe, kept, self._scratch[number].gather, *self._parts.of(number),
+            )  # fmt: skip
+
+        differences, losses = zip(*self._run(share, range(self.threads)), strict=True)
+        return sum(differences), sum(losses)
+
+    def _misfit(self, difference: float, frames: NDArray[np.int64]) -> Misfit:
+        """Return the misfit of frames whose signal is known."""
+        return Misfit(difference, float(self._signals[frames].sum()))
+
+    def _sums(self, shares: list[_Share], object: bool, probe: bool, misfit: Misfit) -> Sums:
+        """Move what the threads have collected into the totals, in the order of the threads."""
+        rows = np.array([(part.low, part.high) for part in shares]).T if object else np.zeros((2, len(shares)), int)
+        whole = np.array([0] * len(shares)), np.array([2**31 if probe and len(part.frames) else 0 for part in shares])
+
+        def stripe(piece: int) -> None:
+            for pairs, (low, high) in ((zip(self._totals.object, self._parts.object, strict=True), rows),
+                                       (zip(self._totals.probe, self._parts.probe, strict=True), whole)):  # fmt: skip
+                for total, parts in pairs:
+                    lines, all_lines = total.reshape(-1, total.shape[-1]), parts.reshape(len(parts), -1, parts.shape[-1])
+                    first, last = (len(lines) * k // self.threads for k in (piece, piece + 1))
+                    kernels.collect(lines, all_lines, low, high, first, last)
+
+        self._run(stripe, range(self.threads))
+        object_num, object_den, probe_num, spectrum_num, probe_den = self._totals.of(0)
+        return Sums(
+            object_num.view(np.complex64),
+            object_den,
+            self._as_probe(probe_num) + self._inverse(spectrum_num),
+            probe_den,
+            misfit,
+        )
 
     def _flat(self, waves: NDArray[Any], frames: NDArray[np.int64], state: State) -> NDArray[np.float32]:
         """Check the frames' own waves, and return them as (frames, modes, 2 * ny * nx)."""
@@ -199,29 +295,6 @@ class CpuSweeps:
             raise TypeError(f"waves need contiguous complex64 arrays of shape {shape}, not {waves.dtype} {waves.shape}")
         return waves.reshape(*shape[:2], -1).view(_F32)
 
-    def _carry(
-        self,
-        state: State,
-        frames: NDArray[np.int64],
-        kept: NDArray[np.float32],
-        object: bool,
-        probe: bool,
-        noise: Noise,
-    ) -> tuple[Misfit, float]:
-        """Carry the frames through the model, every thread its share into its own sums; return misfit and loss."""
-        self._load_probe(state)
-
-        def share(worker: _Worker, part: NDArray[np.int64], own: NDArray[np.float32]) -> tuple[float, float, float]:
-            return kernels.gather(
-                part, self.problem.stack, self._invalid, self._floor, self._corners, self._shifts, self._plans,
-                state.object.view(_F32), self._probe, self._spectrum, NOISE.index(noise), object, probe, own,
-                worker.scratch, *worker.sums,
-            )  # fmt: skip
-
-        done = self._run(share, self._workers, *self._split(frames, kept))
-        differences, signals, losses = zip(*done, strict=True)
-        return Misfit(sum(differences), sum(signals)), sum(losses)
-
     def _run(self, function: Callable[..., Any], *arguments: Any) -> list[Any]:
         """Run a function on every thread. The threads own buffers: none may go on when an interrupt ends the pass."""
         jobs = [self._pool.submit(function, *each) for each in zip(*arguments, strict=True)]
@@ -229,32 +302,27 @@ class CpuSweeps:
             return [job.result() for job in jobs]
         except BaseException:
             wait(jobs)
-            for worker in self._workers:
-                for array in worker.sums:
-                    array.fill(0)
+            for array in (*self._parts.object, *self._parts.probe):
+                array.fill(0)
             raise
 
-    def _along(
-        self,
-        state: State,
-        line: tuple[NDArray[np.float32], ...],
-        frames: NDArray[np.int64],
-        lengths: NDArray[np.float64],
-        noise: Noise,
-    ) -> NDArray[np.float64]:
-        """Carry one thread's share of the frames along a line: its object, its probe and the probe's spectrum."""
-        ny, nx = self.problem.shape
-        waves = [fftw.zeros(*self._probe.shape) for _ in range(5)]
-        scratch, out = (*waves, np.zeros(2 * ny, _F32), np.zeros(2 * nx, _F32)), np.zeros((len(lengths), 2))
-        kernels_line.along(
-            frames, self.problem.stack, self._invalid, self._floor, self._corners, self._shifts, self._plans,
-            state.object.view(_F32), self._probe, self._spectrum, *line, NOISE.index(noise), lengths.astype(_F32), out,
-            scratch, np.zeros((5, nx), _F32),
-        )  # fmt: skip
-        return out
+    def _waves(self, modes: int) -> NDArray[np.float32]:
+        """Return zeros in the layout of the loops."""
+        return fftw.zeros(modes, self._plans.height, 2 * self._plans.stride)
+
+    def _empty_beam(self, modes: int) -> _Beam:
+        """Return a place for a probe."""
+        return _Beam(self._waves(modes), self._waves(modes))
+
+    def _load(self, beam: _Beam, probe: NDArray[np.complexfloating[Any]]) -> None:
+        """Copy a probe, as it is and transformed."""
+        self._as_probe(beam.waves)[:] = probe
+        beam.spectrum[:] = beam.waves
+        kernels.transform_rows(self._plans.rows_forward, beam.spectrum, self._plans)
+        kernels.transform_columns(self._plans.columns_forward, beam.spectrum, self._plans)
 
     def _load_probe(self, state: State) -> None:
-        """Check the state, and copy the probe into the aligned buffers, as it is and transformed.
+        """Check the state, and copy its probe.
 
         The compiled loops check nothing: an array of another kind would be read as if it were the right one.
         """
@@ -263,28 +331,15 @@ class CpuSweeps:
                 raise TypeError(
                     f"a state needs contiguous complex64 arrays of shape {shape}, not {array.dtype} {array.shape}"
                 )
-        self._as_probe(self._probe)[:] = state.probe
-        self._spectrum[:] = self._probe
-        kernels.transform(self._plans[0], self._spectrum)
+        self._load(self._beam, state.probe)
 
-    def _totals(self) -> list[NDArray[np.float32]]:
-        """Add up the sums of all threads, in their order, into new arrays; the threads' own become zero again."""
-        totals = [fftw.zeros(*array.shape) for array in self._workers[0].sums]
-
-        def share(piece: int) -> None:
-            for number, worker in enumerate(self._workers):
-                for total, part in zip(totals, worker.sums, strict=True):
-                    low, high = (total.size * k // self.threads for k in (piece, piece + 1))
-                    kernels.drain(total.reshape(-1)[low:high], part.reshape(-1)[low:high], number == 0)
-
-        self._run(share, range(self.threads))
-        return totals
-
-    def _as_probe(self, flat: NDArray[np.float32]) -> NDArray[np.complex64]:
-        """Return flat modes as a view of shape (modes, ny, nx)."""
-        return flat.view(np.complex64)[:, : self._size].reshape(-1, *self.problem.shape)
+    def _as_probe(self, waves: NDArray[np.float32]) -> NDArray[np.complex64]:
+        """Return waves in the layout of the loops as a view of shape (modes, ny, nx)."""
+        ny, nx = self.problem.shape
+        return waves.view(np.complex64)[:, :ny, :nx]
 
     def _inverse(self, spectrum: NDArray[np.float32]) -> NDArray[np.complex64]:
         """Return the unnormalised inverse transform of a spectrum, shape (modes, ny, nx), in the spectrum's place."""
-        kernels.transform(self._plans[1], spectrum)
+        kernels.transform_columns(self._plans.columns_backward, spectrum, self._plans)
+        kernels.transform_rows(self._plans.rows_backward, spectrum, self._plans)
         return self._as_probe(spectrum)

@@ -2,6 +2,9 @@
 
 The library is the one that pyFFTW brings. Plans are made here, once for a shape; compiled code runs them through
 `execute` with the addresses of its own buffers. Both directions are unnormalised.
+
+A transform in two dimensions is done in two steps, some rows and some columns at a time, so that the loops can work on
+rows in real space and on columns at the detector while these are in the first cache.
 """
 
 import ctypes
@@ -10,6 +13,7 @@ import functools
 import os
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 import llvmlite.binding
 import numpy as np
@@ -23,6 +27,10 @@ FORWARD, BACKWARD = -1, 1
 PATIENT = 1 << 5
 ALIGNMENT = 64
 """Bytes: every buffer given to `execute` starts at a multiple of this."""
+ROWS, COLUMNS = 16, 32
+"""The most rows, and columns, that are transformed at a time."""
+LINE = 8
+"""Complex numbers in a line of the cache."""
 
 
 def _library() -> str:
@@ -41,12 +49,31 @@ def _library() -> str:
 _path = _library()
 llvmlite.binding.load_library_permanently(_path)
 _fftw = ctypes.CDLL(_path)
-_fftw.fftwf_plan_dft_2d.restype = ctypes.c_void_p
-_fftw.fftwf_plan_dft_2d.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int,
-                                    ctypes.c_uint]  # fmt: skip
+_fftw.fftwf_plan_many_dft.restype = ctypes.c_void_p
+_fftw.fftwf_plan_many_dft.argtypes = [
+    ctypes.c_int, ctypes.c_void_p, ctypes.c_int,
+    *(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_int) * 2, ctypes.c_int, ctypes.c_uint,
+]  # fmt: skip
 
 execute = types.ExternalFunction("fftwf_execute_dft", types.void(types.intp, types.intp, types.intp))
 """``execute(plan, address_in, address_out)``, for compiled code."""
+
+
+class Plans(NamedTuple):
+    """The transforms of one shape (ny, nx), and the layout of the arrays (modes, `height`, `stride`) that they take."""
+
+    rows_forward: int
+    """Address of the plan that transforms ``rows`` rows in place, given the address of the first."""
+    rows_backward: int
+    columns_forward: int
+    """The same for ``columns`` columns of ny numbers."""
+    columns_backward: int
+    rows: int
+    columns: int
+    height: int
+    """ny, rounded up to a multiple of ``rows``."""
+    stride: int
+    """Complex numbers from one row to the next: at least nx, rounded up to a multiple of ``columns``."""
 
 
 def zeros(*shape: int) -> NDArray[np.float32]:
@@ -73,19 +100,35 @@ def _keep_wisdom(path: Path) -> None:
 
 
 @functools.cache
-def plans(shape: tuple[int, int]) -> tuple[int, int]:
-    """Return the in-place plans (forward, backward) for a shape, as addresses.
+def plans(shape: tuple[int, int]) -> Plans:
+    """Return the plans for a shape.
 
     The first call for a shape on a machine measures for some seconds; the outcome is kept on disk.
     """
     path = wisdom_file()
     if path.exists():
         _fftw.fftwf_import_wisdom_from_filename(str(path).encode())
-    buffer = zeros(shape[0], 2 * shape[1])
-    known = _fftw.fftwf_export_wisdom_to_string
-    known.restype = ctypes.c_void_p
     ny, nx = shape
-    address = buffer.ctypes.data
-    pair = tuple(_fftw.fftwf_plan_dft_2d(ny, nx, address, address, sign, PATIENT) for sign in (FORWARD, BACKWARD))
+    rows, columns = min(ROWS, ny), _columns(nx)
+    height, width = -(-ny // rows) * rows, -(-nx // columns) * columns
+    stride = width + LINE * (width // LINE % 2 == 0)  # an odd number of lines: a column does not fall on one place
+    buffer = zeros(height, 2 * stride)
+    pairs = [
+        [_plan(n, count, step, distance, buffer, sign) for sign in (FORWARD, BACKWARD)]
+        for n, count, step, distance in ((nx, rows, 1, stride), (ny, columns, stride, 1))
+    ]
     _keep_wisdom(path)
-    return pair[0], pair[1]
+    return Plans(*pairs[0], *pairs[1], rows, columns, height, stride)
+
+
+def _columns(nx: int) -> int:
+    """Return how many columns are transformed at a time: many, but few beyond the last."""
+    return next((n for n in (COLUMNS, COLUMNS // 2) if -(-nx // n) * n <= 1.1 * nx), LINE)
+
+
+def _plan(n: int, count: int, step: int, distance: int, buffer: NDArray[np.float32], sign: int) -> int:
+    """Plan ``count`` transforms of length n in place, with numbers ``step`` and transforms ``distance`` apart."""
+    length, address = ctypes.c_int(n), buffer.ctypes.data
+    layout = (address, None, step, distance)
+    plan = _fftw.fftwf_plan_many_dft(1, ctypes.addressof(length), count, *layout, *layout, sign, PATIENT)
+    return int(plan)

@@ -1,129 +1,19 @@
 """The compiled loops of the CPU backend: one thread carries one frame through the whole chain, inside its cache.
 
-Complex arrays come as float32 views with real and imaginary parts side by side (index 2i and 2i + 1), since the
-compiler vectorises those and not complex arithmetic. Waves and probes are flat, shape (modes, 2 * stride), where the
-stride is ny * nx rounded up so that every mode is aligned for FFTW; the object is (rows, 2 * columns).
+The chain works on some rows in real space, and on some columns at the detector, while the transform has them in the
+first cache; the row operations are those of `rows`. Waves and probes have the layout of `fftw.Plans`, shape (modes,
+height, 2 * stride), with zeros beyond the frame; the object is (rows, 2 * columns). Real and imaginary parts lie side
+by side (index 2i and 2i + 1).
 """
 
 import math
 
 import numpy as np
 
+from exitwave.engine import rows
 from exitwave.engine.compiled import compiled
 from exitwave.engine.fftw import execute
 from exitwave.engine.kernels_noise import AMPLITUDE, weigh
-
-
-@compiled
-def shift(out, spectrum, row_ramp, column_ramp, ny, nx, backward):
-    """Fourier-shift every mode: out = IFFT(spectrum * ramps); the ramps hold the normalisation."""
-    for k in range(spectrum.shape[0]):
-        for r in range(ny):
-            source, target = spectrum[k, 2 * r * nx : 2 * (r + 1) * nx], out[k, 2 * r * nx : 2 * (r + 1) * nx]
-            a, b = row_ramp[2 * r], row_ramp[2 * r + 1]
-            for c in range(nx):
-                re = a * column_ramp[2 * c] - b * column_ramp[2 * c + 1]
-                im = a * column_ramp[2 * c + 1] + b * column_ramp[2 * c]
-                target[2 * c] = source[2 * c] * re - source[2 * c + 1] * im
-                target[2 * c + 1] = source[2 * c] * im + source[2 * c + 1] * re
-        execute(backward, out[k].ctypes.data, out[k].ctypes.data)
-
-
-@compiled
-def exit_waves(wave, probe, obj, top, left, ny, nx, forward):
-    """Multiply every mode with the object's window and propagate: wave = FFT(P * O), unnormalised."""
-    for k in range(probe.shape[0]):
-        for r in range(ny):
-            p, w = probe[k, 2 * r * nx : 2 * (r + 1) * nx], wave[k, 2 * r * nx : 2 * (r + 1) * nx]
-            o = obj[top + r, 2 * left : 2 * (left + nx)]
-            for c in range(nx):
-                w[2 * c] = p[2 * c] * o[2 * c] - p[2 * c + 1] * o[2 * c + 1]
-                w[2 * c + 1] = p[2 * c] * o[2 * c + 1] + p[2 * c + 1] * o[2 * c]
-        execute(forward, wave[k].ctypes.data, wave[k].ctypes.data)
-
-
-@compiled
-def transform(plan, waves):
-    """Run an FFTW plan on every mode, in place."""
-    for k in range(waves.shape[0]):
-        execute(plan, waves[k].ctypes.data, waves[k].ctypes.data)
-
-
-@compiled
-def compare(wave, frame, invalid, floor, row, ny, nx):
-    """Compare the model with the measured counts, and turn the propagated waves into chi, in place.
-
-    The factor from wave to correction is ``(sqrt(I) - sqrt(model)) sqrt(model) / (model + floor^2)``, 0 on invalid
-    pixels. Returns ``sum (sqrt(I) - sqrt(model))^2`` and ``sum I`` over the valid pixels. Both need no other root than
-    that of I * model. A row of all modes stays in the first cache from its intensity to its correction; ``row`` is
-    scratch of nx numbers.
-    """
-    scale = np.float32(1.0 / (ny * nx))
-    misfit, signal = 0.0, 0.0
-    for r in range(ny):
-        row[:] = 0
-        for k in range(wave.shape[0]):
-            w = wave[k, 2 * r * nx : 2 * (r + 1) * nx]
-            for c in range(nx):
-                row[c] += w[2 * c] * w[2 * c] + w[2 * c + 1] * w[2 * c + 1]
-        counts, row_misfit, row_signal = frame[r], np.float32(0.0), np.float32(0.0)
-        for c in range(nx):
-            good = np.float32(counts[c] != invalid)
-            intensity, model = np.float32(counts[c]) * good, row[c] * scale * good
-            both = np.sqrt(intensity * model)
-            row_misfit += intensity + model - both - both
-            row_signal += intensity
-            row[c] = (both - model) / (model + floor * floor) * scale
-        for k in range(wave.shape[0]):
-            w = wave[k, 2 * r * nx : 2 * (r + 1) * nx]
-            for c in range(nx):
-                w[2 * c] *= row[c]
-                w[2 * c + 1] *= row[c]
-        misfit += row_misfit
-        signal += row_signal
-    return misfit, signal
-
-
-@compiled
-def add_object(numerator, denominator, wave, probe, r, top, left, nx):
-    """Add sum_k conj(P_k) chi_k and sum_k |P_k|^2 to row r of the object's window."""
-    num = numerator[top + r, 2 * left : 2 * (left + nx)]
-    den = denominator[top + r, left : left + nx]
-    for k in range(probe.shape[0]):
-        p, w = probe[k, 2 * r * nx : 2 * (r + 1) * nx], wave[k, 2 * r * nx : 2 * (r + 1) * nx]
-        for c in range(nx):
-            num[2 * c] += p[2 * c] * w[2 * c] + p[2 * c + 1] * w[2 * c + 1]
-            num[2 * c + 1] += p[2 * c] * w[2 * c + 1] - p[2 * c + 1] * w[2 * c]
-            den[c] += p[2 * c] * p[2 * c] + p[2 * c + 1] * p[2 * c + 1]
-
-
-@compiled
-def probe_steps(denominator, wave, obj, r, top, left, nx):
-    """Replace row r of chi_k by conj(O) chi_k, in place, and add |O|^2."""
-    o, den = obj[top + r, 2 * left : 2 * (left + nx)], denominator[r * nx : (r + 1) * nx]
-    for c in range(nx):
-        den[c] += o[2 * c] * o[2 * c] + o[2 * c + 1] * o[2 * c + 1]
-    for k in range(wave.shape[0]):
-        w = wave[k, 2 * r * nx : 2 * (r + 1) * nx]
-        for c in range(nx):
-            re = o[2 * c] * w[2 * c] + o[2 * c + 1] * w[2 * c + 1]
-            w[2 * c + 1] = o[2 * c] * w[2 * c + 1] - o[2 * c + 1] * w[2 * c]
-            w[2 * c] = re
-
-
-@compiled
-def add_spectrum(spectrum, wave, row_ramp, column_ramp, ny, nx, forward):
-    """Add the adjoint of the shift: spectrum += conj(ramps) * FFT(wave); the wave is destroyed."""
-    for k in range(wave.shape[0]):
-        execute(forward, wave[k].ctypes.data, wave[k].ctypes.data)
-        for r in range(ny):
-            w, s = wave[k, 2 * r * nx : 2 * (r + 1) * nx], spectrum[k, 2 * r * nx : 2 * (r + 1) * nx]
-            a, b = row_ramp[2 * r], row_ramp[2 * r + 1]
-            for c in range(nx):
-                re = a * column_ramp[2 * c] - b * column_ramp[2 * c + 1]
-                im = a * column_ramp[2 * c + 1] + b * column_ramp[2 * c]
-                s[2 * c] += w[2 * c] * re + w[2 * c + 1] * im
-                s[2 * c + 1] += w[2 * c + 1] * re - w[2 * c] * im
 
 
 @compiled
@@ -140,143 +30,227 @@ def ramp(out, shift, n, scale):
 
 
 @compiled
-def gather(frames, stack, invalid, floor, corners, shifts, plans, obj, probe, spectrum, noise, want_object, want_probe,
-           kept, scratch, object_num, object_den, probe_num, spectrum_num, probe_den):  # fmt: skip
-    """Carry frames through the model and add up what an update needs; returns misfit, signal and loss.
+def ramps(row_ramp, column_ramp, shift, ny, nx):
+    """Write the ramps that shift a spectrum, with the normalisation of the transform back."""
+    ramp(row_ramp, shift[0], ny, 1.0 / (ny * nx))
+    ramp(column_ramp, shift[1], nx, 1.0)
+
+
+@compiled
+def transform_rows(plan, wave, plans):
+    """Run a plan for rows on every row, in place."""
+    for k in range(wave.shape[0]):
+        for first in range(0, plans.height, plans.rows):
+            address = wave[k, first].ctypes.data
+            execute(plan, address, address)
+
+
+@compiled
+def transform_columns(plan, wave, plans):
+    """Run a plan for columns on every column, in place."""
+    for k in range(wave.shape[0]):
+        for left in range(0, plans.stride - plans.columns + 1, plans.columns):
+            address = wave[k].ctypes.data + 8 * left
+            execute(plan, address, address)
+
+
+@compiled
+def shift_columns(beam, spectrum, row_ramp, column_ramp, plans, ny):
+    """Begin a Fourier shift of every mode: turn the spectrum by the ramps, and transform its columns back."""
+    for k in range(beam.shape[0]):
+        for left in range(0, plans.stride - plans.columns + 1, plans.columns):
+            part = slice(2 * left, 2 * (left + plans.columns))
+            for r in range(ny):
+                out, z = beam[k, r, part], spectrum[k, r, part]
+                rows.turn(out, column_ramp[part], z, row_ramp[2 * r], row_ramp[2 * r + 1], plans.columns)
+            address = beam[k].ctypes.data + 8 * left
+            execute(plans.columns_backward, address, address)
+
+
+@compiled
+def shift_columns_back(spectrum, wave, row_ramp, column_ramp, plans, ny):
+    """End the adjoint of the shift: transform the columns of the wave, turn them back, and add them to the spectrum."""
+    for k in range(wave.shape[0]):
+        for left in range(0, plans.stride - plans.columns + 1, plans.columns):
+            part = slice(2 * left, 2 * (left + plans.columns))
+            address = wave[k].ctypes.data + 8 * left
+            execute(plans.columns_forward, address, address)
+            for r in range(ny):
+                out, z = spectrum[k, r, part], wave[k, r, part]
+                rows.add_turned_back(out, column_ramp[part], z, row_ramp[2 * r], row_ramp[2 * r + 1], plans.columns)
+
+
+@compiled
+def enter(wave, beam, half_shifted, obj, top, left, plans, ny, nx):
+    """Multiply every mode with the object's window, and transform the rows; first end a shift that has begun."""
+    for k in range(beam.shape[0]):
+        for first in range(0, ny, plans.rows):
+            address = beam[k, first].ctypes.data
+            if half_shifted:
+                execute(plans.rows_backward, address, address)
+            for r in range(first, min(first + plans.rows, ny)):
+                rows.multiply(wave[k, r], beam[k, r], obj[top + r, 2 * left : 2 * (left + nx)], nx)
+            address = wave[k, first].ctypes.data
+            execute(plans.rows_forward, address, address)
+
+
+@compiled
+def compare(wave, frame, invalid, floor, noise, back, plans, ny, nx, model, sums):
+    """End the propagation, compare with the measured counts, and turn the waves into chi, whose columns are done.
+
+    The factor from wave to correction is ``(sqrt(I) - sqrt(model)) sqrt(model) / (model + floor^2)``, 0 on invalid
+    pixels, or that of another noise model. Returns ``sum (sqrt(I) - sqrt(model))^2`` over the valid pixels, and the
+    loss. Without ``back`` nothing but these is wanted. ``model`` is scratch for a row, and ``sums`` for a vector.
+    """
+    normal, fade, mark = np.float32(1.0 / (ny * nx)), floor * floor, np.float32(invalid)
+    modes = wave.shape[0]
+    misfit, loss = 0.0, 0.0
+    sums[:] = 0
+    for left in range(0, nx, plans.columns):
+        width = min(plans.columns, nx - left)
+        part = slice(2 * left, 2 * (left + width))
+        for k in range(modes):
+            address = wave[k].ctypes.data + 8 * left
+            execute(plans.columns_forward, address, address)
+        for r in range(ny):
+            counts = frame[r, left : left + width]
+            if noise == AMPLITUDE and modes == 1:
+                rows.correct_wave(wave[0, r, part], counts, sums, mark, fade, normal, normal, width)
+                continue
+            rows.power(model, wave[0, r, part], width)
+            for k in range(1, modes):
+                rows.add_power(model, wave[k, r, part], width)
+            if noise == AMPLITUDE:
+                rows.correct(model, counts, sums, mark, fade, normal, normal, width)
+            else:
+                row_misfit, row_loss = weigh(model[:width], counts, invalid, noise, normal)
+                misfit += row_misfit
+                loss += row_loss
+            for k in range(modes):
+                rows.scale(wave[k, r, part], model, width)
+        if back:
+            for k in range(modes):
+                address = wave[k].ctypes.data + 8 * left
+                execute(plans.columns_backward, address, address)
+    if noise == AMPLITUDE:
+        for i in range(sums.shape[0]):
+            misfit += sums[i]
+        loss = misfit
+    return misfit, loss
+
+
+@compiled
+def leave(wave, beam, whole, remainder, obj, top, left, plans, ny, nx, want_object, want_probe, kept,
+          object_num, object_den, probe_num, probe_den):  # fmt: skip
+    """Transform the rows of chi, and add sum_k conj(P_k) chi_k and sum_k |P_k|^2 to the object's window.
+
+    |O|^2 is added to the probe's denominator. conj(O) chi_k is added to the numerator of a probe on whole pixels; for any other it takes the place of chi, with
+    its rows transformed. With ``remainder`` the wave is not chi yet, but what P O is taken off from. ``kept``, shape
+    (modes or 0, 2 * ny * nx), receives chi.
+    """
+    for k in range(beam.shape[0]):
+        for first in range(0, ny, plans.rows):
+            address = wave[k, first].ctypes.data
+            execute(plans.rows_backward, address, address)
+            for r in range(first, min(first + plans.rows, ny)):
+                p, w = beam[k, r], wave[k, r]
+                o, out = obj[top + r, 2 * left : 2 * (left + nx)], object_num[top + r, 2 * left : 2 * (left + nx)]
+                if remainder:
+                    rows.subtract_product(w, p, o, nx)
+                if k < kept.shape[0]:
+                    kept[k, 2 * r * nx : 2 * (r + 1) * nx] = w[: 2 * nx]
+                if want_object:
+                    rows.add_power(object_den[top + r, left : left + nx], p, nx)
+                if want_probe and k == 0:
+                    rows.add_power(probe_den[r], o, nx)
+                if want_object and want_probe and whole:
+                    rows.add_both(out, probe_num[k, r], p, o, w, nx)
+                elif want_object and want_probe:
+                    rows.add_and_multiply(out, p, o, w, nx)
+                elif want_object:
+                    rows.add_conjugate_product(out, p, w, nx)
+                elif whole:
+                    rows.add_conjugate_product(probe_num[k, r], o, w, nx)
+                else:
+                    rows.conjugate_multiply(w, o, nx)
+            if want_probe and not whole:
+                execute(plans.rows_forward, address, address)
+
+
+@compiled
+def gather(frames, places, stack, invalid, floor, corners, shifts, plans, obj, probe, spectrum, noise,
+           want_object, want_probe, kept, scratch, object_num, object_den, probe_num, spectrum_num, probe_den):  # fmt: skip
+    """Carry frames through the model and add up what an update needs; returns misfit and loss.
 
     The probe of a frame on whole pixels is used as it is; any other is shifted from its ``spectrum`` on the way there,
     and its correction is collected in ``spectrum_num``, shifted back. ``kept``, shape (frames or 0, modes,
-    2 * ny * nx), receives chi.
+    2 * ny * nx), receives the chi of every frame at its place.
     """
-    wave, shifted, row, row_ramp, column_ramp = scratch
-    forward, backward = plans
+    wave, shifted, row_ramp, column_ramp, model, sums = scratch
     ny, nx = stack.shape[1], stack.shape[2]
-    misfit, signal, loss = 0.0, 0.0, 0.0
+    misfit, loss = 0.0, 0.0
+    wanted = want_object or want_probe
     for i, j in enumerate(frames):
         top, left = corners[j, 0], corners[j, 1]
         whole = shifts[j, 0] == 0.0 and shifts[j, 1] == 0.0
         beam = probe
         if not whole:
-            ramp(row_ramp, shifts[j, 0], ny, 1.0 / (ny * nx))
-            ramp(column_ramp, shifts[j, 1], nx, 1.0)
-            shift(shifted, spectrum, row_ramp, column_ramp, ny, nx, backward)
             beam = shifted
-        exit_waves(wave, beam, obj, top, left, ny, nx, forward)
-        if noise == AMPLITUDE:
-            frame_misfit, frame_signal = compare(wave, stack[j], invalid, floor, row, ny, nx)
-            frame_loss = frame_misfit
-        else:
-            frame_misfit, frame_signal, frame_loss = weigh(wave, stack[j], invalid, noise, row, ny, nx)
+            ramps(row_ramp, column_ramp, shifts[j], ny, nx)
+            shift_columns(beam, spectrum, row_ramp, column_ramp, plans, ny)
+        enter(wave, beam, not whole, obj, top, left, plans, ny, nx)
+        frame_misfit, frame_loss = compare(wave, stack[j], invalid, floor, noise, wanted, plans, ny, nx, model, sums)
         misfit += frame_misfit
-        signal += frame_signal
         loss += frame_loss
-        if not (want_object or want_probe):
+        if not wanted:
             continue
-        transform(backward, wave)
-        if i < kept.shape[0]:
-            kept[i] = wave[:, : kept.shape[2]]
-        for r in range(ny):
-            if want_object:
-                add_object(object_num, object_den, wave, beam, r, top, left, nx)
-            if want_probe:
-                probe_steps(probe_den, wave, obj, r, top, left, nx)
-        if want_probe and whole:
-            add(probe_num, wave)
-        elif want_probe:
-            add_spectrum(spectrum_num, wave, row_ramp, column_ramp, ny, nx, forward)
-    return misfit, signal, loss
+        own = kept[places[i]] if kept.shape[0] else kept[:, 0]
+        leave(
+            wave, beam, whole, False, obj, top, left, plans, ny, nx, want_object, want_probe, own,
+            object_num, object_den, probe_num, probe_den,
+        )  # fmt: skip
+        if want_probe and not whole:
+            shift_columns_back(spectrum_num, wave, row_ramp, column_ramp, plans, ny)
+    return misfit, loss
 
 
 @compiled
-def add(target, wave):
-    """Add the waves of all modes."""
-    for k in range(wave.shape[0]):
-        t, w = target[k], wave[k]
-        for i in range(w.shape[0]):
-            t[i] += w[i]
+def collect(total, parts, low, high, first, last):
+    """Move the threads' rows from first to last into the total; thread t has rows from low[t] to high[t] only."""
+    for r in range(first, last):
+        empty = True
+        for t in range(parts.shape[0]):
+            if low[t] <= r < high[t]:
+                move(total[r], parts[t, r], empty)
+                empty = False
+        if empty:
+            total[r] = 0
 
 
 @compiled
-def drain(total, part, first):
-    """Move a thread's sums into the total: the first thread's replace what is there, and the part becomes zero."""
+def move(total, part, replace):
+    """Add a part to the total, or put it there, and clear it."""
     for i in range(total.shape[0]):
-        total[i] = part[i] if first else total[i] + part[i]
+        total[i] = part[i] if replace else total[i] + part[i]
         part[i] = 0.0
 
 
 @compiled
-def descend(target, numerator, denominator, largest, step, alpha):
-    """Update flat arrays: target += step * numerator / ((1 - alpha) * denominator + alpha * largest)."""
+def descend(target, numerator, denominator, largest, length, alpha):
+    """Update flat arrays: target += length * numerator / ((1 - alpha) * denominator + alpha * largest)."""
     floor = np.float32(alpha * largest) + np.float32(1e-20)
-    share, length = np.float32(1.0 - alpha), np.float32(step)
-    for i in range(denominator.shape[0]):
-        weight = length / (share * denominator[i] + floor)
-        target[2 * i] += weight * numerator[2 * i]
-        target[2 * i + 1] += weight * numerator[2 * i + 1]
+    rows.descend(target, numerator, denominator, length, np.float32(1.0 - alpha), floor, denominator.shape[0])
 
 
 @compiled
-def power(out, wave, size):
-    """Write sum_k |wave_k|^2 and return the largest."""
-    out[:] = 0
-    for k in range(wave.shape[0]):
-        w = wave[k]
-        for i in range(size):
-            out[i] += w[2 * i] * w[2 * i] + w[2 * i + 1] * w[2 * i + 1]
-    return out.max()
-
-
-@compiled
-def pie_object(obj, wave, probe, den, largest, step, alpha, top, left, ny, nx):
-    """Update the object's window: O += step * sum_k conj(P_k) chi_k / ((1 - alpha) |P|^2 + alpha max |P|^2)."""
-    floor = np.float32(alpha * largest) + np.float32(1e-20)
-    share, length = np.float32(1.0 - alpha), np.float32(step)
-    for r in range(ny):
-        o, d = obj[top + r, 2 * left : 2 * (left + nx)], den[r * nx : (r + 1) * nx]
-        for k in range(probe.shape[0]):
-            p, w = probe[k, 2 * r * nx : 2 * (r + 1) * nx], wave[k, 2 * r * nx : 2 * (r + 1) * nx]
-            for c in range(nx):
-                weight = length / (share * d[c] + floor)
-                o[2 * c] += weight * (p[2 * c] * w[2 * c] + p[2 * c + 1] * w[2 * c + 1])
-                o[2 * c + 1] += weight * (p[2 * c] * w[2 * c + 1] - p[2 * c + 1] * w[2 * c])
-
-
-@compiled
-def sequential(frames, stack, invalid, floor, corners, shifts, plans, obj, spectrum, object_step, object_alpha,
-               probe_step, probe_alpha, scratch, den):  # fmt: skip
-    """Update object and probe after every frame (a step of 0 leaves it alone); returns misfit and signal.
-
-    The probe lives in its ``spectrum`` here; both updates of a frame start from the same object and probe.
-    """
-    wave, shifted, row, row_ramp, column_ramp = scratch
-    forward, backward = plans
-    ny, nx = stack.shape[1], stack.shape[2]
-    size = ny * nx
-    misfit, signal = 0.0, 0.0
-    steps, update = np.empty_like(wave), np.empty_like(wave)
-    for j in frames:
-        top, left = corners[j, 0], corners[j, 1]
-        ramp(row_ramp, shifts[j, 0], ny, 1.0 / size)
-        ramp(column_ramp, shifts[j, 1], nx, 1.0)
-        shift(shifted, spectrum, row_ramp, column_ramp, ny, nx, backward)
-        exit_waves(wave, shifted, obj, top, left, ny, nx, forward)
-        frame_misfit, frame_signal = compare(wave, stack[j], invalid, floor, row, ny, nx)
-        misfit += frame_misfit
-        signal += frame_signal
-        transform(backward, wave)
-        if probe_step > 0:
-            steps[:] = wave
-            update[:] = 0.0
-            den[:] = 0.0
-            for r in range(ny):
-                probe_steps(den, steps, obj, r, top, left, nx)
-            largest = den.max()
-            for k in range(wave.shape[0]):
-                descend(update[k, : 2 * size], steps[k, : 2 * size], den[:size], largest, probe_step, probe_alpha)
-        if object_step > 0:
-            largest = power(den, shifted, size)
-            pie_object(obj, wave, shifted, den, largest, object_step, object_alpha, top, left, ny, nx)
-        if probe_step > 0:
-            row_ramp *= np.float32(size)
-            add_spectrum(spectrum, update, row_ramp, column_ramp, ny, nx, forward)
-    return misfit, signal
+def signals(stack, invalid):
+    """Return the sum of the valid counts of every frame."""
+    out = np.zeros(stack.shape[0])
+    for j in range(stack.shape[0]):
+        for r in range(stack.shape[1]):
+            total = np.float32(0)
+            counts = stack[j, r]
+            for c in range(stack.shape[2]):
+                total += np.float32(counts[c]) if counts[c] != invalid else np.float32(0)
+            out[j] += total
+    return out

@@ -2,9 +2,21 @@
 
 import numpy as np
 
+from exitwave.engine import rows
 from exitwave.engine.compiled import compiled
-from exitwave.engine.kernels import exit_waves, ramp, shift, transform
-from exitwave.engine.kernels_noise import cross_waves, quartic, slopes
+from exitwave.engine.fftw import execute
+from exitwave.engine.kernels import enter, ramps, shift_columns, transform_rows
+from exitwave.engine.kernels_noise import slopes
+
+
+@compiled
+def cross(wave, first, obj, second, other, top, left, plans, ny, nx):
+    """Write first * obj + second * other for every mode, its rows transformed: how the exit wave begins to change."""
+    for k in range(wave.shape[0]):
+        for r in range(ny):
+            a, b = obj[top + r, 2 * left : 2 * (left + nx)], other[top + r, 2 * left : 2 * (left + nx)]
+            rows.cross(wave[k, r], first[k, r], a, second[k, r], b, nx)
+    transform_rows(plans.rows_forward, wave, plans)
 
 
 @compiled
@@ -13,28 +25,44 @@ def along(frames, stack, invalid, floor, corners, shifts, plans, obj, probe, spe
     """Add the first and second derivative of the loss at (O + t h_O, P + t h_P) to ``out``, shape (lengths, 2).
 
     The modelled wave is A + t B + t^2 C, with A = F[P O], B = F[P h_O + h_P O], C = F[h_P h_O]. ``scratch`` holds
-    buffers for A, B, C and both shifted probes, and the ramps of the shift.
+    buffers for A, B, C and both shifted probes, and the ramps of the shift; ``q`` is (5, columns at a time).
     """
     start, slope, bend, beam_buffer, line_buffer, row_ramp, column_ramp = scratch
-    forward, backward = plans
     ny, nx = stack.shape[1], stack.shape[2]
-    scale = np.float32(1.0 / (ny * nx))
     for j in frames:
         top, left = corners[j, 0], corners[j, 1]
         beam, line = probe, probe_line
         if shifts[j, 0] != 0.0 or shifts[j, 1] != 0.0:
-            ramp(row_ramp, shifts[j, 0], ny, 1.0 / (ny * nx))
-            ramp(column_ramp, shifts[j, 1], nx, 1.0)
-            shift(beam_buffer, spectrum, row_ramp, column_ramp, ny, nx, backward)
-            shift(line_buffer, line_spectrum, row_ramp, column_ramp, ny, nx, backward)
             beam, line = beam_buffer, line_buffer
-        exit_waves(start, beam, obj, top, left, ny, nx, forward)
-        exit_waves(bend, line, obj_line, top, left, ny, nx, forward)
-        cross_waves(slope, beam, obj_line, line, obj, top, left, ny, nx)
-        transform(forward, slope)
+            ramps(row_ramp, column_ramp, shifts[j], ny, nx)
+            shift_columns(beam, spectrum, row_ramp, column_ramp, plans, ny)
+            shift_columns(line, line_spectrum, row_ramp, column_ramp, plans, ny)
+            transform_rows(plans.rows_backward, beam, plans)
+            transform_rows(plans.rows_backward, line, plans)
+        enter(start, beam, False, obj, top, left, plans, ny, nx)
+        enter(bend, line, False, obj_line, top, left, plans, ny, nx)
+        cross(slope, beam, obj_line, line, obj, top, left, plans, ny, nx)
+        compare_along(start, slope, bend, stack[j], invalid, floor, noise, lengths, out, plans, ny, nx, q)
+
+
+@compiled
+def compare_along(start, slope, bend, frame, invalid, floor, noise, lengths, out, plans, ny, nx, q):
+    """End the propagation of a frame's three waves, and add its derivatives at all lengths."""
+    normal = np.float32(1.0 / (ny * nx))
+    for left in range(0, nx, plans.columns):
+        width = min(plans.columns, nx - left)
+        part = slice(2 * left, 2 * (left + width))
+        for wave in (start, slope, bend):
+            for k in range(wave.shape[0]):
+                address = wave[k].ctypes.data + 8 * left
+                execute(plans.columns_forward, address, address)
         for r in range(ny):
-            quartic(q, start, slope, bend, r, nx, scale)
+            q[:] = 0
+            for k in range(start.shape[0]):
+                a, b, c = start[k, r, part], slope[k, r, part], bend[k, r, part]
+                rows.add_quartic(q[0], q[1], q[2], q[3], q[4], a, b, c, width)
+            counts = frame[r, left : left + width]
             for i in range(lengths.shape[0]):
-                first, second = slopes(q, stack[j, r], invalid, floor, noise, lengths[i])
+                first, second = slopes(q, counts, invalid, floor, noise, lengths[i], normal)
                 out[i, 0] += first
                 out[i, 1] += second

@@ -65,7 +65,10 @@ class Misfit(NamedTuple):
 
 @dataclass(frozen=True)
 class Sums:
-    """What one pass over some frames adds up, all at the same object and probe."""
+    """What one pass over some frames adds up, all at the same object and probe.
+
+    The arrays belong to the backend, which writes the sums of its next pass there: copy what is to be kept.
+    """
 
     object: NDArray[np.complexfloating[Any]]
     """sum_jk conj(P_k) chi_jk on the object's grid, shape (rows, columns)."""

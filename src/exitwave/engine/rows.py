@@ -1,0 +1,334 @@
+"""Operations on rows of complex numbers, written as vector instructions for the compiled loops.
+
+A compiler vectorises loops over complex numbers badly: it sorts real and imaginary parts apart and together again, and
+gives up where it cannot see that many arrays do not overlap. So every operation here is a rule for a vector of
+neighbouring numbers, from which the code for long vectors, and for the single numbers that remain at a row's end, is
+emitted. Complex rows are float32 with real and imaginary parts side by side. LLVM translates the vectors into what the
+processor has.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+_FLOAT, _INDEX = ir.FloatType(), ir.IntType(32)
+_RELAXED = ("fast",)
+WIDTH = 8
+"""Floats in a vector: 32 bytes."""
+
+
+class _Vectors:
+    """Emits arithmetic on vectors of ``width`` floats, or ``width / 2`` complex numbers."""
+
+    def __init__(self, builder: Any, width: int) -> None:
+        self.builder, self.width = builder, width
+
+    def shuffle(self, first: Any, places: list[int], second: Any = None) -> Any:
+        second = ir.Constant(first.type, ir.Undefined) if second is None else second
+        return self.builder.shuffle_vector(first, second, ir.Constant(ir.VectorType(_INDEX, len(places)), places))
+
+    def add(self, x: Any, y: Any) -> Any:
+        return self.builder.fadd(x, y, _RELAXED)
+
+    def sub(self, x: Any, y: Any) -> Any:
+        return self.builder.fsub(x, y, _RELAXED)
+
+    def mul(self, x: Any, y: Any) -> Any:
+        return self.builder.fmul(x, y, _RELAXED)
+
+    def div(self, x: Any, y: Any) -> Any:
+        return self.builder.fdiv(x, y, _RELAXED)
+
+    def sqrt(self, x: Any) -> Any:
+        kind, name = ir.FunctionType(x.type, [x.type]), f"llvm.sqrt.v{x.type.count}f32"
+        return self.builder.call(cgutils.get_or_insert_function(self.builder.module, kind, name), [x])
+
+    def where(self, condition: Any, x: Any) -> Any:
+        """Return x, or 0 where the condition does not hold."""
+        return self.builder.select(condition, x, ir.Constant(x.type, [0.0] * x.type.count))
+
+    def fill(self, scalar: Any, count: int) -> Any:
+        """Return a vector of ``count`` times the scalar."""
+        one = ir.Constant(ir.VectorType(_FLOAT, 1), ir.Undefined)
+        return self.shuffle(self.builder.insert_element(one, scalar, ir.Constant(_INDEX, 0)), [0] * count)
+
+    def real(self, z: Any) -> Any:
+        """Return the real parts, each twice."""
+        return self.shuffle(z, [i & ~1 for i in range(self.width)])
+
+    def imag(self, z: Any) -> Any:
+        """Return the imaginary parts, each twice."""
+        return self.shuffle(z, [i | 1 for i in range(self.width)])
+
+    def multiply(self, re: Any, im: Any, z: Any, conjugate: bool = False) -> Any:
+        """Return (re + i im) z, or (re - i im) z; re and im hold every number twice."""
+        direct, crossed = self.mul(re, z), self.mul(im, self.shuffle(z, [i ^ 1 for i in range(self.width)]))
+        sum_, difference = self.add(direct, crossed), self.sub(direct, crossed)
+        even, odd = (sum_, difference) if conjugate else (difference, sum_)
+        return self.shuffle(even, [i + (i & 1) * self.width for i in range(self.width)], odd)
+
+    def dot(self, x: Any, y: Any) -> Any:
+        """Return Re conj(x) y, half as many floats."""
+        products = self.mul(x, y)
+        even, odd = (self.shuffle(products, list(range(start, self.width, 2))) for start in (0, 1))
+        return self.add(even, odd)
+
+    def power(self, z: Any) -> Any:
+        """Return |z|^2, half as many floats."""
+        return self.dot(z, z)
+
+    def twice(self, x: Any) -> Any:
+        """Return real numbers each twice: a factor for complex ones."""
+        return self.shuffle(x, [i // 2 for i in range(self.width)])
+
+
+def _operation(kinds: str, scalars: int = 0, width: int = WIDTH) -> Callable[[Callable[..., None]], Any]:
+    """Make a function ``f(*rows, *scalars, n)`` for compiled code of a rule ``rule(vectors, rows, *scalars)``.
+
+    ``kinds`` has a letter for each row: ``c`` is complex, ``r`` real (of any type of number), and ``s`` one vector of
+    running sums of at least `WIDTH` floats. Within the rule ``rows[k]`` reads, and ``rows[k] = value`` writes. n is the
+    number of complex or real numbers.
+    """
+
+    def make(rule: Callable[..., None]) -> Any:
+        def typing(context: Any, *arguments: Any) -> Any:
+            rows = arguments[: len(kinds)]
+            return types.void(*rows, *[types.float32] * scalars, types.intp), emit
+
+        def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            arrays = zip(signature.args[: len(kinds)], arguments[: len(kinds)], strict=True)
+            pointers = [context.make_array(kind)(context, builder, array).data for kind, array in arrays]
+            numbers, n = arguments[len(kinds) : -1], arguments[-1]
+            step = n.type(width // 2)
+            whole = builder.mul(builder.sdiv(n, step), step)
+            for start, stop, size in ((n.type(0), whole, width), (whole, n, 2)):
+                with cgutils.for_range_slice(builder, start, stop, n.type(size // 2)) as (index, _):
+                    vectors = _Vectors(builder, size)
+                    rule(vectors, _Rows(vectors, pointers, kinds, index), *numbers)
+            return context.get_dummy_value()
+
+        names = ", ".join(f"a{i}" for i in range(len(kinds) + scalars + 1))
+        space: dict[str, Any] = {"typing": typing}
+        exec(f"def function(context, {names}): return typing(context, {names})", space)  # an intrinsic counts arguments
+        function = space["function"]
+        function.__name__, function.__doc__ = rule.__name__, rule.__doc__
+        return intrinsic(function)
+
+    return make
+
+
+class _Rows:
+    """The rows at one index of the loop."""
+
+    def __init__(self, vectors: _Vectors, pointers: list[Any], kinds: str, index: Any) -> None:
+        self.vectors, self.pointers, self.kinds, self.index = vectors, pointers, kinds, index
+
+    def _place(self, k: int) -> Any:
+        builder, kind = self.vectors.builder, self.kinds[k]
+        count = self.vectors.width // (1 if kind == "c" else 2)
+        places = {"c": builder.shl(self.index, self.index.type(1)), "r": self.index, "s": self.index.type(0)}
+        pointer = builder.gep(self.pointers[k], [places[kind]])
+        return builder.bitcast(pointer, ir.PointerType(ir.VectorType(self.pointers[k].type.pointee, count)))
+
+    def __getitem__(self, k: int) -> Any:
+        value = self.vectors.builder.load(self._place(k))
+        value.align = 1 if isinstance(value.type.element, ir.IntType) else 4
+        if isinstance(value.type.element, ir.IntType):
+            value = self.vectors.builder.uitofp(value, ir.VectorType(_FLOAT, value.type.count))
+        return value
+
+    def __setitem__(self, k: int, value: Any) -> None:
+        self.vectors.builder.store(value, self._place(k)).align = 4
+
+
+@_operation("ccc")
+def multiply(v: Any, rows: Any) -> None:
+    """out = p o."""
+    p = rows[1]
+    rows[0] = v.multiply(v.real(p), v.imag(p), rows[2])
+
+
+@_operation("ccc")
+def subtract_product(v: Any, rows: Any) -> None:
+    """out -= p o."""
+    p = rows[1]
+    rows[0] = v.sub(rows[0], v.multiply(v.real(p), v.imag(p), rows[2]))
+
+
+@_operation("ccc", scalars=2)
+def turn(v: Any, rows: Any, re: Any, im: Any) -> None:
+    """out = (re + i im) ramp z."""
+    ramp = v.multiply(v.fill(re, v.width), v.fill(im, v.width), rows[1])
+    rows[0] = v.multiply(v.real(ramp), v.imag(ramp), rows[2])
+
+
+@_operation("ccc", scalars=2)
+def add_turned_back(v: Any, rows: Any, re: Any, im: Any) -> None:
+    """out += conj((re + i im) ramp) z."""
+    ramp = v.multiply(v.fill(re, v.width), v.fill(im, v.width), rows[1])
+    rows[0] = v.add(rows[0], v.multiply(v.real(ramp), v.imag(ramp), rows[2], conjugate=True))
+
+
+@_operation("ccc")
+def add_conjugate_product(v: Any, rows: Any) -> None:
+    """out += conj(p) w."""
+    p = rows[1]
+    rows[0] = v.add(rows[0], v.multiply(v.real(p), v.imag(p), rows[2], conjugate=True))
+
+
+@_operation("cc")
+def conjugate_multiply(v: Any, rows: Any) -> None:
+    """w = conj(o) w."""
+    o = rows[1]
+    rows[0] = v.multiply(v.real(o), v.imag(o), rows[0], conjugate=True)
+
+
+@_operation("cccc")
+def add_and_multiply(v: Any, rows: Any) -> None:
+    """out += conj(p) w, then w = conj(o) w."""
+    p, o, w = rows[1], rows[2], rows[3]
+    rows[0] = v.add(rows[0], v.multiply(v.real(p), v.imag(p), w, conjugate=True))
+    rows[3] = v.multiply(v.real(o), v.imag(o), w, conjugate=True)
+
+
+@_operation("ccccc")
+def add_both(v: Any, rows: Any) -> None:
+    """out += conj(p) w, and other += conj(o) w."""
+    p, o, w = rows[2], rows[3], rows[4]
+    rows[0] = v.add(rows[0], v.multiply(v.real(p), v.imag(p), w, conjugate=True))
+    rows[1] = v.add(rows[1], v.multiply(v.real(o), v.imag(o), w, conjugate=True))
+
+
+@_operation("rr", width=2 * WIDTH)
+def add(v: Any, rows: Any) -> None:
+    """out += x."""
+    rows[0] = v.add(rows[0], rows[1])
+
+
+@_operation("rc", width=2 * WIDTH)
+def power(v: Any, rows: Any) -> None:
+    """out = |z|^2."""
+    rows[0] = v.power(rows[1])
+
+
+@_operation("rc", width=2 * WIDTH)
+def add_power(v: Any, rows: Any) -> None:
+    """out += |z|^2."""
+    rows[0] = v.add(rows[0], v.power(rows[1]))
+
+
+@_operation("cr", width=2 * WIDTH)
+def scale(v: Any, rows: Any) -> None:
+    """z *= factor."""
+    rows[0] = v.mul(rows[0], v.twice(rows[1]))
+
+
+def _correction(v: Any, model: Any, counts: Any, invalid: Any, fade: Any) -> tuple[Any, Any]:
+    """Return (sqrt(I) - sqrt(m)) sqrt(m) / (m + fade) and (sqrt(I) - sqrt(m))^2, both 0 on invalid pixels.
+
+    Both need no other root than that of I m.
+    """
+    good = v.builder.fcmp_ordered("!=", counts, v.fill(invalid, counts.type.count))
+    counts, model = v.where(good, counts), v.where(good, model)
+    both = v.sqrt(v.mul(counts, model))
+    factor = v.div(v.sub(both, model), v.add(model, v.fill(fade, counts.type.count)))
+    return factor, v.add(v.sub(counts, both), v.sub(model, both))
+
+
+@_operation("rrs", scalars=4, width=2 * WIDTH)
+def correct(v: Any, rows: Any, invalid: Any, fade: Any, intensity: Any, normal: Any) -> None:
+    """model -> normal * factor, in place: rows are model / intensity, counts, and the sums of the misfit."""
+    model = v.mul(rows[0], v.fill(intensity, v.width // 2))
+    factor, misfit = _correction(v, model, rows[1], invalid, fade)
+    rows[0] = v.mul(factor, v.fill(normal, v.width // 2))
+    rows[2] = v.add(rows[2], misfit)
+
+
+@_operation("crs", scalars=4, width=2 * WIDTH)
+def correct_wave(v: Any, rows: Any, invalid: Any, fade: Any, intensity: Any, normal: Any) -> None:
+    """`correct` and `scale` in one, for the only mode: rows are the wave, counts, and the sums of the misfit."""
+    wave = rows[0]
+    model = v.mul(v.power(wave), v.fill(intensity, v.width // 2))
+    factor, misfit = _correction(v, model, rows[1], invalid, fade)
+    rows[0] = v.mul(wave, v.twice(v.mul(factor, v.fill(normal, v.width // 2))))
+    rows[2] = v.add(rows[2], misfit)
+
+
+@_operation("ccccc")
+def cross(v: Any, rows: Any) -> None:
+    """out = p a + q b."""
+    p, q = rows[1], rows[3]
+    first = v.multiply(v.real(p), v.imag(p), rows[2])
+    rows[0] = v.add(first, v.multiply(v.real(q), v.imag(q), rows[4]))
+
+
+@_operation("rrrrrccc", width=2 * WIDTH)
+def add_quartic(v: Any, rows: Any) -> None:
+    """Add the coefficients of |A + t B + t^2 C|^2, from t^0 to t^4."""
+    a, b, c = rows[5], rows[6], rows[7]
+    ab, ac, bc = v.dot(a, b), v.dot(a, c), v.dot(b, c)
+    terms = v.power(a), v.add(ab, ab), v.add(v.power(b), v.add(ac, ac)), v.add(bc, bc), v.power(c)
+    for k, term in enumerate(terms):
+        rows[k] = v.add(rows[k], term)
+
+
+@_operation("cccccsssss")
+def add_products(v: Any, rows: Any) -> None:
+    """Add the products of a = d p and b = q o: <a, a>, <b, b>, <a, b>, <a, w>, <b, w>; rows are d, p, q, o, w, sums."""
+    d, q, w = rows[0], rows[2], rows[4]
+    a = v.multiply(v.real(d), v.imag(d), rows[1])
+    b = v.multiply(v.real(q), v.imag(q), rows[3])
+    for k, (x, y) in enumerate(((a, a), (b, b), (a, b), (a, w), (b, w)), start=5):
+        rows[k] = v.add(rows[k], v.dot(x, y))
+
+
+@_operation("rrcc", scalars=3, width=2 * WIDTH)
+def add_mixture(v: Any, rows: Any, normal: Any, c: Any, other: Any) -> None:
+    """Add |normal w|^2 to the first row, and |c normal w + other p|^2 to the second; then come w and p."""
+    w = v.mul(rows[2], v.fill(normal, v.width))
+    mixed = v.add(v.mul(w, v.fill(c, v.width)), v.mul(rows[3], v.fill(other, v.width)))
+    rows[0], rows[1] = v.add(rows[0], v.power(w)), v.add(rows[1], v.power(mixed))
+
+
+@_operation("ccr", scalars=5)
+def advance(v: Any, rows: Any, normal: Any, keep: Any, a: Any, c: Any, other: Any) -> None:
+    """p = (keep + other f) p + (a + c f) normal w, then w = (p - normal w) normal; rows are w, p and f."""
+    factor, normal = v.twice(rows[2]), v.fill(normal, v.width)
+    w = v.mul(rows[0], normal)
+    own = v.add(v.fill(keep, v.width), v.mul(factor, v.fill(other, v.width)))
+    given = v.add(v.fill(a, v.width), v.mul(factor, v.fill(c, v.width)))
+    p = v.add(v.mul(own, rows[1]), v.mul(given, w))
+    rows[1], rows[0] = p, v.mul(v.sub(p, w), normal)
+
+
+@_operation("cccr", scalars=3)
+def step(v: Any, rows: Any, length: Any, share: Any, floor: Any) -> None:
+    """out += length conj(p) w / (share d + floor)."""
+    p = rows[1]
+    weight = _weight(v, rows[3], length, share, floor)
+    rows[0] = v.add(rows[0], v.mul(weight, v.multiply(v.real(p), v.imag(p), rows[2], conjugate=True)))
+
+
+@_operation("ccr", scalars=3)
+def into_step(v: Any, rows: Any, length: Any, share: Any, floor: Any) -> None:
+    """w = length conj(o) w / (share d + floor)."""
+    o = rows[1]
+    weight = _weight(v, rows[2], length, share, floor)
+    rows[0] = v.mul(weight, v.multiply(v.real(o), v.imag(o), rows[0], conjugate=True))
+
+
+@_operation("ccr", scalars=3)
+def descend(v: Any, rows: Any, length: Any, share: Any, floor: Any) -> None:
+    """out += length z / (share d + floor)."""
+    rows[0] = v.add(rows[0], v.mul(_weight(v, rows[2], length, share, floor), rows[1]))
+
+
+def _weight(v: Any, denominator: Any, length: Any, share: Any, floor: Any) -> Any:
+    """Return length / (share d + floor), for complex numbers."""
+    count = v.width // 2
+    whole = v.add(v.mul(denominator, v.fill(share, count)), v.fill(floor, count))
+    return v.twice(v.div(v.fill(length, count), whole))
