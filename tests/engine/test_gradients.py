@@ -8,7 +8,7 @@ import pytest
 from problems import double, make_problem, perturb, single
 
 import exitwave
-from exitwave.engine.algorithms import adam, ml, mpie, pie, rpie
+from exitwave.engine.algorithms import adam, ml, momentum, mpie, pie, rpie
 from exitwave.engine.cpu import CpuSweeps
 from exitwave.engine.recipe import Schedule, Stage, Update, make_recipe
 from exitwave.engine.reference import ReferenceSweeps
@@ -185,11 +185,10 @@ def test_mpie_without_momentum_is_rpie(monkeypatch):
 
 def test_a_push_follows_the_paper():
     value = np.zeros(3, complex)
-    momentum = mpie._Momentum(value.copy(), np.zeros_like(value))
-    for _ in range(2 * mpie.EVERY):
+    carried, eta, t = momentum.Momentum(value.copy(), np.zeros_like(value)), 0.7, 4
+    for _ in range(2 * t):
         value += 1
-        mpie.push(value, momentum)
-    eta, t = mpie.ETA, mpie.EVERY
+        momentum.push(value, carried, eta, t)
     first = t
     second = eta * first + t
     assert np.allclose(value, 2 * t + eta * first + eta * second)

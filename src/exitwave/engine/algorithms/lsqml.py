@@ -14,10 +14,10 @@ directions are those of rPIE, and every frame says how far it wants to go along 
 The means leave out the extreme frames. M. Odstrcil, A. Menzel and M. Guizar-Sicairos, Opt. Express 26, 3108 (2018),
 eq. 22 to 25; the normal equations are derived for what they are solved for, real lengths.
 
-Random and sparse batches are used one after the other. Compact batches, the pieces of one field, are used together:
-their sums make one step in an iteration, with the length of the most cautious batch, and the steps are accelerated
-(Y. Nesterov, Dokl. Akad. Nauk SSSR 269, 543 (1983)) with restarts (B. O'Donoghue and E. Candes, Found. Comput. Math.
-15, 715 (2015)). That needs more iterations, and leaves less noise in the end.
+Random and sparse batches are used one after the other, with `momentum`. Compact batches, the pieces of one field, are
+used together: their sums make one step in an iteration, with the length of the most cautious batch, and the steps are
+accelerated (Y. Nesterov, Dokl. Akad. Nauk SSSR 269, 543 (1983)) with restarts (B. O'Donoghue and E. Candes, Found.
+Comput. Math. 15, 715 (2015)). That needs more iterations, and leaves less noise in the end.
 """
 
 from dataclasses import dataclass, field
@@ -28,17 +28,19 @@ from numpy.typing import NDArray
 
 from exitwave.engine.algorithms.batches import batches
 from exitwave.engine.algorithms.epie import choose
+from exitwave.engine.algorithms.momentum import moving, push
+from exitwave.engine.algorithms.settling import settled
 from exitwave.engine.recipe import Stage
 from exitwave.engine.sweeps import Misfit, State, Step, Sums, Sweeps
 
-OBJECT, PROBE = Step(0.9, 0.3), Step(1.8, 0.1)
+OBJECT, PROBE = Step(0.5, 0.3), Step(1.0, 0.1)
 """Length and alpha of the steps, where the stage does not say. The object alone could explain a frame that no other
 overlaps, so what a frame leaves for the probe is too little, and the probe's step is the longer one."""
-SETTLED = 0.3
-"""When the stage settles, steps are shorter by this factor, which averages the noise of more batches."""
+ETA, EVERY = 0.9, 2
+"""The part of the momentum that is kept, and the batches from one push to the next; see `momentum`."""
 COMPACT_STEP = 0.9
 """Length of the steps with compact batches, where the stage does not say."""
-BATCHES, COMPACT_BATCHES = 24, 6
+BATCHES, COMPACT_BATCHES = 8, 6
 """Batches in an iteration, where the stage does not say; what matters is how many of a batch's frames overlap."""
 SMALLEST_BATCH, LARGEST_CHI = 8, 2**28
 """A batch has at least so many frames, and not more than have a chi of so many bytes, where the stage does not say."""
@@ -78,6 +80,7 @@ def step(state: State, sweeps: Sweeps, stage: Stage) -> Misfit:
     groups = batches(stage.batching or "random", state.rng, frames, size, sweeps.problem.pixels)
     chi = np.empty((min(size, len(frames)), *state.probe.shape), state.probe.dtype)
     total, lengths = None, []
+    pushed = [] if compact else moving(state, *steps)
     difference = signal = 0.0
     for batch in groups:
         sums, length = weigh(state, sweeps, batch, chi[: len(batch)], steps)
@@ -87,6 +90,8 @@ def step(state: State, sweeps: Sweeps, stage: Stage) -> Misfit:
             lengths.append(length)
         else:
             advance(state, sweeps, sums, steps, length)
+        for quantity, momentum in pushed:
+            push(quantity, momentum, ETA, EVERY)
     if total is not None:
         before = state.object.copy(), state.probe.copy()
         advance(state, sweeps, total, steps, np.min(lengths, axis=0))
@@ -175,10 +180,9 @@ def _steps(state: State, stage: Stage, compact: bool) -> _Steps:
     defaults = OBJECT, PROBE
     if compact:
         defaults = OBJECT._replace(length=COMPACT_STEP), PROBE._replace(length=COMPACT_STEP)
-    elif state.settling:
-        defaults = _scaled(OBJECT, SETTLED), _scaled(PROBE, SETTLED)
     updates = stage.object_update, stage.probe_update
-    return _Steps(*(choose(u, d, state.iteration) for u, d in zip(updates, defaults, strict=True)))
+    steps = [choose(u, d, state.iteration) for u, d in zip(updates, defaults, strict=True)]
+    return _Steps(*(steps if compact else (settled(step, state) for step in steps)))
 
 
 def _scaled(step: Step, factor: float) -> Step:
