@@ -26,7 +26,7 @@ USES: dict[str, frozenset[str]] = {
 ITERATIONS: dict[str, int] = {
     "rPIE": 100,
     "ePIE": 100,
-    "LSQ-ML": 40,
+    "LSQ-ML": 60,
     "ML": 60,
     "Adam": 60,
     "PIE": 150,

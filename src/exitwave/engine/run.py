@@ -310,7 +310,7 @@ def _result(run: _Run) -> Result:
     """Return the result of a run as it stands."""
     problem = run.problem
     state = _fix_gauge(run)
-    illumination = run.sweeps[1].gather(state, problem.used, probe=False).illumination
+    illumination = run.sweeps[1].gather(state, problem.used, probe=False).illumination.copy()
     rows, columns = np.rint(problem.pixels[problem.used]).astype(int).T
     errors, holdout = np.array(run.errors, np.float32), np.array(run.holdout_errors, np.float32)
     errors[-1] = run.sweeps[1].misfit(state, problem.used).error

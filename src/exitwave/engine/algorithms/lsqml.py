@@ -20,7 +20,7 @@ accelerated (Y. Nesterov, Dokl. Akad. Nauk SSSR 269, 543 (1983)) with restarts (
 Comput. Math. 15, 715 (2015)). That needs more iterations, and leaves less noise in the end.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,8 +38,8 @@ OBJECT, PROBE = Step(0.5, 0.3), Step(1.0, 0.1)
 overlaps, so what a frame leaves for the probe is too little, and the probe's step is the longer one."""
 ETA, EVERY = 0.9, 2
 """The part of the momentum that is kept, and the batches from one push to the next; see `momentum`."""
-COMPACT_STEP = 0.9
-"""Length of the steps with compact batches, where the stage does not say."""
+COMPACT_OBJECT, COMPACT_PROBE = Step(0.9, 0.05), Step(0.9, 0.1)
+"""The same with compact batches."""
 BATCHES, COMPACT_BATCHES = 8, 6
 """Batches in an iteration, where the stage does not say; what matters is how many of a batch's frames overlap."""
 SMALLEST_BATCH, LARGEST_CHI = 8, 2**28
@@ -86,7 +86,7 @@ def step(state: State, sweeps: Sweeps, stage: Stage) -> Misfit:
         sums, length = weigh(state, sweeps, batch, chi[: len(batch)], steps)
         difference, signal = difference + sums.misfit.difference, signal + sums.misfit.signal
         if compact:
-            total = sums if total is None else _add(total, sums)
+            total = _add(total, sums)
             lengths.append(length)
         else:
             advance(state, sweeps, sums, steps, length)
@@ -177,9 +177,7 @@ def _accelerate(state: State, before: tuple[NDArray[Any], NDArray[Any]], differe
 
 def _steps(state: State, stage: Stage, compact: bool) -> _Steps:
     """Return the steps of this iteration."""
-    defaults = OBJECT, PROBE
-    if compact:
-        defaults = OBJECT._replace(length=COMPACT_STEP), PROBE._replace(length=COMPACT_STEP)
+    defaults = (COMPACT_OBJECT, COMPACT_PROBE) if compact else (OBJECT, PROBE)
     updates = stage.object_update, stage.probe_update
     steps = [choose(u, d, state.iteration) for u, d in zip(updates, defaults, strict=True)]
     return _Steps(*(steps if compact else (settled(step, state) for step in steps)))
@@ -190,14 +188,17 @@ def _scaled(step: Step, factor: float) -> Step:
     return step._replace(length=float(step.length * factor))
 
 
-def _add(a: Sums, b: Sums) -> Sums:
-    """Return the sums of both."""
-    misfit = Misfit(a.misfit.difference + b.misfit.difference, a.misfit.signal + b.misfit.signal)
+def _add(total: Sums | None, more: Sums) -> Sums:
+    """Return the sums of both in new arrays: those of a pass are the backend's, and its next pass overwrites them."""
+    if total is None:
+        arrays = {name: getattr(more, name).copy() for name in ("object", "illumination", "probe", "transmission")}
+        return replace(more, **arrays)
+    misfit = Misfit(total.misfit.difference + more.misfit.difference, total.misfit.signal + more.misfit.signal)
     return Sums(
-        a.object + b.object,
-        a.illumination + b.illumination,
-        a.probe + b.probe,
-        a.transmission + b.transmission,
+        total.object + more.object,
+        total.illumination + more.illumination,
+        total.probe + more.probe,
+        total.transmission + more.transmission,
         misfit,
-        a.loss + b.loss,
+        total.loss + more.loss,
     )
