@@ -85,7 +85,7 @@ def test_inspect_has_tree_words_and_numbers(files):
     scan, result, _, _ = files
     done = run("inspect", result)
     assert done.exit_code == 0
-    for word in ("illumination", "-> scan.cxi:", f"{FRAMES} of 128 x 128 pixels", "10 keV", "fermat", "rPIE, 12 iter"):
+    for word in ("illumination", "-> scan.cxi:", f"{FRAMES} of 128 x 128 pixels", "10 keV", "fermat", "mPIE, 12 iter"):
         assert word in done.stdout
     document = answer("inspect", scan)
     assert document["summary"]["frames"] == FRAMES
@@ -111,7 +111,7 @@ def test_reconstruct_answers_with_all_keys(files):
     scan, result, _, done = files
     assert {key: done[key] for key in ("output", "algorithm", "iterations", "stopped_by", "modes", "device")} == {
         "output": str(result),
-        "algorithm": "rPIE",
+        "algorithm": "mPIE",
         "iterations": 12,
         "stopped_by": "iterations",
         "modes": 1,
@@ -129,7 +129,7 @@ def test_reconstruct_answers_with_all_keys(files):
 def test_reconstruct_says_in_words_what_it_did(files, tmp_path):
     done = run("reconstruct", files[0], "-o", tmp_path / "r.cxi", "--iterations", 2, "--holdout", 0)
     assert done.exit_code == 0
-    assert f"Reconstructed {FRAMES} frames with rPIE: 2 iterations, 1 probe mode" in done.stdout
+    assert f"Reconstructed {FRAMES} frames with mPIE: 2 iterations, 1 probe mode" in done.stdout
     assert "No frame was held out" in done.stdout
     assert f"exitwave plot {tmp_path / 'r.cxi'}" in done.stdout
     assert "iteration 2/2" in done.stderr
@@ -297,7 +297,7 @@ def test_reconstruct_runs_a_recipe_and_repeats_that_of_a_result(files, tmp_path)
         "seed: 4\nthreads: 1\nstages:\n  - {algorithm: ePIE, iterations: 1}\n  - {iterations: 2, batch: 8}\n"
     )
     first = answer("reconstruct", scan, "-o", tmp_path / "a.cxi", "--recipe", recipe)
-    assert first["algorithm"] == "ePIE + rPIE"
+    assert first["algorithm"] == "ePIE + mPIE"
     assert first["iterations"] == 3
     second = answer("reconstruct", scan, "-o", tmp_path / "b.cxi", "--recipe", tmp_path / "a.cxi")
     assert second["error"] == first["error"]

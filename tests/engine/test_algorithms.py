@@ -1,17 +1,50 @@
 """Identities of the algorithms, on the float64 reference."""
 
+import dataclasses
+
 import numpy as np
 import pytest
-from problems import double, make_problem, perturb
+from problems import double, make_problem, perturb, single
 
 from exitwave.engine.algorithms import epie, rpie
-from exitwave.engine.recipe import Stage, Update
+from exitwave.engine.algorithms.settling import settled
+from exitwave.engine.cpu import CpuSweeps
+from exitwave.engine.recipe import USES, Stage, Update
 from exitwave.engine.reference import ReferenceSweeps
+from exitwave.engine.run import ALGORITHMS
+from exitwave.engine.sweeps import NOISE, State, Step, Sums
+
+SETTINGS = [{"algorithm": each} for each in ALGORITHMS]
+SETTINGS += [{"algorithm": "LSQ-ML", "batching": batching} for batching in ("sparse", "compact")]
+SETTINGS += [{"algorithm": each, "noise": noise} for each in ("ML", "Adam") for noise in NOISE[1:]]
+ALL = {"batch": 30}
+"""A batch of all frames that `start` has."""
+
+
+def name(settings):
+    """What pytest calls a case."""
+    return " ".join(value for value in settings.values() if isinstance(value, str))
+
+
+every = pytest.mark.parametrize("settings", SETTINGS, ids=name)
 
 
 def start(**case):
     problem, truth = make_problem((16, 18), frames=30, **case)
     return problem, truth, perturb(truth)
+
+
+def iterate(state, sweeps, settings, iterations=4):
+    """Do some iterations, the last two of them settling."""
+    stage, state.rng = Stage(**settings, iterations=iterations), np.random.default_rng(0)
+    for state.iteration in range(iterations):
+        state.settling = state.iteration >= iterations - 2
+        ALGORITHMS[stage.algorithm](state, sweeps, stage)
+
+
+def close(a, b):
+    # DM and RAAR keep their waves in single precision
+    return np.linalg.norm(a - b) <= 1e-5 * np.linalg.norm(b)
 
 
 @pytest.mark.parametrize("modes", [1, 2])
@@ -26,17 +59,115 @@ def test_rpie_with_single_frames_and_alpha_one_is_epie(modes):
     assert np.allclose(first.probe, second.probe, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("step", [epie.step, rpie.step])
-def test_scaling_the_object_against_the_probe_changes_nothing(step):
-    problem, _, state = start()
-    scaled = double(state)
-    scaled.object *= 2 - 1j
-    scaled.probe /= 2 - 1j
+@every
+def test_scaling_the_object_against_the_probe_changes_nothing(settings):
+    problem, _, state = start(modes=2)
+    scaled = State(state.object * (2 - 1j), state.probe / (2 - 1j), state.rng)
     for each in (state, scaled):
-        each.rng = np.random.default_rng(0)
-        step(each, ReferenceSweeps(problem), Stage())
-    assert np.allclose(scaled.object / (2 - 1j), state.object, rtol=1e-6, atol=1e-9)
-    assert np.allclose(scaled.probe * (2 - 1j), state.probe, rtol=1e-6, atol=1e-6)
+        iterate(each, ReferenceSweeps(problem), settings)
+    assert close(scaled.object / (2 - 1j), state.object)
+    assert close(scaled.probe * (2 - 1j), state.probe)
+
+
+@every
+def test_opposite_ramps_of_object_and_probe_change_nothing(settings):
+    """With whole-pixel positions, and a ramp that the probe's array closes: a frame's wave only gets another phase."""
+    problem, _, state = start(modes=2, subpixel=False)
+    ramps = [
+        np.exp(2j * np.pi * (3 * r / 16 - 2 * c / 18)) for r, c in map(np.indices, (problem.object_shape, (16, 18)))
+    ]
+    tilted = State(state.object * ramps[0], state.probe / ramps[1], state.rng)
+    for each in (state, tilted):
+        iterate(each, ReferenceSweeps(problem), settings)
+    assert close(tilted.object / ramps[0], state.object)
+    assert close(tilted.probe * ramps[1], state.probe)
+
+
+@pytest.mark.parametrize("settings", [each | ALL for each in SETTINGS if each["algorithm"] != "ePIE"], ids=name)
+def test_the_order_of_the_frames_does_not_matter_to_a_full_batch(settings):
+    problem, _, state = start(modes=2, mask=0.05)
+    settings = {
+        key: value for key, value in settings.items() if key != "batch" or "batch" in USES[settings["algorithm"]]
+    }
+    other, used = double(state), np.random.default_rng(9).permutation(problem.used)
+    iterate(state, ReferenceSweeps(problem), settings)
+    iterate(other, ReferenceSweeps(dataclasses.replace(problem, used=used)), settings)
+    assert close(other.object, state.object)
+    assert close(other.probe, state.probe)
+
+
+@every
+@pytest.mark.parametrize("quantity", ["object", "probe"])
+def test_a_schedule_says_in_which_iterations_a_quantity_changes(settings, quantity):
+    problem, _, state = start(modes=2)
+    state, sweeps, changed = single(state), CpuSweeps(problem, 2, 2), []
+    schedule = {"schedule": {"start": 1, "stop": 6, "every": 2}}
+    stage = Stage(**settings, **{f"{quantity}_update": schedule}, iterations=7)
+    for state.iteration in range(7):
+        before = getattr(state, quantity).copy()
+        ALGORITHMS[stage.algorithm](state, sweeps, stage)
+        changed.append(not np.array_equal(getattr(state, quantity), before))
+    assert changed == [False, True, False, True, False, True, False]
+
+
+@every
+def test_what_is_switched_off_keeps_its_bits(settings):
+    problem, _, state = start(modes=2, mask=0.05)
+    for fixed, free in (("object", "probe"), ("probe", "object")):
+        moved = single(state)
+        before = getattr(moved, fixed).copy(), getattr(moved, free).copy()
+        iterate(moved, CpuSweeps(problem, 2, 2), settings | {f"{fixed}_update": {"enabled": False}})
+        assert np.array_equal(getattr(moved, fixed), before[0])
+        assert not np.array_equal(getattr(moved, free), before[1])
+
+
+@every
+def test_a_seed_and_a_number_of_threads_give_the_same_bits(settings):
+    problem, _, state = start(modes=2)
+    runs = [single(state), single(state)]
+    for each in runs:
+        iterate(each, CpuSweeps(problem, 2, 2), settings)
+    assert np.array_equal(runs[0].object, runs[1].object)
+    assert np.array_equal(runs[0].probe, runs[1].probe)
+
+
+class Forgetful(CpuSweeps):
+    """A backend that takes the arrays of its sums back in its next pass."""
+
+    lent: Sums | None = None
+
+    def gather(self, *arguments, **settings):
+        return self._lend(super().gather(*arguments, **settings))
+
+    def project(self, *arguments, **settings):
+        return self._lend(super().project(*arguments, **settings))
+
+    def _lend(self, sums):
+        if self.lent:
+            for array in ("object", "illumination", "probe", "transmission"):
+                getattr(self.lent, array).fill(np.nan)
+        self.lent = sums
+        return sums
+
+
+@every
+def test_no_algorithm_keeps_the_arrays_of_the_backend(settings):
+    problem, _, state = start(modes=2)
+    runs = [single(state), single(state)]
+    for each, backend in zip(runs, (CpuSweeps, Forgetful), strict=True):
+        iterate(each, backend(problem, 2, 1), settings)
+    assert np.array_equal(runs[0].object, runs[1].object)
+    assert np.array_equal(runs[0].probe, runs[1].probe)
+
+
+def test_the_steps_of_a_settling_stage_are_those_of_a_running_mean():
+    state, step = State(np.ones(1), np.ones(1), np.random.default_rng(0)), Step(0.6, 0.1)
+    lengths = []
+    for state.iteration in range(6):
+        state.settling = state.iteration >= 2
+        lengths.append([settled(step, state).length for _ in range(2)])
+    assert np.allclose(lengths, 0.6 / np.array([[1, 1, 2, 3, 4, 5]]).T)
+    assert settled(None, state) is None
 
 
 @pytest.mark.parametrize("step", [epie.step, rpie.step])

@@ -114,7 +114,7 @@ def test_one_batch_makes_all_groupings_equal():
     problem, _, state = start(modes=2, mask=0.05)
     found = []
     for grouping in GROUPINGS:
-        moved, steps = double(state), Update(step=0.9)
+        moved, steps = double(state), Update(step=0.9, alpha=0.1)
         run(
             ReferenceSweeps(problem),
             moved,
@@ -141,19 +141,6 @@ def test_an_undamped_step_leaves_nothing_along_its_directions():
     after = sweeps.products(state, problem.used, left, d_object, d_probe)[inside, 3:]
     assert inside.sum() > 20
     assert np.all(np.abs(after) < 1e-9 * np.abs(products[inside, 3:]))
-
-
-@pytest.mark.parametrize("grouping", GROUPINGS)
-def test_scaling_the_object_against_the_probe_changes_nothing(grouping):
-    problem, _, state = start(modes=2)
-    scaled = double(state)
-    scaled.object *= 2 - 1j
-    scaled.probe /= 2 - 1j
-    for each in (state, scaled):
-        each.rng = np.random.default_rng(0)
-        run(ReferenceSweeps(problem), each, stage(batching=grouping), iterations=3)
-    assert np.allclose(scaled.object / (2 - 1j), state.object, rtol=1e-6, atol=1e-9)
-    assert np.allclose(scaled.probe * (2 - 1j), state.probe, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("grouping", GROUPINGS)

@@ -24,7 +24,7 @@ def scan():
 
 @pytest.fixture(scope="module")
 def result(scan):
-    return exitwave.reconstruct(scan, iterations=60, threads=2)
+    return exitwave.reconstruct(scan, threads=2)
 
 
 def small(scan, **settings):
@@ -134,14 +134,14 @@ def test_a_result_continues_where_it_stopped(scan):
 
 def broken_after(monkeypatch, count, outcome):
     """Let the algorithm go wrong after so many iterations."""
-    real, calls = run.ALGORITHMS["rPIE"], itertools.count(-1)  # the first call warms up
+    real, calls = run.ALGORITHMS["mPIE"], itertools.count(-1)  # the first call warms up
 
     def step(state, sweeps, stage):
         if next(calls) < count:
             return real(state, sweeps, stage)
         return outcome(state)
 
-    monkeypatch.setitem(run.ALGORITHMS, "rPIE", step)
+    monkeypatch.setitem(run.ALGORITHMS, "mPIE", step)
 
 
 def interrupt(state):

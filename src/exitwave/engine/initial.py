@@ -19,7 +19,7 @@ from exitwave.scan import Scan
 SEARCH_FRAMES = 64
 """Frames around the middle of the scan on which the defocus is searched."""
 SEARCH_ITERATIONS = 8
-SEARCH_STAGE = Stage(batch=8, object_update=Update(alpha=0.05), probe_update=Update(alpha=0.5))
+SEARCH_STAGE = Stage(algorithm="rPIE", batch=8, object_update=Update(alpha=0.05), probe_update=Update(alpha=0.5))
 """Iterations that each defocus is given, and how they are done."""
 LARGEST_BEAM = 0.7
 """Diameter of the geometric beam at the largest defocus searched, in widths of the probe array."""

@@ -23,6 +23,18 @@ USES: dict[str, frozenset[str]] = {
     "RAAR": frozenset({"relaxation", "settle"}),
 }
 """The settings, of those that not every algorithm has, that an algorithm uses."""
+ITERATIONS: dict[str, int] = {
+    "rPIE": 100,
+    "ePIE": 100,
+    "LSQ-ML": 60,
+    "ML": 60,
+    "Adam": 60,
+    "PIE": 150,
+    "mPIE": 40,
+    "DM": 100,
+    "RAAR": 100,
+}
+"""Iterations that an algorithm takes to converge on a scan with decent overlap, from a probe 15 % off in defocus."""
 
 
 class Schedule(BaseModel):
@@ -60,8 +72,15 @@ class Stage(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    algorithm: Algorithm = Field("rPIE", description="the update rule, a file of engine/algorithms")
-    iterations: int = Field(100, ge=1, description="passes over all frames, at most")
+    algorithm: Algorithm = Field("mPIE", description="the update rule, a file of engine/algorithms")
+    iterations: int = Field(
+        default_factory=lambda known: ITERATIONS[known.get("algorithm", "mPIE")],
+        ge=1,
+        description="passes over all frames, at most; the algorithm's own number where not given",
+    )
+    coarse: Literal[1, 2, 4] = Field(
+        1, description="crop the diffraction by this factor, so that object pixels are larger and passes cheaper"
+    )
     batch: int | None = Field(None, ge=1, description="frames that share an update; None: chosen from the scan")
     batching: Batching | None = Field(None, description="how frames are grouped; None: the algorithm's own")
     noise: Noise | None = Field(None, description="what the counts scatter like; None: the algorithm's own")

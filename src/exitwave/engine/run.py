@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_fill_holes, binary_opening
 
 import exitwave
+from exitwave.engine import coarse
 from exitwave.engine.algorithms import adam, dm, epie, lsqml, ml, mpie, pie, raar, rpie
 from exitwave.engine.cpu import CpuSweeps
 from exitwave.engine.initial import check_probe, fit_modes, starting_probe
@@ -50,7 +51,8 @@ class _Run:
     scan: Scan
     recipe: Recipe
     problem: Problem
-    sweeps: CpuSweeps
+    sweeps: dict[int, CpuSweeps]
+    """Those of all frames (1), and of frames cropped by the factors that stages ask for."""
     state: State
     grid: Grid
     positions: NDArray[np.float64]
@@ -63,6 +65,8 @@ class _Run:
     findings: tuple[Finding, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
     passed: int = 0
+    pair: coarse.Pair | None = None
+    """The state on two grids, while a coarse stage runs."""
 
 
 @dataclass(frozen=True)
@@ -142,17 +146,19 @@ def iterate(
 
 def _stage(run: _Run, stage: Stage, *, last: bool) -> Iterator[Progress]:
     """Run one stage. The reason why the run ends is known before its last iteration is handed out."""
-    step, state, names = ALGORITHMS[stage.algorithm], run.state, run.algorithm.split(" + ")
+    step, names = ALGORITHMS[stage.algorithm], run.algorithm.split(" + ")
     run.algorithm = stage.algorithm if not run.algorithm else " + ".join([*names, *{stage.algorithm} - set(names)])
+    run.pair = coarse.coarsen(run.state, stage.coarse) if stage.coarse > 1 else None
+    state, sweeps = run.pair.coarse if run.pair else run.state, run.sweeps[stage.coarse]
     state.iteration, state.settling, state.memory = 0, False, {}
     watch = Watch(run.recipe, stage, state)
     ended = ""
     while not ended:
         start = time.perf_counter()
         state.settling = watch.settling(state.iteration, run.seconds["run"])
-        misfit = step(state, run.sweeps, stage)
+        misfit = step(state, sweeps, stage)
         state.iteration += 1
-        holdout = run.sweeps.misfit(state, run.problem.held_out).error
+        holdout = sweeps.misfit(state, run.problem.held_out).error
         run.seconds["run"] += time.perf_counter() - start
         run.passed += len(run.problem.used)
         ended = watch.look(state, misfit.error, holdout, run.seconds["run"])
@@ -166,6 +172,12 @@ def _stage(run: _Run, stage: Stage, *, last: bool) -> Iterator[Progress]:
         if ended in ("seconds", "divergence") or (ended and last):
             run.stopped_by = ended
         yield _progress(run, stage, ended if run.stopped_by == ended else "")
+    run.state, run.pair = _on_the_fine_grid(run), None
+
+
+def _on_the_fine_grid(run: _Run) -> State:
+    """Return the state with what a coarse stage has found so far."""
+    return run.pair.merged() if run.pair else run.state
 
 
 def _progress(run: _Run, stage: Stage, stopped_by: str) -> Progress:
@@ -226,12 +238,14 @@ def _prepare(data: Scan | Result, recipe: Recipe, announce: Callable[[str], None
         problem = replace(problem, used=used, held_out=earlier.held_out)
     loaded = time.perf_counter()
     announce("getting the compiled loops ready (some seconds on the first run)")
-    _warm_up(problem, recipe)
+    problems = {factor: problem if factor == 1 else coarse.crop(problem, factor) for factor in _factors(recipe)}
+    for stage in recipe.stages:
+        _warm_up(problems[stage.coarse], stage)
     compiled = time.perf_counter()
     probe = _earlier_probe(earlier, problem, recipe) if earlier else starting_probe(scan, problem, recipe, announce)
     obj = earlier.object.copy() if earlier else np.ones(problem.object_shape, np.complex64)
     done = len(earlier.errors) if earlier else 0
-    sweeps = CpuSweeps(problem, len(probe), recipe.threads)
+    sweeps = {factor: CpuSweeps(each, len(probe), recipe.threads) for factor, each in problems.items()}
     return _Run(
         scan=scan,
         recipe=recipe,
@@ -265,18 +279,21 @@ def _earlier_probe(earlier: Result, problem: Problem, recipe: Recipe) -> NDArray
     return fit_modes(check_probe(earlier.probe, problem.shape, "the result"), recipe.modes)
 
 
-def _warm_up(problem: Problem, recipe: Recipe) -> None:
-    """Do one iteration of every stage on one frame, so that compiling is not counted as iterating."""
+def _factors(recipe: Recipe) -> list[int]:
+    """Return by how much the frames are cropped at one time or another; 1 is always among them, for the result."""
+    return sorted({1} | {stage.coarse for stage in recipe.stages})
+
+
+def _warm_up(problem: Problem, stage: Stage) -> None:
+    """Do one iteration of a stage on one frame, so that compiling is not counted as iterating."""
     first = replace(problem, used=problem.used[:1])
-    sweeps = CpuSweeps(first, 1, 1)
-    for stage in recipe.stages:
-        ones = np.ones(first.object_shape, np.complex64), np.ones((1, *first.shape), np.complex64)
-        ALGORITHMS[stage.algorithm](State(*ones, np.random.default_rng(0)), sweeps, stage)
+    ones = np.ones(first.object_shape, np.complex64), np.ones((1, *first.shape), np.complex64)
+    ALGORITHMS[stage.algorithm](State(*ones, np.random.default_rng(0)), CpuSweeps(first, 1, 1), stage)
 
 
 def _settings(run: _Run) -> dict[str, Any]:
     """Return the recipe as it runs, and the device."""
-    resolved = {"modes": len(run.state.probe), "threads": run.sweeps.threads}
+    resolved = {"modes": len(run.state.probe), "threads": run.sweeps[1].threads}
     return run.recipe.model_dump(mode="json") | resolved | {"device": "cpu"}
 
 
@@ -293,10 +310,10 @@ def _result(run: _Run) -> Result:
     """Return the result of a run as it stands."""
     problem = run.problem
     state = _fix_gauge(run)
-    illumination = run.sweeps.gather(state, problem.used, probe=False).illumination
+    illumination = run.sweeps[1].gather(state, problem.used, probe=False).illumination.copy()
     rows, columns = np.rint(problem.pixels[problem.used]).astype(int).T
     errors, holdout = np.array(run.errors, np.float32), np.array(run.holdout_errors, np.float32)
-    errors[-1] = run.sweeps.misfit(state, problem.used).error
+    errors[-1] = run.sweeps[1].misfit(state, problem.used).error
     return Result(
         scan=run.scan,
         object=state.object,
@@ -329,12 +346,13 @@ def _fix_gauge(run: _Run) -> State:
     The modes become orthogonal, the strongest first, and the probe gets the mean counts of a frame as its power, so
     that the object's amplitude is about 1. A probe that is not updated stays as it is.
     """
-    obj, probe = run.state.object.copy(), run.state.probe.copy()
+    state = _on_the_fine_grid(run)
+    obj, probe = state.object.copy(), state.probe.copy()
     if run.recipe.updates_probe:
         probe = orthogonalise(probe) if len(probe) > 1 else probe
         factor = np.float32(np.sqrt(run.problem.photons) / np.linalg.norm(probe))
         obj, probe = obj / factor, probe * factor
-    return State(obj, probe, run.state.rng)
+    return State(obj, probe, state.rng)
 
 
 def _covered(illumination: NDArray[np.float32], at_positions: NDArray[np.float32]) -> NDArray[np.float32]:

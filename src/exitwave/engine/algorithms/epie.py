@@ -9,25 +9,23 @@ A. M. Maiden and J. M. Rodenburg, Ultramicroscopy 109, 1256 (2009). With alpha b
 rPIE, (1 - alpha) |P|^2 + alpha max |P|^2; see `rpie`.
 """
 
+from exitwave.engine.algorithms.settling import settled
 from exitwave.engine.recipe import Stage, Update
 from exitwave.engine.sweeps import Misfit, State, Step, Sweeps
 
-OBJECT, PROBE = Step(1.0, 1.0), Step(0.1, 1.0)
-"""Length and alpha of the steps, where the stage does not say. The probe sees every frame: a long step would follow the
-noise of the last one."""
-SETTLED_LENGTH = 0.3
-"""Length of the object's step when the stage settles, where the stage does not say."""
+OBJECT, PROBE = Step(1.8, 1.0), Step(0.1, 1.0)
+"""Length and alpha of the steps, where the stage does not say. An object's step is too long from 2 on. The probe
+sees every frame: a long step would follow the noise of the last one."""
 
 
 def step(state: State, sweeps: Sweeps, stage: Stage) -> Misfit:
     """Do one iteration in place and return its misfit."""
     order = state.rng.permutation(sweeps.problem.used)
-    default = Step(SETTLED_LENGTH, OBJECT.alpha) if state.settling else OBJECT
     return sweeps.sequential(
         state,
         order,
-        choose(stage.object_update, default, state.iteration),
-        choose(stage.probe_update, PROBE, state.iteration),
+        settled(choose(stage.object_update, OBJECT, state.iteration), state),
+        settled(choose(stage.probe_update, PROBE, state.iteration), state),
     )
 
 

@@ -14,13 +14,13 @@ directions are those of rPIE, and every frame says how far it wants to go along 
 The means leave out the extreme frames. M. Odstrcil, A. Menzel and M. Guizar-Sicairos, Opt. Express 26, 3108 (2018),
 eq. 22 to 25; the normal equations are derived for what they are solved for, real lengths.
 
-Random and sparse batches are used one after the other. Compact batches, the pieces of one field, are used together:
-their sums make one step in an iteration, with the length of the most cautious batch, and the steps are accelerated
-(Y. Nesterov, Dokl. Akad. Nauk SSSR 269, 543 (1983)) with restarts (B. O'Donoghue and E. Candes, Found. Comput. Math.
-15, 715 (2015)). That needs more iterations, and leaves less noise in the end.
+Random and sparse batches are used one after the other, with `momentum`. Compact batches, the pieces of one field, are
+used together: their sums make one step in an iteration, with the length of the most cautious batch, and the steps are
+accelerated (Y. Nesterov, Dokl. Akad. Nauk SSSR 269, 543 (1983)) with restarts (B. O'Donoghue and E. Candes, Found.
+Comput. Math. 15, 715 (2015)). That needs more iterations, and leaves less noise in the end.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,17 +28,19 @@ from numpy.typing import NDArray
 
 from exitwave.engine.algorithms.batches import batches
 from exitwave.engine.algorithms.epie import choose
+from exitwave.engine.algorithms.momentum import moving, push
+from exitwave.engine.algorithms.settling import settled
 from exitwave.engine.recipe import Stage
 from exitwave.engine.sweeps import Misfit, State, Step, Sums, Sweeps
 
-OBJECT, PROBE = Step(0.9, 0.3), Step(1.8, 0.1)
+OBJECT, PROBE = Step(0.5, 0.3), Step(1.0, 0.1)
 """Length and alpha of the steps, where the stage does not say. The object alone could explain a frame that no other
 overlaps, so what a frame leaves for the probe is too little, and the probe's step is the longer one."""
-SETTLED = 0.3
-"""When the stage settles, steps are shorter by this factor, which averages the noise of more batches."""
-COMPACT_STEP = 0.9
-"""Length of the steps with compact batches, where the stage does not say."""
-BATCHES, COMPACT_BATCHES = 24, 6
+ETA, EVERY = 0.9, 2
+"""The part of the momentum that is kept, and the batches from one push to the next; see `momentum`."""
+COMPACT_OBJECT, COMPACT_PROBE = Step(0.9, 0.05), Step(0.9, 0.1)
+"""The same with compact batches."""
+BATCHES, COMPACT_BATCHES = 8, 6
 """Batches in an iteration, where the stage does not say; what matters is how many of a batch's frames overlap."""
 SMALLEST_BATCH, LARGEST_CHI = 8, 2**28
 """A batch has at least so many frames, and not more than have a chi of so many bytes, where the stage does not say."""
@@ -78,15 +80,18 @@ def step(state: State, sweeps: Sweeps, stage: Stage) -> Misfit:
     groups = batches(stage.batching or "random", state.rng, frames, size, sweeps.problem.pixels)
     chi = np.empty((min(size, len(frames)), *state.probe.shape), state.probe.dtype)
     total, lengths = None, []
+    pushed = [] if compact else moving(state, *steps)
     difference = signal = 0.0
     for batch in groups:
         sums, length = weigh(state, sweeps, batch, chi[: len(batch)], steps)
         difference, signal = difference + sums.misfit.difference, signal + sums.misfit.signal
         if compact:
-            total = sums if total is None else _add(total, sums)
+            total = _add(total, sums)
             lengths.append(length)
         else:
             advance(state, sweeps, sums, steps, length)
+        for quantity, momentum in pushed:
+            push(quantity, momentum, ETA, EVERY)
     if total is not None:
         before = state.object.copy(), state.probe.copy()
         advance(state, sweeps, total, steps, np.min(lengths, axis=0))
@@ -172,13 +177,10 @@ def _accelerate(state: State, before: tuple[NDArray[Any], NDArray[Any]], differe
 
 def _steps(state: State, stage: Stage, compact: bool) -> _Steps:
     """Return the steps of this iteration."""
-    defaults = OBJECT, PROBE
-    if compact:
-        defaults = OBJECT._replace(length=COMPACT_STEP), PROBE._replace(length=COMPACT_STEP)
-    elif state.settling:
-        defaults = _scaled(OBJECT, SETTLED), _scaled(PROBE, SETTLED)
+    defaults = (COMPACT_OBJECT, COMPACT_PROBE) if compact else (OBJECT, PROBE)
     updates = stage.object_update, stage.probe_update
-    return _Steps(*(choose(u, d, state.iteration) for u, d in zip(updates, defaults, strict=True)))
+    steps = [choose(u, d, state.iteration) for u, d in zip(updates, defaults, strict=True)]
+    return _Steps(*(steps if compact else (settled(step, state) for step in steps)))
 
 
 def _scaled(step: Step, factor: float) -> Step:
@@ -186,14 +188,17 @@ def _scaled(step: Step, factor: float) -> Step:
     return step._replace(length=float(step.length * factor))
 
 
-def _add(a: Sums, b: Sums) -> Sums:
-    """Return the sums of both."""
-    misfit = Misfit(a.misfit.difference + b.misfit.difference, a.misfit.signal + b.misfit.signal)
+def _add(total: Sums | None, more: Sums) -> Sums:
+    """Return the sums of both in new arrays: those of a pass are the backend's, and its next pass overwrites them."""
+    if total is None:
+        arrays = {name: getattr(more, name).copy() for name in ("object", "illumination", "probe", "transmission")}
+        return replace(more, **arrays)
+    misfit = Misfit(total.misfit.difference + more.misfit.difference, total.misfit.signal + more.misfit.signal)
     return Sums(
-        a.object + b.object,
-        a.illumination + b.illumination,
-        a.probe + b.probe,
-        a.transmission + b.transmission,
+        total.object + more.object,
+        total.illumination + more.illumination,
+        total.probe + more.probe,
+        total.transmission + more.transmission,
         misfit,
-        a.loss + b.loss,
+        total.loss + more.loss,
     )

@@ -49,7 +49,8 @@ def step(state: State, sweeps: Sweeps, stage: Stage) -> Misfit:
     object_step = choose(stage.object_update, OBJECT, state.iteration)
     probe_step = choose(stage.probe_update, PROBE, state.iteration)
     sums = sweeps.gather(state, frames, object=object_step is not None, probe=probe_step is not None, noise=noise)
-    steps, gradient = (object_step, probe_step), Line(sums.object, sums.probe)
+    # copies, for the arrays of the sums are the backend's, and the next iteration compares with this gradient
+    steps, gradient = (object_step, probe_step), Line(sums.object.copy(), sums.probe.copy())
     downhill = precondition(sweeps, state, sums, *steps)
     last, product = state.memory.get("ML"), inner(gradient, downhill)
     line, length = downhill, 1.0

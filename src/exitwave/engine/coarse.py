@@ -1,0 +1,96 @@
+"""Coarse grids: only the middle of every frame, so larger object pixels and cheaper transforms.
+
+The middle n / c of n detector pixels sees the same field with n / c object pixels, each c times as large. Both probe
+arrays have the position at index n//2, and c (n / c)//2 = n//2 where n / c is even: coarse pixel k lies exactly on fine
+pixel c k, of the probe and of the object, and a position of p fine pixels is one of p / c coarse ones. With the unitary
+transform the counts stay what they are where the spectra agree on the middle: there P_coarse = c P and O_coarse = O.
+
+What is found on the coarse grid goes back as a change, O <- O + up(O_coarse - down(O)), as between the grids of A.
+Brandt, Math. Comput. 31, 333 (1977): what only the fine grid can hold stays, and no change is no change.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+from exitwave.engine.problem import Problem
+from exitwave.engine.sweeps import State
+from exitwave.errors import InputError
+
+SMALLEST = 32
+"""Pixels along each side of the smallest frame left."""
+
+
+def crop(problem: Problem, factor: int) -> Problem:
+    """Return the problem of the middle of every frame, with object pixels larger by the factor.
+
+    Raises
+    ------
+    InputError
+        If the frames do not divide into an even number of pixels, or become smaller than `SMALLEST`.
+    """
+    ny, nx = problem.shape
+    if ny % (2 * factor) or nx % (2 * factor) or min(ny, nx) < SMALLEST * factor:
+        remedy = f"Leave the setting out; it needs sides that {2 * factor} divides, of {SMALLEST * factor} or more"
+        found = f"coarse: {factor} for frames of {ny} x {nx} pixels"
+        raise InputError("The frames cannot be cropped so far", found=found, remedy=remedy)
+    middle = [np.r_[: n // factor // 2, n - n // factor // 2 : n] for n in (ny, nx)]
+    stack = problem.stack[:, middle[0]][:, :, middle[1]]
+    counts = [frame[frame != problem.invalid].sum(dtype=np.float64) for frame in stack[problem.used]]
+    rows, columns = problem.object_shape
+    return replace(
+        problem,
+        stack=stack,
+        pixels=problem.pixels / np.float32(factor),
+        object_shape=(-(-rows // factor), -(-columns // factor)),
+        photons=float(np.mean(counts)),
+    )
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A state on the fine grid, and one that started as its coarse version."""
+
+    fine: State
+    coarse: State
+    start: tuple[NDArray[Any], NDArray[Any]]
+    """Object and probe on the coarse grid as they started."""
+    factor: int
+
+    def merged(self) -> State:
+        """Return the fine state with what has changed on the coarse grid."""
+        object, probe = self.coarse.object - self.start[0], self.coarse.probe - self.start[1]
+        padded = [n * self.factor for n in object.shape]
+        rows, columns = self.fine.object.shape
+        return replace(
+            self.fine,
+            object=self.fine.object + resample(object, padded)[:rows, :columns],
+            probe=self.fine.probe + resample(probe, self.fine.probe.shape[1:]) / self.factor,
+        )
+
+
+def coarsen(state: State, factor: int) -> Pair:
+    """Return the state beside its coarse version, which shares its random numbers."""
+    rows, columns = (-(-n // factor) for n in state.object.shape)
+    missing = [(0, coarse * factor - n) for coarse, n in zip((rows, columns), state.object.shape, strict=True)]
+    object = resample(np.pad(state.object, missing, mode="edge"), (rows, columns))
+    probe = factor * resample(state.probe, [n // factor for n in state.probe.shape[1:]])
+    return Pair(state, State(object, probe, state.rng), (object.copy(), probe.copy()), factor)
+
+
+def resample(array: NDArray[Any], shape: Any) -> NDArray[Any]:
+    """Return the array on another number of pixels over the same field, by Fourier interpolation of the last two axes.
+
+    Pixel 0 stays where it is. Frequencies that a grid lacks are cut off, or are 0.
+    """
+    spectrum = fft.fft2(array, norm="forward")
+    out = np.zeros((*array.shape[:-2], *shape), spectrum.dtype)
+    low = [min(a, b) // 2 for a, b in zip(array.shape[-2:], shape, strict=True)]
+    high = [min(a, b) - k for a, b, k in zip(array.shape[-2:], shape, low, strict=True)]
+    for rows in (slice(0, high[0]), slice(-low[0], None)):
+        for columns in (slice(0, high[1]), slice(-low[1], None)):
+            out[..., rows, columns] = spectrum[..., rows, columns]
+    return np.ascontiguousarray(fft.ifft2(out, norm="forward"), array.dtype)
