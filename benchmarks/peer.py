@@ -1,63 +1,80 @@
-"""pty-chi as the peer: an environment of its own, and runs in a process of its own."""
+"""The peers: environments of their own, and runs in processes of their own."""
 
 import json
 import os
 import subprocess
 import sys
 import venv
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-FOLDER = HERE / ".venv-ptychi"
-REQUIREMENTS = HERE / "ptychi-requirements.txt"
-VARIABLE = "EXITWAVE_PTYCHI_PYTHON"
-"""Names a Python that has pty-chi already; then no environment is made."""
-DEFAULT_BATCH = 100
-"""The peer's own batch size."""
-DOCUMENTED_STEP, DEFAULT_STEP = 0.1, 1.0
-"""Step of the object in the peer's rPIE example, and where nothing is said."""
 
 
 class PeerMissingError(Exception):
-    """The peer's environment cannot be made; the message says why."""
+    """A peer's environment cannot be made; the message says why."""
 
 
-def interpreter() -> Path:
-    """Return a Python that has pty-chi, made at the first call in about 5 GB of disk.
+@dataclass(frozen=True)
+class Peer:
+    """A program to compare with."""
+
+    name: str
+    """What it is called."""
+    module: str
+    """What can be imported where it is installed."""
+    key: str
+    """Part of the names of its files: KEY-requirements.txt, KEY_driver.py, .venv-KEY."""
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that names a Python that has the peer already; then no environment is made."""
+        return f"EXITWAVE_{self.key.upper()}_PYTHON"
+
+
+PTYCHI = Peer("pty-chi", "ptychi.api", "ptychi")
+PTYLAB = Peer("PtyLab", "PtyLab", "ptylab")
+PEERS = (PTYCHI, PTYLAB)
+
+
+def interpreter(peer: Peer) -> Path:
+    """Return a Python that has the peer, made at the first call (pty-chi: in about 5 GB of disk).
 
     Raises
     ------
     PeerMissingError
         If it cannot be installed or imported here.
     """
-    named = os.environ.get(VARIABLE)
-    python = Path(named) if named else FOLDER / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    done = FOLDER / f"installed-{REQUIREMENTS.stat().st_mtime_ns}"
+    folder, requirements = HERE / f".venv-{peer.key}", HERE / f"{peer.key}-requirements.txt"
+    named = os.environ.get(peer.variable)
+    python = Path(named) if named else folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    done = folder / f"installed-{requirements.stat().st_mtime_ns}"
     try:
         if not named and not done.exists():
-            print(f"installing pty-chi into {FOLDER} (some minutes, once) ...", file=sys.stderr, flush=True)
-            venv.create(FOLDER, with_pip=True)
-            _call([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", REQUIREMENTS])
+            print(f"installing {peer.name} into {folder} (some minutes, once) ...", file=sys.stderr, flush=True)
+            venv.create(folder, with_pip=True)
+            call([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", requirements])
             done.touch()
-        _call([python, "-c", "import ptychi.api"])
+        call([python, "-c", f"import {peer.module}"])
     except (OSError, RuntimeError, subprocess.SubprocessError) as error:
         raise PeerMissingError(str(error).strip().splitlines()[-1]) from error
     return python
 
 
-def job(threads: int, batch: int, epochs: int, *, step: float = DOCUMENTED_STEP, save: Path | None = None) -> dict:
-    """Return one run of the peer: ``epochs`` passes, of which all but the first are timed."""
-    return {"threads": threads, "batch": batch, "epochs": epochs, "step": step, "save": str(save) if save else None}
+def job(algorithm: str, threads: int, marks: list[int], save: Path | None = None, **settings: Any) -> dict[str, Any]:
+    """Return one run of a peer; ``marks`` are the epochs at which the clock is read, the last one ends it."""
+    save = str(save) if save else None
+    return {"algorithm": algorithm, "threads": threads, "marks": marks, "save": save, "settings": settings}
 
 
-def run(python: Path, data: Path, jobs: list[dict]) -> dict[str, Any]:
-    """Do the jobs one after the other in one process; return seconds per epoch and versions."""
+def run(peer: Peer, python: Path, data: Path, jobs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Do the jobs one after the other in one process; return the driver's answer (`driver.serve`)."""
     order = json.dumps({"data": str(data), "jobs": jobs})
-    return json.loads(_call([python, HERE / "ptychi_rpie.py", order]).splitlines()[-1])
+    return json.loads(call([python, HERE / f"{peer.key}_driver.py", order]).splitlines()[-1])
 
 
-def _call(command: list[Any]) -> str:
+def call(command: list[Any]) -> str:
     """Run a command without the constraints of our own environment and without a GPU; return what it prints.
 
     Raises

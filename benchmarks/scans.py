@@ -1,21 +1,57 @@
-"""The simulated scans that every program gets: the same frames, positions and starting probe."""
+"""The scans that every program gets: the same frames, positions and starting probe."""
 
+import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from exitwave.positions import split, to_pixels
-from exitwave.scan import Frames, Scan
+import exitwave
+from exitwave.positions import object_grid, split, to_pixels
+from exitwave.scan import Detector, Frames, Scan
 from exitwave.simulate import SimulatedFrames, simulate
+from exitwave.simulate.presets import preset
 
 SEED = 1
+PHOTONS = 2e6
+SMALLEST = 128
+"""Pixels along the smallest frame that sees the whole lens."""
+DEFOCUS = 1.15
+"""Defocus of the starting probe over the true one."""
+MEASURED = "velociprobe_siemens_star.cxi"
+"""The measured scan, in the folder that EXITWAVE_DATA names, or beside the project as for the tests."""
 
 
-def subpixel_scan(size: int, frames: int) -> Scan:
-    """Return a 26-ID scan with frames of size x size, one probe mode and the true probe to start from."""
-    scan = simulate("26-ID", detector=size, frames=frames, modes=1, photons=2e6, seed=SEED)
+class NoDataError(Exception):
+    """The measured scan is not here; the message says where it was sought."""
+
+
+def subpixel_scan(size: int, frames: int, modes: int = 1) -> Scan:
+    """Return a 26-ID scan with frames of size x size and the true probe to start from."""
+    seen = max(size, SMALLEST)
+    scan = simulate("26-ID", detector=seen, frames=frames, modes=modes, photons=PHOTONS, seed=SEED)
+    scan = coarse(scan, size) if size < seen else scan
     return replace(scan, patterns=Frames(scan.patterns[:]))
+
+
+def coarse(scan: Scan, size: int) -> Scan:
+    """Return the same experiment, simulated anew with larger detector pixels and so with smaller windows."""
+    truth, n = scan.truth, scan.patterns.shape[1]
+    cut = slice((n - size) // 2, (size - n) // 2)
+    pixels = tuple(pixel * n / size for pixel in scan.detector.pixel_size)
+    masks = {"mask": scan.detector.mask[cut, cut], "pixel_mask": scan.detector.pixel_mask[cut, cut]}
+    detector = replace(scan.detector, pixel_size=pixels, **masks)
+    smaller = {
+        "object": truth.object[cut, cut],
+        "probe": truth.probe[:, cut, cut],
+        "y": truth.y[cut],
+        "x": truth.x[cut],
+    }
+    seen = replace(truth, **{name: np.ascontiguousarray(array) for name, array in smaller.items()})
+    frames = SimulatedFrames(seen, detector, SEED)
+    return replace(scan, patterns=frames, detector=detector, probe=seen.probe, truth=seen)
 
 
 def whole_pixel_scan(scan: Scan) -> Scan:
@@ -35,12 +71,66 @@ def subpixel_share(scan: Scan) -> float:
     return float(split(pixels, scan.patterns.shape[1:])[1].any(axis=1).mean())
 
 
-def save_for_peer(scan: Scan, path: Path) -> None:
-    """Write the scan as plain arrays: counts with zero frequency at n//2, pixels (row, column), unitary-FFT probe."""
-    np.savez(
-        path,
-        patterns=scan.patterns[:],
-        probe=scan.probe,
-        pixels=to_pixels(scan.positions, scan.truth.y, scan.truth.x),
-        object_shape=scan.truth.object.shape,
-    )
+def defocused_scan(frames: int) -> Scan:
+    """Return a 26-ID scan with frames of 128 x 128, and a starting probe whose defocus is off by 15 %."""
+    scan, optics = simulate("26-ID", scan="fermat", detector=128, frames=frames, photons=PHOTONS), preset("26-ID")
+    probe, _ = replace(optics, defocus=DEFOCUS * optics.defocus).probe((128, 128))
+    off = np.asarray(probe[None] * np.sqrt(PHOTONS), np.complex64)
+    return replace(scan, patterns=Frames(scan.patterns[:]), probe=off)
+
+
+def measured_scan() -> Scan:
+    """Return the measured Siemens star with the probe of its file.
+
+    Raises
+    ------
+    NoDataError
+        If the file is not here.
+    """
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
+    path = Path(os.environ.get("EXITWAVE_DATA", beside)) / MEASURED
+    if not path.is_file():
+        raise NoDataError(f"{MEASURED} is not here; set EXITWAVE_DATA to the folder that has it")
+    scan = exitwave.open(path)
+    assert isinstance(scan, Scan)
+    return replace(scan, patterns=Frames(scan.patterns[:]))
+
+
+def save_for_peer(scan: Scan, path: Path, left_out: Sequence[int] = ()) -> None:
+    """Write the scan as plain arrays, without some frames: what `driver.py` reads.
+
+    Counts with zero frequency at n//2 and none of them masked, pixels (row, column) on the object's grid, and the
+    probe of a unitary transform with the power of a mean frame, which is how Exitwave starts too.
+    """
+    assert not scan.detector.mask.any()
+    kept = np.setdiff1d(np.arange(len(scan.patterns)), left_out)
+    patterns, probe = scan.patterns[:][kept], scan.probe.reshape(-1, *scan.patterns.shape[1:])
+    y, x = object_grid(scan.positions, scan.patterns.shape[1:], scan.object_pixel)
+    power = patterns.sum((1, 2), dtype=np.float64).mean()
+    probe = probe * np.sqrt(power / (np.abs(probe) ** 2).sum())
+    pixels = to_pixels(scan.positions, y, x)[kept]
+    np.savez(path, patterns=patterns, probe=probe.astype(np.complex64), pixels=pixels, object_shape=(y.size, x.size))
+
+
+class SparseFrames(Frames):
+    """Many frames of few photons, made when they are sliced: shape (npos, n, n), uint16.
+
+    They look like the mean of a far field, and serve to measure memory only.
+    """
+
+    def __init__(self, frames: int, size: int) -> None:
+        self.path, self.dataset, self.shape, self.dtype = None, "", (frames, size, size), np.dtype(np.uint16)
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        wanted, n = np.atleast_1d(np.arange(len(self))[index]), self.shape[1]
+        radius = np.hypot(*(np.indices((n, n)) - n // 2))
+        expected = 200 * np.exp(-radius / 8)
+        stack = [np.random.default_rng([SEED, j]).poisson(expected) for j in wanted]
+        return np.asarray(stack, self.dtype)
+
+
+def large_scan(frames: int, size: int) -> Scan:
+    """Return a scan with the positions and the probe of a 26-ID scan, and `SparseFrames`."""
+    scan = simulate("26-ID", detector=size, frames=frames, photons=1e4)
+    detector = Detector(scan.detector.distance, scan.detector.pixel_size, scan.detector.mask)
+    return replace(scan, patterns=SparseFrames(frames, size), detector=detector, truth=None)

@@ -1,0 +1,78 @@
+"""The largest amount of memory that a reconstruction takes, each in a process of its own.
+
+python memory.py FILE ALGORITHM     one iteration; prints the peak of this process in bytes
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import driver
+import peer
+import scans
+from common import OUT, Effort, Pythons, say, table, thread_counts
+
+import exitwave
+from exitwave.engine.recipe import USES
+
+GRADIENT = tuple(name for name in USES if "relaxation" not in USES[name])
+"""The algorithms that keep no exit waves."""
+FACTOR, ROOM = 1.3, 300e6
+"""The bar: so many times the frames as integers, and so many bytes for everything else."""
+
+
+def measure(effort: Effort, pythons: Pythons) -> dict[str, Any]:
+    """Return the peak of every algorithm in bytes, ready for JSON."""
+    frames, size = effort.large
+    path, data = OUT / "large.cxi", OUT / "large.npz"
+    say(f"memory: writing {frames} frames of {size} x {size}")
+    scan = scans.large_scan(frames, size)
+    scan.save(path, overwrite=True)
+    found: dict[str, Any] = {"frames": frames, "size": size, "bytes": frames * size**2 * 2, "rows": []}
+    for algorithm in GRADIENT:
+        say(f"memory: Exitwave {algorithm}")
+        exitwave.reconstruct(scans.subpixel_scan(64, 32), algorithm=algorithm, iterations=1)  # compiles into the cache
+        peak = int(peer.call([sys.executable, __file__, path, algorithm]).splitlines()[-1])
+        found["rows"].append({"program": "Exitwave", "algorithm": algorithm, "peak": peak})
+    path.unlink()
+    runs = ((peer.PTYCHI, "rPIE"), (peer.PTYCHI, "LSQ-ML"), (peer.PTYLAB, "mPIE"))
+    if pythons:
+        scans.save_for_peer(scan, data)
+    for who, algorithm in runs:
+        if who in pythons:
+            say(f"memory: {who.name} {algorithm}")
+            job = peer.job(algorithm, thread_counts()[-1], [1], batch=50)
+            peak = peer.run(who, pythons[who], data, [job])["peak"]
+            found["rows"].append({"program": who.name, "algorithm": algorithm, "peak": peak})
+    data.unlink(missing_ok=True)
+    return found
+
+
+def reconstruct(path: Path, algorithm: str) -> int:
+    """Reconstruct a file with one iteration, and return the largest resident set in bytes."""
+    exitwave.reconstruct(exitwave.open(path), algorithm=algorithm, iterations=1, probe="file")
+    return driver.peak_memory()
+
+
+def bar(found: dict[str, Any]) -> float:
+    """Return the bytes that a reconstruction may take."""
+    return FACTOR * found["bytes"] + ROOM
+
+
+def markdown(found: dict[str, Any]) -> list[str]:
+    """Return the paragraphs and the table of the report."""
+    rows = [
+        [row["program"], row["algorithm"], f"{row['peak'] / 1e6:.0f}", f"{row['peak'] / bar(found):.2f}"]
+        for row in found["rows"]
+    ]
+    return [
+        "## Memory",
+        f"One iteration over {found['frames']} frames of {found['size']} x {found['size']} from a file, which are "
+        f"{found['bytes'] / 1e6:.0f} MB as 16-bit integers; the peak of a process of its own, all cores. The bar is "
+        f"{FACTOR:g} times the frames and {ROOM / 1e6:.0f} MB: {bar(found) / 1e6:.0f} MB.",
+        table(["Program", "Algorithm", "Peak (MB)", "Peak / bar"], rows),
+    ]
+
+
+if __name__ == "__main__":
+    print(reconstruct(Path(sys.argv[1]), sys.argv[2]))
