@@ -137,17 +137,19 @@ class Forgetful(CpuSweeps):
     lent: Sums | None = None
 
     def gather(self, *arguments, **settings):
-        return self._lend(super().gather(*arguments, **settings))
+        self._take_back()
+        self.lent = super().gather(*arguments, **settings)
+        return self.lent
 
     def project(self, *arguments, **settings):
-        return self._lend(super().project(*arguments, **settings))
+        self._take_back()
+        self.lent = super().project(*arguments, **settings)
+        return self.lent
 
-    def _lend(self, sums):
+    def _take_back(self):
         if self.lent:
             for array in ("object", "illumination", "probe", "transmission"):
                 getattr(self.lent, array).fill(np.nan)
-        self.lent = sums
-        return sums
 
 
 @every

@@ -38,7 +38,7 @@ def crop(problem: Problem, factor: int) -> Problem:
         found = f"coarse: {factor} for frames of {ny} x {nx} pixels"
         raise InputError("The frames cannot be cropped so far", found=found, remedy=remedy)
     middle = [np.r_[: n // factor // 2, n - n // factor // 2 : n] for n in (ny, nx)]
-    stack = problem.stack[:, middle[0]][:, :, middle[1]]
+    stack = np.ascontiguousarray(problem.stack[:, middle[0]][:, :, middle[1]])
     counts = [frame[frame != problem.invalid].sum(dtype=np.float64) for frame in stack[problem.used]]
     rows, columns = problem.object_shape
     return replace(

@@ -97,6 +97,8 @@ class CpuSweeps:
         self._plans = fftw.plans(problem.shape)
         corners, self._shifts = problem.windows()
         self._corners = np.ascontiguousarray(corners)
+        if not problem.stack.flags.c_contiguous:
+            raise TypeError("a problem needs a contiguous stack")
         self._invalid, self._floor = problem.stack.dtype.type(problem.invalid), _F32(problem.floor)
         self._signals = kernels.signals(problem.stack, self._invalid)
         self._beam = self._empty_beam(modes)

@@ -27,7 +27,7 @@ FORWARD, BACKWARD = -1, 1
 PATIENT = 1 << 5
 ALIGNMENT = 64
 """Bytes: every buffer given to `execute` starts at a multiple of this."""
-ROWS, COLUMNS = 16, 32
+ROWS, COLUMNS = 64, 128
 """The most rows, and columns, that are transformed at a time."""
 LINE = 8
 """Complex numbers in a line of the cache."""
@@ -109,8 +109,9 @@ def plans(shape: tuple[int, int]) -> Plans:
     if path.exists():
         _fftw.fftwf_import_wisdom_from_filename(str(path).encode())
     ny, nx = shape
-    rows, columns = min(ROWS, ny), _columns(nx)
-    height, width = -(-ny // rows) * rows, -(-nx // columns) * columns
+    rows = _share(ny, ROWS)
+    columns = _up(_share(nx, COLUMNS), LINE)
+    height, width = _up(ny, rows), _up(nx, columns)
     stride = width + LINE * (width // LINE % 2 == 0)  # an odd number of lines: a column does not fall on one place
     buffer = zeros(height, 2 * stride)
     pairs = [
@@ -121,9 +122,14 @@ def plans(shape: tuple[int, int]) -> Plans:
     return Plans(*pairs[0], *pairs[1], rows, columns, height, stride)
 
 
-def _columns(nx: int) -> int:
-    """Return how many columns are transformed at a time: many, but few beyond the last."""
-    return next((n for n in (COLUMNS, COLUMNS // 2) if -(-nx // n) * n <= 1.1 * nx), LINE)
+def _share(n: int, most: int) -> int:
+    """Return the size of the fewest equal shares of n that have at most so many."""
+    return -(-n // -(-n // most))
+
+
+def _up(n: int, unit: int) -> int:
+    """Return n rounded up to a multiple."""
+    return -(-n // unit) * unit
 
 
 def _plan(n: int, count: int, step: int, distance: int, buffer: NDArray[np.float32], sign: int) -> int:

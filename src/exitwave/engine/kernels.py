@@ -86,6 +86,8 @@ def enter(wave, beam, half_shifted, obj, top, left, plans, ny, nx):
     for k in range(beam.shape[0]):
         for first in range(0, ny, plans.rows):
             address = beam[k, first].ctypes.data
+            for r in range(first, min(first + plans.rows, ny)):
+                rows.fetch(obj[top + r, 2 * left : 2 * (left + nx)], nx)
             if half_shifted:
                 execute(plans.rows_backward, address, address)
             for r in range(first, min(first + plans.rows, ny)):
@@ -148,8 +150,12 @@ def leave(wave, beam, whole, remainder, obj, top, left, plans, ny, nx, want_obje
     its rows transformed. With ``remainder`` the wave is not chi yet, but what P O is taken off from. ``kept``, shape
     (modes or 0, 2 * ny * nx), receives chi.
     """
+    unused = np.empty(nx, np.float32)
     for k in range(beam.shape[0]):
         for first in range(0, ny, plans.rows):
+            for r in range(first, min(first + plans.rows, ny)):
+                rows.fetch(object_num[top + r, 2 * left : 2 * (left + nx)], nx)
+                rows.fetch(obj[top + r, 2 * left : 2 * (left + nx)], nx)
             address = wave[k, first].ctypes.data
             execute(plans.rows_backward, address, address)
             for r in range(first, min(first + plans.rows, ny)):
@@ -159,20 +165,20 @@ def leave(wave, beam, whole, remainder, obj, top, left, plans, ny, nx, want_obje
                     rows.subtract_product(w, p, o, nx)
                 if k < kept.shape[0]:
                     kept[k, 2 * r * nx : 2 * (r + 1) * nx] = w[: 2 * nx]
-                if want_object:
-                    rows.add_power(object_den[top + r, left : left + nx], p, nx)
-                if want_probe and k == 0:
-                    rows.add_power(probe_den[r], o, nx)
+                power, seen = object_den[top + r, left : left + nx], probe_den[r] if k == 0 else unused
                 if want_object and want_probe and whole:
-                    rows.add_both(out, probe_num[k, r], p, o, w, nx)
+                    rows.add_both(out, power, probe_num[k, r], seen, p, o, w, nx)
                 elif want_object and want_probe:
-                    rows.add_and_multiply(out, p, o, w, nx)
+                    rows.add_and_multiply(out, power, w, seen, p, o, nx)
                 elif want_object:
                     rows.add_conjugate_product(out, p, w, nx)
+                    rows.add_power(power, p, nx)
                 elif whole:
                     rows.add_conjugate_product(probe_num[k, r], o, w, nx)
+                    rows.add_power(seen, o, nx)
                 else:
                     rows.conjugate_multiply(w, o, nx)
+                    rows.add_power(seen, o, nx)
             if want_probe and not whole:
                 execute(plans.rows_forward, address, address)
 

@@ -10,7 +10,7 @@ processor has.
 from collections.abc import Callable
 from typing import Any
 
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
@@ -19,6 +19,10 @@ _FLOAT, _INDEX = ir.FloatType(), ir.IntType(32)
 _RELAXED = ("fast",)
 WIDTH = 8
 """Floats in a vector: 32 bytes."""
+_ESTIMATES = binding.get_host_cpu_features().get("avx", False)
+"""Whether the processor estimates inverse roots of `WIDTH` floats, to 12 bits: one Newton step makes it 23."""
+_SMALLEST = 1e-30
+"""Keeps the inverse root of 0 finite."""
 
 
 class _Vectors:
@@ -43,9 +47,28 @@ class _Vectors:
     def div(self, x: Any, y: Any) -> Any:
         return self.builder.fdiv(x, y, _RELAXED)
 
-    def sqrt(self, x: Any) -> Any:
-        kind, name = ir.FunctionType(x.type, [x.type]), f"llvm.sqrt.v{x.type.count}f32"
+    def constant(self, value: float, like: Any) -> Any:
+        return ir.Constant(like.type, [value] * like.type.count)
+
+    def call(self, name: str, x: Any) -> Any:
+        kind = ir.FunctionType(x.type, [x.type])
         return self.builder.call(cgutils.get_or_insert_function(self.builder.module, kind, name), [x])
+
+    def sqrt(self, x: Any) -> Any:
+        """Return the root, by Newton's step for the inverse root y of x: y (3 - x y^2) / 2."""
+        if not (_ESTIMATES and x.type.count == WIDTH):
+            return self.call(f"llvm.sqrt.v{x.type.count}f32", x)
+        x = self.add(x, self.constant(_SMALLEST, x))
+        y = self.call("llvm.x86.avx.rsqrt.ps.256", x)
+        root = self.mul(x, y)
+        return self.mul(self.mul(root, self.constant(0.5, x)), self.sub(self.constant(3.0, x), self.mul(root, y)))
+
+    def inverse(self, x: Any) -> Any:
+        """Return 1 / x, by Newton's step y (2 - x y)."""
+        if not (_ESTIMATES and x.type.count == WIDTH):
+            return self.div(self.constant(1.0, x), x)
+        y = self.call("llvm.x86.avx.rcp.ps.256", x)
+        return self.mul(y, self.sub(self.constant(2.0, x), self.mul(x, y)))
 
     def where(self, condition: Any, x: Any) -> Any:
         """Return x, or 0 where the condition does not hold."""
@@ -97,6 +120,7 @@ def _operation(kinds: str, scalars: int = 0, width: int = WIDTH) -> Callable[[Ca
     def make(rule: Callable[..., None]) -> Any:
         def typing(context: Any, *arguments: Any) -> Any:
             rows = arguments[: len(kinds)]
+            assert all(row.layout == "C" for row in rows), "rows are contiguous"
             return types.void(*rows, *[types.float32] * scalars, types.intp), emit
 
         def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -134,6 +158,14 @@ class _Rows:
         pointer = builder.gep(self.pointers[k], [places[kind]])
         return builder.bitcast(pointer, ir.PointerType(ir.VectorType(self.pointers[k].type.pointee, count)))
 
+    def fetch(self, k: int) -> None:
+        """Ask for a row before it is needed."""
+        builder, byte, one = self.vectors.builder, ir.PointerType(ir.IntType(8)), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, one, one, one])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        hints = [ir.Constant(one, hint) for hint in (0, 3, 1)]  # to read, keep in all caches, data
+        builder.call(function, [builder.bitcast(self._place(k), byte), *hints])
+
     def __getitem__(self, k: int) -> Any:
         value = self.vectors.builder.load(self._place(k))
         value.align = 1 if isinstance(value.type.element, ir.IntType) else 4
@@ -143,6 +175,13 @@ class _Rows:
 
     def __setitem__(self, k: int, value: Any) -> None:
         self.vectors.builder.store(value, self._place(k)).align = 4
+
+
+@_operation("c", width=2 * WIDTH)
+def fetch(v: Any, rows: Any) -> None:
+    """Bring a row into the cache: 64 bytes at a time, and nothing at its end."""
+    if v.width == 2 * WIDTH:
+        rows.fetch(0)
 
 
 @_operation("ccc")
@@ -187,26 +226,22 @@ def conjugate_multiply(v: Any, rows: Any) -> None:
     rows[0] = v.multiply(v.real(o), v.imag(o), rows[0], conjugate=True)
 
 
-@_operation("cccc")
+@_operation("crcrcc", width=2 * WIDTH)
 def add_and_multiply(v: Any, rows: Any) -> None:
-    """out += conj(p) w, then w = conj(o) w."""
-    p, o, w = rows[1], rows[2], rows[3]
+    """out += conj(p) w and power += |p|^2, then w = conj(o) w; rows are out, power, w, |o|^2 to add to, p, o."""
+    w, p, o = rows[2], rows[4], rows[5]
     rows[0] = v.add(rows[0], v.multiply(v.real(p), v.imag(p), w, conjugate=True))
-    rows[3] = v.multiply(v.real(o), v.imag(o), w, conjugate=True)
+    rows[2] = v.multiply(v.real(o), v.imag(o), w, conjugate=True)
+    rows[1], rows[3] = v.add(rows[1], v.power(p)), v.add(rows[3], v.power(o))
 
 
-@_operation("ccccc")
+@_operation("crcrccc", width=2 * WIDTH)
 def add_both(v: Any, rows: Any) -> None:
-    """out += conj(p) w, and other += conj(o) w."""
-    p, o, w = rows[2], rows[3], rows[4]
+    """out += conj(p) w and power += |p|^2, other += conj(o) w and |o|^2: out, power, other, power, p, o, w."""
+    p, o, w = rows[4], rows[5], rows[6]
     rows[0] = v.add(rows[0], v.multiply(v.real(p), v.imag(p), w, conjugate=True))
-    rows[1] = v.add(rows[1], v.multiply(v.real(o), v.imag(o), w, conjugate=True))
-
-
-@_operation("rr", width=2 * WIDTH)
-def add(v: Any, rows: Any) -> None:
-    """out += x."""
-    rows[0] = v.add(rows[0], rows[1])
+    rows[2] = v.add(rows[2], v.multiply(v.real(o), v.imag(o), w, conjugate=True))
+    rows[1], rows[3] = v.add(rows[1], v.power(p)), v.add(rows[3], v.power(o))
 
 
 @_operation("rc", width=2 * WIDTH)
@@ -235,7 +270,7 @@ def _correction(v: Any, model: Any, counts: Any, invalid: Any, fade: Any) -> tup
     good = v.builder.fcmp_ordered("!=", counts, v.fill(invalid, counts.type.count))
     counts, model = v.where(good, counts), v.where(good, model)
     both = v.sqrt(v.mul(counts, model))
-    factor = v.div(v.sub(both, model), v.add(model, v.fill(fade, counts.type.count)))
+    factor = v.mul(v.sub(both, model), v.inverse(v.add(model, v.fill(fade, counts.type.count))))
     return factor, v.add(v.sub(counts, both), v.sub(model, both))
 
 
