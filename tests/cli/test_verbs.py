@@ -156,9 +156,9 @@ def test_reconstruct_never_replaces_the_frames_that_a_result_links_to(files):
 
 def test_reconstruct_continues_a_result(files):
     _, result, _, first = files
-    done = answer("reconstruct", result, "--iterations", 3)
+    done = answer("reconstruct", result, "--iterations", 12)
     assert done["output"] == str(result.with_name("scan_result_2.cxi"))
-    assert done["iterations"] == 15
+    assert done["iterations"] == 24
     assert done["error"] < first["error"]
     np.testing.assert_array_equal(exitwave.open(done["output"]).errors[:12], exitwave.open(result).errors)
 

@@ -49,8 +49,9 @@ class _Totals:
 
     def __init__(self, problem: Problem, modes: int, plans: fftw.Plans, sets: int) -> None:
         (ny, nx), (rows, columns) = problem.shape, problem.object_shape
-        self.object_num = fftw.zeros(sets, rows, 2 * columns)
-        self.object_den = fftw.zeros(sets, rows, columns)
+        # memory that a thread does not touch is not taken
+        self.object_num = np.zeros((sets, rows, 2 * columns), _F32)
+        self.object_den = np.zeros((sets, rows, columns), _F32)
         self.probe_num = fftw.zeros(sets, modes, plans.height, 2 * plans.stride)
         self.spectrum_num = fftw.zeros(sets, modes, plans.height, 2 * plans.stride)
         self.probe_den = fftw.zeros(sets, ny, nx)
@@ -270,15 +271,15 @@ class CpuSweeps:
     def _sums(self, shares: list[_Share], object: bool, probe: bool, misfit: Misfit) -> Sums:
         """Move what the threads have collected into the totals, in the order of the threads."""
         rows = np.array([(part.low, part.high) for part in shares]).T if object else np.zeros((2, len(shares)), int)
-        whole = np.array([0] * len(shares)), np.array([2**31 if probe and len(part.frames) else 0 for part in shares])
+        lines = np.array([(0, len(part.frames) and self._totals.probe_num.size) for part in shares]).T
+        groups = (self._totals.object, self._parts.object, rows), (self._totals.probe, self._parts.probe, lines * probe)
 
         def stripe(piece: int) -> None:
-            for pairs, (low, high) in ((zip(self._totals.object, self._parts.object, strict=True), rows),
-                                       (zip(self._totals.probe, self._parts.probe, strict=True), whole)):  # fmt: skip
-                for total, parts in pairs:
-                    lines, all_lines = total.reshape(-1, total.shape[-1]), parts.reshape(len(parts), -1, parts.shape[-1])
-                    first, last = (len(lines) * k // self.threads for k in (piece, piece + 1))
-                    kernels.collect(lines, all_lines, low, high, first, last)
+            for totals, parts, (low, high) in groups:
+                for total, part in zip(totals, parts, strict=True):
+                    into, out = (array.reshape(len(array), -1, array.shape[-1]) for array in (total, part))
+                    first, last = (into.shape[1] * k // self.threads for k in (piece, piece + 1))
+                    kernels.collect(into[0], out, low, high, first, last)
 
         self._run(stripe, range(self.threads))
         object_num, object_den, probe_num, spectrum_num, probe_den = self._totals.of(0)

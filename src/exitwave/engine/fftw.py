@@ -114,12 +114,10 @@ def plans(shape: tuple[int, int]) -> Plans:
     height, width = _up(ny, rows), _up(nx, columns)
     stride = width + LINE * (width // LINE % 2 == 0)  # an odd number of lines: a column does not fall on one place
     buffer = zeros(height, 2 * stride)
-    pairs = [
-        [_plan(n, count, step, distance, buffer, sign) for sign in (FORWARD, BACKWARD)]
-        for n, count, step, distance in ((nx, rows, 1, stride), (ny, columns, stride, 1))
-    ]
+    along = [_plan(nx, rows, 1, stride, buffer, sign) for sign in (FORWARD, BACKWARD)]
+    across = [_plan(ny, columns, stride, 1, buffer, sign) for sign in (FORWARD, BACKWARD)]
     _keep_wisdom(path)
-    return Plans(*pairs[0], *pairs[1], rows, columns, height, stride)
+    return Plans(along[0], along[1], across[0], across[1], rows, columns, height, stride)
 
 
 def _share(n: int, most: int) -> int:

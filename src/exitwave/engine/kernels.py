@@ -146,9 +146,9 @@ def leave(wave, beam, whole, remainder, obj, top, left, plans, ny, nx, want_obje
           object_num, object_den, probe_num, probe_den):  # fmt: skip
     """Transform the rows of chi, and add sum_k conj(P_k) chi_k and sum_k |P_k|^2 to the object's window.
 
-    |O|^2 is added to the probe's denominator. conj(O) chi_k is added to the numerator of a probe on whole pixels; for any other it takes the place of chi, with
-    its rows transformed. With ``remainder`` the wave is not chi yet, but what P O is taken off from. ``kept``, shape
-    (modes or 0, 2 * ny * nx), receives chi.
+    |O|^2 is added to the probe's denominator. conj(O) chi_k is added to the numerator of a probe on whole pixels; for
+    any other it takes the place of chi, with its rows transformed. With ``remainder`` the wave is not chi yet, but what
+    P O is taken off from. ``kept``, shape (modes or 0, 2 * ny * nx), receives chi.
     """
     unused = np.empty(nx, np.float32)
     for k in range(beam.shape[0]):
@@ -184,8 +184,8 @@ def leave(wave, beam, whole, remainder, obj, top, left, plans, ny, nx, want_obje
 
 
 @compiled
-def gather(frames, places, stack, invalid, floor, corners, shifts, plans, obj, probe, spectrum, noise,
-           want_object, want_probe, kept, scratch, object_num, object_den, probe_num, spectrum_num, probe_den):  # fmt: skip
+def gather(frames, places, stack, invalid, floor, corners, shifts, plans, obj, probe, spectrum, noise, want_object,
+           want_probe, kept, scratch, object_num, object_den, probe_num, spectrum_num, probe_den):  # fmt: skip
     """Carry frames through the model and add up what an update needs; returns misfit and loss.
 
     The probe of a frame on whole pixels is used as it is; any other is shifted from its ``spectrum`` on the way there,

@@ -30,10 +30,10 @@ def poisson(factors, counts, scale):
 
 @compiled
 def weigh(model, counts, invalid, noise, normal):
-    """Turn a row's intensities into the factor from wave to minus the gradient of the intensity or Poisson model's loss.
+    """Turn a row's intensities into the factor from wave to minus the gradient of a noise model's loss.
 
-    The factor is ``(I - m) / (2 (I + r))`` or ``(I - m) / (2 (m + r))``, 0 on invalid pixels, for intensities m =
-    normal * model, and it is multiplied by ``normal``. Returns ``sum (sqrt(I) - sqrt(m))^2`` and the loss.
+    It is ``(I - m) / (2 (I + r))`` or ``(I - m) / (2 (m + r))``, 0 on invalid pixels, for the intensity and the Poisson
+    model with m = normal * model, and multiplied by ``normal``. Returns ``sum (sqrt(I) - sqrt(m))^2`` and the loss.
     """
     misfit, loss = np.float32(0.0), np.float32(0.0)
     for c in range(counts.shape[0]):

@@ -36,7 +36,7 @@ class Watch:
         self._best = math.inf
         self._since = 0
         self._least = math.inf
-        self._keep(state)
+        self._good = state.object.copy(), state.probe.copy()
 
     def settling(self, iteration: int, seconds: float) -> bool:
         """Say whether the iteration belongs to the last part of the stage."""
@@ -73,7 +73,7 @@ class Watch:
         return finding("W235", "", found, "a falling error", f"The best iteration was kept. {REMEDY}")
 
     def _keep(self, state: State) -> None:
-        self._good = state.object.copy(), state.probe.copy()
+        self._good[0][:], self._good[1][:] = state.object, state.probe
 
     def _exhausted(self, error: float) -> bool:
         """Say whether the error has stopped falling for good; the first time only makes the stage settle."""

@@ -51,7 +51,10 @@ def push(quantity: NDArray[np.complexfloating[Any]], momentum: Momentum, eta: fl
     """Count a batch, and push the quantity in place where it is time."""
     momentum.batches += 1
     if momentum.batches % every == 0:
-        momentum.velocity *= quantity.dtype.type(eta)
-        momentum.velocity += quantity - momentum.before
-        quantity += quantity.dtype.type(eta) * momentum.velocity
+        velocity, moved, factor = momentum.velocity, momentum.before, quantity.dtype.type(eta)
+        np.subtract(quantity, momentum.before, out=moved)  # in the place of what is not needed any more
+        velocity *= factor
+        velocity += moved
+        np.multiply(velocity, factor, out=moved)
+        quantity += moved
         momentum.before[:] = quantity
