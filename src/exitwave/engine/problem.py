@@ -84,7 +84,7 @@ def load_stack(scan: Scan) -> tuple[NDArray[Any], float, tuple[Finding, ...]]:
     detector = scan.detector
     stack: NDArray[Any] = np.empty(scan.patterns.shape, np.uint16)
     invalid, repaired = float(_LARGEST_INTEGER), np.zeros(3, np.int64)
-    for index, block in scan.patterns.blocks():
+    for index, block in scan.patterns.blocks(16):  # memory beside the stack is for few frames
         counts = block.astype(np.float32)
         good = detector.usable(counts)
         repaired += _repaired(counts[~good & (detector.mask == 0)])

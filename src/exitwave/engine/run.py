@@ -351,7 +351,8 @@ def _fix_gauge(run: _Run) -> State:
     if run.recipe.updates_probe:
         probe = orthogonalise(probe) if len(probe) > 1 else probe
         factor = np.float32(np.sqrt(run.problem.photons) / np.linalg.norm(probe))
-        obj, probe = obj / factor, probe * factor
+        obj /= factor
+        probe *= factor
     return State(obj, probe, state.rng)
 
 
