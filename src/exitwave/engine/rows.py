@@ -271,7 +271,7 @@ def _correction(v: Any, model: Any, counts: Any, invalid: Any, fade: Any) -> tup
     counts, model = v.where(good, counts), v.where(good, model)
     both = v.sqrt(v.mul(counts, model))
     factor = v.mul(v.sub(both, model), v.inverse(v.add(model, v.fill(fade, counts.type.count))))
-    return factor, v.add(v.sub(counts, both), v.sub(model, both))
+    return v.where(good, factor), v.add(v.sub(counts, both), v.sub(model, both))
 
 
 @_operation("rrs", scalars=4, width=2 * WIDTH)
