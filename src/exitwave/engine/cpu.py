@@ -54,7 +54,7 @@ class _Totals:
         self.object_den = np.zeros((sets, rows, columns), _F32)
         self.probe_num = fftw.zeros(sets, modes, plans.height, 2 * plans.stride)
         self.spectrum_num = fftw.zeros(sets, modes, plans.height, 2 * plans.stride)
-        self.probe_den = fftw.zeros(sets, ny, nx)
+        self.probe_den = fftw.zeros(sets, ny + 1, nx)  # and a row that is not used
         self.object = (self.object_num, self.object_den)
         self.probe = (self.probe_num, self.spectrum_num, self.probe_den)
 
@@ -287,7 +287,7 @@ class CpuSweeps:
             object_num.view(np.complex64),
             object_den,
             self._as_probe(probe_num) + self._inverse(spectrum_num),
-            probe_den,
+            probe_den[:-1],
             misfit,
         )
 

@@ -146,11 +146,11 @@ def leave(wave, beam, whole, remainder, obj, top, left, plans, ny, nx, want_obje
           object_num, object_den, probe_num, probe_den):  # fmt: skip
     """Transform the rows of chi, and add sum_k conj(P_k) chi_k and sum_k |P_k|^2 to the object's window.
 
-    |O|^2 is added to the probe's denominator. conj(O) chi_k is added to the numerator of a probe on whole pixels; for
-    any other it takes the place of chi, with its rows transformed. With ``remainder`` the wave is not chi yet, but what
-    P O is taken off from. ``kept``, shape (modes or 0, 2 * ny * nx), receives chi.
+    |O|^2 is added to the probe's denominator once: for further modes to its row ny, which nobody reads. conj(O) chi_k
+    is added to the numerator of a probe on whole pixels; for any other it takes the place of chi, with its rows
+    transformed. With ``remainder`` the wave is not chi yet, but what P O is taken off from. ``kept``, shape (modes or
+    0, 2 * ny * nx), receives chi.
     """
-    unused = np.empty(nx, np.float32)
     for k in range(beam.shape[0]):
         for first in range(0, ny, plans.rows):
             for r in range(first, min(first + plans.rows, ny)):
@@ -165,7 +165,7 @@ def leave(wave, beam, whole, remainder, obj, top, left, plans, ny, nx, want_obje
                     rows.subtract_product(w, p, o, nx)
                 if k < kept.shape[0]:
                     kept[k, 2 * r * nx : 2 * (r + 1) * nx] = w[: 2 * nx]
-                power, seen = object_den[top + r, left : left + nx], probe_den[r] if k == 0 else unused
+                power, seen = object_den[top + r, left : left + nx], probe_den[r if k == 0 else ny]
                 if want_object and want_probe and whole:
                     rows.add_both(out, power, probe_num[k, r], seen, p, o, w, nx)
                 elif want_object and want_probe:
