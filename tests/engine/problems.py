@@ -4,12 +4,18 @@ from exitwave.engine.problem import Problem
 from exitwave.engine.sweeps import State
 
 
-def make_problem(shape=(16, 16), frames=12, modes=1, *, subpixel=True, mask=0.0, dtype=np.uint16, seed=0, photons=1e5):
-    """A small random problem with its exact state: smooth probe modes, random object, noisy counts."""
+def make_problem(
+    shape=(16, 16), frames=12, modes=1, *, subpixel=True, mask=0.0, dtype=np.uint16, seed=0, photons=1e5, margin=1
+):
+    """A small random problem with its exact state: smooth probe modes, random object, noisy counts.
+
+    All windows are ``margin`` pixels and more inside the object.
+    """
     rng = np.random.default_rng(seed)
     ny, nx = shape
     object_shape = (ny + 14, nx + 18)
-    pixels = rng.uniform(np.array(shape) // 2 + 1, np.array(object_shape) - np.array(shape) // 2 - 2, (frames, 2))
+    low, high = np.array(shape) // 2 + margin, np.array(object_shape) - np.array(shape) // 2 - 1 - margin
+    pixels = rng.uniform(low, high, (frames, 2))
     pixels = (pixels if subpixel else np.rint(pixels)).astype(np.float32)
     obj = (1 + 0.4 * rng.standard_normal(object_shape)) * np.exp(1j * rng.uniform(-1, 1, object_shape))
     r, c = np.meshgrid(np.arange(ny) - ny // 2, np.arange(nx) - nx // 2, indexing="ij")

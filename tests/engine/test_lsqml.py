@@ -71,7 +71,7 @@ def test_lengths_are_those_of_a_brute_force_minimisation(damping):
     found = lsqml.solve(products, damping)
     for i, j in enumerate(problem.used[:5]):
         window, beam, *_ = sweeps._frame(state, j)
-        a, b = d_object[window] * beam, sweeps._shift(d_probe, sweeps._shifts[j]) * state.object[window]
+        a, b = d_object[window] * beam, sweeps._shifted(state, j, d_probe) * state.object[window]
         weight = damping * (np.linalg.norm(a) ** 2 + np.linalg.norm(b) ** 2) / 2
 
         def loss(x, i=i, a=a, b=b, weight=weight):
@@ -91,7 +91,7 @@ def test_a_change_that_is_all_that_lacks_has_the_length_one(which):
     chi = np.empty((len(problem.used), *state.probe.shape), complex)
     for i, j in enumerate(problem.used):
         window, beam, *_ = sweeps._frame(state, j)
-        shifted = sweeps._shift(d_probe, sweeps._shifts[j])
+        shifted = sweeps._shifted(state, j, d_probe)
         chi[i] = (d_object[window] * beam, shifted * state.object[window])[which]
     lengths = lsqml.solve(sweeps.products(state, problem.used, chi, d_object, d_probe), damping=0)
     assert np.allclose(lengths, np.eye(2)[which], atol=1e-9)
@@ -135,7 +135,7 @@ def test_an_undamped_step_leaves_nothing_along_its_directions():
     left = np.empty_like(chi)
     for i, j in enumerate(problem.used):
         window, beam, *_ = sweeps._frame(state, j)
-        a, b = d_object[window] * beam, sweeps._shift(d_probe, sweeps._shifts[j]) * state.object[window]
+        a, b = d_object[window] * beam, sweeps._shifted(state, j, d_probe) * state.object[window]
         left[i] = chi[i] - lengths[i, 0] * a - lengths[i, 1] * b
     inside = lengths.min(axis=1) > 0
     after = sweeps.products(state, problem.used, left, d_object, d_probe)[inside, 3:]

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from exitwave.engine import fftw, kernels, kernels_line, kernels_products, kernels_project, kernels_sequential
 from exitwave.engine.problem import Problem
 from exitwave.engine.rows import WIDTH
-from exitwave.engine.sweeps import NOISE, Line, Misfit, Noise, State, Step, Sums, Weights
+from exitwave.engine.sweeps import NOISE, RESPONSES, Line, Misfit, Noise, State, Step, Sums, Weights
+from exitwave.errors import InputError
 
 _F32 = np.float32
 _SMALL = 2**16
@@ -55,12 +56,28 @@ class _Totals:
         self.probe_num = fftw.zeros(sets, modes, plans.height, 2 * plans.stride)
         self.spectrum_num = fftw.zeros(sets, modes, plans.height, 2 * plans.stride)
         self.probe_den = fftw.zeros(sets, ny + 1, nx)  # and a row that is not used
-        self.object = (self.object_num, self.object_den)
-        self.probe = (self.probe_num, self.spectrum_num, self.probe_den)
+        self.varied_num = fftw.zeros(sets, 0, plans.height, 2 * plans.stride)
+
+    @property
+    def object(self) -> tuple[NDArray[np.float32], ...]:
+        """The sums on the object's grid."""
+        return self.object_num, self.object_den
+
+    @property
+    def probe(self) -> tuple[NDArray[np.float32], ...]:
+        """The sums on the probe's grid."""
+        varied = (self.varied_num,) if self.varied_num.size else ()
+        return self.probe_num, self.spectrum_num, self.probe_den, *varied
+
+    def vary(self, variations: int) -> None:
+        """Make room for the sums of some variations."""
+        sets, _, height, width = self.varied_num.shape
+        self.varied_num = fftw.zeros(sets, variations, height, width)
 
     def of(self, number: int) -> tuple[NDArray[np.float32], ...]:
         """Return one set."""
-        return tuple(array[number] for array in (*self.object, *self.probe))
+        arrays = *self.object, self.probe_num, self.spectrum_num, self.probe_den, self.varied_num
+        return tuple(array[number] for array in arrays)
 
 
 class _Scratch:
@@ -70,8 +87,9 @@ class _Scratch:
         wave, shifted = (fftw.zeros(modes, plans.height, 2 * plans.stride) for _ in range(2))
         row_ramp, column_ramp = fftw.zeros(2 * ny), fftw.zeros(2 * plans.stride)
         model, mixed, sums = fftw.zeros(plans.columns), fftw.zeros(plans.columns), fftw.zeros(WIDTH)
-        self.gather = (wave, shifted, row_ramp, column_ramp, model, sums)
-        self.project = (wave, shifted, row_ramp, column_ramp, model, mixed)
+        heard = fftw.zeros(len(RESPONSES) - 1, WIDTH)
+        self.gather = (wave, shifted, row_ramp, column_ramp, model, sums, heard)
+        self.project = (wave, shifted, row_ramp, column_ramp, model, mixed, sums, heard)
 
 
 def default_threads() -> int:
@@ -96,8 +114,6 @@ class CpuSweeps:
         self.problem = problem
         self.threads = threads or default_threads()
         self._plans = fftw.plans(problem.shape)
-        corners, self._shifts = problem.windows()
-        self._corners = np.ascontiguousarray(corners)
         if not problem.stack.flags.c_contiguous:
             raise TypeError("a problem needs a contiguous stack")
         self._invalid, self._floor = problem.stack.dtype.type(problem.invalid), _F32(problem.floor)
@@ -107,6 +123,8 @@ class CpuSweeps:
         self._totals = _Totals(problem, modes, self._plans, 1)
         self._scratch = [_Scratch(self._plans, modes, *problem.shape) for _ in range(self.threads)]
         self._pool = ThreadPoolExecutor(self.threads)
+        self._seen: tuple[Any, ...] = ()
+        self._own: kernels.Own
 
     def gather(
         self,
@@ -117,18 +135,23 @@ class CpuSweeps:
         probe: bool = True,
         chi: NDArray[np.complexfloating[Any]] | None = None,
         noise: Noise = "amplitude",
+        responses: NDArray[np.float64] | None = None,
     ) -> Sums:
         """Pass over the frames without changing the state; see `Sweeps.gather`."""
+        self._load_state(state)
         kept = np.zeros((0, 0, 0), _F32) if chi is None else self._flat(chi, frames, state)
+        told = np.zeros((0, 0)) if responses is None else responses
+        if responses is not None:
+            self._check_slopes(frames)
         shares = self._shares(frames)
-        misfit, loss = self._carry(state, shares, kept, object, probe, noise)
+        misfit, loss = self._carry(state, shares, kept, told, object, probe, noise)
         return replace(self._sums(shares, object, probe, self._misfit(misfit, frames)), loss=loss)
 
     def along(
         self, state: State, line: Line, frames: NDArray[np.int64], lengths: NDArray[np.float64], noise: Noise
     ) -> NDArray[np.float64]:
         """Return the loss's derivatives along a line; see `Sweeps.along`."""
-        self._load_probe(state)
+        self._load_state(state)
         aside = self._empty_beam(len(state.probe))
         self._load(aside, line.probe)
 
@@ -137,7 +160,7 @@ class CpuSweeps:
             second = self._waves(len(state.probe))
             wave, first, row_ramp, column_ramp = scratch.gather[:4]
             kernels_line.along(
-                part.frames, self.problem.stack, self._invalid, self._floor, self._corners, self._shifts, self._plans,
+                part.frames, self.problem.stack, self._invalid, self._floor, self._own, self._plans,
                 state.object.view(_F32), *self._beam, line.object.view(_F32), *aside, NOISE.index(noise),
                 lengths.astype(_F32), out, (wave, *waves[:2], first, second, row_ramp, column_ramp),
                 fftw.zeros(5, self._plans.columns),
@@ -157,14 +180,14 @@ class CpuSweeps:
         probe: bool = True,
     ) -> Sums:
         """Advance the frames' own exit waves and add up what the model lacks of them; see `Sweeps.project`."""
-        self._load_probe(state)
+        self._load_state(state)
         kept, shares = self._flat(waves, frames, state), self._shares(frames)
         factors = [_F32(each) for each in weights or (0, 0, 0)]
 
         def share(number: int) -> float:
             return kernels_project.project(
                 shares[number].frames, shares[number].places, kept, self.problem.stack, self._invalid, self._floor,
-                self._corners, self._shifts, self._plans, state.object.view(_F32), *self._beam,
+                self._own, self._plans, state.object.view(_F32), *self._beam,
                 weights is not None, *factors, object, probe, self._scratch[number].project, *self._parts.of(number),
             )  # fmt: skip
 
@@ -174,15 +197,16 @@ class CpuSweeps:
 
     def misfit(self, state: State, frames: NDArray[np.int64]) -> Misfit:
         """Compare the model with the measurement; see `Sweeps.misfit`."""
-        kept = np.zeros((0, 0, 0), _F32)
-        return self._misfit(self._carry(state, self._shares(frames), kept, False, False, "amplitude")[0], frames)
+        self._load_state(state)
+        nothing = np.zeros((0, 0, 0), _F32), np.zeros((0, 0))
+        return self._misfit(self._carry(state, self._shares(frames), *nothing, False, False, "amplitude")[0], frames)
 
     def sequential(self, state: State, frames: NDArray[np.int64], object: Step | None, probe: Step | None) -> Misfit:
         """Update the state in place after every frame; see `Sweeps.sequential`."""
-        self._load_probe(state)
+        self._load_state(state)
         ny, nx = self.problem.shape
         difference = kernels_sequential.sequential(
-            frames, self.problem.stack, self._invalid, self._floor, self._corners, self._shifts, self._plans,
+            frames, self.problem.stack, self._invalid, self._floor, self._own, self._plans,
             state.object.view(_F32), self._beam.spectrum, *(object or (0.0, 1.0)), *(probe or (0.0, 1.0)),
             self._scratch[0].gather, fftw.zeros(ny, nx), fftw.zeros(ny, nx), fftw.zeros(2 * nx),
         )  # fmt: skip
@@ -199,14 +223,14 @@ class CpuSweeps:
         probe: NDArray[np.complexfloating[Any]],
     ) -> NDArray[np.float64]:
         """Return every frame's products of its changes with each other and with chi; see `Sweeps.products`."""
-        self._load_probe(state)
+        self._load_state(state)
         change, kept = self._empty_beam(len(probe)), self._flat(chi, frames, state)
         self._load(change, probe)
         out, objects = np.zeros((len(frames), 5)), (state.object.view(_F32), object.view(_F32))
 
         def share(part: _Share, scratch: _Scratch) -> None:
             kernels_products.products(
-                out, part.frames, part.places, kept, self._corners, self._shifts, self._plans, objects,
+                out, part.frames, part.places, kept, self._own, self._plans, objects,
                 tuple(self._beam), tuple(change), scratch.gather, fftw.zeros(5, WIDTH), *self.problem.shape,
             )  # fmt: skip
 
@@ -237,7 +261,7 @@ class CpuSweeps:
 
     def _shares(self, frames: NDArray[np.int64]) -> list[_Share]:
         """Return every thread's share: frames that lie side by side."""
-        tops, ny = self._corners[frames, 0], self.problem.shape[0]
+        tops, ny = self._own.corners[frames, 0], self.problem.shape[0]
         parts = np.array_split(np.argsort(tops, kind="stable"), self.threads)
         rows = [(tops[part[0]], tops[part[-1]] + ny) if len(part) else (0, 0) for part in parts]
         return [_Share(frames[part], part, *each) for part, each in zip(parts, rows, strict=True)]
@@ -247,18 +271,18 @@ class CpuSweeps:
         state: State,
         shares: list[_Share],
         kept: NDArray[np.float32],
+        told: NDArray[np.float64],
         object: bool,
         probe: bool,
         noise: Noise,
     ) -> tuple[float, float]:
         """Carry the frames through the model, every thread its share into its own sums; return misfit and loss."""
-        self._load_probe(state)
 
         def share(number: int) -> tuple[float, float]:
             return kernels.gather(
                 shares[number].frames, shares[number].places, self.problem.stack, self._invalid, self._floor,
-                self._corners, self._shifts, self._plans, state.object.view(_F32), *self._beam,
-                NOISE.index(noise), object, probe, kept, self._scratch[number].gather, *self._parts.of(number),
+                self._own, self._plans, state.object.view(_F32), *self._beam,
+                NOISE.index(noise), object, probe, kept, told, self._scratch[number].gather, *self._parts.of(number),
             )  # fmt: skip
 
         differences, losses = zip(*self._run(share, range(self.threads)), strict=True)
@@ -282,13 +306,14 @@ class CpuSweeps:
                     kernels.collect(into[0], out, low, high, first, last)
 
         self._run(stripe, range(self.threads))
-        object_num, object_den, probe_num, spectrum_num, probe_den = self._totals.of(0)
+        object_num, object_den, probe_num, spectrum_num, probe_den, varied_num = self._totals.of(0)
         return Sums(
             object_num.view(np.complex64),
             object_den,
             self._as_probe(probe_num) + self._inverse(spectrum_num),
             probe_den[:-1],
             misfit,
+            variations=self._inverse(varied_num) if len(varied_num) else None,
         )
 
     def _flat(self, waves: NDArray[Any], frames: NDArray[np.int64], state: State) -> NDArray[np.float32]:
@@ -324,8 +349,8 @@ class CpuSweeps:
         kernels.transform_rows(self._plans.rows_forward, beam.spectrum, self._plans)
         kernels.transform_columns(self._plans.columns_forward, beam.spectrum, self._plans)
 
-    def _load_probe(self, state: State) -> None:
-        """Check the state, and copy its probe.
+    def _load_state(self, state: State) -> None:
+        """Check the state, and copy its probe and, where it is new, what the frames have of their own.
 
         The compiled loops check nothing: an array of another kind would be read as if it were the right one.
         """
@@ -335,6 +360,31 @@ class CpuSweeps:
                     f"a state needs contiguous complex64 arrays of shape {shape}, not {array.dtype} {array.shape}"
                 )
         self._load(self._beam, state.probe)
+        seen = state.positions, state.scales, state.variations, state.weights
+        if len(seen) != len(self._seen) or any(a is not b for a, b in zip(seen, self._seen, strict=True)):
+            self._own, self._seen = self._load_own(state), seen
+
+    def _load_own(self, state: State) -> kernels.Own:
+        """Return what the frames have of their own, in the layout of the loops."""
+        corners, shifts = self.problem.windows(state.positions)
+        npos, variations = len(corners), state.variations
+        scales = np.ones(npos) if state.scales is None else state.scales
+        count = 0 if variations is None else len(variations)
+        if count != self._totals.varied_num.shape[1]:
+            self._totals.vary(count)
+            self._parts.vary(count)
+        beam = self._empty_beam(count)
+        if variations is not None:
+            self._load(beam, variations)
+        weights = np.zeros((npos, 0)) if state.weights is None else state.weights
+        arrays = [np.ascontiguousarray(each, _F32) for each in (shifts, scales, weights)]
+        return kernels.Own(np.ascontiguousarray(corners), *arrays, beam.spectrum)
+
+    def _check_slopes(self, frames: NDArray[np.int64]) -> None:
+        """Refuse windows so near to the object's edge that it has no derivative there."""
+        corners, size = self._own.corners[frames], np.array(self.problem.shape)
+        if (corners < 2).any() or (corners + size + 2 > self.problem.object_shape).any():
+            raise InputError("A window has no two pixels of the object around it", found="a position at the edge")
 
     def _as_probe(self, waves: NDArray[np.float32]) -> NDArray[np.complex64]:
         """Return waves in the layout of the loops as a view of shape (modes, ny, nx)."""

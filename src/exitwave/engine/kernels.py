@@ -7,13 +7,30 @@ by side (index 2i and 2i + 1).
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from exitwave.engine import rows
 from exitwave.engine.compiled import compiled
 from exitwave.engine.fftw import execute
 from exitwave.engine.kernels_noise import AMPLITUDE, weigh
+
+
+class Own(NamedTuple):
+    """What every frame has of its own."""
+
+    corners: NDArray[np.int64]
+    """First row and column of the object's window, shape (npos, 2)."""
+    shifts: NDArray[np.float32]
+    """Sub-pixel shift of the probe, shape (npos, 2)."""
+    scales: NDArray[np.float32]
+    """Factor of the probe, shape (npos,)."""
+    weights: NDArray[np.float32]
+    """Weights of the variations, shape (npos, variations)."""
+    spectra: NDArray[np.float32]
+    """Spectra of the variations, shape (variations, height, 2 * stride)."""
 
 
 @compiled
@@ -30,10 +47,17 @@ def ramp(out, shift, n, scale):
 
 
 @compiled
-def ramps(row_ramp, column_ramp, shift, ny, nx):
-    """Write the ramps that shift a spectrum, with the normalisation of the transform back."""
-    ramp(row_ramp, shift[0], ny, 1.0 / (ny * nx))
-    ramp(column_ramp, shift[1], nx, 1.0)
+def ramps(row_ramp, column_ramp, own, j, ny, nx):
+    """Write the ramps that shift and scale a spectrum for frame j, with the normalisation of the transform back."""
+    ramp(row_ramp, own.shifts[j, 0], ny, own.scales[j] / (ny * nx))
+    ramp(column_ramp, own.shifts[j, 1], nx, 1.0)
+
+
+@compiled
+def as_it_is(own, j):
+    """Say whether frame j has the probe as it is: on whole pixels, not scaled and not varied."""
+    whole = own.shifts[j, 0] == 0.0 and own.shifts[j, 1] == 0.0
+    return whole and own.scales[j] == 1.0 and own.spectra.shape[0] == 0
 
 
 @compiled
@@ -55,21 +79,32 @@ def transform_columns(plan, wave, plans):
 
 
 @compiled
-def shift_columns(beam, spectrum, row_ramp, column_ramp, plans, ny):
-    """Begin a Fourier shift of every mode: turn the spectrum by the ramps, and transform its columns back."""
+def shift_columns(beam, spectrum, spectra, weights, row_ramp, column_ramp, plans, ny):
+    """Begin a Fourier shift of every mode: turn the spectrum by the ramps, and transform its columns back.
+
+    ``spectra`` times ``weights`` are added to the first mode.
+    """
     for k in range(beam.shape[0]):
         for left in range(0, plans.stride - plans.columns + 1, plans.columns):
             part = slice(2 * left, 2 * (left + plans.columns))
             for r in range(ny):
                 out, z = beam[k, r, part], spectrum[k, r, part]
-                rows.turn(out, column_ramp[part], z, row_ramp[2 * r], row_ramp[2 * r + 1], plans.columns)
+                re, im = row_ramp[2 * r], row_ramp[2 * r + 1]
+                rows.turn(out, column_ramp[part], z, re, im, plans.columns)
+                if k == 0:
+                    for m in range(spectra.shape[0]):
+                        v, u = weights[m], spectra[m, r, part]
+                        rows.add_turned(out, column_ramp[part], u, v * re, v * im, plans.columns)
             address = beam[k].ctypes.data + 8 * left
             execute(plans.columns_backward, address, address)
 
 
 @compiled
 def shift_columns_back(spectrum, wave, row_ramp, column_ramp, plans, ny):
-    """End the adjoint of the shift: transform the columns of the wave, turn them back, and add them to the spectrum."""
+    """End the adjoint of the shift: transform the columns of the wave, turn them back, and add them to the spectrum.
+
+    The wave keeps its columns transformed.
+    """
     for k in range(wave.shape[0]):
         for left in range(0, plans.stride - plans.columns + 1, plans.columns):
             part = slice(2 * left, 2 * (left + plans.columns))
@@ -78,6 +113,40 @@ def shift_columns_back(spectrum, wave, row_ramp, column_ramp, plans, ny):
             for r in range(ny):
                 out, z = spectrum[k, r, part], wave[k, r, part]
                 rows.add_turned_back(out, column_ramp[part], z, row_ramp[2 * r], row_ramp[2 * r + 1], plans.columns)
+
+
+@compiled
+def vary_back(spectra_num, products, spectra, weights, wave, row_ramp, column_ramp, plans, ny, sums):
+    """Add to the variations what a frame wants of them, and write its products with them: Re <a U_m O, chi>.
+
+    ``wave`` is what `shift_columns_back` leaves of the first mode; ``sums`` is scratch for a vector.
+    """
+    for m in range(spectra.shape[0]):
+        v = weights[m]
+        sums[:] = 0
+        for r in range(ny):
+            re, im = row_ramp[2 * r], row_ramp[2 * r + 1]
+            for left in range(0, plans.stride - plans.columns + 1, plans.columns):
+                part = slice(2 * left, 2 * (left + plans.columns))
+                ramp_part, z = column_ramp[part], wave[r, part]
+                rows.add_turned_back(spectra_num[m, r, part], ramp_part, z, v * re, v * im, plans.columns)
+                rows.add_turned_dot(sums, ramp_part, spectra[m, r, part], z, re, im, plans.columns)
+        if products.shape[0]:
+            products[m] = sums.sum()
+
+
+@compiled
+def respond(sums, obj, row, left, beam, wave, nx):
+    """Add what one row of a mode tells; see `sweeps.RESPONSES`. ``sums`` is (7, vector)."""
+    width, first = 2 * nx, 2 * left
+    o = obj[row]
+    rows.add_responses(
+        o[first - 4 : first - 4 + width], o[first - 2 : first - 2 + width],
+        o[first + 2 : first + 2 + width], o[first + 4 : first + 4 + width],
+        obj[row - 2, first : first + width], obj[row - 1, first : first + width],
+        obj[row + 1, first : first + width], obj[row + 2, first : first + width],
+        o[first : first + width], beam, wave, sums[0], sums[1], sums[2], sums[3], sums[4], sums[5], sums[6], nx,
+    )  # fmt: skip
 
 
 @compiled
@@ -142,14 +211,14 @@ def compare(wave, frame, invalid, floor, noise, back, plans, ny, nx, model, sums
 
 
 @compiled
-def leave(wave, beam, whole, remainder, obj, top, left, plans, ny, nx, want_object, want_probe, kept,
+def leave(wave, beam, whole, remainder, obj, top, left, plans, ny, nx, want_object, want_probe, kept, heard,
           object_num, object_den, probe_num, probe_den):  # fmt: skip
     """Transform the rows of chi, and add sum_k conj(P_k) chi_k and sum_k |P_k|^2 to the object's window.
 
     |O|^2 is added to the probe's denominator once: for further modes to its row ny, which nobody reads. conj(O) chi_k
     is added to the numerator of a probe on whole pixels; for any other it takes the place of chi, with its rows
     transformed. With ``remainder`` the wave is not chi yet, but what P O is taken off from. ``kept``, shape (modes or
-    0, 2 * ny * nx), receives chi.
+    0, 2 * ny * nx), receives chi, and ``heard``, shape (7 or 0, vector), what the frame tells.
     """
     for k in range(beam.shape[0]):
         for first in range(0, ny, plans.rows):
@@ -165,6 +234,8 @@ def leave(wave, beam, whole, remainder, obj, top, left, plans, ny, nx, want_obje
                     rows.subtract_product(w, p, o, nx)
                 if k < kept.shape[0]:
                     kept[k, 2 * r * nx : 2 * (r + 1) * nx] = w[: 2 * nx]
+                if heard.shape[0]:
+                    respond(heard, obj, top + r, left, p, w, nx)
                 power, seen = object_den[top + r, left : left + nx], probe_den[r if k == 0 else ny]
                 if want_object and want_probe and whole:
                     rows.add_both(out, power, probe_num[k, r], seen, p, o, w, nx)
@@ -173,6 +244,8 @@ def leave(wave, beam, whole, remainder, obj, top, left, plans, ny, nx, want_obje
                 elif want_object:
                     rows.add_conjugate_product(out, p, w, nx)
                     rows.add_power(power, p, nx)
+                elif not want_probe:
+                    continue
                 elif whole:
                     rows.add_conjugate_product(probe_num[k, r], o, w, nx)
                     rows.add_power(seen, o, nx)
@@ -184,39 +257,54 @@ def leave(wave, beam, whole, remainder, obj, top, left, plans, ny, nx, want_obje
 
 
 @compiled
-def gather(frames, places, stack, invalid, floor, corners, shifts, plans, obj, probe, spectrum, noise, want_object,
-           want_probe, kept, scratch, object_num, object_den, probe_num, spectrum_num, probe_den):  # fmt: skip
+def gather(frames, places, stack, invalid, floor, own, plans, obj, probe, spectrum, noise, want_object, want_probe,
+           kept, responses, scratch, object_num, object_den, probe_num, spectrum_num, probe_den, varied_num):  # fmt: skip
     """Carry frames through the model and add up what an update needs; returns misfit and loss.
 
     The probe of a frame on whole pixels is used as it is; any other is shifted from its ``spectrum`` on the way there,
     and its correction is collected in ``spectrum_num``, shifted back. ``kept``, shape (frames or 0, modes,
-    2 * ny * nx), receives the chi of every frame at its place.
+    2 * ny * nx), receives the chi of every frame at its place, ``responses``, shape (frames or 0, columns), what it
+    tells.
     """
-    wave, shifted, row_ramp, column_ramp, model, sums = scratch
+    wave, shifted, row_ramp, column_ramp, model, sums, heard = scratch
     ny, nx = stack.shape[1], stack.shape[2]
     misfit, loss = 0.0, 0.0
-    wanted = want_object or want_probe
+    listen = responses.shape[0] > 0
+    heard = heard if listen else heard[:0]
+    wanted = want_object or want_probe or listen
     for i, j in enumerate(frames):
-        top, left = corners[j, 0], corners[j, 1]
-        whole = shifts[j, 0] == 0.0 and shifts[j, 1] == 0.0
+        top, left = own.corners[j, 0], own.corners[j, 1]
+        whole = as_it_is(own, j)
         beam = probe
         if not whole:
             beam = shifted
-            ramps(row_ramp, column_ramp, shifts[j], ny, nx)
-            shift_columns(beam, spectrum, row_ramp, column_ramp, plans, ny)
+            ramps(row_ramp, column_ramp, own, j, ny, nx)
+            shift_columns(beam, spectrum, own.spectra, own.weights[j], row_ramp, column_ramp, plans, ny)
         enter(wave, beam, not whole, obj, top, left, plans, ny, nx)
         frame_misfit, frame_loss = compare(wave, stack[j], invalid, floor, noise, wanted, plans, ny, nx, model, sums)
         misfit += frame_misfit
         loss += frame_loss
         if not wanted:
             continue
-        own = kept[places[i]] if kept.shape[0] else kept[:, 0]
+        chi, told = (
+            kept[places[i]] if kept.shape[0] else kept[:, 0],
+            responses[places[i]] if listen else responses[0:0, 0],
+        )
+        heard[:] = 0
         leave(
-            wave, beam, whole, False, obj, top, left, plans, ny, nx, want_object, want_probe, own,
+            wave, beam, whole, False, obj, top, left, plans, ny, nx, want_object, want_probe, chi, heard,
             object_num, object_den, probe_num, probe_den,
         )  # fmt: skip
+        if listen:
+            told[0] = frame_misfit
+            for n in range(heard.shape[0]):
+                told[n + 1] = heard[n].sum()
         if want_probe and not whole:
             shift_columns_back(spectrum_num, wave, row_ramp, column_ramp, plans, ny)
+            vary_back(
+                varied_num, told[heard.shape[0] + 1 :], own.spectra, own.weights[j], wave[0], row_ramp, column_ramp,
+                plans, ny, sums,
+            )  # fmt: skip
     return misfit, loss
 
 

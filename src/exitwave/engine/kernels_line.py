@@ -5,7 +5,7 @@ import numpy as np
 from exitwave.engine import rows
 from exitwave.engine.compiled import compiled
 from exitwave.engine.fftw import execute
-from exitwave.engine.kernels import enter, ramps, shift_columns, transform_rows
+from exitwave.engine.kernels import as_it_is, enter, ramps, shift_columns, transform_rows
 from exitwave.engine.kernels_noise import slopes
 
 
@@ -20,7 +20,7 @@ def cross(wave, first, obj, second, other, top, left, plans, ny, nx):
 
 
 @compiled
-def along(frames, stack, invalid, floor, corners, shifts, plans, obj, probe, spectrum, obj_line, probe_line,
+def along(frames, stack, invalid, floor, own, plans, obj, probe, spectrum, obj_line, probe_line,
           line_spectrum, noise, lengths, out, scratch, q):  # fmt: skip
     """Add the first and second derivative of the loss at (O + t h_O, P + t h_P) to ``out``, shape (lengths, 2).
 
@@ -30,13 +30,13 @@ def along(frames, stack, invalid, floor, corners, shifts, plans, obj, probe, spe
     start, slope, bend, beam_buffer, line_buffer, row_ramp, column_ramp = scratch
     ny, nx = stack.shape[1], stack.shape[2]
     for j in frames:
-        top, left = corners[j, 0], corners[j, 1]
+        top, left = own.corners[j, 0], own.corners[j, 1]
         beam, line = probe, probe_line
-        if shifts[j, 0] != 0.0 or shifts[j, 1] != 0.0:
+        if not as_it_is(own, j):
             beam, line = beam_buffer, line_buffer
-            ramps(row_ramp, column_ramp, shifts[j], ny, nx)
-            shift_columns(beam, spectrum, row_ramp, column_ramp, plans, ny)
-            shift_columns(line, line_spectrum, row_ramp, column_ramp, plans, ny)
+            ramps(row_ramp, column_ramp, own, j, ny, nx)
+            shift_columns(beam, spectrum, own.spectra, own.weights[j], row_ramp, column_ramp, plans, ny)
+            shift_columns(line, line_spectrum, own.spectra[:0], own.weights[j], row_ramp, column_ramp, plans, ny)
             transform_rows(plans.rows_backward, beam, plans)
             transform_rows(plans.rows_backward, line, plans)
         enter(start, beam, False, obj, top, left, plans, ny, nx)

@@ -2,11 +2,11 @@
 
 from exitwave.engine import rows
 from exitwave.engine.compiled import compiled
-from exitwave.engine.kernels import ramps, shift_columns, transform_rows
+from exitwave.engine.kernels import as_it_is, ramps, shift_columns, transform_rows
 
 
 @compiled
-def products(out, frames, places, chi, corners, shifts, plans, objects, beams, changes, scratch, sums, ny, nx):
+def products(out, frames, places, chi, own, plans, objects, beams, changes, scratch, sums, ny, nx):
     """Write the five products of every frame at its place; see `Sweeps.products`.
 
     ``objects`` are the object and its change, ``beams`` the probe and its spectrum, ``changes`` the same of the
@@ -15,12 +15,12 @@ def products(out, frames, places, chi, corners, shifts, plans, objects, beams, c
     first, second, row_ramp, column_ramp = scratch[:4]
     obj, d_obj = objects
     for i, j in enumerate(frames):
-        beam, change, top, left = beams[0], changes[0], corners[j, 0], corners[j, 1]
-        if shifts[j, 0] != 0.0 or shifts[j, 1] != 0.0:
+        beam, change, top, left = beams[0], changes[0], own.corners[j, 0], own.corners[j, 1]
+        if not as_it_is(own, j):
             beam, change = first, second
-            ramps(row_ramp, column_ramp, shifts[j], ny, nx)
-            shift_columns(beam, beams[1], row_ramp, column_ramp, plans, ny)
-            shift_columns(change, changes[1], row_ramp, column_ramp, plans, ny)
+            ramps(row_ramp, column_ramp, own, j, ny, nx)
+            shift_columns(beam, beams[1], own.spectra, own.weights[j], row_ramp, column_ramp, plans, ny)
+            shift_columns(change, changes[1], own.spectra[:0], own.weights[j], row_ramp, column_ramp, plans, ny)
             transform_rows(plans.rows_backward, beam, plans)
             transform_rows(plans.rows_backward, change, plans)
         sums[:] = 0

@@ -10,12 +10,14 @@ from exitwave.engine import rows
 from exitwave.engine.compiled import compiled
 from exitwave.engine.fftw import execute
 from exitwave.engine.kernels import (
+    as_it_is,
     enter,
     leave,
     ramps,
     shift_columns,
     shift_columns_back,
     transform_rows,
+    vary_back,
 )
 
 _ONE = np.float32(1)
@@ -85,37 +87,40 @@ def load(wave, own, plans, ny, nx):
 
 
 @compiled
-def project(frames, places, kept, stack, invalid, floor, corners, shifts, plans, obj, probe, spectrum, move,
-            a, b, c, want_object, want_probe, scratch, object_num, object_den, probe_num, spectrum_num,
-            probe_den):  # fmt: skip
+def project(frames, places, kept, stack, invalid, floor, own, plans, obj, probe, spectrum, move, a, b, c,
+            want_object, want_probe, scratch, object_num, object_den, probe_num, spectrum_num, probe_den,
+            varied_num):  # fmt: skip
     """Carry frames and their own waves, ``kept``, shape (frames, modes, 2 * ny * nx); returns the misfit.
 
     With ``move`` the waves are advanced, else they stay; then the numerators and denominators of `kernels.gather` are
     added up with psi - P O in the place of chi.
     """
-    wave, shifted, row_ramp, column_ramp, modelled, mixed = scratch
+    wave, shifted, row_ramp, column_ramp, modelled, mixed, sums, heard = scratch
     ny, nx = stack.shape[1], stack.shape[2]
     misfit = 0.0
     for i, j in enumerate(frames):
-        own, top, left = kept[places[i]], corners[j, 0], corners[j, 1]
-        whole = shifts[j, 0] == 0.0 and shifts[j, 1] == 0.0
+        waves, top, left = kept[places[i]], own.corners[j, 0], own.corners[j, 1]
+        whole = as_it_is(own, j)
         beam = probe
         if not whole:
             beam = shifted
-            ramps(row_ramp, column_ramp, shifts[j], ny, nx)
-            shift_columns(beam, spectrum, row_ramp, column_ramp, plans, ny)
+            ramps(row_ramp, column_ramp, own, j, ny, nx)
+            shift_columns(beam, spectrum, own.spectra, own.weights[j], row_ramp, column_ramp, plans, ny)
             transform_rows(plans.rows_backward, beam, plans)
         if move:
             enter(wave, beam, False, obj, top, left, plans, ny, nx)
-            misfit += advance(own, wave, stack[j], invalid, floor, a, b, c, plans, ny, nx, modelled, mixed)
+            misfit += advance(waves, wave, stack[j], invalid, floor, a, b, c, plans, ny, nx, modelled, mixed)
         else:
-            load(wave, own, plans, ny, nx)
+            load(wave, waves, plans, ny, nx)
         if not (want_object or want_probe):
             continue
         leave(
-            wave, beam, whole, not move, obj, top, left, plans, ny, nx, want_object, want_probe, own[:0],
+            wave, beam, whole, not move, obj, top, left, plans, ny, nx, want_object, want_probe, waves[:0], heard[:0],
             object_num, object_den, probe_num, probe_den,
         )  # fmt: skip
         if want_probe and not whole:
             shift_columns_back(spectrum_num, wave, row_ramp, column_ramp, plans, ny)
+            vary_back(
+                varied_num, sums[:0], own.spectra, own.weights[j], wave[0], row_ramp, column_ramp, plans, ny, sums
+            )
     return misfit

@@ -53,21 +53,21 @@ def update(wave, beam, obj, top, left, plans, ny, nx, object_step, probe_step, o
 
 
 @compiled
-def sequential(frames, stack, invalid, floor, corners, shifts, plans, obj, spectrum, object_length, object_alpha,
+def sequential(frames, stack, invalid, floor, own, plans, obj, spectrum, object_length, object_alpha,
                probe_length, probe_alpha, scratch, object_den, probe_den, before):  # fmt: skip
     """Update object and probe after every frame (a length of 0 leaves it alone); returns the misfit.
 
     The probe lives in its ``spectrum`` here; both updates of a frame start from the same object and probe.
     """
-    wave, beam, row_ramp, column_ramp, model, sums = scratch
+    wave, beam, row_ramp, column_ramp, model, sums, _ = scratch
     ny, nx = stack.shape[1], stack.shape[2]
     object_share, probe_share = np.float32(1 - object_alpha), np.float32(1 - probe_alpha)
     window = obj.reshape((1, obj.shape[0], obj.shape[1]))
     misfit = 0.0
     for j in frames:
-        top, left = corners[j, 0], corners[j, 1]
-        ramps(row_ramp, column_ramp, shifts[j], ny, nx)
-        shift_columns(beam, spectrum, row_ramp, column_ramp, plans, ny)
+        top, left = own.corners[j, 0], own.corners[j, 1]
+        ramps(row_ramp, column_ramp, own, j, ny, nx)
+        shift_columns(beam, spectrum, own.spectra, own.weights[j], row_ramp, column_ramp, plans, ny)
         enter(wave, beam, True, obj, top, left, plans, ny, nx)
         misfit += compare(wave, stack[j], invalid, floor, AMPLITUDE, True, plans, ny, nx, model, sums)[0]
         object_floor = np.float32(object_alpha * largest_power(object_den, beam, 0, 0, ny, nx)) + _TINY

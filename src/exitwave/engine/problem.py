@@ -43,21 +43,27 @@ class Problem:
         """Amplitude below which a model is rounding noise, whose phase says nothing: 1e-4 of a frame's rms."""
         return 1e-4 * (self.photons / (self.shape[0] * self.shape[1])) ** 0.5
 
-    def windows(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    def windows(self, positions: NDArray[np.floating[Any]] | None = None) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return the window corners and the sub-pixel shifts of all frames, each of shape (npos, 2).
+
+        Parameters
+        ----------
+        positions : ndarray of shape (npos, 2), optional
+            Other positions than `pixels`.
 
         Raises
         ------
         InputError
             If a window is not inside the object.
         """
-        corners, rest = split(self.pixels.astype(np.float64), self.shape)
+        pixels = self.pixels if positions is None else positions
+        corners, rest = split(pixels.astype(np.float64), self.shape)
         outside = (corners < 0) | (corners + self.shape > self.object_shape)
         if outside.any():
             frame = int(np.flatnonzero(outside.any(axis=1))[0])
             raise InputError(
                 "A position lies outside the object",
-                found=f"frame {frame} at pixel {self.pixels[frame].tolist()} of an object of {self.object_shape}",
+                found=f"frame {frame} at pixel {pixels[frame].tolist()} of an object of {self.object_shape}",
                 remedy="Positions and object do not belong together; start again from the scan",
             )
         return corners, rest.astype(np.float32)

@@ -1,12 +1,13 @@
 """The definition: every sweep in plain NumPy, complex128, as close to the equations as code can be."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.engine.problem import Problem
-from exitwave.engine.sweeps import READOUT, Line, Misfit, Noise, State, Step, Sums, Weights
+from exitwave.engine.sweeps import READOUT, Line, Misfit, Noise, State, Step, Sums, Weights, gradient
 
 
 class ReferenceSweeps:
@@ -20,7 +21,6 @@ class ReferenceSweeps:
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
-        self._corners, self._shifts = problem.windows()
 
     def gather(
         self,
@@ -31,15 +31,10 @@ class ReferenceSweeps:
         probe: bool = True,
         chi: NDArray[np.complexfloating[Any]] | None = None,
         noise: Noise = "amplitude",
+        responses: NDArray[np.float64] | None = None,
     ) -> Sums:
         """Pass over the frames without changing the state; see `Sweeps.gather`."""
-        sums = Sums(
-            np.zeros(state.object.shape, complex),
-            np.zeros(state.object.shape),
-            np.zeros(state.probe.shape, complex),
-            np.zeros(self.problem.shape),
-            Misfit(0, 0),
-        )
+        sums = self._empty(state)
         difference = signal = loss = 0.0
         for i, j in enumerate(frames):
             window, beam, change, misfit = self._frame(state, j)
@@ -51,13 +46,44 @@ class ReferenceSweeps:
                 loss += frame_loss
             if chi is not None:
                 chi[i] = change
+            if responses is not None:
+                responses[i] = misfit.difference, *self._responses(state, j, window, beam, change)
             if object:
                 sums.object[window] += (beam.conj() * change).sum(0)
                 sums.illumination[window] += (np.abs(beam) ** 2).sum(0)
             if probe:
-                sums.probe[:] += self._shift(state.object[window].conj() * change, -self._shifts[j])
+                self._add_probe(sums, state, j, state.object[window].conj() * change)
                 sums.transmission[:] += np.abs(state.object[window]) ** 2
-        return Sums(sums.object, sums.illumination, sums.probe, sums.transmission, Misfit(difference, signal), loss)
+        return replace(sums, misfit=Misfit(difference, signal), loss=loss)
+
+    def _empty(self, state: State) -> Sums:
+        """Return sums of nothing."""
+        return Sums(
+            np.zeros(state.object.shape, complex),
+            np.zeros(state.object.shape),
+            np.zeros(state.probe.shape, complex),
+            np.zeros(self.problem.shape),
+            Misfit(0, 0),
+            variations=None if state.variations is None else np.zeros(state.variations.shape, complex),
+        )
+
+    def _add_probe(self, sums: Sums, state: State, j: int, wanted: NDArray[Any]) -> None:
+        """Add what frame j wants of its shifted and scaled probe, shape (modes, ny, nx), to the sums of the probe."""
+        back = self._adjoint_beam(state, j, wanted)
+        sums.probe[:] += back
+        if sums.variations is not None and state.weights is not None:
+            sums.variations[:] += state.weights[j][:, None, None] * back[0]
+
+    def _responses(
+        self, state: State, j: int, window: tuple[slice, slice], beam: NDArray[Any], chi: NDArray[Any]
+    ) -> list[float]:
+        """Return what frame j tells, without its difference."""
+        psi = beam * state.object[window]
+        y, x = (beam * slope[window] for slope in gradient(state.object))
+        pairs = [(y, y), (x, x), (y, x), (y, chi), (x, chi), (psi, psi), (psi, chi)]
+        if state.variations is not None:
+            pairs += [(self._shifted(state, j, each) * state.object[window], chi[0]) for each in state.variations]
+        return [np.vdot(a, b).real for a, b in pairs]
 
     def along(
         self, state: State, line: Line, frames: NDArray[np.int64], lengths: NDArray[np.float64], noise: Noise
@@ -66,7 +92,7 @@ class ReferenceSweeps:
         out = np.zeros((len(lengths), 2))
         for j in frames:
             window, beam, _, _ = self._frame(state, j)
-            aside = self._shift(line.probe, self._shifts[j])
+            aside = self._shifted(state, j, line.probe)
             start, bend = beam * state.object[window], aside * line.object[window]
             slope = beam * line.object[window] + aside * state.object[window]
             a, b, c = (np.fft.fft2(wave, norm="ortho") for wave in (start, slope, bend))
@@ -94,7 +120,7 @@ class ReferenceSweeps:
             if probe:
                 update = np.zeros(state.probe.shape, complex)
                 self.descend(update, seen.conj() * chi, np.abs(seen) ** 2, probe)
-                state.probe += self._shift(update, -self._shifts[j])
+                state.probe += self._adjoint_beam(state, j, update)
         return Misfit(difference, signal)
 
     def project(
@@ -108,13 +134,7 @@ class ReferenceSweeps:
         probe: bool = True,
     ) -> Sums:
         """Advance the frames' own exit waves and add up what the model lacks of them; see `Sweeps.project`."""
-        sums = Sums(
-            np.zeros(state.object.shape, complex),
-            np.zeros(state.object.shape),
-            np.zeros(state.probe.shape, complex),
-            np.zeros(self.problem.shape),
-            Misfit(0, 0),
-        )
+        sums = self._empty(state)
         total = Misfit(0.0, 0.0)
         for i, j in enumerate(frames):
             window, beam, _, misfit = self._frame(state, j)
@@ -129,9 +149,9 @@ class ReferenceSweeps:
                 sums.object[window] += (beam.conj() * lack).sum(0)
                 sums.illumination[window] += (np.abs(beam) ** 2).sum(0)
             if probe:
-                sums.probe[:] += self._shift(state.object[window].conj() * lack, -self._shifts[j])
+                self._add_probe(sums, state, j, state.object[window].conj() * lack)
                 sums.transmission[:] += np.abs(state.object[window]) ** 2
-        return Sums(sums.object, sums.illumination, sums.probe, sums.transmission, total)
+        return replace(sums, misfit=total)
 
     def modulus(self, j: int, far: NDArray[Any]) -> NDArray[Any]:
         """Return Pi_F of frame j's waves at the detector, shape (modes, ny, nx): the measured amplitudes, their phases.
@@ -152,7 +172,7 @@ class ReferenceSweeps:
         rows = []
         for i, j in enumerate(frames):
             window, beam, *_ = self._frame(state, j)
-            a, b = object[window] * beam, self._shift(probe, self._shifts[j]) * state.object[window]
+            a, b = object[window] * beam, self._shifted(state, j, probe) * state.object[window]
             pairs = (a, a), (b, b), (a, b), (a, chi[i]), (b, chi[i])
             rows.append([np.vdot(x, y).real for x, y in pairs])
         return np.array(rows)
@@ -169,9 +189,9 @@ class ReferenceSweeps:
 
     def _frame(self, state: State, j: int) -> tuple[tuple[slice, slice], NDArray[Any], NDArray[Any], Misfit]:
         """Return the object's window, the shifted probe, chi and the misfit of one frame."""
-        (top, left), (ny, nx) = self._corners[j], self.problem.shape
+        (top, left), (ny, nx) = self._windows(state)[0][j], self.problem.shape
         window = slice(top, top + ny), slice(left, left + nx)
-        beam = self._shift(state.probe, self._shifts[j])
+        beam = self._beam(state, j)
         far = np.fft.fft2(beam * state.object[window], norm="ortho")
         factor, misfit = self._correction(j, far)
         return window, beam, np.fft.ifft2(factor * far, norm="ortho"), misfit
@@ -208,6 +228,27 @@ class ReferenceSweeps:
         far = np.fft.fft2(waves, norm="ortho")
         loss, force, _ = self._likelihood(j, (np.abs(far) ** 2).sum(0), noise)
         return np.fft.ifft2(force * far, norm="ortho"), float(loss.sum())
+
+    def _windows(self, state: State) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return the window corners and the sub-pixel shifts of all frames."""
+        return self.problem.windows(state.positions)
+
+    def _beam(self, state: State, j: int) -> NDArray[Any]:
+        """Return the probe of frame j, shape (modes, ny, nx)."""
+        probe = state.probe.astype(complex)
+        if state.variations is not None and state.weights is not None:
+            probe[0] += np.tensordot(state.weights[j], state.variations, 1)
+        return self._shifted(state, j, probe)
+
+    def _shifted(self, state: State, j: int, waves: NDArray[Any]) -> NDArray[Any]:
+        """Return waves as they are in frame j: at its position, and scaled."""
+        scale = 1 if state.scales is None else state.scales[j]
+        return scale * self._shift(waves, self._windows(state)[1][j])
+
+    def _adjoint_beam(self, state: State, j: int, wanted: NDArray[Any]) -> NDArray[Any]:
+        """Return the adjoint of `_shifted`."""
+        scale = 1 if state.scales is None else state.scales[j]
+        return scale * self._shift(wanted, -self._windows(state)[1][j])
 
     def _shift(self, waves: NDArray[Any], shift: NDArray[Any]) -> NDArray[Any]:
         """Shift waves by (rows, columns) pixels with a linear phase in Fourier space."""

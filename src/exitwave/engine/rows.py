@@ -321,6 +321,43 @@ def add_products(v: Any, rows: Any) -> None:
         rows[k] = v.add(rows[k], v.dot(x, y))
 
 
+@_operation("ccccccccccc" + "sssssss")
+def add_responses(v: Any, rows: Any) -> None:
+    """Add what a frame tells, after its difference; see `sweeps.RESPONSES`.
+
+    Rows are the object 2 and 1 columns before and 1 and 2 after, the same along rows, the object, p, w, and the sums.
+    With q = conj(p) w, <d p, w> is <d, q>, and <d p, e p> the sum of |p|^2 Re conj(d) e.
+    """
+    x, y = (_slope(v, *(rows[k] for k in range(first, first + 4))) for first in (0, 4))
+    o, p = rows[8], rows[9]
+    q, power = v.multiply(v.real(p), v.imag(p), rows[10], conjugate=True), v.power(p)
+    own = [v.mul(power, v.dot(a, b)) for a, b in ((y, y), (x, x), (y, x))]
+    terms = *own, v.dot(y, q), v.dot(x, q), v.mul(power, v.power(o)), v.dot(o, q)
+    for k, term in enumerate(terms, start=11):
+        rows[k] = v.add(rows[k], term)
+
+
+def _slope(v: Any, far_before: Any, before: Any, after: Any, far_after: Any) -> Any:
+    """Return the derivative by central differences of fourth order."""
+    near, far = v.sub(after, before), v.sub(far_after, far_before)
+    return v.sub(v.mul(near, v.constant(8 / 12, near)), v.mul(far, v.constant(1 / 12, far)))
+
+
+@_operation("sccc", scalars=2)
+def add_turned_dot(v: Any, rows: Any, re: Any, im: Any) -> None:
+    """sums += Re conj((re + i im) ramp u) z; rows are the sums, ramp, u and z."""
+    ramp = v.multiply(v.fill(re, v.width), v.fill(im, v.width), rows[1])
+    turned = v.multiply(v.real(ramp), v.imag(ramp), rows[2])
+    rows[0] = v.add(rows[0], v.dot(turned, rows[3]))
+
+
+@_operation("ccc", scalars=2)
+def add_turned(v: Any, rows: Any, re: Any, im: Any) -> None:
+    """out += (re + i im) ramp z; rows are out, ramp and z."""
+    ramp = v.multiply(v.fill(re, v.width), v.fill(im, v.width), rows[1])
+    rows[0] = v.add(rows[0], v.multiply(v.real(ramp), v.imag(ramp), rows[2]))
+
+
 @_operation("rrcc", scalars=3, width=2 * WIDTH)
 def add_mixture(v: Any, rows: Any, normal: Any, c: Any, other: Any) -> None:
     """Add |normal w|^2 to the first row, and |c normal w + other p|^2 to the second; then come w and p."""

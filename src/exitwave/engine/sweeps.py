@@ -1,13 +1,17 @@
 """The seam between algorithms and backends: a handful of fused passes over frames.
 
-With the exit wave psi_jk = P_k O_j (the probe shifted to its sub-pixel position, the object seen through its window),
-the unitary Fourier transform F and the measured intensity I_j, every pass rests on
+With the exit wave psi_jk = P_jk O_j (the probe of the frame shifted to its sub-pixel position, the object seen through
+its window), the unitary Fourier transform F and the measured intensity I_j, every pass rests on
 
     chi_jk = F^-1 [ (sqrt(I_j) / sqrt(sum_k |F psi_jk|^2) - 1) F psi_jk ]
 
 which is 0 on pixels without a measurement. (Where the wave is zero up to rounding, below `Problem.floor`, the
 correction fades to zero: the measured amplitude must not take a random phase.) An algorithm sees nothing else of the
 data, and a backend knows no algorithm.
+
+A frame's probe is a_j (P_k + [k = 0] sum_m v_jm U_m): the modes, to the first of which some variations are added with
+the frame's own weights, and all of it times the frame's own scale. What the frames have of their own belongs to
+`engine.model`, which learns from the responses that a pass writes down.
 """
 
 from dataclasses import dataclass, field
@@ -33,6 +37,10 @@ READOUT = 1.0
 """Variance r of the readout in counts. Poisson model: D. L. Snyder et al., J. Opt. Soc. Am. A 12, 272 (1995)."""
 
 
+OWN = ("positions", "scales", "variations", "weights")
+"""The fields of a `State` that belong to `engine.model`."""
+
+
 @dataclass
 class State:
     """What an algorithm improves."""
@@ -49,6 +57,22 @@ class State:
     """Whether this is the last part of the stage, in which an algorithm trades speed for less noise."""
     memory: dict[str, Any] = field(default_factory=dict)
     """What an algorithm carries from one iteration to the next."""
+    positions: NDArray[np.float64] | None = None
+    """Object pixel (row, column) under the probe's centre, shape (npos, 2); None: those of the problem.
+
+    This array and those below are replaced, never changed in place: a backend that has seen one knows its content.
+    """
+    scales: NDArray[np.float64] | None = None
+    """Factor a_j of the probe in every frame, shape (npos,); None: 1."""
+    variations: NDArray[np.complexfloating[Any]] | None = None
+    """What varies in the first mode from frame to frame, U_m, shape (variations, ny, nx); None: nothing."""
+    weights: NDArray[np.float64] | None = None
+    """How much of it, v_jm, shape (npos, variations)."""
+
+    @property
+    def own(self) -> dict[str, NDArray[Any]]:
+        """What the model of the experiment has learnt beside object and probe, by name."""
+        return {name: value for name in OWN if (value := getattr(self, name)) is not None}
 
 
 class Misfit(NamedTuple):
@@ -82,6 +106,32 @@ class Sums:
     """The error metric's two sums."""
     loss: float = 0.0
     """Half the negative log-likelihood of the noise model that `gather` was given."""
+    variations: NDArray[np.complexfloating[Any]] | None = None
+    """sum_j a_j v_jm conj(O_j) chi_j0, shifted back, shape (variations, ny, nx), where there are any."""
+
+
+RESPONSES = ("difference", "yy", "xx", "yx", "y", "x", "power", "gain")
+"""What a frame tells in a pass, in this order, and after it ``Re <a_j U_m O, chi>`` for every variation, where the sum
+of the probe is wanted.
+
+With psi = P O the frame's exit wave, Y and X the derivatives of the object along rows and columns times P, and <a, b> the
+sum of Re conj(a) b over pixels and modes: the misfit's ``difference``, <Y, Y>, <X, X>, <Y, X>, <Y, chi>, <X, chi>,
+<psi, psi> and <psi, chi>. The derivatives are `gradient`'s. They are taken of the object, not of the probe, which would
+also move the exit wave as a whole: the far field has the same intensity wherever that is.
+"""
+
+
+def gradient(obj: NDArray[np.complexfloating[Any]]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the derivatives of an object along rows and columns, by central differences of fourth order.
+
+    ``(8 (O[1] - O[-1]) - (O[2] - O[-2])) / 12``, periodic at the edges: B. Fornberg, Math. Comput. 51, 699 (1988).
+    """
+
+    def along(axis: int) -> NDArray[Any]:
+        far, near = (np.roll(obj, -n, axis) - np.roll(obj, n, axis) for n in (2, 1))
+        return (8 * near - far) / obj.real.dtype.type(12)
+
+    return along(-2), along(-1)
 
 
 class Step(NamedTuple):
@@ -125,10 +175,12 @@ class Sweeps(Protocol):
         probe: bool = True,
         chi: NDArray[np.complexfloating[Any]] | None = None,
         noise: Noise = "amplitude",
+        responses: NDArray[np.float64] | None = None,
     ) -> Sums:
         """Pass over the frames without changing the state; sums that are not wanted stay 0.
 
-        ``chi``, shape (frames, modes, ny, nx), receives chi_jk where at least one of the sums is wanted.
+        ``chi``, shape (frames, modes, ny, nx), receives chi_jk where at least one of the sums is wanted. ``responses``,
+        shape (frames, len(RESPONSES) + variations), receives what each frame tells of what it has of its own.
 
         chi_jk is minus the derivative of the noise model's loss with respect to conj(psi_jk): for the amplitude model
         what is written above, for the intensity and the Poisson model F^-1 of (I - m) / (2 (I + r)) F psi_jk and of

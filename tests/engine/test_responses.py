@@ -1,0 +1,119 @@
+"""What a frame has of its own: scale and variations of the probe, and what it tells of them and of its position."""
+
+import numpy as np
+import pytest
+from problems import double, make_problem, perturb, single
+
+from exitwave.engine.cpu import CpuSweeps
+from exitwave.engine.reference import ReferenceSweeps
+from exitwave.engine.sweeps import RESPONSES, Line, Step, Weights
+
+
+def close(a, b, tolerance=1e-4):
+    return np.linalg.norm(a - b) <= tolerance * np.linalg.norm(b)
+
+
+def own(problem, state, seed=5, variations=2):
+    """Give the state positions, scales and variations."""
+    rng, npos = np.random.default_rng(seed), len(problem.stack)
+    state.positions = problem.pixels + rng.uniform(-0.7, 0.7, (npos, 2))
+    state.scales = rng.uniform(0.8, 1.2, npos)
+    noise = rng.standard_normal((variations, *problem.shape)) + 1j * rng.standard_normal((variations, *problem.shape))
+    state.variations = (0.1 * np.abs(state.probe).max() * noise).astype(state.probe.dtype)
+    state.weights = rng.standard_normal((npos, variations))
+    return state
+
+
+@pytest.fixture(params=[((16, 16), 1), ((15, 20), 3)], ids=["square", "odd, 3 modes"])
+def case(request):
+    shape, modes = request.param
+    problem, truth = make_problem(shape, modes=modes, margin=4)
+    state = own(problem, perturb(truth))
+    found = own(problem, single(state))
+    return problem, state, found, CpuSweeps(problem, modes, 2)
+
+
+def test_gather_and_the_responses_agree_with_the_reference(case):
+    problem, state, found, cpu = case
+    told = [np.zeros((len(problem.used), len(RESPONSES) + 2)) for _ in range(2)]
+    expected = ReferenceSweeps(problem).gather(state, problem.used, responses=told[0])
+    sums = cpu.gather(found, problem.used, responses=told[1])
+    for name in ("object", "illumination", "probe", "transmission", "variations"):
+        assert close(getattr(sums, name), getattr(expected, name)), name
+    for column, name in enumerate((*RESPONSES, "first", "second")):
+        scale = np.abs(told[0][:, column]).max()
+        np.testing.assert_allclose(told[1][:, column], told[0][:, column], atol=3e-4 * scale, err_msg=name)
+    again = cpu.gather(found, problem.used)
+    assert close(again.variations, expected.variations)
+
+
+def test_the_other_passes_agree_with_the_reference(case):
+    problem, state, found, cpu = case
+    reference, frames, rng = ReferenceSweeps(problem), problem.used, np.random.default_rng(0)
+    line = Line(0.1 * perturb(state, 7).object, 0.1 * perturb(state, 8).probe)
+    lengths = np.array([0.0, 0.5])
+    expected = reference.along(state, line, frames, lengths, "amplitude")
+    single_line = Line(*(each.astype(np.complex64) for each in line))
+    assert close(cpu.along(found, single_line, frames, lengths, "amplitude"), expected, 1e-3)
+    chi = np.zeros((len(frames), *state.probe.shape), complex)
+    reference.gather(state, frames, chi=chi)
+    expected = reference.products(state, frames, chi, *line)
+    assert close(cpu.products(found, frames, chi.astype(np.complex64), *single_line), expected, 1e-3)
+    waves = rng.standard_normal(chi.shape) + 1j * rng.standard_normal(chi.shape)
+    mine = waves.astype(np.complex64)
+    expected = reference.project(state, frames, waves, Weights(-0.9, 1.0, 1.9))
+    sums = cpu.project(found, frames, mine, Weights(-0.9, 1.0, 1.9))
+    assert close(mine, waves) and close(sums.probe, expected.probe) and close(sums.variations, expected.variations)
+    exact = own(problem, double(state))
+    reference.sequential(exact, frames, Step(0.9, 0.3), Step(0.5, 1.0))
+    cpu.sequential(found, frames, Step(0.9, 0.3), Step(0.5, 1.0))
+    assert close(found.object, exact.object) and close(found.probe, exact.probe)
+
+
+def smooth(problem, state):
+    """The state with its object and probe without high frequencies, so that its derivatives are exact."""
+    from scipy.ndimage import gaussian_filter
+
+    state.object = 1 + gaussian_filter(state.object - 1, 2.5, mode="wrap")
+    state.probe = gaussian_filter(state.probe, (0, 1.5, 1.5), mode="wrap")
+    state.variations = 0.3 * gaussian_filter(state.probe[1:], (0, 1.5, 1.5), mode="wrap")
+    return state
+
+
+@pytest.mark.parametrize("name", ["positions", "scales", "weights"])
+def test_responses_are_gradients(name):
+    """Against finite differences of the loss, in the reference: L = sum of the differences, dL/dx = -2 Re <dpsi, chi>."""
+    problem, truth = make_problem((32, 32), frames=3, modes=2, margin=4, dtype=np.float32)
+    state = own(problem, perturb(truth, amount=0.1), variations=1)
+    state = smooth(problem, state) if name == "positions" else state
+    reference, frames = ReferenceSweeps(problem), problem.used
+    told = np.zeros((3, len(RESPONSES) + 1))
+    reference.gather(state, frames, responses=told)
+    column, place, tolerance = {
+        # moving the window moves the exit wave too, which the far field does not show: what is left is aliasing
+        "positions": (RESPONSES.index("x"), (..., 1), 5e-3),
+        "scales": (RESPONSES.index("gain"), ..., 1e-5),
+        "weights": (len(RESPONSES), (..., 0), 1e-5),
+    }[name]
+    step = 1e-5
+
+    def differences(sign):
+        moved, changed = double(state), getattr(state, name).copy()
+        changed[place] += sign * step
+        for key, value in (state.own | {name: changed}).items():
+            setattr(moved, key, value)
+        out = np.zeros_like(told)
+        reference.gather(moved, frames, responses=out)
+        return out[:, 0]
+
+    slopes = (differences(1) - differences(-1)) / (2 * step)
+    expected = -2 * told[:, column] / (state.scales if name == "scales" else 1)
+    np.testing.assert_allclose(slopes, expected, rtol=tolerance, atol=tolerance * np.abs(expected).max())
+
+
+def test_windows_at_the_edge_of_the_object_are_refused():
+    problem, truth = make_problem()
+    found = single(truth)
+    found.positions = problem.pixels * 0 + np.array(problem.shape) // 2
+    with pytest.raises(Exception, match="two pixels"):
+        CpuSweeps(problem, 1, 1).gather(found, problem.used, responses=np.zeros((12, len(RESPONSES))))
