@@ -63,11 +63,14 @@ def test_the_other_passes_agree_with_the_reference(case):
     mine = waves.astype(np.complex64)
     expected = reference.project(state, frames, waves, Weights(-0.9, 1.0, 1.9))
     sums = cpu.project(found, frames, mine, Weights(-0.9, 1.0, 1.9))
-    assert close(mine, waves) and close(sums.probe, expected.probe) and close(sums.variations, expected.variations)
+    assert close(mine, waves)
+    assert close(sums.probe, expected.probe)
+    assert close(sums.variations, expected.variations)
     exact = own(problem, double(state))
     reference.sequential(exact, frames, Step(0.9, 0.3), Step(0.5, 1.0))
     cpu.sequential(found, frames, Step(0.9, 0.3), Step(0.5, 1.0))
-    assert close(found.object, exact.object) and close(found.probe, exact.probe)
+    assert close(found.object, exact.object)
+    assert close(found.probe, exact.probe)
 
 
 def smooth(problem, state):
@@ -82,7 +85,7 @@ def smooth(problem, state):
 
 @pytest.mark.parametrize("name", ["positions", "scales", "weights"])
 def test_responses_are_gradients(name):
-    """Against finite differences of the loss, in the reference: L = sum of the differences, dL/dx = -2 Re <dpsi, chi>."""
+    """Against finite differences in the reference: L is the sum of the differences, and dL/dx = -2 <dpsi/dx, chi>."""
     problem, truth = make_problem((32, 32), frames=3, modes=2, margin=4, dtype=np.float32)
     state = own(problem, perturb(truth, amount=0.1), variations=1)
     state = smooth(problem, state) if name == "positions" else state

@@ -258,7 +258,8 @@ def leave(wave, beam, whole, remainder, obj, top, left, plans, ny, nx, want_obje
 
 @compiled
 def gather(frames, places, stack, invalid, floor, own, plans, obj, probe, spectrum, noise, want_object, want_probe,
-           kept, responses, scratch, object_num, object_den, probe_num, spectrum_num, probe_den, varied_num):  # fmt: skip
+           kept, responses, scratch, object_num, object_den, probe_num, spectrum_num, probe_den,
+           varied_num):  # fmt: skip
     """Carry frames through the model and add up what an update needs; returns misfit and loss.
 
     The probe of a frame on whole pixels is used as it is; any other is shifted from its ``spectrum`` on the way there,
@@ -286,10 +287,8 @@ def gather(frames, places, stack, invalid, floor, own, plans, obj, probe, spectr
         loss += frame_loss
         if not wanted:
             continue
-        chi, told = (
-            kept[places[i]] if kept.shape[0] else kept[:, 0],
-            responses[places[i]] if listen else responses[0:0, 0],
-        )
+        chi = kept[places[i]] if kept.shape[0] else kept[:, 0]
+        told = responses[places[i]] if listen else responses[0:0, 0]
         heard[:] = 0
         leave(
             wave, beam, whole, False, obj, top, left, plans, ny, nx, want_object, want_probe, chi, heard,

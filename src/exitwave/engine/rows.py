@@ -345,7 +345,7 @@ def _slope(v: Any, far_before: Any, before: Any, after: Any, far_after: Any) -> 
 
 @_operation("sccc", scalars=2)
 def add_turned_dot(v: Any, rows: Any, re: Any, im: Any) -> None:
-    """sums += Re conj((re + i im) ramp u) z; rows are the sums, ramp, u and z."""
+    """Add Re conj((re + i im) ramp u) z to the sums; rows are the sums, ramp, u and z."""
     ramp = v.multiply(v.fill(re, v.width), v.fill(im, v.width), rows[1])
     turned = v.multiply(v.real(ramp), v.imag(ramp), rows[2])
     rows[0] = v.add(rows[0], v.dot(turned, rows[3]))

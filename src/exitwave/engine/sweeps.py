@@ -114,8 +114,8 @@ RESPONSES = ("difference", "yy", "xx", "yx", "y", "x", "power", "gain")
 """What a frame tells in a pass, in this order, and after it ``Re <a_j U_m O, chi>`` for every variation, where the sum
 of the probe is wanted.
 
-With psi = P O the frame's exit wave, Y and X the derivatives of the object along rows and columns times P, and <a, b> the
-sum of Re conj(a) b over pixels and modes: the misfit's ``difference``, <Y, Y>, <X, X>, <Y, X>, <Y, chi>, <X, chi>,
+With psi = P O the frame's exit wave, Y and X the derivatives of the object along rows and columns times P, and <a, b>
+the sum of Re conj(a) b over pixels and modes: the misfit's ``difference``, <Y, Y>, <X, X>, <Y, X>, <Y, chi>, <X, chi>,
 <psi, psi> and <psi, chi>. The derivatives are `gradient`'s. They are taken of the object, not of the probe, which would
 also move the exit wave as a whole: the far field has the same intensity wherever that is.
 """
