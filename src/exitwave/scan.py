@@ -271,6 +271,10 @@ class Result:
     """Every setting that made the result, ready for JSON."""
     provenance: dict[str, str]
     """program, version, date, command, stopped_by, input and its digest."""
+    model: dict[str, NDArray[Any]] = field(default_factory=dict)
+    """What was learnt beside object, probe and positions, by the name of the field of `exitwave.engine.sweeps.State`:
+    ``scales`` (npos,), factor of the probe in every frame; ``variations`` (n, ny, nx), what varies in the first mode,
+    and ``weights`` (npos, n), how much of it."""
 
     def __repr__(self) -> str:
         rows, columns = self.object.shape

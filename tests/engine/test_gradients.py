@@ -10,8 +10,9 @@ from problems import double, make_problem, perturb, single
 import exitwave
 from exitwave.engine.algorithms import adam, ml, momentum, mpie, pie, rpie
 from exitwave.engine.cpu import CpuSweeps
-from exitwave.engine.recipe import Stage, Update, make_recipe
+from exitwave.engine.recipe import Stage, make_recipe
 from exitwave.engine.reference import ReferenceSweeps
+from exitwave.engine.schedule import Update
 from exitwave.engine.sweeps import NOISE
 from exitwave.errors import InputError
 from exitwave.simulate import simulate

@@ -10,8 +10,9 @@ from scipy.optimize import minimize
 import exitwave
 from exitwave.engine.algorithms import lsqml
 from exitwave.engine.cpu import CpuSweeps
-from exitwave.engine.recipe import Schedule, Stage, Update, make_recipe
+from exitwave.engine.recipe import Stage, make_recipe
 from exitwave.engine.reference import ReferenceSweeps
+from exitwave.engine.schedule import Schedule, Update
 from exitwave.engine.sweeps import State
 from exitwave.errors import InputError
 from exitwave.scan import Frames

@@ -86,9 +86,17 @@ def _model(result: Result, corner: NDArray[np.int64], rest: NDArray[np.float64],
             remedy="The object's x and y do not belong to these positions; reconstruct again",
         )
     window = result.object[corner[0] : corner[0] + ny, corner[1] : corner[1] + nx]
-    exit_wave = fourier_shift(result.probe, rest) * window
+    exit_wave = fourier_shift(_probe(result, index), rest) * window
     intensity = np.sum(np.abs(fft.fft2(exit_wave, norm="ortho")) ** 2, axis=0)
     return np.asarray(fft.fftshift(intensity))
+
+
+def _probe(result: Result, index: int) -> NDArray[np.complex128]:
+    """Return the modes of one frame, shape (modes, ny, nx): a_j (P_k + [k = 0] sum_m v_jm U_m)."""
+    probe, model = result.probe.astype(np.complex128), result.model
+    if "variations" in model:
+        probe[0] += np.tensordot(model["weights"][index], model["variations"], 1)
+    return probe * model["scales"][index] if "scales" in model else probe
 
 
 def _sums(patterns: NDArray[Any], model: NDArray[Any], mask: NDArray[Any]) -> tuple[float, float]:

@@ -16,7 +16,7 @@ from exitwave.cxi.energy import photon_energy
 from exitwave.cxi.frames import read_frames
 from exitwave.cxi.hdf import Source, attribute, length, open_file, scalar, text
 from exitwave.cxi.mask import CHOICES, read_mask
-from exitwave.cxi.schema import path
+from exitwave.cxi.schema import TABLE, path
 from exitwave.cxi.translation import read_positions
 from exitwave.errors import InputError
 from exitwave.positions.grid import object_grid
@@ -219,7 +219,15 @@ def _result(source: Source, scan: Scan) -> Result:
         algorithm=text(attribute(source, "algorithm")),
         recipe=_recipe(source),
         provenance=_provenance(source),
+        model=_model(source),
     )
+
+
+def _model(source: Source) -> dict[str, NDArray[Any]]:
+    """Return what was learnt beside object, probe and positions."""
+    entries = {entry.key.removeprefix("model_"): entry for entry in TABLE if entry.key.startswith("model_")}
+    stored = {name: source.dataset(entry.key) for name, entry in entries.items()}
+    return {name: data[()].astype(entries[name].dtype) for name, data in stored.items() if data is not None}
 
 
 def _coordinates(source: Source, scan: Scan, shape: tuple[int, int]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

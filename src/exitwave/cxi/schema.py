@@ -69,6 +69,7 @@ SYMBOLS = {
     "modes": "probe modes",
     "iterations": "iterations of the reconstruction",
     "nheld": "frames held out of the reconstruction",
+    "nvar": "variations of the probe",
     "any": "any length",
 }
 
@@ -102,6 +103,11 @@ def _added(key: str, path: str, meaning: str, value: Any = None, part: Part = "d
 
 def _result(key: str, meaning: str, shape: Any, dtype: str, name: str = "", units: str = "") -> Entry:
     return Entry(key, f"{PROCESS}/{name or key}", "dataset", meaning, shape, dtype, units, "optional", "result")
+
+
+def _model(name: str, meaning: str, shape: Any, dtype: str) -> Entry:
+    """Return the row of a part of `Result.model`."""
+    return _result(f"model_{name}", meaning, shape, dtype)
 
 
 def _link(key: str, path: str, target: str, need: Need = "required") -> Entry:
@@ -262,6 +268,9 @@ _RESULT = (
     ),
     _result("held_out", "indices of the frames held out", ("nheld",), "int64"),
     _result("used_positions", "positions that were used, columns x, y, z", PLACES, "float64", "translation", "m"),
+    _model("scales", "factor of the probe in every frame", ("npos",), "float64"),
+    _model("variations", "what varies in the first mode", ("nvar", *FRAME), "complex64"),
+    _model("weights", "how much of it is in every frame", ("npos", "nvar"), "float64"),
     _result("recipe", "every setting, as JSON", (), "str"),
     _result("program", "program that made the result", (), "str"),
     _result("version", "its version", (), "str"),

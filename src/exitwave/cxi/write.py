@@ -146,7 +146,7 @@ def _result_values(result: Result) -> dict[str, Any]:
         "held_out": result.held_out if len(result.held_out) else None,
         "used_positions": result.positions,
         "recipe": json.dumps(result.recipe),
-    }
+    } | {f"model_{name}": value for name, value in result.model.items()}
 
 
 def _one_or_more(probe: NDArray[np.complex64] | None) -> NDArray[np.complex64] | None:

@@ -56,20 +56,36 @@ class Pair:
 
     fine: State
     coarse: State
-    start: tuple[NDArray[Any], NDArray[Any]]
-    """Object and probe on the coarse grid as they started."""
+    start: State
+    """What the coarse version started as."""
     factor: int
 
     def merged(self) -> State:
         """Return the fine state with what has changed on the coarse grid."""
-        object, probe = self.coarse.object - self.start[0], self.coarse.probe - self.start[1]
+        object, probe = self.coarse.object - self.start.object, self.coarse.probe - self.start.probe
         padded = [n * self.factor for n in object.shape]
         rows, columns = self.fine.object.shape
         return replace(
             self.fine,
             object=self.fine.object + resample(object, padded)[:rows, :columns],
             probe=self.fine.probe + resample(probe, self.fine.probe.shape[1:]) / self.factor,
+            positions=self._merged_positions(),
+            scales=self.coarse.scales,
+            variations=self._merged_variations(),
+            weights=self.coarse.weights,
         )
+
+    def _merged_positions(self) -> NDArray[np.float64] | None:
+        if self.coarse.positions is None or self.start.positions is None or self.fine.positions is None:
+            return None if self.coarse.positions is None else self.coarse.positions * self.factor
+        return self.fine.positions + (self.coarse.positions - self.start.positions) * self.factor
+
+    def _merged_variations(self) -> NDArray[Any] | None:
+        if self.coarse.variations is None:
+            return None
+        before = 0 if self.start.variations is None else self.start.variations
+        change = resample(self.coarse.variations - before, self.fine.probe.shape[1:]) / self.factor
+        return change if self.fine.variations is None else self.fine.variations + change
 
 
 def coarsen(state: State, factor: int) -> Pair:
@@ -78,7 +94,11 @@ def coarsen(state: State, factor: int) -> Pair:
     missing = [(0, coarse * factor - n) for coarse, n in zip((rows, columns), state.object.shape, strict=True)]
     object = resample(np.pad(state.object, missing, mode="edge"), (rows, columns))
     probe = factor * resample(state.probe, [n // factor for n in state.probe.shape[1:]])
-    return Pair(state, State(object, probe, state.rng), (object.copy(), probe.copy()), factor)
+    coarse = replace(state, object=object, probe=probe)
+    coarse.positions = None if state.positions is None else state.positions / factor
+    if state.variations is not None:
+        coarse.variations = factor * resample(state.variations, [n // factor for n in state.variations.shape[1:]])
+    return Pair(state, coarse, replace(coarse, object=object.copy(), probe=probe.copy()), factor)
 
 
 def resample(array: NDArray[Any], shape: Any) -> NDArray[Any]:

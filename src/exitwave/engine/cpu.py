@@ -377,8 +377,8 @@ class CpuSweeps:
         if variations is not None:
             self._load(beam, variations)
         weights = np.zeros((npos, 0)) if state.weights is None else state.weights
-        shifts, scales, weights = (np.ascontiguousarray(each, _F32) for each in (shifts, scales, weights))
-        return kernels.Own(np.ascontiguousarray(corners), shifts, scales, weights, beam.spectrum)
+        places, factors, parts = (np.ascontiguousarray(each, _F32) for each in (shifts, scales, weights))
+        return kernels.Own(np.ascontiguousarray(corners), places, factors, parts, beam.spectrum)
 
     def _check_slopes(self, frames: NDArray[np.int64]) -> None:
         """Refuse windows so near to the object's edge that it has no derivative there."""

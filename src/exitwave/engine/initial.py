@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from exitwave.engine.algorithms import rpie
 from exitwave.engine.cpu import CpuSweeps
 from exitwave.engine.problem import Problem
-from exitwave.engine.recipe import Recipe, Stage, Update
+from exitwave.engine.recipe import Recipe, Stage
+from exitwave.engine.schedule import Update
 from exitwave.engine.sweeps import State
 from exitwave.errors import InputError
 from exitwave.optics import angular_spectrum, probe_from_pattern, starting_modes

@@ -2,11 +2,14 @@
 
 import difflib
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from exitwave.engine.algorithms.batches import Batching
+from exitwave.engine.model import REFINEMENTS
+from exitwave.engine.model.scales import ScaleUpdate
+from exitwave.engine.schedule import Schedule, Settings, Update
 from exitwave.engine.sweeps import Noise
 from exitwave.errors import InputError
 
@@ -37,40 +40,8 @@ ITERATIONS: dict[str, int] = {
 """Iterations that an algorithm takes to converge on a scan with decent overlap, from a probe 15 % off in defocus."""
 
 
-class Schedule(BaseModel):
-    """In which iterations a quantity is updated, counted from 0."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    start: int = Field(0, ge=0, description="first iteration with an update")
-    stop: int | None = Field(None, ge=0, description="first iteration without one again; None: never")
-    every: int = Field(1, ge=1, description="update in every n-th iteration only")
-
-    def active(self, iteration: int) -> bool:
-        """Say whether the quantity is updated in this iteration."""
-        stopped = self.stop is not None and iteration >= self.stop
-        return iteration >= self.start and not stopped and (iteration - self.start) % self.every == 0
-
-
-class Update(BaseModel):
-    """How one quantity (object or probe) is updated."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    enabled: bool = Field(True, description="False leaves the quantity exactly as it is")
-    step: float | None = Field(None, gt=0, le=2, description="length of the step; None: the algorithm's own")
-    alpha: float | None = Field(None, ge=0, le=1, description="regularisation of rPIE; None: the algorithm's own")
-    schedule: Schedule = Schedule()
-
-    def active(self, iteration: int) -> bool:
-        """Say whether the quantity is updated in this iteration."""
-        return self.enabled and self.schedule.active(iteration)
-
-
-class Stage(BaseModel):
+class Stage(Settings):
     """One algorithm for some iterations."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     algorithm: Algorithm = Field("mPIE", description="the update rule, a file of engine/algorithms")
     iterations: int = Field(
@@ -92,11 +63,18 @@ class Stage(BaseModel):
     )
     object_update: Update = Update()
     probe_update: Update = Update()
+    scale_update: ScaleUpdate | None = Field(None, description="refine the intensity of every frame; None: do not")
 
     @field_validator("algorithm", mode="before")
     @classmethod
     def _any_case(cls, value: Any) -> Any:
         return {name.lower(): name for name in USES}.get(str(value).lower(), value)
+
+    @field_validator(*REFINEMENTS, mode="before")
+    @classmethod
+    def _on_or_off(cls, value: Any) -> Any:
+        """Take ``true`` for the refinement's own settings, and ``false`` for none."""
+        return ({} if value else None) if isinstance(value, bool) else value
 
     @model_validator(mode="after")
     def _only_what_is_used(self) -> Self:
@@ -110,10 +88,8 @@ class Stage(BaseModel):
         return self
 
 
-class Recipe(BaseModel):
+class Recipe(Settings):
     """The settings of one reconstruction. The defaults suit a far-field scan with decent overlap."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     stages: tuple[Stage, ...] = Field((Stage(),), min_length=1, description="algorithms, one after the other")
     modes: int | None = Field(
@@ -183,10 +159,17 @@ def _refusal(problem: Any) -> InputError:
     if problem["type"] != "extra_forbidden":
         what = f"Bad value of the setting {'.'.join(path)}: {problem['msg']}"
         return InputError(what, found=repr(problem["input"]), remedy=f"Known settings: {', '.join(known)}")
-    fields: dict[str, type[BaseModel]] = {"schedule": Schedule, "object_update": Update, "probe_update": Update}
-    inner = next((fields[part] for part in reversed(path[:-1]) if part in fields), None)
+    inner = next((group for part in reversed(path[:-1]) if (group := _group(part))), None)
     names = list(inner.model_fields) if inner else known
     close = difflib.get_close_matches(path[-1], names, n=1)
     prefix = "".join(f"{part}." for part in path[:-1])
     remedy = f"Did you mean {prefix}{close[0]}" if close else f"Known settings: {', '.join(names)}"
     return InputError("Unknown setting", found=".".join(path), remedy=remedy)
+
+
+def _group(name: str) -> type[BaseModel] | None:
+    """Return the group of settings that a field of a stage is, if it is one."""
+    if name == "schedule":
+        return Schedule
+    kind = Stage.model_fields[name].annotation if name in Stage.model_fields else None
+    return next((k for k in (kind, *get_args(kind)) if isinstance(k, type) and issubclass(k, Settings)), None)

@@ -20,16 +20,19 @@ from exitwave.engine import coarse
 from exitwave.engine.algorithms import adam, dm, epie, lsqml, ml, mpie, pie, raar, rpie
 from exitwave.engine.cpu import CpuSweeps
 from exitwave.engine.initial import check_probe, fit_modes, starting_probe
+from exitwave.engine.model import refinements
+from exitwave.engine.model.listen import Listening
 from exitwave.engine.problem import Grid, Problem, pose
 from exitwave.engine.recipe import Recipe, Stage, make_recipe
 from exitwave.engine.stopping import REMEDY, Watch
-from exitwave.engine.sweeps import State
+from exitwave.engine.sweeps import Misfit, State, Sweeps
 from exitwave.errors import Finding, InputError, RunError
 from exitwave.optics import orthogonalise
-from exitwave.positions.grid import object_grid
+from exitwave.positions.grid import object_grid, to_metres
 from exitwave.scan import Result, Scan
 
-ALGORITHMS = {
+Step = Callable[[State, Sweeps, Stage], Misfit]
+ALGORITHMS: dict[str, Step] = {
     "rPIE": rpie.step,
     "ePIE": epie.step,
     "LSQ-ML": lsqml.step,
@@ -151,12 +154,14 @@ def _stage(run: _Run, stage: Stage, *, last: bool) -> Iterator[Progress]:
     run.pair = coarse.coarsen(run.state, stage.coarse) if stage.coarse > 1 else None
     state, sweeps = run.pair.coarse if run.pair else run.state, run.sweeps[stage.coarse]
     state.iteration, state.settling, state.memory = 0, False, {}
+    for module, settings in refinements(stage):
+        module.prepare(state, sweeps.problem, settings)
     watch = Watch(run.recipe, stage, state)
     ended = ""
     while not ended:
         start = time.perf_counter()
         state.settling = watch.settling(state.iteration, run.seconds["run"])
-        misfit = step(state, sweeps, stage)
+        misfit = _refined(step, state, sweeps, stage)
         state.iteration += 1
         holdout = sweeps.misfit(state, run.problem.held_out).error
         run.seconds["run"] += time.perf_counter() - start
@@ -173,6 +178,19 @@ def _stage(run: _Run, stage: Stage, *, last: bool) -> Iterator[Progress]:
             run.stopped_by = ended
         yield _progress(run, stage, ended if run.stopped_by == ended else "")
     run.state, run.pair = _on_the_fine_grid(run), None
+
+
+def _refined(step: Step, state: State, sweeps: CpuSweeps, stage: Stage) -> Misfit:
+    """Do one iteration, then refine the rest of the model from what the frames have told in it."""
+    active = list(refinements(stage, state.iteration))
+    if not active:
+        return step(state, sweeps, stage)
+    listening = Listening(sweeps, state)
+    misfit = step(state, listening, stage)
+    told = listening.complete(state)
+    for module, settings in active:
+        module.update(state, told, settings, sweeps.problem)
+    return misfit
 
 
 def _on_the_fine_grid(run: _Run) -> State:
@@ -251,7 +269,7 @@ def _prepare(data: Scan | Result, recipe: Recipe, announce: Callable[[str], None
         recipe=recipe,
         problem=problem,
         sweeps=sweeps,
-        state=State(obj, probe, np.random.default_rng([recipe.seed, done])),
+        state=_own(State(obj, probe, np.random.default_rng([recipe.seed, done])), earlier),
         grid=(y, x),
         positions=positions,
         errors=list(earlier.errors) if earlier else [],
@@ -261,6 +279,13 @@ def _prepare(data: Scan | Result, recipe: Recipe, announce: Callable[[str], None
         algorithm=earlier.algorithm if earlier else "",
         seconds={"prepare": loaded - start + time.perf_counter() - compiled, "compile": compiled - loaded, "run": 0.0},
     )
+
+
+def _own(state: State, earlier: Result | None) -> State:
+    """Return the state with what an earlier result has learnt beside object and probe."""
+    for name, value in (earlier.model if earlier else {}).items():
+        setattr(state, name, value)
+    return state
 
 
 def _check_continuing(earlier: Result, recipe: Recipe) -> None:
@@ -311,7 +336,8 @@ def _result(run: _Run) -> Result:
     problem = run.problem
     state = _fix_gauge(run)
     illumination = run.sweeps[1].gather(state, problem.used, probe=False).illumination.copy()
-    rows, columns = np.rint(problem.pixels[problem.used]).astype(int).T
+    pixels = problem.pixels if state.positions is None else state.positions
+    rows, columns = np.rint(pixels[problem.used]).astype(int).T
     errors, holdout = np.array(run.errors, np.float32), np.array(run.holdout_errors, np.float32)
     errors[-1] = run.sweeps[1].misfit(state, problem.used).error
     return Result(
@@ -320,7 +346,8 @@ def _result(run: _Run) -> Result:
         probe=state.probe,
         x=run.grid[1],
         y=run.grid[0],
-        positions=run.positions,
+        positions=_in_metres(run, state),
+        model={name: value for name, value in state.own.items() if name != "positions"},
         mask=_covered(illumination, illumination[rows, columns]),
         errors=errors,
         holdout_errors=holdout if len(problem.held_out) else holdout[:0],
@@ -340,6 +367,15 @@ def _result(run: _Run) -> Result:
     )
 
 
+def _in_metres(run: _Run, state: State) -> NDArray[np.float64]:
+    """Return the positions that were used, shape (npos, 3)."""
+    if state.positions is None:
+        return run.positions
+    positions = run.positions.copy()
+    positions[:, [1, 0]] = to_metres(state.positions, *run.grid)
+    return positions
+
+
 def _fix_gauge(run: _Run) -> State:
     """Return a copy of the state with what the frames leave free chosen: the modes, and the scale of the object.
 
@@ -347,13 +383,15 @@ def _fix_gauge(run: _Run) -> State:
     that the object's amplitude is about 1. A probe that is not updated stays as it is.
     """
     state = _on_the_fine_grid(run)
-    obj, probe = state.object.copy(), state.probe.copy()
+    obj, probe, variations = state.object.copy(), state.probe.copy(), state.variations
     if run.recipe.updates_probe:
-        probe = orthogonalise(probe) if len(probe) > 1 else probe
+        if len(probe) > 1 and variations is None:  # which belong to the first mode as it is
+            probe = orthogonalise(probe)
         factor = np.float32(np.sqrt(run.problem.photons) / np.linalg.norm(probe))
         obj /= factor
         probe *= factor
-    return State(obj, probe, state.rng)
+        variations = None if variations is None else variations * factor
+    return replace(state, object=obj, probe=probe, variations=variations)
 
 
 def _covered(illumination: NDArray[np.float32], at_positions: NDArray[np.float32]) -> NDArray[np.float32]:

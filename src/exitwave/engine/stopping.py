@@ -37,6 +37,7 @@ class Watch:
         self._since = 0
         self._least = math.inf
         self._good = state.object.copy(), state.probe.copy()
+        self._own = state.own
 
     def settling(self, iteration: int, seconds: float) -> bool:
         """Say whether the iteration belongs to the last part of the stage."""
@@ -69,11 +70,14 @@ class Watch:
     def restore(self, state: State) -> Finding:
         """Put the best object and probe of the stage back, and return what to tell the user."""
         state.object[:], state.probe[:] = self._good
+        for name, value in self._own.items():
+            setattr(state, name, value)
         found = f"the reconstruction diverged in iteration {state.iteration} of {self._stage.algorithm}"
         return finding("W235", "", found, "a falling error", f"The best iteration was kept. {REMEDY}")
 
     def _keep(self, state: State) -> None:
         self._good[0][:], self._good[1][:] = state.object, state.probe
+        self._own = state.own  # never changed in place
 
     def _exhausted(self, error: float) -> bool:
         """Say whether the error has stopped falling for good; the first time only makes the stage settle."""

@@ -59,6 +59,11 @@ def to_pixels(positions: NDArray[np.float64], y: NDArray[np.float64], x: NDArray
     return (positions[:, [1, 0]] - np.array([y[0], x[0]])) / step
 
 
+def to_metres(pixels: NDArray[np.float64], y: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return (row, column) on the object's grid, shape (npos, 2), as (y, x) in metres: the inverse of `to_pixels`."""
+    return np.array([y[0], x[0]]) + pixels * np.array([y[1] - y[0], x[1] - x[0]])
+
+
 def split(pixels: NDArray[np.float64], shape: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Split (row, column) positions into window corners and the rest.
 

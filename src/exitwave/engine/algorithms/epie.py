@@ -10,7 +10,8 @@ rPIE, (1 - alpha) |P|^2 + alpha max |P|^2; see `rpie`.
 """
 
 from exitwave.engine.algorithms.settling import settled
-from exitwave.engine.recipe import Stage, Update
+from exitwave.engine.recipe import Stage
+from exitwave.engine.schedule import Update
 from exitwave.engine.sweeps import Misfit, State, Step, Sweeps
 
 OBJECT, PROBE = Step(1.8, 1.0), Step(0.1, 1.0)
