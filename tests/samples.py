@@ -73,4 +73,9 @@ def small_result(scan: Scan, modes: int = 2, iterations: int = 5) -> Result:
             "stopped_by": "iterations",
             "device": "cpu",
         },
+        model={
+            "scales": rng.random(len(scan.positions)),
+            "variations": rng.random((2, *scan.probe.shape[-2:])).astype(np.complex64),
+            "weights": rng.random((len(scan.positions), 2)),
+        },
     )

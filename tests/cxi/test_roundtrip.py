@@ -22,6 +22,10 @@ def assert_same(a: Any, b: Any, name: str = "") -> None:
         for field in fields(a):
             if field.name not in ("path", "findings"):
                 assert_same(getattr(a, field.name), getattr(b, field.name), f"{name}.{field.name}")
+    elif isinstance(a, dict):
+        assert a.keys() == b.keys(), name
+        for key in a:
+            assert_same(a[key], b[key], f"{name}[{key}]")
     elif isinstance(a, Frames | np.ndarray):
         np.testing.assert_array_equal(np.asarray(a), np.asarray(b), err_msg=name, strict=True)
     else:
