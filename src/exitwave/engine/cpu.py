@@ -46,7 +46,7 @@ class _Share(NamedTuple):
 
 
 class _Totals:
-    """Sums in the layout of the loops, one set of them (of all threads) or one for each thread."""
+    """Sums in the layout of the loops, a set for each thread. The first set takes up the others after a pass."""
 
     def __init__(self, problem: Problem, modes: int, plans: fftw.Plans, sets: int) -> None:
         (ny, nx), (rows, columns) = problem.shape, problem.object_shape
@@ -120,7 +120,7 @@ class CpuSweeps:
         self._signals = kernels.signals(problem.stack, self._invalid)
         self._beam = self._empty_beam(modes)
         self._parts = _Totals(problem, modes, self._plans, self.threads)
-        self._totals = _Totals(problem, modes, self._plans, 1)
+        self._used = (0, 0)
         self._scratch = [_Scratch(self._plans, modes, *problem.shape) for _ in range(self.threads)]
         self._pool = ThreadPoolExecutor(self.threads)
         self._seen: tuple[Any, ...] = ()
@@ -143,6 +143,7 @@ class CpuSweeps:
         told = np.zeros((0, 0)) if responses is None else responses
         if responses is not None:
             self._check_slopes(frames)
+        self._clear()
         shares = self._shares(frames)
         misfit, loss = self._carry(state, shares, kept, told, object, probe, noise)
         return replace(self._sums(shares, object, probe, self._misfit(misfit, frames)), loss=loss)
@@ -181,6 +182,7 @@ class CpuSweeps:
     ) -> Sums:
         """Advance the frames' own exit waves and add up what the model lacks of them; see `Sweeps.project`."""
         self._load_state(state)
+        self._clear()
         kept, shares = self._flat(waves, frames, state), self._shares(frames)
         factors = [_F32(each) for each in weights or (0, 0, 0)]
 
@@ -293,20 +295,12 @@ class CpuSweeps:
         return Misfit(difference, float(self._signals[frames].sum()))
 
     def _sums(self, shares: list[_Share], object: bool, probe: bool, misfit: Misfit) -> Sums:
-        """Move what the threads have collected into the totals, in the order of the threads."""
-        rows = np.array([(part.low, part.high) for part in shares]).T if object else np.zeros((2, len(shares)), int)
-        lines = np.array([(0, len(part.frames) and self._totals.probe_num.size) for part in shares]).T
-        groups = (self._totals.object, self._parts.object, rows), (self._totals.probe, self._parts.probe, lines * probe)
-
-        def stripe(piece: int) -> None:
-            for totals, parts, (low, high) in groups:
-                for total, part in zip(totals, parts, strict=True):
-                    into, out = (array.reshape(len(array), -1, array.shape[-1]) for array in (total, part))
-                    first, last = (into.shape[1] * k // self.threads for k in (piece, piece + 1))
-                    kernels.collect(into[0], out, low, high, first, last)
-
-        self._run(stripe, range(self.threads))
-        object_num, object_den, probe_num, spectrum_num, probe_den, varied_num = self._totals.of(0)
+        """Add what the threads have collected to the sums of the first, in the order of the threads."""
+        rows = np.array([(part.low, part.high) for part in shares]).T * object
+        lines = np.array([(0, len(part.frames) and self._parts.probe_num.size) for part in shares]).T * probe
+        self._in_stripes(kernels.collect, (self._parts.object, rows), (self._parts.probe, lines))
+        self._used = int(rows[0].min()), int(rows[1].max())
+        object_num, object_den, probe_num, spectrum_num, probe_den, varied_num = self._parts.of(0)
         return Sums(
             object_num.view(np.complex64),
             object_den,
@@ -315,6 +309,24 @@ class CpuSweeps:
             misfit,
             variations=self._inverse(varied_num) if len(varied_num) else None,
         )
+
+    def _clear(self) -> None:
+        """Set the sums of the last pass to 0."""
+        self._in_stripes(kernels.clear, (self._parts.object, self._used))
+        for array in self._parts.probe:
+            array[0] = 0
+
+    def _in_stripes(self, loop: Callable[..., None], *groups: tuple[tuple[NDArray[np.float32], ...], Any]) -> None:
+        """Run a loop over the rows of some sums, every thread over a stripe of them."""
+
+        def stripe(piece: int) -> None:
+            for arrays, (low, high) in groups:
+                for array in arrays:
+                    lines = array.reshape(len(array), -1, array.shape[-1])
+                    first, last = (lines.shape[1] * k // self.threads for k in (piece, piece + 1))
+                    loop(lines, low, high, first, last)
+
+        self._run(stripe, range(self.threads))
 
     def _flat(self, waves: NDArray[Any], frames: NDArray[np.int64], state: State) -> NDArray[np.float32]:
         """Check the frames' own waves, and return them as (frames, modes, 2 * ny * nx)."""
@@ -370,8 +382,7 @@ class CpuSweeps:
         npos, variations = len(corners), state.variations
         scales = np.ones(npos) if state.scales is None else state.scales
         count = 0 if variations is None else len(variations)
-        if count != self._totals.varied_num.shape[1]:
-            self._totals.vary(count)
+        if count != self._parts.varied_num.shape[1]:
             self._parts.vary(count)
         beam = self._empty_beam(count)
         if variations is not None:

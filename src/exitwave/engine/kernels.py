@@ -308,24 +308,27 @@ def gather(frames, places, stack, invalid, floor, own, plans, obj, probe, spectr
 
 
 @compiled
-def collect(total, parts, low, high, first, last):
-    """Move the threads' rows from first to last into the total; thread t has rows from low[t] to high[t] only."""
+def collect(parts, low, high, first, last):
+    """Move the other threads' rows from first to last to the first's; thread t has rows from low[t] to high[t] only."""
     for r in range(first, last):
-        empty = True
-        for t in range(parts.shape[0]):
+        for t in range(1, parts.shape[0]):
             if low[t] <= r < high[t]:
-                move(total[r], parts[t, r], empty)
-                empty = False
-        if empty:
-            total[r] = 0
+                move(parts[0, r], parts[t, r])
 
 
 @compiled
-def move(total, part, replace):
-    """Add a part to the total, or put it there, and clear it."""
+def move(total, part):
+    """Add a part to the total, and clear it."""
     for i in range(total.shape[0]):
-        total[i] = part[i] if replace else total[i] + part[i]
+        total[i] += part[i]
         part[i] = 0.0
+
+
+@compiled
+def clear(parts, low, high, first, last):
+    """Set the first thread's rows from first to last to 0, of those from low to high."""
+    for r in range(max(low, first), min(high, last)):
+        parts[0, r] = 0.0
 
 
 @compiled
