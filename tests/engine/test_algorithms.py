@@ -138,19 +138,17 @@ class Forgetful(CpuSweeps):
     lent: Sums | None = None
 
     def gather(self, *arguments, **settings):
-        self._take_back()
-        self.lent = super().gather(*arguments, **settings)
-        return self.lent
+        return self._lend(super().gather(*arguments, **settings))
 
     def project(self, *arguments, **settings):
-        self._take_back()
-        self.lent = super().project(*arguments, **settings)
-        return self.lent
+        return self._lend(super().project(*arguments, **settings))
 
-    def _take_back(self):
-        if self.lent:
-            for array in ("object", "illumination", "probe", "transmission"):
-                getattr(self.lent, array).fill(np.nan)
+    def _lend(self, sums):
+        names = "object", "illumination", "probe", "transmission"
+        for name in names if self.lent else ():
+            getattr(self.lent, name).fill(np.nan)
+        self.lent = dataclasses.replace(sums, **{name: getattr(sums, name).copy() for name in names})
+        return self.lent
 
 
 @every

@@ -137,9 +137,10 @@ def test_mpie_without_momentum_is_rpie(monkeypatch):
 
 def test_a_push_follows_the_paper():
     value = np.zeros(3, complex)
-    carried, eta, t = momentum.Momentum(value.copy(), np.zeros_like(value)), 0.7, 4
+    carried, eta, t = momentum.Momentum(np.zeros_like(value)), 0.7, 4
     for _ in range(2 * t):
-        value += 1
+        for each in (value, carried.velocity):  # as `Sweeps.descend` does
+            each += 1
         momentum.push(value, carried, eta, t)
     first = t
     second = eta * first + t

@@ -58,7 +58,11 @@ def test_descend_agrees_with_the_reference(shape):
     sums = reference.gather(perturb(state), problem.used)
     expected, found = double(state), single(state)
     reference.descend(expected.probe, sums.probe, sums.transmission, Step(0.7, 0.2))
-    cpu.descend(found.probe, sums.probe.astype(np.complex64), sums.transmission.astype(np.float32), Step(0.7, 0.2))
+    velocity = found.probe.copy()
+    parts = sums.probe.astype(np.complex64), sums.transmission.astype(np.float32)
+    cpu.descend(found.probe, *parts, Step(0.7, 0.2), velocity)
+    assert np.array_equal(velocity, found.probe)
+    cpu.descend(velocity, *parts, Step(0.7, 0.2))
     assert close(found.probe, expected.probe, 1e-5)
 
 

@@ -245,21 +245,25 @@ class CpuSweeps:
         numerator: NDArray[np.complexfloating[Any]],
         denominator: NDArray[np.floating[Any]],
         step: Step,
+        velocity: NDArray[np.complexfloating[Any]] | None = None,
     ) -> None:
         """Add the regularised step to the target in place; see `Sweeps.descend`."""
         den, largest = denominator.reshape(-1), denominator.max()
-        pairs = zip(target.reshape(-1, den.size), numerator.reshape(-1, den.size), strict=True)
-        for out, num in ((a.view(_F32), b.view(_F32)) for a, b in pairs):
+        arrays = target, numerator, target[:0] if velocity is None else velocity
+        rows = [array.reshape(-1, den.size).view(_F32) for array in arrays]
+        out, num, also = rows
 
-            def share(piece: int, out: NDArray[np.float32] = out, num: NDArray[np.float32] = num) -> None:
-                low, high = (den.size * k // self.threads for k in (piece, piece + 1))
-                part = slice(2 * low, 2 * high)
-                kernels.descend(out[part], num[part], den[low:high], largest, *step)
+        def share(first: int, last: int) -> None:
+            part = slice(2 * first, 2 * last)
+            for mode in range(len(out)):
+                second = also[mode, part] if len(also) else also[:0, 0]
+                kernels.descend(out[mode, part], second, num[mode, part], den[first:last], largest, *step)
 
-            if den.size < _SMALL:
-                kernels.descend(out, num, den, largest, *step)
-            else:
-                self._run(share, range(self.threads))
+        if den.size < _SMALL:
+            share(0, den.size)
+        else:
+            edges = [den.size * k // self.threads for k in range(self.threads + 1)]
+            self._run(share, edges[:-1], edges[1:])
 
     def _shares(self, frames: NDArray[np.int64]) -> list[_Share]:
         """Return every thread's share: frames that lie side by side."""

@@ -332,10 +332,16 @@ def clear(parts, low, high, first, last):
 
 
 @compiled
-def descend(target, numerator, denominator, largest, length, alpha):
-    """Update flat arrays: target += length * numerator / ((1 - alpha) * denominator + alpha * largest)."""
-    floor = np.float32(alpha * largest) + np.float32(1e-20)
-    rows.descend(target, numerator, denominator, length, np.float32(1.0 - alpha), floor, denominator.shape[0])
+def descend(target, velocity, numerator, denominator, largest, length, alpha):
+    """Update flat arrays: target += length * numerator / ((1 - alpha) * denominator + alpha * largest).
+
+    The same is added to a velocity that is not empty.
+    """
+    share, floor, n = np.float32(1.0 - alpha), np.float32(alpha * largest) + np.float32(1e-20), denominator.shape[0]
+    if velocity.shape[0]:
+        rows.descend_both(target, velocity, numerator, denominator, length, share, floor, n)
+    else:
+        rows.descend(target, numerator, denominator, length, share, floor, n)
 
 
 @compiled

@@ -183,9 +183,13 @@ class ReferenceSweeps:
         numerator: NDArray[np.complexfloating[Any]],
         denominator: NDArray[np.floating[Any]],
         step: Step,
+        velocity: NDArray[np.complexfloating[Any]] | None = None,
     ) -> None:
         """Add the regularised step to the target in place; see `Sweeps.descend`."""
-        target += step.length * numerator / ((1 - step.alpha) * denominator + step.alpha * denominator.max() + 1e-20)
+        change = step.length * numerator / ((1 - step.alpha) * denominator + step.alpha * denominator.max() + 1e-20)
+        target += change
+        if velocity is not None:
+            velocity += change
 
     def _frame(self, state: State, j: int) -> tuple[tuple[slice, slice], NDArray[Any], NDArray[Any], Misfit]:
         """Return the object's window, the shifted probe, chi and the misfit of one frame."""

@@ -399,6 +399,13 @@ def descend(v: Any, rows: Any, length: Any, share: Any, floor: Any) -> None:
     rows[0] = v.add(rows[0], v.mul(_weight(v, rows[2], length, share, floor), rows[1]))
 
 
+@_operation("cccr", scalars=3)
+def descend_both(v: Any, rows: Any, length: Any, share: Any, floor: Any) -> None:
+    """Add length z / (share d + floor) to two rows; then come z and d."""
+    change = v.mul(_weight(v, rows[3], length, share, floor), rows[2])
+    rows[0], rows[1] = v.add(rows[0], change), v.add(rows[1], change)
+
+
 def _weight(v: Any, denominator: Any, length: Any, share: Any, floor: Any) -> Any:
     """Return length / (share d + floor), for complex numbers."""
     count = v.width // 2

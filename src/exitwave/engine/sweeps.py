@@ -239,5 +239,6 @@ class Sweeps(Protocol):
         numerator: NDArray[np.complexfloating[Any]],
         denominator: NDArray[np.floating[Any]],
         step: Step,
+        velocity: NDArray[np.complexfloating[Any]] | None = None,
     ) -> None:
-        """Add the regularised step to the target in place."""
+        """Add the regularised step to the target in place, and to the velocity where there is one."""

@@ -28,6 +28,8 @@ OBJECT, PROBE = Step(0.1, 0.1), Step(0.1, 0.1)
 """Length and alpha of the steps, where the stage does not say."""
 FIRST, SECOND = 0.9, 0.99
 """b1 and b2: what the running means of g and of |g|^2 keep."""
+ROWS = 64
+"""Rows whose running means are taken at a time."""
 LAST = 0.05
 """Length of the last steps, relative to the first."""
 
@@ -80,10 +82,14 @@ def descend(
     """Add a gradient to the running means, and the step that they give to the target in place."""
     means.batches += 1
     real = means.second.dtype.type
-    means.first += real(1 - FIRST) * (gradient - means.first)
-    means.second += real(1 - SECOND) * (gradient.real**2 + gradient.imag**2 - means.second)
-    scale = np.sqrt(np.mean(target.real**2 + target.imag**2)) / (1 - FIRST**means.batches)
-    spread = np.sqrt(means.second / real(1 - SECOND**means.batches))
+    spread = np.empty_like(means.second)
+    rows = [array.reshape(-1, array.shape[-1]) for array in (gradient, means.first, means.second, spread)]
+    for start in range(0, len(rows[0]), ROWS):  # so that no other array is as large as the object
+        new, first, second, root = (array[start : start + ROWS] for array in rows)
+        first += real(1 - FIRST) * (new - first)
+        second += real(1 - SECOND) * (new.real**2 + new.imag**2 - second)
+        np.sqrt(second / real(1 - SECOND**means.batches), out=root)
+    scale = np.sqrt(np.vdot(target, target).real / target.size) / (1 - FIRST**means.batches)
     for mode in range(len(target)) if target.ndim == 3 else (...,):
         sweeps.descend(
             target[mode], means.first[mode], spread[mode], Step(step.length * length * float(scale), step.alpha)

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from exitwave.engine.algorithms.batches import batches
 from exitwave.engine.algorithms.epie import choose
-from exitwave.engine.algorithms.momentum import moving, push
+from exitwave.engine.algorithms.momentum import STILL, Moving, moving, push, velocity
 from exitwave.engine.algorithms.settling import settled
 from exitwave.engine.recipe import Stage
 from exitwave.engine.sweeps import Misfit, State, Step, Sums, Sweeps
@@ -42,7 +42,7 @@ COMPACT_OBJECT, COMPACT_PROBE = Step(0.9, 0.05), Step(0.9, 0.1)
 """The same with compact batches."""
 BATCHES, COMPACT_BATCHES = 8, 6
 """Batches in an iteration, where the stage does not say; what matters is how many of a batch's frames overlap."""
-SMALLEST_BATCH, LARGEST_CHI = 8, 2**28
+SMALLEST_BATCH, LARGEST_CHI = 8, 2**25
 """A batch has at least so many frames, and not more than have a chi of so many bytes, where the stage does not say."""
 DAMPING = 0.1
 """Added to the diagonal of a frame's normal equations, relative to the mean of the diagonal."""
@@ -80,7 +80,7 @@ def step(state: State, sweeps: Sweeps, stage: Stage) -> Misfit:
     groups = batches(stage.batching or "random", state.rng, frames, size, sweeps.problem.pixels)
     chi = np.empty((min(size, len(frames)), *state.probe.shape), state.probe.dtype)
     total, lengths = None, []
-    pushed = [] if compact else moving(state, *steps)
+    pushed = STILL if compact else moving(state, *steps)
     difference = signal = 0.0
     for batch in groups:
         sums, length = weigh(state, sweeps, batch, chi[: len(batch)], steps)
@@ -89,9 +89,9 @@ def step(state: State, sweeps: Sweeps, stage: Stage) -> Misfit:
             total = _add(total, sums)
             lengths.append(length)
         else:
-            advance(state, sweeps, sums, steps, length)
-        for quantity, momentum in pushed:
-            push(quantity, momentum, ETA, EVERY)
+            advance(state, sweeps, sums, steps, length, pushed)
+        push(state.object, pushed.object, ETA, EVERY)
+        push(state.probe, pushed.probe, ETA, EVERY)
     if total is not None:
         before = state.object.copy(), state.probe.copy()
         advance(state, sweeps, total, steps, np.min(lengths, axis=0))
@@ -146,12 +146,21 @@ def trimmed_mean(lengths: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.sort(lengths, axis=0)[cut : len(lengths) - cut].mean(0)
 
 
-def advance(state: State, sweeps: Sweeps, sums: Sums, steps: _Steps, lengths: NDArray[np.float64]) -> None:
-    """Take the steps, of the lengths that the frames want, in place."""
+def advance(
+    state: State,
+    sweeps: Sweeps,
+    sums: Sums,
+    steps: _Steps,
+    lengths: NDArray[np.float64],
+    pushed: Moving = STILL,
+) -> None:
+    """Take the steps, of the lengths that the frames want, in place, with the velocities of the momenta."""
     if steps.object:
-        sweeps.descend(state.object, sums.object, sums.illumination, _scaled(steps.object, lengths[0]))
+        step = _scaled(steps.object, lengths[0])
+        sweeps.descend(state.object, sums.object, sums.illumination, step, velocity(pushed.object))
     if steps.probe:
-        sweeps.descend(state.probe, sums.probe, sums.transmission, _scaled(steps.probe, lengths[1]))
+        step = _scaled(steps.probe, lengths[1])
+        sweeps.descend(state.probe, sums.probe, sums.transmission, step, velocity(pushed.probe))
 
 
 def _accelerate(state: State, before: tuple[NDArray[Any], NDArray[Any]], difference: float, steps: _Steps) -> None:

@@ -1,17 +1,19 @@
 """Momentum between batches.
 
-After every T batches, with O_before the object right after the last time, and the same for the probe:
+The steps of T batches are added to the object O and to its velocity v, and then, the same for the probe:
 
-    v <- eta v + (O - O_before)
-    O <- O + eta v
+    v <- eta v
+    O <- O + v
 
-A. M. Maiden, D. Johnson and P. Li, Optica 4, 736 (2017), eq. 19. At T = 1 it is the accelerated gradient of
-Y. Nesterov, Dokl. Akad. Nauk SSSR 269, 543 (1983). What changes the same way in batch after batch, above all the low
-spatial frequencies, goes up to 1 / (1 - eta) times as far.
+The rule, with O_before the object right after the last time, is v' <- eta v' + (O - O_before) and then
+O <- O + eta v': A. M. Maiden, D. Johnson and P. Li, Optica 4, 736 (2017), eq. 19. Here v = eta v', to which every step
+is added as it is taken, so that O_before need not be kept. At T = 1 it is the accelerated gradient of Y. Nesterov,
+Dokl. Akad. Nauk SSSR 269, 543 (1983). What changes the same way in batch after batch, above all the low spatial
+frequencies, goes up to 1 / (1 - eta) times as far.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,40 +23,51 @@ from exitwave.engine.sweeps import State, Step
 
 @dataclass
 class Momentum:
-    """What a quantity carries along: where it was after the last push, its velocity, and batches done since."""
+    """What a quantity carries along: its velocity, and the batches done since it began."""
 
-    before: NDArray[np.complexfloating[Any]]
     velocity: NDArray[np.complexfloating[Any]]
     batches: int = 0
     iteration: int = 0
 
 
-Moving = list[tuple[NDArray[np.complexfloating[Any]], Momentum]]
+class Moving(NamedTuple):
+    """The momenta of object and probe; None where the quantity is left alone."""
+
+    object: Momentum | None
+    probe: Momentum | None
+
+
+STILL = Moving(None, None)
+"""No momentum."""
 
 
 def moving(state: State, object_step: Step | None, probe_step: Step | None) -> Moving:
-    """Return the quantities that this iteration updates, each with its momentum."""
-    both = ("object", state.object, object_step), ("probe", state.probe, probe_step)
-    return [(quantity, carried(state, name, quantity)) for name, quantity, step in both if step]
+    """Return the momenta of the quantities that this iteration updates."""
+    return Moving(
+        carried(state, "object", state.object) if object_step else None,
+        carried(state, "probe", state.probe) if probe_step else None,
+    )
 
 
 def carried(state: State, name: str, quantity: NDArray[np.complexfloating[Any]]) -> Momentum:
     """Return the momentum of the iteration before, or none where there was no such iteration."""
     last = state.memory.get(f"momentum of the {name}")
     if last is None or last.iteration != state.iteration - 1:
-        last = state.memory[f"momentum of the {name}"] = Momentum(quantity.copy(), np.zeros_like(quantity))
+        last = state.memory[f"momentum of the {name}"] = Momentum(np.zeros_like(quantity))
     last.iteration = state.iteration
     return last
 
 
-def push(quantity: NDArray[np.complexfloating[Any]], momentum: Momentum, eta: float, every: int) -> None:
+def push(quantity: NDArray[np.complexfloating[Any]], momentum: Momentum | None, eta: float, every: int) -> None:
     """Count a batch, and push the quantity in place where it is time."""
+    if momentum is None:
+        return
     momentum.batches += 1
     if momentum.batches % every == 0:
-        velocity, moved, factor = momentum.velocity, momentum.before, quantity.dtype.type(eta)
-        np.subtract(quantity, momentum.before, out=moved)  # in the place of what is not needed any more
-        velocity *= factor
-        velocity += moved
-        np.multiply(velocity, factor, out=moved)
-        quantity += moved
-        momentum.before[:] = quantity
+        momentum.velocity *= quantity.dtype.type(eta)
+        quantity += momentum.velocity
+
+
+def velocity(momentum: Momentum | None) -> NDArray[np.complexfloating[Any]] | None:
+    """Return where the steps of a quantity are to be added too."""
+    return None if momentum is None else momentum.velocity

@@ -30,8 +30,8 @@ def step(state: State, sweeps: Sweeps, stage: Stage) -> Misfit:
     frames = sweeps.problem.used
     size = stage.batch or rpie.batch_size(frames)
     for batch in batches(stage.batching or "random", state.rng, frames, size, sweeps.problem.pixels):
-        misfit = rpie.update(state, sweeps, batch, object_step, probe_step)
-        for quantity, momentum in pushed:
-            push(quantity, momentum, ETA, EVERY)
+        misfit = rpie.update(state, sweeps, batch, object_step, probe_step, pushed)
+        push(state.object, pushed.object, ETA, EVERY)
+        push(state.probe, pushed.probe, ETA, EVERY)
         difference, signal = difference + misfit.difference, signal + misfit.signal
     return Misfit(difference, signal)

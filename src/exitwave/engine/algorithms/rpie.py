@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from exitwave.engine.algorithms.batches import batches
 from exitwave.engine.algorithms.epie import choose
+from exitwave.engine.algorithms.momentum import STILL, Moving, velocity
 from exitwave.engine.recipe import Stage
 from exitwave.engine.sweeps import Misfit, State, Step, Sweeps
 
@@ -51,12 +52,17 @@ def batch_size(frames: NDArray[np.int64]) -> int:
 
 
 def update(
-    state: State, sweeps: Sweeps, batch: NDArray[np.int64], object_step: Step | None, probe_step: Step | None
+    state: State,
+    sweeps: Sweeps,
+    batch: NDArray[np.int64],
+    object_step: Step | None,
+    probe_step: Step | None,
+    pushed: Moving = STILL,
 ) -> Misfit:
-    """Update object and probe in place from one batch, and return its misfit."""
+    """Update object and probe in place from one batch, with the velocities of their momenta; return its misfit."""
     sums = sweeps.gather(state, batch, object=object_step is not None, probe=probe_step is not None)
     if object_step:
-        sweeps.descend(state.object, sums.object, sums.illumination, object_step)
+        sweeps.descend(state.object, sums.object, sums.illumination, object_step, velocity(pushed.object))
     if probe_step:
-        sweeps.descend(state.probe, sums.probe, sums.transmission, probe_step)
+        sweeps.descend(state.probe, sums.probe, sums.transmission, probe_step, velocity(pushed.probe))
     return sums.misfit
