@@ -45,7 +45,19 @@ def small_truth(scan: Scan) -> Truth:
     rng = np.random.default_rng(2)
     transmission = (rng.random((y.size, x.size)) + 1j * rng.random((y.size, x.size))).astype(np.complex64)
     assert scan.probe is not None
-    return Truth(transmission, x, y, scan.probe, scan.positions + 1e-9)
+    own = _own(len(scan.positions), scan.probe.shape[-2:])
+    return Truth(transmission, x, y, scan.probe, scan.positions + 1e-9, own)
+
+
+def _own(npos: int, shape: tuple[int, ...]) -> dict[str, Any]:
+    """Return something in the place of everything that frames may have of their own."""
+    rng = np.random.default_rng(4)
+    return {
+        "scales": rng.random(npos),
+        "variations": rng.random((2, *shape)).astype(np.complex64),
+        "weights": rng.random((npos, 2)),
+        "tilts": rng.random((npos, 2)),
+    }
 
 
 def small_result(scan: Scan, modes: int = 2, iterations: int = 5) -> Result:
@@ -73,9 +85,5 @@ def small_result(scan: Scan, modes: int = 2, iterations: int = 5) -> Result:
             "stopped_by": "iterations",
             "device": "cpu",
         },
-        model={
-            "scales": rng.random(len(scan.positions)),
-            "variations": rng.random((2, *scan.probe.shape[-2:])).astype(np.complex64),
-            "weights": rng.random((len(scan.positions), 2)),
-        },
+        model=_own(len(scan.positions), scan.probe.shape[-2:]),
     )

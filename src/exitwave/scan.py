@@ -189,6 +189,8 @@ class Truth:
     """Probe modes, shape (modes, ny_det, nx_det), in square roots of counts under a unitary FFT."""
     positions: NDArray[np.float64]
     """Where the probe really was, shape (npos, 3), columns x, y, z in metres."""
+    model: dict[str, NDArray[Any]] = field(default_factory=dict)
+    """What else made the frames, by name, as in `Result.model`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -274,7 +276,8 @@ class Result:
     model: dict[str, NDArray[Any]] = field(default_factory=dict)
     """What was learnt beside object, probe and positions, by the name of the field of `exitwave.engine.sweeps.State`:
     ``scales`` (npos,), factor of the probe in every frame; ``variations`` (n, ny, nx), what varies in the first mode,
-    and ``weights`` (npos, n), how much of it."""
+    and ``weights`` (npos, n), how much of it; ``tilts`` (npos, 2), shift of the diffraction pattern in detector pixels
+    (row, column)."""
 
     def __repr__(self) -> str:
         rows, columns = self.object.shape

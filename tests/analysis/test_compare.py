@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from known import PIXEL, known_result, smooth
 
 from exitwave.analysis.compare import compare, probe_error
-from exitwave.analysis.gauge import phase_ramp
 from exitwave.analysis.register import fourier_shift
 from exitwave.errors import InputError
+from exitwave.optics import phase_ramp
 from exitwave.scan import Result
 
 

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from known import specimen
 
-from exitwave.analysis.gauge import phase_ramp, remove_ramp
+from exitwave.analysis.gauge import remove_ramp
 from exitwave.analysis.register import fourier_shift, register
+from exitwave.optics import phase_ramp
 
 SHAPE = (150, 132)
 

@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 
 from exitwave.analysis.compare import compare
 from exitwave.analysis.frc import frc
-from exitwave.analysis.gauge import phase_ramp
 from exitwave.figures import (
     comparison_figure,
     errors_figure,
@@ -22,6 +21,7 @@ from exitwave.figures import (
 from exitwave.figures.colour import colours
 from exitwave.figures.object import HALF
 from exitwave.figures.patterns import MASKED
+from exitwave.optics import phase_ramp
 from exitwave.scan import Frames, Scan
 
 

@@ -88,6 +88,48 @@ def test_modes_have_the_dose_and_a_tenth_beyond_the_first():
     assert simulate(detector=128, frames=4).probe.shape == (1, 128, 128)
 
 
+def test_mode_powers_are_those_asked_for():
+    scan = simulate(detector=128, frames=4, photons=1e5, mode_powers=(70, 20, 10))
+    powers = np.sum(np.abs(scan.truth.probe.astype(complex)) ** 2, axis=(1, 2))
+    assert powers == pytest.approx([7e4, 2e4, 1e4], rel=1e-5)
+
+
+def test_a_probe_drifts_along_one_direction_and_has_its_mean_in_the_middle():
+    scan = simulate(detector=128, frames=31, probe_drift=0.2)
+    model, probe = scan.truth.model, scan.truth.probe[0].astype(complex)
+    assert model.keys() == {"variations", "weights"}
+    changes = model["weights"] @ model["variations"].astype(complex).reshape(1, -1)
+    assert np.sqrt(np.mean(np.abs(changes) ** 2, 0).sum()) == pytest.approx(0.2 * np.linalg.norm(probe), rel=1e-5)
+    assert abs(np.vdot(model["variations"][0], probe)) < 1e-4 * np.linalg.norm(probe) ** 2
+    assert (np.diff(model["weights"][:, 0]) > 0).all()
+    assert model["weights"][15] == pytest.approx(0)
+    alone = simulate(detector=128, frames=31)
+    assert scan.patterns.expected(15) == pytest.approx(alone.patterns.expected(15), rel=1e-6, abs=1e-6)
+    apart = np.abs(scan.patterns.expected(0) - alone.patterns.expected(0)).sum() / alone.patterns.expected(0).sum()
+    assert apart > 0.05
+
+
+def test_the_beam_fluctuates():
+    scan = simulate(detector=128, frames=400, beam_fluctuation=0.1)
+    intensities = scan.truth.model["scales"] ** 2
+    assert intensities.mean() == pytest.approx(1, abs=0.02)
+    assert intensities.std() == pytest.approx(0.1, rel=0.15)
+    alone = simulate(detector=128, frames=400)
+    assert scan.patterns.expected(7) == pytest.approx(intensities[7] * alone.patterns.expected(7))
+
+
+def test_pointing_shifts_the_patterns():
+    scan, alone = simulate(detector=128, frames=60, pointing=1.0), simulate(detector=128, frames=60)
+    tilts = scan.truth.model["tilts"]
+    assert np.sqrt(np.mean(tilts**2, axis=0)) == pytest.approx(1.0, rel=0.3)
+
+    def centre(pattern):
+        return [np.sum(pattern * index) / pattern.sum() for index in np.indices(pattern.shape)]
+
+    moved = np.subtract(centre(scan.patterns.expected(3)), centre(alone.patterns.expected(3)))
+    assert moved == pytest.approx(tilts[3], abs=0.05)
+
+
 def test_bad_pixels_are_marked_and_read_nonsense():
     scan = simulate(detector=128, frames=5, bad_pixels=0.01)
     detector, stack = scan.detector, scan.patterns[:]
@@ -149,6 +191,11 @@ def test_beam_hits_the_centre_of_the_middle_pixel():
         {"detector": 4},
         {"detector": 64},
         {"seed": -1},
+        {"mode_powers": (1, 0)},
+        {"mode_powers": (1, 2), "modes": 3},
+        {"probe_drift": 1.0},
+        {"beam_fluctuation": -0.1},
+        {"pointing": float("nan")},
     ],
     ids=str,
 )

@@ -9,9 +9,10 @@ from scipy import ndimage
 
 from exitwave.analysis.area import largest_rectangle
 from exitwave.analysis.frc import FRC, frc
-from exitwave.analysis.gauge import best_scale, phase_ramp, remove_ramp
+from exitwave.analysis.gauge import best_scale, remove_ramp
 from exitwave.analysis.register import fourier_shift, register
 from exitwave.errors import InputError
+from exitwave.optics import phase_ramp
 from exitwave.scan import Result, Truth
 from exitwave.units import show
 

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from scipy import fft
 from skimage.registration import phase_cross_correlation
 
-from exitwave.analysis.gauge import best_scale, phase_ramp, remove_ramp
+from exitwave.analysis.gauge import best_scale, remove_ramp
+from exitwave.optics import phase_ramp
 
 BORDER = 16
 """Pixels over which an array's edges fade to its mean before a Fourier shift, which would wrap them around."""

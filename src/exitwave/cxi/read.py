@@ -180,7 +180,7 @@ def _truth(source: Source) -> Truth | None:
     if source.dataset("true_object") is None:
         return None
     values = {name: _required(source, f"true_{name}") for name in ("object", "x", "y", "probe", "positions")}
-    return Truth(**values)
+    return Truth(**values, model=_model(source, "true_model_"))
 
 
 def _required(source: Source, key: str) -> NDArray[Any]:
@@ -219,13 +219,13 @@ def _result(source: Source, scan: Scan) -> Result:
         algorithm=text(attribute(source, "algorithm")),
         recipe=_recipe(source),
         provenance=_provenance(source),
-        model=_model(source),
+        model=_model(source, "model_"),
     )
 
 
-def _model(source: Source) -> dict[str, NDArray[Any]]:
-    """Return what was learnt beside object, probe and positions."""
-    entries = {entry.key.removeprefix("model_"): entry for entry in TABLE if entry.key.startswith("model_")}
+def _model(source: Source, prefix: str) -> dict[str, NDArray[Any]]:
+    """Return what was learnt, or is true, beside object, probe and positions."""
+    entries = {entry.key.removeprefix(prefix): entry for entry in TABLE if entry.key.startswith(prefix)}
     stored = {name: source.dataset(entry.key) for name, entry in entries.items()}
     return {name: data[()].astype(entries[name].dtype) for name, data in stored.items() if data is not None}
 

@@ -110,6 +110,11 @@ def _model(name: str, meaning: str, shape: Any, dtype: str) -> Entry:
     return _result(f"model_{name}", meaning, shape, dtype)
 
 
+def _true_model(name: str, meaning: str, shape: Any, dtype: str) -> Entry:
+    """Return the row of a part of `Truth.model`."""
+    return Entry(f"true_model_{name}", f"{TRUTH}/{name}", "dataset", meaning, shape, dtype, "", "optional", "truth")
+
+
 def _link(key: str, path: str, target: str, need: Need = "required") -> Entry:
     return Entry(key, path, "link", "soft link", target=target, need=need)
 
@@ -271,6 +276,7 @@ _RESULT = (
     _model("scales", "factor of the probe in every frame", ("npos",), "float64"),
     _model("variations", "what varies in the first mode", ("nvar", *FRAME), "complex64"),
     _model("weights", "how much of it is in every frame", ("npos", "nvar"), "float64"),
+    _model("tilts", "shift of every pattern in detector pixels, columns y, x", ("npos", 2), "float64"),
     _result("recipe", "every setting, as JSON", (), "str"),
     _result("program", "program that made the result", (), "str"),
     _result("version", "its version", (), "str"),
@@ -295,6 +301,10 @@ _TRUTH = (
     _truth("y", "sample coordinate of its rows", ("any",), "float64", "m"),
     _truth("probe", "probe modes", ("modes", *FRAME), "complex64"),
     _truth("positions", "where the probe really was, columns x, y, z", PLACES, "float64", "m"),
+    _true_model("scales", "factor of the probe in every frame", ("npos",), "float64"),
+    _true_model("variations", "what varies in the first mode", ("nvar", *FRAME), "complex64"),
+    _true_model("weights", "how much of it is in every frame", ("npos", "nvar"), "float64"),
+    _true_model("tilts", "shift of every pattern in detector pixels, columns y, x", ("npos", 2), "float64"),
 )
 
 TABLE: tuple[Entry, ...] = (*_HEAD, *_BEAM, *_DETECTOR, *_SAMPLE, *_RESULT, *_TRUTH)

@@ -128,6 +128,7 @@ def _scan_values(scan: Scan) -> dict[str, Any]:
     }
     if truth is not None:
         values |= {f"true_{key}": getattr(truth, key) for key in ("object", "x", "y", "probe", "positions")}
+        values |= {f"true_model_{name}": value for name, value in truth.model.items()}
     return values
 
 

@@ -8,6 +8,7 @@ from exitwave.optics.propagate import (
     fresnel,
     inverse_fraunhofer,
     object_pixel,
+    phase_ramp,
     wavelength,
 )
 
@@ -18,6 +19,7 @@ __all__ = [
     "inverse_fraunhofer",
     "object_pixel",
     "orthogonalise",
+    "phase_ramp",
     "probe_diameter",
     "probe_from_pattern",
     "rectangular_probe",

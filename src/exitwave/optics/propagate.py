@@ -55,6 +55,24 @@ def frequencies(shape: tuple[int, ...], pixel: tuple[float, float]) -> tuple[NDA
     return fy[:, None], fx[None, :]
 
 
+def phase_ramp(shape: tuple[int, int], ramp: NDArray[np.float64]) -> NDArray[np.complex128]:
+    """Return exp(i ramp . r), with r counted from index n//2.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape (ny, nx) of the array.
+    ramp : ndarray of shape (2,)
+        Slope along rows and columns in radians per pixel.
+
+    Returns
+    -------
+    ndarray of complex128, shape (ny, nx)
+    """
+    rows, columns = (np.exp(1j * slope * (np.arange(n) - n // 2)) for n, slope in zip(shape, ramp, strict=True))
+    return rows[:, None] * columns
+
+
 def fraunhofer(wave: Wave) -> Wave:
     """Return the far field of a centred wave, centred: the unitary discrete Fourier transform.
 

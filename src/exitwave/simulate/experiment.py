@@ -1,13 +1,13 @@
 """The simulated experiment: a preset, a scan pattern, a specimen and a seed make a Scan that knows its truth."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.errors import InputError
-from exitwave.optics import probe_diameter, starting_modes
+from exitwave.optics import probe_diameter
 from exitwave.positions import (
     FERMAT_NEIGHBOUR,
     concentric_rings,
@@ -18,6 +18,7 @@ from exitwave.positions import (
     step_for_overlap,
 )
 from exitwave.scan import Scan, Truth
+from exitwave.simulate.beam import make_beam, make_modes
 from exitwave.simulate.detector import make_detector, stream
 from exitwave.simulate.forward import SimulatedFrames
 from exitwave.simulate.presets import preset as find_preset
@@ -41,6 +42,10 @@ def simulate(
     step: float | None = None,
     photons: float = 2e6,
     modes: int = 1,
+    mode_powers: Sequence[float] | None = None,
+    probe_drift: float = 0.0,
+    beam_fluctuation: float = 0.0,
+    pointing: float = 0.0,
     position_error: float = 0.0,
     dark: float = 0.0,
     bad_pixels: float = 0.0,
@@ -69,6 +74,16 @@ def simulate(
         Photons in the beam during a frame.
     modes : int
         Number of incoherent probe modes; all but the first have a tenth of the power.
+    mode_powers : sequence of float, optional
+        Relative powers of the modes, one for each; their number is that of the modes.
+    probe_drift : float
+        Root mean square of the change of the first mode over the scan, relative to the mode: ||P_j - P|| / ||P||. It
+        goes steadily along one direction, that of defocus, and is 0 in the middle of the scan.
+    beam_fluctuation : float
+        Root mean square of the intensity of the beam from frame to frame, relative to the mean.
+    pointing : float
+        Root mean square of the shift of the diffraction pattern along rows, and along columns, in detector pixels: the
+        beam hits the sample at a varying angle.
     position_error : float
         Root mean square along x, and along y, of the difference between true and nominal positions in metres.
     dark : float
@@ -80,7 +95,7 @@ def simulate(
     specimen : str
         Specimen: ``cells``, ``star`` or ``texture``.
     seed : int
-        Seed of specimen, noise, bad pixels and position errors.
+        Seed of specimen, noise, bad pixels, position errors and of what fluctuates in the beam.
 
     Returns
     -------
@@ -102,6 +117,13 @@ def simulate(
     _check(16 <= detector <= MOST_PIXELS, "detector", detector, f"16 to {MOST_PIXELS} pixels")
     _check(2 <= frames <= MOST_FRAMES, "number of frames", frames, f"2 to {MOST_FRAMES}")
     _check(modes >= 1, "number of modes", modes, "1 or more")
+    if mode_powers is not None:
+        good = len(mode_powers) > 0 and min(mode_powers) > 0 and modes in (1, len(mode_powers))
+        _check(good, "list of mode powers", list(mode_powers), "a power of more than 0 for each mode")
+        modes = len(mode_powers)
+    _check(0 <= probe_drift < 1, "probe drift", probe_drift, "a part of the probe, from 0 to below 1")
+    _check(0 <= beam_fluctuation < 1, "beam fluctuation", beam_fluctuation, "a part of the mean, from 0 to below 1")
+    _check(0 <= pointing < detector / 4, "pointing", pointing, "detector pixels, from 0 to a quarter of the detector")
     _check(seed >= 0, "seed", seed, "0 or more")
     _check(0 < photons <= MOST_PHOTONS, "number of photons", photons, f"more than 0 and up to {MOST_PHOTONS:g}")
     _check(saturation is None or saturation > 0, "saturation", saturation, "more than 0")
@@ -116,12 +138,21 @@ def simulate(
     true_positions = positions.copy()
     true_positions[:, :2] += stream(seed, 1).normal(0.0, 1.0, (len(positions), 2)) * position_error
     y, x = object_grid(true_positions, shape, pixel)
+    true_probe = make_modes(probe * math.sqrt(photons), modes, mode_powers)
     truth = Truth(
         object=SPECIMENS[specimen]((y.size, x.size), seed),
         x=x,
         y=y,
-        probe=starting_modes(probe * math.sqrt(photons), modes).astype(np.complex64),
+        probe=true_probe,
         positions=true_positions,
+        model=make_beam(
+            true_probe[0],
+            len(positions),
+            drift=probe_drift,
+            fluctuation=beam_fluctuation,
+            pointing=pointing,
+            seed=seed,
+        ),
     )
     faults = make_detector(
         shape,

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
+from exitwave.optics import phase_ramp
 from exitwave.positions import split, to_pixels
 from exitwave.scan import Detector, Frames, Truth
 from exitwave.simulate.detector import expose, stream
@@ -19,6 +20,7 @@ def intensity(
     probe: NDArray[np.complexfloating[Any, Any]],
     corner: NDArray[np.int64],
     rest: NDArray[np.float64],
+    tilt: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Return the expected counts of one frame: I(q) = sum over modes m of abs(F[P_m(r - rest) O(r)])^2.
 
@@ -32,6 +34,8 @@ def intensity(
         First row and column of the object that the probe sees.
     rest : ndarray of shape (2,)
         Shift of the probe in pixels (row, column) that remains, done by a linear phase on its Fourier transform.
+    tilt : ndarray of shape (2,), optional
+        Shift of the pattern in detector pixels (row, column), done by a linear phase on the exit wave.
 
     Returns
     -------
@@ -46,6 +50,8 @@ def intensity(
     ramps = [np.exp(-2j * np.pi * np.fft.fftfreq(n) * shift) for n, shift in zip((ny, nx), rest, strict=True)]
     shifted = fft.ifft2(probe * (ramps[0][:, None] * ramps[1]))
     exit_waves = shifted * obj[corner[0] : corner[0] + ny, corner[1] : corner[1] + nx]
+    if tilt is not None:
+        exit_waves = exit_waves * phase_ramp((ny, nx), 2 * np.pi * tilt / np.array([ny, nx]))
     far_field = fft.fft2(exit_waves, norm="ortho", overwrite_x=True)
     return fft.fftshift(np.sum(far_field.real**2 + far_field.imag**2, axis=0))
 
@@ -59,7 +65,7 @@ class SimulatedFrames(Frames):
     Parameters
     ----------
     truth : Truth
-        Object, probe modes and true positions.
+        Object, probe modes, true positions, and what every frame has of its own.
     detector : Detector
         Its dark frame, bad pixels and saturation, as `make_detector` gives them.
     seed : int
@@ -72,6 +78,8 @@ class SimulatedFrames(Frames):
         self.dtype = np.dtype(np.float32)
         self.truth, self.detector, self.seed = truth, detector, seed
         self._spectrum = fft.fft2(truth.probe.astype(np.complex128))
+        variations = truth.model.get("variations", np.zeros((0, *self.shape[1:])))
+        self._variations = fft.fft2(variations.astype(np.complex128))
         self._corners, self._rest = split(to_pixels(truth.positions, truth.y, truth.x), self.shape[1:])
         small = 4 * np.prod(self.shape, dtype=np.int64) <= KEEP
         self._kept: NDArray[np.float32] | None = np.zeros(self.shape, np.float32) if small else None
@@ -79,7 +87,17 @@ class SimulatedFrames(Frames):
 
     def expected(self, frame: int) -> NDArray[np.float64]:
         """Return the intensity of a frame in counts before the detector, without noise, shape (ny, nx)."""
-        return intensity(self.truth.object, self._spectrum, self._corners[frame], self._rest[frame])
+        tilts = self.truth.model.get("tilts")
+        tilt = None if tilts is None else tilts[frame]
+        return intensity(self.truth.object, self._probe(frame), self._corners[frame], self._rest[frame], tilt)
+
+    def _probe(self, frame: int) -> NDArray[np.complex128]:
+        """Return the spectrum of a frame's own modes."""
+        model, spectrum = self.truth.model, self._spectrum
+        if len(self._variations):
+            spectrum = spectrum.copy()
+            spectrum[0] += np.tensordot(model["weights"][frame], self._variations, 1)
+        return spectrum * model["scales"][frame] if "scales" in model else spectrum
 
     def _expose(self, frame: int) -> NDArray[np.float32]:
         return expose(self.expected(frame), self.detector, stream(self.seed, 0, frame))
