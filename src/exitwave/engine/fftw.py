@@ -10,6 +10,8 @@ rows in real space and on columns at the detector while these are in the first c
 import ctypes
 import ctypes.util
 import functools
+import importlib.util
+import math
 import os
 import tempfile
 from pathlib import Path
@@ -17,7 +19,6 @@ from typing import NamedTuple
 
 import llvmlite.binding
 import numpy as np
-import pyfftw
 from numba import types
 from numpy.typing import NDArray
 
@@ -35,7 +36,8 @@ LINE = 8
 
 def _library() -> str:
     """Return the path of the single-precision FFTW library."""
-    package = Path(pyfftw.__file__).parent
+    found_spec = importlib.util.find_spec("pyfftw")  # importing it takes memory, and nothing of it is needed
+    package = Path(str(found_spec and found_spec.origin)).parent
     for folder in (package.parent / "pyfftw.libs", package / ".dylibs", package):
         found = [p for p in sorted(folder.glob("libfftw3f*")) if "omp" not in p.name and "threads" not in p.name]
         if found:
@@ -78,7 +80,10 @@ class Plans(NamedTuple):
 
 def zeros(*shape: int) -> NDArray[np.float32]:
     """Return an aligned float32 array of zeros; complex numbers take two places each."""
-    return pyfftw.zeros_aligned(shape, np.float32, n=ALIGNMENT)
+    size, room = math.prod(shape), ALIGNMENT // 4
+    array = np.zeros(size + room, np.float32)
+    first = -array.ctypes.data % ALIGNMENT // 4
+    return array[first : first + size].reshape(shape)
 
 
 def wisdom_file() -> Path:

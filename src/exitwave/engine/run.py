@@ -176,6 +176,9 @@ def _stage(run: _Run, stage: Stage, *, last: bool) -> Iterator[Progress]:
             run.holdout_errors.append(holdout)
         if ended in ("seconds", "divergence") or (ended and last):
             run.stopped_by = ended
+        if ended:  # what the stage kept is as large as several objects
+            state.memory = {}
+            del watch
         yield _progress(run, stage, ended if run.stopped_by == ended else "")
     run.state, run.pair = _on_the_fine_grid(run), None
 

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import CubicHermiteSpline
 
 from exitwave.engine.algorithms.epie import choose
 from exitwave.engine.recipe import Stage
@@ -52,22 +51,35 @@ def step(state: State, sweeps: Sweeps, stage: Stage) -> Misfit:
     # copies, for the arrays of the sums are the backend's, and the next iteration compares with this gradient
     steps, gradient = (object_step, probe_step), Line(sums.object.copy(), sums.probe.copy())
     downhill = precondition(sweeps, state, sums, *steps)
-    last, product = state.memory.get("ML"), inner(gradient, downhill)
+    last, product = state.memory.pop("ML", None), inner(gradient, downhill)
     line, length = downhill, 1.0
     if last and (last.iteration, last.steps) == (state.iteration - 1, steps):
-        beta = max(0.0, (product - inner(last.gradient, downhill)) / last.product)
-        turned = Line(*(z + np.float32(beta) * h for z, h in zip(downhill, last.line, strict=True)))
+        turned = turn(last, downhill, product)
         line, length = turned if inner(gradient, turned) > 0 else downhill, last.length
     slope = -2 * inner(gradient, line)
     if slope == 0:  # nothing to update, or nothing left to improve
         return sums.misfit
     length = minimise(lambda lengths: sweeps.along(state, line, frames, lengths, noise), slope, length)
-    if object_step:
-        state.object += np.float32(length) * line.object
-    if probe_step:
-        state.probe += np.float32(length) * line.probe
+    for target, direction, update in zip((state.object, state.probe), line, steps, strict=True):
+        if update:
+            go(target, direction, np.float32(length))
     state.memory["ML"] = _Last(state.iteration, steps, gradient, product, line, length)
     return sums.misfit
+
+
+def turn(last: _Last, downhill: Line, product: float) -> Line:
+    """Return the conjugate direction, in the place of the last one."""
+    beta = np.float32(max(0.0, (product - inner(last.gradient, downhill)) / last.product))
+    for direction, gradient in zip(last.line, downhill, strict=True):
+        direction *= beta
+        direction += gradient
+    return last.line
+
+
+def go(target: NDArray[np.complexfloating], direction: NDArray[np.complexfloating], length: np.float32) -> None:
+    """Move a quantity along its direction in place, without an array as large as the object."""
+    for row, step in zip(target, direction, strict=True):
+        row += length * step
 
 
 def precondition(sweeps: Sweeps, state: State, sums: Sums, object_step: Step | None, probe_step: Step | None) -> Line:
@@ -112,7 +124,16 @@ def minimise(slopes: Callable[[NDArray[np.float64]], NDArray[np.float64]], slope
         elif (first < 0).all():
             falling, expected = float(lengths[-1]), expected * TRIALS[-1] / TRIALS[0]
         else:
-            end = int(np.argmax(first >= 0)) + 1
-            roots = CubicHermiteSpline(lengths[:end], first[:end], second[:end]).roots(extrapolate=False)
-            return float(np.append(roots, lengths[end - 1])[0])
+            end = int(np.argmax(first >= 0))
+            between = slice(end - 1, end + 1)
+            return zero(*lengths[between], *first[between], *second[between])
     return falling
+
+
+def zero(a: float, b: float, f_a: float, f_b: float, d_a: float, d_b: float) -> float:
+    """Return where a function is first 0 between a and b, as the cubic with its values f and derivatives d at both."""
+    h = b - a
+    cubic = [2 * (f_a - f_b) + h * (d_a + d_b), 3 * (f_b - f_a) - h * (2 * d_a + d_b), h * d_a, f_a]
+    roots = np.roots(cubic)
+    inside = roots.real[(np.abs(roots.imag) < 1e-9) & (roots.real >= 0) & (roots.real <= 1)]
+    return float(a + h * inside.min(initial=1.0))
