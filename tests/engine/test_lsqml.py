@@ -111,7 +111,8 @@ def test_the_mean_leaves_out_the_extremes():
     assert np.allclose(lsqml.trimmed_mean(np.array([[1.0, 2.0]])), [1, 2])
 
 
-def test_one_batch_makes_all_groupings_equal():
+def test_one_batch_makes_all_groupings_equal(monkeypatch):
+    monkeypatch.setattr(lsqml, "ASKED", 30)
     problem, _, state = start(modes=2, mask=0.05)
     found = []
     for grouping in GROUPINGS:
@@ -125,6 +126,25 @@ def test_one_batch_makes_all_groupings_equal():
     for other in found[1:]:
         assert np.allclose(other.object, found[0].object, rtol=1e-9, atol=1e-12)
         assert np.allclose(other.probe, found[0].probe, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("backend", [ReferenceSweeps, lambda problem: CpuSweeps(problem, 2, 2)])
+def test_chi_may_be_that_of_the_first_frames(backend):
+    problem, truth = make_problem(modes=2)
+    state, sweeps = single(perturb(truth)), backend(problem)
+    chi = np.zeros((2, len(problem.used), *state.probe.shape), np.complex64)
+    sums = [sweeps.gather(state, problem.used, chi=part).probe for part in (chi[0], chi[1, :5])]
+    assert np.array_equal(chi[1, :5], chi[0, :5])
+    assert not chi[1, 5:].any()
+    assert np.array_equal(*sums)
+
+
+def test_the_frames_asked_are_spread_over_the_batch():
+    batch = np.arange(100, 150)
+    spread = lsqml.spread(batch, 6)
+    assert np.array_equal(np.sort(spread), batch)
+    assert spread[:6].tolist() == [100, 109, 119, 129, 139, 149]
+    assert np.array_equal(lsqml.spread(batch, 60), batch)
 
 
 def test_an_undamped_step_leaves_nothing_along_its_directions():

@@ -139,7 +139,7 @@ class CpuSweeps:
     ) -> Sums:
         """Pass over the frames without changing the state; see `Sweeps.gather`."""
         self._load_state(state)
-        kept = np.zeros((0, 0, 0), _F32) if chi is None else self._flat(chi, frames, state)
+        kept = np.zeros((0, 0, 0), _F32) if chi is None else self._flat(chi, frames[: len(chi)], state)
         told = np.zeros((0, 0)) if responses is None else responses
         if responses is not None:
             self._check_slopes(frames)

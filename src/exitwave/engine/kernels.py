@@ -263,9 +263,9 @@ def gather(frames, places, stack, invalid, floor, own, plans, obj, probe, spectr
     """Carry frames through the model and add up what an update needs; returns misfit and loss.
 
     The probe of a frame on whole pixels is used as it is; any other is shifted from its ``spectrum`` on the way there,
-    and its correction is collected in ``spectrum_num``, shifted back. ``kept``, shape (frames or 0, modes,
-    2 * ny * nx), receives the chi of every frame at its place, ``responses``, shape (frames or 0, columns), what it
-    tells.
+    and its correction is collected in ``spectrum_num``, shifted back. ``kept``, shape (some frames, modes,
+    2 * ny * nx), receives the chi of the first frames at their places, ``responses``, shape (frames or 0, columns),
+    what a frame tells.
     """
     wave, shifted, row_ramp, column_ramp, model, sums, heard = scratch
     ny, nx = stack.shape[1], stack.shape[2]
@@ -287,7 +287,7 @@ def gather(frames, places, stack, invalid, floor, own, plans, obj, probe, spectr
         loss += frame_loss
         if not wanted:
             continue
-        chi = kept[places[i]] if kept.shape[0] else kept[:, 0]
+        chi = kept[places[i]] if places[i] < kept.shape[0] else kept[0:0, 0]
         told = responses[places[i]] if listen else responses[0:0, 0]
         heard[:] = 0
         leave(

@@ -44,7 +44,7 @@ class ReferenceSweeps:
             else:
                 change, frame_loss = self._weighed(j, beam * state.object[window], noise)
                 loss += frame_loss
-            if chi is not None:
+            if chi is not None and i < len(chi):
                 chi[i] = change
             if responses is not None:
                 responses[i] = misfit.difference, *self._responses(state, j, window, beam, change)

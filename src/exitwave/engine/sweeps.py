@@ -179,7 +179,7 @@ class Sweeps(Protocol):
     ) -> Sums:
         """Pass over the frames without changing the state; sums that are not wanted stay 0.
 
-        ``chi``, shape (frames, modes, ny, nx), receives chi_jk where at least one of the sums is wanted. ``responses``,
+        ``chi``, shape (n, modes, ny, nx), receives chi_jk of the first n frames where a sum is wanted. ``responses``,
         shape (frames, len(RESPONSES) + variations), receives what each frame tells of what it has of its own.
 
         chi_jk is minus the derivative of the noise model's loss with respect to conj(psi_jk): for the amplitude model

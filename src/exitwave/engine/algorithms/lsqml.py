@@ -6,7 +6,7 @@ directions are those of rPIE, and every frame says how far it wants to go along 
     dO   = sum_jk conj(P_k) chi_jk / ((1 - alpha) sum_jk |P_k|^2 + alpha max sum_jk |P_k|^2)
     dP_k = sum_j  conj(O_j) chi_jk / ((1 - alpha) sum_j  |O_j|^2 + alpha max sum_j  |O_j|^2)
 
-    (s_j, t_j) = argmin over real s, t of sum_k ||chi_jk - s dO_j P_k - t dP_k O_j||^2
+    (s_j, t_j) = argmin over real s, t of sum_k ||chi_jk - s dO_j P_k - t dP_k O_j||^2     for some of the frames
 
     O   <- O   + step_O * mean_j s_j * dO
     P_k <- P_k + step_P * mean_j t_j * dP_k
@@ -42,8 +42,10 @@ COMPACT_OBJECT, COMPACT_PROBE = Step(0.9, 0.05), Step(0.9, 0.1)
 """The same with compact batches."""
 BATCHES, COMPACT_BATCHES = 8, 6
 """Batches in an iteration, where the stage does not say; what matters is how many of a batch's frames overlap."""
-SMALLEST_BATCH, LARGEST_CHI = 8, 2**25
-"""A batch has at least so many frames, and not more than have a chi of so many bytes, where the stage does not say."""
+SMALLEST_BATCH = 8
+"""A batch has at least so many frames, where the stage does not say."""
+ASKED = 16
+"""Frames of a batch that say how far to go: the mean over so many is as good as that over all, and their chi small."""
 DAMPING = 0.1
 """Added to the diagonal of a frame's normal equations, relative to the mean of the diagonal."""
 TRIM = 0.1
@@ -76,14 +78,14 @@ def step(state: State, sweeps: Sweeps, stage: Stage) -> Misfit:
     frames = sweeps.problem.used
     if steps == (None, None):
         return sweeps.misfit(state, frames)
-    size = stage.batch or batch_size(len(frames), COMPACT_BATCHES if compact else BATCHES, state.probe.nbytes)
+    size = stage.batch or batch_size(len(frames), COMPACT_BATCHES if compact else BATCHES)
     groups = batches(stage.batching or "random", state.rng, frames, size, sweeps.problem.pixels)
-    chi = np.empty((min(size, len(frames)), *state.probe.shape), state.probe.dtype)
+    chi = np.empty((min(size, len(frames), ASKED), *state.probe.shape), state.probe.dtype)
     total, lengths = None, []
     pushed = STILL if compact else moving(state, *steps)
     difference = signal = 0.0
     for batch in groups:
-        sums, length = weigh(state, sweeps, batch, chi[: len(batch)], steps)
+        sums, length = weigh(state, sweeps, spread(batch, ASKED), chi[: len(batch)], steps)
         difference, signal = difference + sums.misfit.difference, signal + sums.misfit.signal
         if compact:
             total = _add(total, sums)
@@ -99,22 +101,32 @@ def step(state: State, sweeps: Sweeps, stage: Stage) -> Misfit:
     return Misfit(difference, signal)
 
 
-def batch_size(frames: int, count: int, bytes_of_chi: int) -> int:
+def batch_size(frames: int, count: int) -> int:
     """Return how many frames share an update, where the stage does not say."""
-    return min(max(SMALLEST_BATCH, frames // count), max(1, LARGEST_CHI // bytes_of_chi))
+    return max(SMALLEST_BATCH, frames // count)
+
+
+def spread(batch: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """Return the batch with so many frames, as far from each other in it as they can be, at its beginning."""
+    chosen = np.zeros(len(batch), bool)
+    chosen[np.linspace(0, len(batch) - 1, min(count, len(batch))).astype(int)] = True
+    return np.concatenate([batch[chosen], batch[~chosen]])
 
 
 def weigh(
     state: State, sweeps: Sweeps, batch: NDArray[np.int64], chi: NDArray[Any], steps: _Steps
 ) -> tuple[Sums, NDArray[np.float64]]:
-    """Return the sums of a batch, and how far (s, t) its frames want to go along the directions of object and probe."""
+    """Return the sums of a batch, and how far (s, t) to go along the directions of object and probe.
+
+    The first frames say how far, as many as ``chi`` has room for.
+    """
     sums = sweeps.gather(state, batch, object=steps.object is not None, probe=steps.probe is not None, chi=chi)
     d_object, d_probe = np.zeros_like(state.object), np.zeros_like(state.probe)
     if steps.object:
         sweeps.descend(d_object, sums.object, sums.illumination, Step(1.0, steps.object.alpha))
     if steps.probe:
         sweeps.descend(d_probe, sums.probe, sums.transmission, Step(1.0, steps.probe.alpha))
-    return sums, trimmed_mean(solve(sweeps.products(state, batch, chi, d_object, d_probe)))
+    return sums, trimmed_mean(solve(sweeps.products(state, batch[: len(chi)], chi, d_object, d_probe)))
 
 
 def solve(products: NDArray[np.float64], damping: float = DAMPING) -> NDArray[np.float64]:
