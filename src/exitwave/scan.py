@@ -175,6 +175,14 @@ class Detector:
         return counts if self.dark is None else np.maximum(counts - self.dark, 0)
 
 
+@dataclass(frozen=True)
+class NearField:
+    """A detector so near behind the sample that it sees an image in Fresnel diffraction, not the far field."""
+
+    source_distance: float | None = None
+    """From the source, or the focus that acts as one, to the sample in metres; None: the beam is parallel."""
+
+
 @dataclass(frozen=True, eq=False)
 class Truth:
     """What a simulation knows: the sample and the beam that made the frames."""
@@ -215,6 +223,8 @@ class Scan:
     """Name of the beamline or instrument."""
     truth: Truth | None = None
     """The simulated truth, or None for a measurement."""
+    near: NearField | None = None
+    """That the frames are images in the near field; None: they are far-field patterns."""
     path: Path | None = None
     """The file that the scan was read from."""
     findings: tuple[Finding, ...] = field(default=(), compare=False)
@@ -230,10 +240,32 @@ class Scan:
         return H_C / self.energy
 
     @property
+    def magnification(self) -> float:
+        """How much larger the sample appears on the detector in the near field: (z1 + z2) / z1, and 1 in a parallel beam.
+
+        z1 is the distance from the source to the sample, z2 that from the sample to the detector.
+        """
+        z1 = self.near.source_distance if self.near else None
+        return 1.0 if z1 is None else (z1 + self.detector.distance) / z1
+
+    @property
+    def propagation_distance(self) -> float:
+        """Distance in metres over which a parallel beam makes the same near field: z2 / magnification.
+
+        This is the Fresnel scaling theorem: D. Paganin, Coherent X-Ray Optics (2006), appendix B.
+        """
+        return self.detector.distance / self.magnification
+
+    @property
     def object_pixel(self) -> tuple[float, float]:
-        """Pixel of the far-field reconstruction (y, x) in metres: wavelength * distance / (n * detector pixel)."""
-        reach = self.wavelength * self.detector.distance
+        """Pixel of the reconstruction (y, x) in metres.
+
+        In the far field wavelength * distance / (n * detector pixel), in the near field detector pixel / magnification.
+        """
         (ny, nx), (py, px) = self.patterns.shape[1:], self.detector.pixel_size
+        if self.near:
+            return py / self.magnification, px / self.magnification
+        reach = self.wavelength * self.detector.distance
         return reach / (ny * py), reach / (nx * px)
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:

@@ -1,5 +1,8 @@
+import dataclasses
+
 import numpy as np
 
+from exitwave.engine.near import Propagator
 from exitwave.engine.problem import Problem
 from exitwave.engine.sweeps import State
 
@@ -35,8 +38,18 @@ def make_problem(
     return problem, state
 
 
+def make_near(problem, state, reach=6.0):
+    """The same problem in the near field, wavelength times distance being ``reach`` pixels squared; exact counts."""
+    fy, fx = (np.fft.fftfreq(n) for n in problem.shape)
+    transfer = np.exp(-1j * np.pi * reach * (fy[:, None] ** 2 + 1.3 * fx**2))
+    near = dataclasses.replace(problem, propagator=Propagator(transfer))
+    stack = model(near, state).astype(problem.stack.dtype)
+    stack[problem.stack == problem.invalid] = problem.invalid
+    return dataclasses.replace(near, stack=stack)
+
+
 def model(problem, state):
-    """Intensities of all frames, straight from the definition, zero frequency at [0, 0]."""
+    """Intensities of all frames, straight from the definition; in the far field with zero frequency at [0, 0]."""
     corners, rest = problem.windows()
     ny, nx = problem.shape
     fy, fx = np.fft.fftfreq(ny)[:, None], np.fft.fftfreq(nx)
@@ -44,6 +57,9 @@ def model(problem, state):
     for (top, left), (dy, dx) in zip(corners, rest.astype(float), strict=True):
         beam = np.fft.ifft2(np.fft.fft2(state.probe) * np.exp(-2j * np.pi * (fy * dy + fx * dx)))
         wave = np.fft.fft2(beam * state.object[top : top + ny, left : left + nx], norm="ortho")
+        if problem.propagator:
+            back = np.exp(2j * np.pi * (fy * dy + fx * dx))
+            wave = np.fft.ifft2(wave * problem.propagator.transfer * back, norm="ortho")
         frames.append((np.abs(wave) ** 2).sum(0))
     return np.array(frames)
 

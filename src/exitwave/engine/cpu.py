@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.engine import fftw, kernels, kernels_line, kernels_products, kernels_project, kernels_sequential
+from exitwave.engine.kernels_near import Near
 from exitwave.engine.problem import Problem
 from exitwave.engine.rows import WIDTH
 from exitwave.engine.sweeps import NOISE, RESPONSES, Line, Misfit, Noise, State, Step, Sums, Weights
@@ -122,6 +123,7 @@ class CpuSweeps:
         self._parts = _Totals(problem, modes, self._plans, self.threads)
         self._used = (0, 0)
         self._scratch = [_Scratch(self._plans, modes, *problem.shape) for _ in range(self.threads)]
+        self._near = [self._way() for _ in range(self.threads)]
         self._pool = ThreadPoolExecutor(self.threads)
         self._seen: tuple[Any, ...] = ()
         self._own: kernels.Own
@@ -156,19 +158,19 @@ class CpuSweeps:
         aside = self._empty_beam(len(state.probe))
         self._load(aside, line.probe)
 
-        def share(part: _Share, scratch: _Scratch) -> NDArray[np.float64]:
+        def share(part: _Share, scratch: _Scratch, near: Near | None) -> NDArray[np.float64]:
             waves, out = [self._waves(len(state.probe)) for _ in range(3)], np.zeros((len(lengths), 2))
             second = self._waves(len(state.probe))
             wave, first, row_ramp, column_ramp = scratch.gather[:4]
             kernels_line.along(
                 part.frames, self.problem.stack, self._invalid, self._floor, self._own, self._plans,
                 state.object.view(_F32), *self._beam, line.object.view(_F32), *aside, NOISE.index(noise),
-                lengths.astype(_F32), out, (wave, *waves[:2], first, second, row_ramp, column_ramp),
-                fftw.zeros(5, self._plans.columns),
+                lengths.astype(_F32), out, near, (wave, *waves[:2], first, second, row_ramp, column_ramp),
+                fftw.zeros(5, self._plans.columns if near is None else self._plans.stride),
             )  # fmt: skip
             return out
 
-        return np.sum(self._run(share, self._shares(frames), self._scratch), axis=0)
+        return np.sum(self._run(share, self._shares(frames), self._scratch, self._near), axis=0)
 
     def project(
         self,
@@ -190,7 +192,8 @@ class CpuSweeps:
             return kernels_project.project(
                 shares[number].frames, shares[number].places, kept, self.problem.stack, self._invalid, self._floor,
                 self._own, self._plans, state.object.view(_F32), *self._beam,
-                weights is not None, *factors, object, probe, self._scratch[number].project, *self._parts.of(number),
+                weights is not None, *factors, object, probe, self._near[number],
+                self._scratch[number].project, *self._parts.of(number),
             )  # fmt: skip
 
         difference = sum(self._run(share, range(self.threads)))
@@ -210,7 +213,7 @@ class CpuSweeps:
         difference = kernels_sequential.sequential(
             frames, self.problem.stack, self._invalid, self._floor, self._own, self._plans,
             state.object.view(_F32), self._beam.spectrum, *(object or (0.0, 1.0)), *(probe or (0.0, 1.0)),
-            self._scratch[0].gather, fftw.zeros(ny, nx), fftw.zeros(ny, nx), fftw.zeros(2 * nx),
+            self._near[0], self._scratch[0].gather, fftw.zeros(ny, nx), fftw.zeros(ny, nx), fftw.zeros(2 * nx),
         )  # fmt: skip
         if probe:
             state.probe[:] = self._inverse(self._beam.spectrum) / _F32(ny * nx)
@@ -288,7 +291,7 @@ class CpuSweeps:
             return kernels.gather(
                 shares[number].frames, shares[number].places, self.problem.stack, self._invalid, self._floor,
                 self._own, self._plans, state.object.view(_F32), *self._beam,
-                NOISE.index(noise), object, probe, kept, told, self._scratch[number].gather, *self._parts.of(number),
+                NOISE.index(noise), object, probe, kept, told, self._near[number], self._scratch[number].gather, *self._parts.of(number),
             )  # fmt: skip
 
         differences, losses = zip(*self._run(share, range(self.threads)), strict=True)
@@ -349,6 +352,16 @@ class CpuSweeps:
             for array in (*self._parts.object, *self._parts.probe):
                 array.fill(0)
             raise
+
+    def _way(self) -> Near | None:
+        """Return the way to a detector in the near field, with scratch of its own for a thread; None in the far field."""
+        if self.problem.propagator is None:
+            return None
+        (ny, nx), plans = self.problem.shape, self._plans
+        transfer = self._waves(1)
+        self._as_probe(transfer)[0] = self.problem.propagator.transfer / (ny * nx)
+        ramps = fftw.zeros(2 * ny), fftw.zeros(2 * plans.stride), fftw.zeros(2 * plans.columns)
+        return Near(transfer[0], *ramps, fftw.zeros(plans.stride), fftw.zeros(plans.stride))
 
     def _waves(self, modes: int) -> NDArray[np.float32]:
         """Return zeros in the layout of the loops."""

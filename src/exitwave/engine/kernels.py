@@ -6,7 +6,6 @@ height, 2 * stride), with zeros beyond the frame; the object is (rows, 2 * colum
 by side (index 2i and 2i + 1).
 """
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +14,9 @@ from numpy.typing import NDArray
 from exitwave.engine import rows
 from exitwave.engine.compiled import compiled
 from exitwave.engine.fftw import execute
+from exitwave.engine.kernels_near import compare_near
 from exitwave.engine.kernels_noise import AMPLITUDE, weigh
+from exitwave.engine.kernels_ramp import ramp
 
 
 class Own(NamedTuple):
@@ -31,19 +32,6 @@ class Own(NamedTuple):
     """Weights of the variations, shape (npos, variations)."""
     spectra: NDArray[np.float32]
     """Spectra of the variations, shape (variations, height, 2 * stride)."""
-
-
-@compiled
-def ramp(out, shift, n, scale):
-    """Write scale * exp(-2 pi i f shift / n) for the frequencies f = 0, 1, .., -1 of an FFT of length n."""
-    step = complex(math.cos(2 * math.pi * shift / n), -math.sin(2 * math.pi * shift / n))
-    value = complex(scale, 0.0)
-    for f in range(n // 2 + 1):
-        if f > 0:
-            out[2 * (n - f)], out[2 * (n - f) + 1] = value.real, -value.imag
-        if 2 * f < n:
-            out[2 * f], out[2 * f + 1] = value.real, value.imag
-        value *= step
 
 
 @compiled
@@ -258,14 +246,15 @@ def leave(wave, beam, whole, remainder, obj, top, left, plans, ny, nx, want_obje
 
 @compiled
 def gather(frames, places, stack, invalid, floor, own, plans, obj, probe, spectrum, noise, want_object, want_probe,
-           kept, responses, scratch, object_num, object_den, probe_num, spectrum_num, probe_den,
+           kept, responses, near, scratch, object_num, object_den, probe_num, spectrum_num, probe_den,
            varied_num):  # fmt: skip
     """Carry frames through the model and add up what an update needs; returns misfit and loss.
 
     The probe of a frame on whole pixels is used as it is; any other is shifted from its ``spectrum`` on the way there,
     and its correction is collected in ``spectrum_num``, shifted back. ``kept``, shape (some frames, modes,
     2 * ny * nx), receives the chi of the first frames at their places, ``responses``, shape (frames or 0, columns),
-    what a frame tells.
+    what a frame tells. ``near`` is the way to a detector in the near field; it is compiled for None, the far field, or
+    for that.
     """
     wave, shifted, row_ramp, column_ramp, model, sums, heard = scratch
     ny, nx = stack.shape[1], stack.shape[2]
@@ -282,7 +271,14 @@ def gather(frames, places, stack, invalid, floor, own, plans, obj, probe, spectr
             ramps(row_ramp, column_ramp, own, j, ny, nx)
             shift_columns(beam, spectrum, own.spectra, own.weights[j], row_ramp, column_ramp, plans, ny)
         enter(wave, beam, not whole, obj, top, left, plans, ny, nx)
-        frame_misfit, frame_loss = compare(wave, stack[j], invalid, floor, noise, wanted, plans, ny, nx, model, sums)
+        if near is None:
+            frame_misfit, frame_loss = compare(
+                wave, stack[j], invalid, floor, noise, wanted, plans, ny, nx, model, sums
+            )  # fmt: skip
+        else:
+            frame_misfit, frame_loss = compare_near(
+                wave, stack[j], invalid, floor, noise, wanted, plans, ny, nx, near, own.shifts[j], sums
+            )  # fmt: skip
         misfit += frame_misfit
         loss += frame_loss
         if not wanted:

@@ -6,6 +6,7 @@ from exitwave.engine import rows
 from exitwave.engine.compiled import compiled
 from exitwave.engine.fftw import execute
 from exitwave.engine.kernels import as_it_is, enter, ramps, shift_columns, transform_rows
+from exitwave.engine.kernels_near import forth
 from exitwave.engine.kernels_noise import slopes
 
 
@@ -21,11 +22,11 @@ def cross(wave, first, obj, second, other, top, left, plans, ny, nx):
 
 @compiled
 def along(frames, stack, invalid, floor, own, plans, obj, probe, spectrum, obj_line, probe_line,
-          line_spectrum, noise, lengths, out, scratch, q):  # fmt: skip
+          line_spectrum, noise, lengths, out, near, scratch, q):  # fmt: skip
     """Add the first and second derivative of the loss at (O + t h_O, P + t h_P) to ``out``, shape (lengths, 2).
 
     The modelled wave is A + t B + t^2 C, with A = F[P O], B = F[P h_O + h_P O], C = F[h_P h_O]. ``scratch`` holds
-    buffers for A, B, C and both shifted probes, and the ramps of the shift; ``q`` is (5, columns at a time).
+    buffers for A, B, C and both shifted probes, and the ramps of the shift; ``q`` is (5, columns at a time, or a row).
     """
     start, slope, bend, beam_buffer, line_buffer, row_ramp, column_ramp = scratch
     ny, nx = stack.shape[1], stack.shape[2]
@@ -42,7 +43,13 @@ def along(frames, stack, invalid, floor, own, plans, obj, probe, spectrum, obj_l
         enter(start, beam, False, obj, top, left, plans, ny, nx)
         enter(bend, line, False, obj_line, top, left, plans, ny, nx)
         cross(slope, beam, obj_line, line, obj, top, left, plans, ny, nx)
-        compare_along(start, slope, bend, stack[j], invalid, floor, noise, lengths, out, plans, ny, nx, q)
+        if near is None:
+            compare_along(start, slope, bend, stack[j], invalid, floor, noise, lengths, out, plans, ny, nx, q)
+        else:
+            for wave in (start, slope, bend):
+                forth(wave, near, own.shifts[j], plans, ny, nx)
+                transform_rows(plans.rows_backward, wave, plans)
+            compare_rows(start, slope, bend, stack[j], invalid, floor, noise, lengths, out, ny, nx, q)
 
 
 @compiled
@@ -57,12 +64,26 @@ def compare_along(start, slope, bend, frame, invalid, floor, noise, lengths, out
                 address = wave[k].ctypes.data + 8 * left
                 execute(plans.columns_forward, address, address)
         for r in range(ny):
-            q[:] = 0
-            for k in range(start.shape[0]):
-                a, b, c = start[k, r, part], slope[k, r, part], bend[k, r, part]
-                rows.add_quartic(q[0], q[1], q[2], q[3], q[4], a, b, c, width)
             counts = frame[r, left : left + width]
-            for i in range(lengths.shape[0]):
-                first, second = slopes(q, counts, invalid, floor, noise, lengths[i], normal)
-                out[i, 0] += first
-                out[i, 1] += second
+            compare_row(start, slope, bend, r, part, counts, invalid, floor, noise, lengths, out, normal, q)
+
+
+@compiled
+def compare_rows(start, slope, bend, frame, invalid, floor, noise, lengths, out, ny, nx, q):
+    """Add a frame's derivatives at all lengths, with its three waves at a detector in the near field."""
+    for r in range(ny):
+        whole = slice(0, 2 * nx)
+        compare_row(start, slope, bend, r, whole, frame[r], invalid, floor, noise, lengths, out, np.float32(1), q)
+
+
+@compiled
+def compare_row(start, slope, bend, r, part, counts, invalid, floor, noise, lengths, out, normal, q):
+    """Add the derivatives of a part of a row at all lengths."""
+    q[:] = 0
+    for k in range(start.shape[0]):
+        a, b, c = start[k, r, part], slope[k, r, part], bend[k, r, part]
+        rows.add_quartic(q[0], q[1], q[2], q[3], q[4], a, b, c, counts.shape[0])
+    for i in range(lengths.shape[0]):
+        first, second = slopes(q, counts, invalid, floor, noise, lengths[i], normal)
+        out[i, 0] += first
+        out[i, 1] += second

@@ -19,6 +19,7 @@ from exitwave.engine.kernels import (
     transform_rows,
     vary_back,
 )
+from exitwave.engine.kernels_near import forth, shift_back, turn
 
 _ONE = np.float32(1)
 
@@ -87,8 +88,41 @@ def load(wave, own, plans, ny, nx):
 
 
 @compiled
+def advance_near(own, wave, frame, invalid, floor, a, b, c, plans, ny, nx, near, shift):
+    """Do what `advance` does at a detector in the near field."""
+    keep, other = _ONE - a - b, _ONE - c
+    modelled, mixed = near.model, near.mixed
+    misfit = 0.0
+    forth(wave, near, shift, plans, ny, nx)
+    transform_rows(plans.rows_backward, wave, plans)
+    for r in range(ny):
+        place = slice(2 * r * nx, 2 * (r + 1) * nx)
+        modelled[:] = 0
+        mixed[:] = 0
+        for k in range(wave.shape[0]):
+            rows.add_mixture(modelled, mixed, wave[k, r], own[k, place], _ONE, c, other, nx)
+        misfit += modulus(modelled, mixed, frame[r], invalid, floor, b)
+        for k in range(wave.shape[0]):
+            rows.advance(wave[k, r], own[k, place], mixed, _ONE, keep, a, c, other, nx)
+    transform_rows(plans.rows_forward, wave, plans)
+    turn(wave, near, plans, ny, True)
+    return misfit
+
+
+@compiled
+def load_near(wave, own, plans, ny, nx, near, shift):
+    """Do what `load` does with waves at a detector in the near field."""
+    for k in range(wave.shape[0]):
+        for r in range(ny):
+            wave[k, r, : 2 * nx] = own[k, 2 * r * nx : 2 * (r + 1) * nx]
+    transform_rows(plans.rows_forward, wave, plans)
+    shift_back(near, shift, ny, nx)
+    turn(wave, near, plans, ny, True)
+
+
+@compiled
 def project(frames, places, kept, stack, invalid, floor, own, plans, obj, probe, spectrum, move, a, b, c,
-            want_object, want_probe, scratch, object_num, object_den, probe_num, spectrum_num, probe_den,
+            want_object, want_probe, near, scratch, object_num, object_den, probe_num, spectrum_num, probe_den,
             varied_num):  # fmt: skip
     """Carry frames and their own waves, ``kept``, shape (frames, modes, 2 * ny * nx); returns the misfit.
 
@@ -107,11 +141,17 @@ def project(frames, places, kept, stack, invalid, floor, own, plans, obj, probe,
             ramps(row_ramp, column_ramp, own, j, ny, nx)
             shift_columns(beam, spectrum, own.spectra, own.weights[j], row_ramp, column_ramp, plans, ny)
             transform_rows(plans.rows_backward, beam, plans)
+        shift = own.shifts[j]
         if move:
             enter(wave, beam, False, obj, top, left, plans, ny, nx)
-            misfit += advance(waves, wave, stack[j], invalid, floor, a, b, c, plans, ny, nx, modelled, mixed)
-        else:
+            if near is None:
+                misfit += advance(waves, wave, stack[j], invalid, floor, a, b, c, plans, ny, nx, modelled, mixed)
+            else:
+                misfit += advance_near(waves, wave, stack[j], invalid, floor, a, b, c, plans, ny, nx, near, shift)
+        elif near is None:
             load(wave, waves, plans, ny, nx)
+        else:
+            load_near(wave, waves, plans, ny, nx, near, shift)
         if not (want_object or want_probe):
             continue
         leave(

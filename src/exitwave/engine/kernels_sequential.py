@@ -6,6 +6,7 @@ from exitwave.engine import rows
 from exitwave.engine.compiled import compiled
 from exitwave.engine.fftw import execute
 from exitwave.engine.kernels import compare, enter, ramps, shift_columns, shift_columns_back
+from exitwave.engine.kernels_near import compare_near
 from exitwave.engine.kernels_noise import AMPLITUDE
 
 _TINY = np.float32(1e-20)
@@ -54,7 +55,7 @@ def update(wave, beam, obj, top, left, plans, ny, nx, object_step, probe_step, o
 
 @compiled
 def sequential(frames, stack, invalid, floor, own, plans, obj, spectrum, object_length, object_alpha,
-               probe_length, probe_alpha, scratch, object_den, probe_den, before):  # fmt: skip
+               probe_length, probe_alpha, near, scratch, object_den, probe_den, before):  # fmt: skip
     """Update object and probe after every frame (a length of 0 leaves it alone); returns the misfit.
 
     The probe lives in its ``spectrum`` here; both updates of a frame start from the same object and probe.
@@ -69,7 +70,12 @@ def sequential(frames, stack, invalid, floor, own, plans, obj, spectrum, object_
         ramps(row_ramp, column_ramp, own, j, ny, nx)
         shift_columns(beam, spectrum, own.spectra, own.weights[j], row_ramp, column_ramp, plans, ny)
         enter(wave, beam, True, obj, top, left, plans, ny, nx)
-        misfit += compare(wave, stack[j], invalid, floor, AMPLITUDE, True, plans, ny, nx, model, sums)[0]
+        if near is None:
+            misfit += compare(wave, stack[j], invalid, floor, AMPLITUDE, True, plans, ny, nx, model, sums)[0]
+        else:
+            misfit += compare_near(
+                wave, stack[j], invalid, floor, AMPLITUDE, True, plans, ny, nx, near, own.shifts[j], sums
+            )[0]
         object_floor = np.float32(object_alpha * largest_power(object_den, beam, 0, 0, ny, nx)) + _TINY
         probe_floor = np.float32(probe_alpha * largest_power(probe_den, window, top, left, ny, nx)) + _TINY
         object_step = (np.float32(object_length), object_share, object_floor)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from exitwave.engine.near import Propagator, propagator
 from exitwave.errors import Finding, InputError
 from exitwave.findings import finding
 from exitwave.positions.grid import split, to_pixels
@@ -17,7 +18,10 @@ class Problem:
     """What every sweep needs of a scan."""
 
     stack: NDArray[Any]
-    """Counts, shape (npos, ny, nx), zero frequency at [0, 0], the smallest exact type of uint16 and float32."""
+    """Counts, shape (npos, ny, nx), the smallest exact type of uint16 and float32.
+
+    Far-field patterns have zero frequency at [0, 0]; near-field images are as the detector sees them.
+    """
     invalid: float
     """The value in ``stack`` that marks a pixel without a measurement."""
     pixels: NDArray[np.float32]
@@ -32,6 +36,8 @@ class Problem:
     """Mean counts of a used frame."""
     findings: tuple[Finding, ...] = ()
     """What had to be repaired or left out."""
+    propagator: Propagator | None = None
+    """The way to the detector in the near field; None: the far field."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -73,7 +79,7 @@ _LARGEST_INTEGER = np.iinfo(np.uint16).max
 
 
 def load_stack(scan: Scan) -> tuple[NDArray[Any], float, tuple[Finding, ...]]:
-    """Read all frames once, into the smallest exact type, with zero frequency at [0, 0].
+    """Read all frames once, into the smallest exact type; far-field patterns with zero frequency at [0, 0].
 
     Masked and saturated pixels, and counts that are negative or not finite, become ``invalid``. A dark frame is
     subtracted (counts that fall below zero become zero).
@@ -98,7 +104,7 @@ def load_stack(scan: Scan) -> tuple[NDArray[Any], float, tuple[Finding, ...]]:
         if stack.dtype == np.uint16 and not _fits(counts):
             stack, invalid = _promote(stack, index.start), -1.0
         counts[~good] = invalid
-        stack[index] = np.fft.ifftshift(counts, axes=(1, 2))
+        stack[index] = counts if scan.near else np.fft.ifftshift(counts, axes=(1, 2))
     return stack, invalid, _findings(scan.patterns.dataset, stack.size, repaired)
 
 
@@ -184,4 +190,5 @@ def pose(scan: Scan, positions: NDArray[np.float64], grid: Grid, *, holdout: flo
         held_out=held_out,
         photons=float(totals[used].mean()),
         findings=findings,
+        propagator=propagator(scan) if scan.near else None,
     )

@@ -42,7 +42,7 @@ class ReferenceSweeps:
             if noise == "amplitude":
                 loss += misfit.difference
             else:
-                change, frame_loss = self._weighed(j, beam * state.object[window], noise)
+                change, frame_loss = self._weighed(state, j, beam * state.object[window], noise)
                 loss += frame_loss
             if chi is not None and i < len(chi):
                 chi[i] = change
@@ -95,7 +95,7 @@ class ReferenceSweeps:
             aside = self._shifted(state, j, line.probe)
             start, bend = beam * state.object[window], aside * line.object[window]
             slope = beam * line.object[window] + aside * state.object[window]
-            a, b, c = (np.fft.fft2(wave, norm="ortho") for wave in (start, slope, bend))
+            a, b, c = (self._forth(state, j, wave) for wave in (start, slope, bend))
             for i, t in enumerate(lengths):
                 wave, first = a + t * b + t**2 * c, b + 2 * t * c
                 d0, d1 = (np.abs(wave) ** 2).sum(0), 2 * (wave.conj() * first).real.sum(0)
@@ -140,11 +140,11 @@ class ReferenceSweeps:
             window, beam, _, misfit = self._frame(state, j)
             if weights is not None:
                 a, b, c = weights
-                explained = np.fft.fft2(beam * state.object[window], norm="ortho")
+                explained = self._forth(state, j, beam * state.object[window])
                 measured = self.modulus(j, c * explained + (1 - c) * waves[i])
                 waves[i] = (1 - a - b) * waves[i] + a * explained + b * measured
                 total = Misfit(total.difference + misfit.difference, total.signal + misfit.signal)
-            lack = np.fft.ifft2(waves[i], norm="ortho") - beam * state.object[window]
+            lack = self._back(state, j, waves[i]) - beam * state.object[window]
             if object:
                 sums.object[window] += (beam.conj() * lack).sum(0)
                 sums.illumination[window] += (np.abs(beam) ** 2).sum(0)
@@ -196,9 +196,21 @@ class ReferenceSweeps:
         (top, left), (ny, nx) = self._windows(state)[0][j], self.problem.shape
         window = slice(top, top + ny), slice(left, left + nx)
         beam = self._beam(state, j)
-        far = np.fft.fft2(beam * state.object[window], norm="ortho")
+        far = self._forth(state, j, beam * state.object[window])
         factor, misfit = self._correction(j, far)
-        return window, beam, np.fft.ifft2(factor * far, norm="ortho"), misfit
+        return window, beam, self._back(state, j, factor * far), misfit
+
+    def _forth(self, state: State, j: int, waves: NDArray[Any]) -> NDArray[Any]:
+        """Return frame j's exit waves at the detector, shape (modes, ny, nx)."""
+        if self.problem.propagator:
+            return self.problem.propagator.forth(waves, self._windows(state)[1][j])
+        return np.fft.fft2(waves, norm="ortho")
+
+    def _back(self, state: State, j: int, waves: NDArray[Any]) -> NDArray[Any]:
+        """Return the inverse and adjoint of `_forth`."""
+        if self.problem.propagator:
+            return self.problem.propagator.back(waves, self._windows(state)[1][j])
+        return np.fft.ifft2(waves, norm="ortho")
 
     def _correction(self, j: int, far: NDArray[Any]) -> tuple[NDArray[Any], Misfit]:
         """Return the factor from frame j's waves at the detector to their correction, and their misfit."""
@@ -227,11 +239,11 @@ class ReferenceSweeps:
         loss, force, curve = (np.where(valid, term, 0) for term in terms)
         return loss, force, curve
 
-    def _weighed(self, j: int, waves: NDArray[Any], noise: Noise) -> tuple[NDArray[Any], float]:
+    def _weighed(self, state: State, j: int, waves: NDArray[Any], noise: Noise) -> tuple[NDArray[Any], float]:
         """Return minus the derivative of frame j's loss with respect to its conjugate exit waves, and the loss."""
-        far = np.fft.fft2(waves, norm="ortho")
+        far = self._forth(state, j, waves)
         loss, force, _ = self._likelihood(j, (np.abs(far) ** 2).sum(0), noise)
-        return np.fft.ifft2(force * far, norm="ortho"), float(loss.sum())
+        return self._back(state, j, force * far), float(loss.sum())
 
     def _windows(self, state: State) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return the window corners and the sub-pixel shifts of all frames."""
