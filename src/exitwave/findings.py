@@ -42,6 +42,8 @@ CODES = {
     "W233": "counts are saturated; these pixels are left out of their frames",
     "W234": "frames without a single count are left out",
     "W235": "the reconstruction diverged; its best iteration was kept",
+    "W241": "the frames may be near-field images, not far-field patterns",
+    "W242": "the detector may be too far away for the near field",
     "I301": "there is no mask: all pixels are taken as good",
     "I302": "the mask was reduced to 0 and 1",
     "I303": "the positions have no z: it is 0",

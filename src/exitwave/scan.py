@@ -241,7 +241,7 @@ class Scan:
 
     @property
     def magnification(self) -> float:
-        """How much larger the sample appears on the detector in the near field: (z1 + z2) / z1, and 1 in a parallel beam.
+        """How much larger the sample appears on the detector in the near field: (z1 + z2) / z1; 1 in a parallel beam.
 
         z1 is the distance from the source to the sample, z2 that from the sample to the detector.
         """

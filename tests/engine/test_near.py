@@ -134,7 +134,9 @@ def test_the_responses_of_positions_are_gradients(axis):
     problem, state = make_problem((32, 32), frames=3, modes=2, margin=4, dtype=np.float32)
     state.positions = problem.pixels.astype(float)
     r, c = np.mgrid[:32, :32] - 16
-    state.probe[:] = 20 * np.exp(-(r**2 + c**2) / 20 + 0.02j * (r**2 + c**2)) * np.stack([1 + 0j * r, 0.3 * r + 0.1j * c])
+    state.probe[:] = (
+        20 * np.exp(-(r**2 + c**2) / 20 + 0.02j * (r**2 + c**2)) * np.stack([1 + 0j * r, 0.3 * r + 0.1j * c])
+    )
     problem = make_near(problem, state)
     rows, columns = np.mgrid[: state.object.shape[0], : state.object.shape[1]]
     state.object = np.exp(0.5j * np.sin(rows / 15) + 0.3 * np.cos(columns / 18 + rows / 27))

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 from exitwave.errors import InputError
-from exitwave.optics import probe_diameter
+from exitwave.optics import angular_spectrum, probe_diameter
 from exitwave.positions import linear_overlap, neighbour_distance, object_grid
-from exitwave.simulate import PRESETS, simulate
+from exitwave.simulate import PRESETS, SimulatedFrames, simulate
+
+FAR = ["26-ID", "2-ID-D"]
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", FAR)
 def test_presets_have_the_schemas_typical_dimensions(name):
     scan = simulate(name)
     low, high = {"26-ID": (6000, 12000), "2-ID-D": (500, 2000)}[name]
@@ -25,7 +27,7 @@ def test_presets_have_the_schemas_typical_dimensions(name):
     assert 100e-9 <= neighbour_distance(scan.positions) <= 400e-9
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", FAR)
 @pytest.mark.parametrize("detector", [128, 256])
 def test_presets_fit_their_probe_into_the_window(name, detector):
     probe, pixel = PRESETS[name].probe((detector, detector))
@@ -46,6 +48,20 @@ def test_neighbours_overlap_by_seventy_percent(pattern):
 @pytest.mark.parametrize(("pattern", "count"), [("fermat", 53), ("rings", 53), ("raster", 56), ("jitter", 56)])
 def test_number_of_frames(pattern, count):
     assert simulate(scan=pattern, frames=53, detector=128).patterns.shape == (count, 128, 128)
+
+
+def test_the_near_field_shows_the_beam_projected():
+    scan = simulate("near-field", detector=64, frames=4, photons=1e8, specimen="texture")
+    assert set(PRESETS) == {*FAR, "near-field"}
+    assert scan.object_pixel == pytest.approx([55e-6 / scan.magnification] * 2)
+    assert scan.magnification == pytest.approx(1 + 2.45 / 8e-3)
+    assert scan.propagation_distance == pytest.approx(1 / (1 / 2.45 + 1 / 8e-3))
+    truth = scan.truth
+    again = angular_spectrum(truth.probe[0], scan.propagation_distance, scan.wavelength, scan.object_pixel)
+    empty = dataclasses.replace(truth, object=np.ones_like(truth.object))
+    seen = SimulatedFrames(empty, scan.detector, 0, transfer=PRESETS["near-field"].transfer((64, 64)))
+    for frame in (0, 3):
+        assert np.allclose(seen.expected(frame), np.abs(again) ** 2, rtol=1e-4, atol=1e-3 * np.abs(again).max() ** 2)
 
 
 def test_step_is_that_of_the_pattern():

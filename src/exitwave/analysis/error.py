@@ -9,6 +9,7 @@ from scipy import fft
 
 from exitwave.analysis.register import fourier_shift
 from exitwave.errors import InputError
+from exitwave.optics import angular_spectrum
 from exitwave.positions.grid import split, to_pixels
 from exitwave.scan import Result
 
@@ -42,7 +43,8 @@ def recompute(result: Result, frames: Iterable[int] | None = None) -> float:
     """Recompute the error metric from the numbers in a result, with plain NumPy in float64.
 
     I_model(q) = sum_m |FFT[P_m(r - s) O(r + c)]|^2, where c is the corner of the object window that begins n//2 pixels
-    before the position's nearest pixel, and s the rest of the position.
+    before the position's nearest pixel, and s the rest of the position. In the near field the wave is shifted back by s
+    and propagated by its plane waves in the place of the FFT.
 
     Parameters
     ----------
@@ -76,7 +78,7 @@ def recompute(result: Result, frames: Iterable[int] | None = None) -> float:
 
 
 def _model(result: Result, corner: NDArray[np.int64], rest: NDArray[np.float64], index: int) -> NDArray[np.float64]:
-    """Modelled counts of one frame, shape (ny, nx), zero frequency at n//2."""
+    """Modelled counts of one frame, shape (ny, nx), as in the file: zero frequency of the far field at n//2."""
     ny, nx = result.probe.shape[-2:]
     if np.any(corner < 0) or np.any(corner + np.array([ny, nx]) > result.object.shape):
         raise InputError(
@@ -87,6 +89,11 @@ def _model(result: Result, corner: NDArray[np.int64], rest: NDArray[np.float64],
         )
     window = result.object[corner[0] : corner[0] + ny, corner[1] : corner[1] + nx]
     exit_wave = fourier_shift(_probe(result, index), rest) * window
+    scan = result.scan
+    if scan.near:
+        still = fourier_shift(exit_wave, -rest)
+        image = angular_spectrum(still, scan.propagation_distance, scan.wavelength, result.object_pixel)
+        return np.asarray(np.sum(np.abs(image) ** 2, axis=0))
     intensity = np.sum(np.abs(fft.fft2(exit_wave, norm="ortho")) ** 2, axis=0)
     return np.asarray(fft.fftshift(intensity))
 

@@ -119,6 +119,8 @@ def _probe_diameter(scan: Scan, mean: NDArray[np.float64] | None) -> tuple[float
             return float(probe_diameter(scan.probe, pixel)), "file"
         if mean is None:
             return None, None
+        if scan.near:
+            return float(probe_diameter(np.sqrt(mean)[None], pixel)), "mean image"
         mask, length = scan.detector.mask, scan.wavelength
         probe = probe_from_pattern(mean, mask, defocus=0.0, wavelength=length, pixel=pixel)
         return float(probe_diameter(probe, pixel)), "mean pattern, in focus"

@@ -147,6 +147,9 @@ def _check_scale(source: Source) -> None:
     ny, nx = frames.shape[1:]
     reach = H_C / energy * distance
     pixel = reach / (ny * py), reach / (nx * px)
+    if _number(source, "near_field"):
+        z1 = abs(_number(source, "source_distance") or np.inf)
+        pixel = py / (1 + distance / z1), px / (1 + distance / z1)
     if not believable(pixel):
         found = f"{pixel[0]:.3g} m x {pixel[1]:.3g} m"
         source.remark(

@@ -20,7 +20,7 @@ from exitwave.cxi.schema import TABLE, path
 from exitwave.cxi.translation import read_positions
 from exitwave.errors import InputError
 from exitwave.positions.grid import object_grid
-from exitwave.scan import Detector, Frames, Result, Scan, Truth
+from exitwave.scan import Detector, Frames, NearField, Result, Scan, Truth
 from exitwave.units import factor, parse
 
 OVERRIDES = {
@@ -99,6 +99,7 @@ def _scan(source: Source) -> Scan:
         description=text(source.dataset("description")),
         instrument=text(source.dataset("instrument_name")),
         truth=_truth(source),
+        near=_near(source),
         path=Path(source.file.filename).resolve(),
     )
     _check_scale(source, scan)
@@ -134,6 +135,14 @@ def _detector(source: Source, patterns: Frames) -> Detector:
         countrate_correction_applied=bool(scalar(source, "countrate") or 0),
         flatfield_applied=bool(scalar(source, "flatfield") or 0),
     )
+
+
+def _near(source: Source) -> NearField | None:
+    """Return the near field that a file says it has. Without its flag, a distance may be that of the storage ring."""
+    if not scalar(source, "near_field"):
+        return None
+    distance = scalar(source, "source_distance")
+    return NearField(None if distance is None else abs(distance))
 
 
 def _length(source: Source, key: str, override: str) -> float:

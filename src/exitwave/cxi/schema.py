@@ -152,6 +152,11 @@ _BEAM = (
         "illumination", f"{SOURCE}/illumination", "dataset", "the probe: of the start, or of the result",
         PROBE, "complex64", "", "optional",
     ),
+    Entry(
+        "source_distance", f"{SOURCE}/distance", "dataset",
+        "from the sample to the source of a near field in a cone beam, negative upstream", (), "float64", "m",
+        "optional",
+    ),
     _link("probe_link", f"{SOURCE}/probe", "illumination", "optional"),
     _group("beam", BEAM, "the beam at the sample, in the units of CXI 1.6", need="added"),
     _nx("beam", BEAM, "NXbeam"),
@@ -188,6 +193,10 @@ _DETECTOR = (
     Entry(
         "saturation_value", f"{DETECTOR}/saturation_value", "dataset",
         "counts above which a pixel is saturated; inf where unknown", (), "float64",
+    ),
+    Entry(
+        "near_field", f"{DETECTOR}/near_field", "dataset",
+        "1 where the frames are images in the near field, not far-field patterns", (), "int32", "", "optional",
     ),
     Entry("dark", f"{DETECTOR}/data_dark", "dataset", "mean dark frame in counts", FRAME, "float32", "", "optional"),
     Entry("flat", f"{DETECTOR}/data_white", "dataset", "flat field", FRAME, "float32", "", "optional"),

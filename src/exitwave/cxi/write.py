@@ -122,6 +122,8 @@ def _scan_values(scan: Scan) -> dict[str, Any]:
         "countrate": detector.countrate_correction_applied,
         "flatfield": detector.flatfield_applied,
         "pixel_mask": detector.mask * np.uint32(USER_BIT) if detector.pixel_mask is None else detector.pixel_mask,
+        "near_field": 1 if scan.near else None,
+        "source_distance": -scan.near.source_distance if scan.near and scan.near.source_distance else None,
         "name": scan.name,
         "name_dataset": scan.name,
         "positions": scan.positions,

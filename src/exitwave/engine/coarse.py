@@ -30,9 +30,13 @@ def crop(problem: Problem, factor: int) -> Problem:
     Raises
     ------
     InputError
-        If the frames do not divide into an even number of pixels, or become smaller than `SMALLEST`.
+        If the frames are images in the near field, do not divide into an even number of pixels, or become smaller than
+        `SMALLEST`.
     """
     ny, nx = problem.shape
+    if problem.propagator:
+        remedy = "Leave the setting out"
+        raise InputError("An image in the near field has no coarse version", found=f"coarse: {factor}", remedy=remedy)
     if ny % (2 * factor) or nx % (2 * factor) or min(ny, nx) < SMALLEST * factor:
         remedy = f"Leave the setting out; it needs sides that {2 * factor} divides, of {SMALLEST * factor} or more"
         found = f"coarse: {factor} for frames of {ny} x {nx} pixels"

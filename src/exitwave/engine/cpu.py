@@ -291,7 +291,8 @@ class CpuSweeps:
             return kernels.gather(
                 shares[number].frames, shares[number].places, self.problem.stack, self._invalid, self._floor,
                 self._own, self._plans, state.object.view(_F32), *self._beam,
-                NOISE.index(noise), object, probe, kept, told, self._near[number], self._scratch[number].gather, *self._parts.of(number),
+                NOISE.index(noise), object, probe, kept, told, self._near[number],
+                self._scratch[number].gather, *self._parts.of(number),
             )  # fmt: skip
 
         differences, losses = zip(*self._run(share, range(self.threads)), strict=True)
@@ -354,7 +355,7 @@ class CpuSweeps:
             raise
 
     def _way(self) -> Near | None:
-        """Return the way to a detector in the near field, with scratch of its own for a thread; None in the far field."""
+        """Return the way to a detector in the near field, with scratch for one thread; None in the far field."""
         if self.problem.propagator is None:
             return None
         (ny, nx), plans = self.problem.shape, self._plans

@@ -41,7 +41,10 @@ def starting_probe(
     source = recipe.probe or ("auto" if scan.probe is None else "file")
     given = source == "file"
     where = scan.path or "the scan"
-    probe = check_probe(scan.probe, problem.shape, where) if given else _from_data(scan, problem, recipe, announce)
+    if given:
+        probe = check_probe(scan.probe, problem.shape, where)
+    else:
+        probe = _from_images(problem) if scan.near else _from_data(scan, problem, recipe, announce)
     probe = fit_modes(probe, recipe.modes)
     if recipe.updates_probe:
         probe = probe * np.sqrt(problem.photons / (np.abs(probe) ** 2).sum())
@@ -76,6 +79,17 @@ def check_probe(probe: NDArray[np.complex64] | None, shape: tuple[int, int], whe
     if not (np.isfinite(probe).all() and np.any(probe)):
         raise InputError("The starting probe is empty or not finite", where=where, found="zeros or NaN", remedy=remedy)
     return probe.reshape(-1, *shape)
+
+
+def _from_images(problem: Problem) -> NDArray[np.complex64]:
+    """Return the probe that the mean image in the near field implies: its root, with a flat phase, brought back.
+
+    The sample, at another place in every frame, is hardly seen in the mean.
+    """
+    assert problem.propagator is not None
+    mean, bad = _mean(problem)
+    amplitude = np.sqrt(np.where(bad, np.median(mean[~bad]), mean))
+    return problem.propagator.back(amplitude, np.zeros(2))[None].astype(np.complex64)
 
 
 def _from_data(scan: Scan, problem: Problem, recipe: Recipe, announce: Callable[[str], None]) -> NDArray[np.complex64]:
@@ -131,14 +145,19 @@ def _largest_defocus(pattern: NDArray[np.float64], scan: Scan) -> float:
 
 def _mean_pattern(problem: Problem) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
     """Return the mean of the used frames, zero frequency at n//2, and the pixels without a count (1 bad)."""
+    mean, bad = _mean(problem)
+    return np.fft.fftshift(mean), np.fft.fftshift(bad).astype(np.uint8)
+
+
+def _mean(problem: Problem) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return the mean of the used frames as they are in the stack, and the pixels without a count."""
     total, valid = np.zeros(problem.shape), np.zeros(problem.shape)
     for j in problem.used:
         frame = problem.stack[j]
         good = frame != problem.invalid
         total += np.where(good, frame, 0)
         valid += good
-    mean = np.fft.fftshift(total / np.maximum(valid, 1))
-    return mean, np.fft.fftshift(valid == 0).astype(np.uint8)
+    return total / np.maximum(valid, 1), valid == 0
 
 
 def _middle(problem: Problem) -> Problem:

@@ -1,6 +1,6 @@
 """The near field: a detector so near that it sees an image of the sample in Fresnel diffraction.
 
-In the far field the detector sees F psi, and in the near field the wave has come a distance z, plane wave by plane wave,
+In the far field the detector sees F psi; in the near field the wave has come a distance z, plane wave by plane wave,
 
     A psi = F^-1 [ H F psi ],   H(f) = exp(2 pi i z (sqrt(1 / lambda^2 - f^2) - 1 / lambda))
 
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from exitwave.optics.propagate import angular_spectrum_kernel
+from exitwave.optics import angular_spectrum_kernel
 from exitwave.scan import Scan
 
 

@@ -12,6 +12,7 @@ from exitwave.engine.model.scales import ScaleUpdate
 from exitwave.engine.schedule import Schedule, Settings, Update
 from exitwave.engine.sweeps import Noise
 from exitwave.errors import InputError
+from exitwave.units import parse
 
 Algorithm = Literal["rPIE", "ePIE", "LSQ-ML", "ML", "Adam", "PIE", "mPIE", "DM", "RAAR"]
 USES: dict[str, frozenset[str]] = {
@@ -98,6 +99,12 @@ class Recipe(Settings):
     probe: Literal["auto", "file"] | None = Field(
         None, description="start from the scan's probe (file) or from the data (auto); None: file where there is one"
     )
+    geometry: Literal["far", "near"] | None = Field(
+        None, description="whether frames are far-field patterns or near-field images; None: what the scan says"
+    )
+    source_distance: float | None = Field(
+        None, gt=0, description="metres from source or focus to sample, for a near field in a cone beam; None: as above"
+    )
     holdout: float = Field(0.05, ge=0, lt=0.5, description="fraction of the frames held out to judge the result")
     seconds: float | None = Field(None, gt=0, description="time for all iterations; None: as long as they take")
     patience: int | None = Field(
@@ -107,6 +114,11 @@ class Recipe(Settings):
     )
     threads: int | None = Field(None, ge=1, description="threads; None: one for each core")
     seed: int = Field(0, ge=0, description="seed of everything random")
+
+    @field_validator("source_distance", mode="before")
+    @classmethod
+    def _metres(cls, value: Any) -> Any:
+        return parse(value, "length") if isinstance(value, str) else value
 
     @property
     def updates_probe(self) -> bool:

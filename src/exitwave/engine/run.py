@@ -19,6 +19,7 @@ import exitwave
 from exitwave.engine import coarse
 from exitwave.engine.algorithms import adam, dm, epie, lsqml, ml, mpie, pie, raar, rpie
 from exitwave.engine.cpu import CpuSweeps
+from exitwave.engine.geometry import placed
 from exitwave.engine.initial import check_probe, fit_modes, starting_probe
 from exitwave.engine.model import refinements
 from exitwave.engine.model.listen import Listening
@@ -244,7 +245,9 @@ def reconstruct(data: Scan | Result, recipe: Recipe | None = None, **settings: A
 def _prepare(data: Scan | Result, recipe: Recipe, announce: Callable[[str], None]) -> _Run:
     """Load the frames, compile, and set up the starting state."""
     earlier = data if isinstance(data, Result) else None
-    scan = data.scan if isinstance(data, Result) else data
+    scan = data.scan if isinstance(data, Result) else placed(data, recipe)
+    if earlier:
+        _check_continuing(earlier, recipe)
     digest = ThreadPoolExecutor(1).submit(_digest, scan.path)
     start = time.perf_counter()
     announce(f"loading {len(scan.patterns)} frames")
@@ -254,7 +257,6 @@ def _prepare(data: Scan | Result, recipe: Recipe, announce: Callable[[str], None
     positions = earlier.positions if earlier else scan.positions
     problem = pose(scan, positions, (y, x), holdout=recipe.holdout, seed=recipe.seed)
     if earlier:
-        _check_continuing(earlier, recipe)
         used = np.setdiff1d(np.union1d(problem.used, problem.held_out), earlier.held_out)
         problem = replace(problem, used=used, held_out=earlier.held_out)
     loaded = time.perf_counter()
@@ -296,6 +298,8 @@ def _check_continuing(earlier: Result, recipe: Recipe) -> None:
     remedy = "Leave the setting out, or start again from the scan"
     if recipe.probe == "auto" and earlier.recipe.get("probe") != "auto":
         raise InputError("A result continues from its own probe", found="probe: auto", remedy=remedy)
+    if placed(earlier.scan, recipe).near != earlier.scan.near:
+        raise InputError("A result keeps the geometry of its detector", found="another one", remedy=remedy)
     held_out, frames = len(earlier.held_out), len(earlier.positions)
     if "holdout" in recipe.model_fields_set and abs(recipe.holdout * frames - held_out) > 1 + 0.01 * frames:
         found = f"holdout: {recipe.holdout}, and {held_out} of {frames} frames held out so far"

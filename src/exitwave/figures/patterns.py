@@ -74,14 +74,18 @@ def _draw(axes: Axes, scan: Scan, counts: NDArray[np.float64], title: str) -> No
         extent=_extent(scan),
     )
     axes.locator_params(nbins=5, steps=[1, 2, 5, 10])
-    axes.set(title=title, xlabel="$q_x$ (µm⁻¹)", ylabel="$q_y$ (µm⁻¹)")
+    xlabel, ylabel = ("$x$ (µm)", "$y$ (µm)") if scan.near else ("$q_x$ (µm⁻¹)", "$q_y$ (µm⁻¹)")
+    axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
     colour_bar(axes, image, "Counts")
 
 
 def _extent(scan: Scan) -> tuple[float, float, float, float]:
-    """Edges of the detector in spatial frequency, 1/um: a pixel is 1/(n * object pixel), zero at index n//2."""
+    """Edges of the detector in spatial frequency, 1/um: a pixel is 1/(n * object pixel), zero at index n//2.
+
+    In the near field they are in um at the sample, where a pixel is an object pixel.
+    """
     edges = []
     for n, pixel in zip(scan.patterns.shape[:0:-1], scan.object_pixel[::-1], strict=True):
-        step = 1 / (n * pixel * MICRO)
+        step = pixel * MICRO if scan.near else 1 / (n * pixel * MICRO)
         edges += [(-(n // 2) - 0.5) * step, (n - n // 2 - 0.5) * step]
     return edges[0], edges[1], edges[2], edges[3]

@@ -4,6 +4,7 @@ from exitwave.optics.modes import orthogonalise, probe_diameter, starting_modes
 from exitwave.optics.probes import probe_from_pattern, rectangular_probe, zone_plate_probe
 from exitwave.optics.propagate import (
     angular_spectrum,
+    angular_spectrum_kernel,
     fraunhofer,
     fresnel,
     inverse_fraunhofer,
@@ -14,6 +15,7 @@ from exitwave.optics.propagate import (
 
 __all__ = [
     "angular_spectrum",
+    "angular_spectrum_kernel",
     "fraunhofer",
     "fresnel",
     "inverse_fraunhofer",

@@ -24,8 +24,6 @@ from exitwave.simulate.forward import SimulatedFrames
 from exitwave.simulate.presets import preset as find_preset
 from exitwave.simulate.specimens import SPECIMENS
 
-OVERLAP = 0.7
-"""Linear overlap where no step is given."""
 JITTER = 0.25
 """Amplitude of the jittered grid, in steps."""
 MOST_FRAMES, MOST_PIXELS, MOST_PHOTONS = 10**6, 8192, 1e15
@@ -58,7 +56,8 @@ def simulate(
     Parameters
     ----------
     preset : str
-        Beamline, ``26-ID`` or ``2-ID-D``: energy, distance, detector pixel and zone plate.
+        Beamline, ``26-ID`` or ``2-ID-D``: energy, distance, detector pixel and zone plate; or ``near-field``, where a
+        detector sees the sample in the cone beam of a focus behind a diffuser.
     scan : str
         Scan pattern: ``fermat``, ``raster``, ``rings`` or ``jitter``. ``fermat`` has exactly the number of frames asked
         for, ``rings`` too (the outermost ring is cut), ``raster`` and ``jitter`` have those of the rectangle nearest to
@@ -69,7 +68,7 @@ def simulate(
         Pixels along a side of the detector; the preset's where not given.
     step : float, optional
         Step of the scan pattern in metres: distance of lines, of rings, ``step_size`` of the spiral. Where not given,
-        neighbours overlap by 70 %.
+        neighbours overlap by the preset's 70 %, or 92 % in the near field.
     photons : float
         Photons in the beam during a frame.
     modes : int
@@ -132,9 +131,12 @@ def simulate(
     _check(0 <= dark <= MOST_PHOTONS, "dark current", dark, "counts, 0 or more")
     _check(0 <= bad_pixels < 1, "fraction of bad pixels", bad_pixels, "a fraction from 0 to below 1")
 
+    _check(beamline.near is None or pointing == 0, "pointing", pointing, "0 in the near field")
+
     shape = (detector, detector)
     probe, pixel = beamline.probe(shape)
-    positions = _positions(scan, frames, step, probe_diameter(probe, pixel), seed)
+    neighbour = step_for_overlap(beamline.overlap, probe_diameter(probe, pixel))
+    positions = _positions(scan, frames, step, neighbour, seed)
     true_positions = positions.copy()
     true_positions[:, :2] += stream(seed, 1).normal(0.0, 1.0, (len(positions), 2)) * position_error
     y, x = object_grid(true_positions, shape, pixel)
@@ -164,7 +166,7 @@ def simulate(
         rng=stream(seed, 2),
     )
     return Scan(
-        patterns=SimulatedFrames(truth, faults, seed),
+        patterns=SimulatedFrames(truth, faults, seed, transfer=beamline.transfer(shape)),
         positions=positions,
         energy=float(beamline.energy),
         detector=faults,
@@ -173,6 +175,7 @@ def simulate(
         description=f"Simulated ptychography: {scan} scan, {photons:.3g} photons per frame, seed {seed}",
         instrument=beamline.instrument,
         truth=truth,
+        near=beamline.near,
     )
 
 
@@ -181,12 +184,11 @@ def _check(condition: bool, name: str, found: object, expected: str) -> None:
         raise InputError(f"Cannot simulate with this {name}", found=found, remedy=f"Give {expected}")
 
 
-def _positions(scan: str, frames: int, step: float | None, diameter: float, seed: int) -> Positions:
-    """Return the nominal positions of a scan pattern, shape (npos, 3), in metres."""
+def _positions(scan: str, frames: int, step: float | None, neighbour: float, seed: int) -> Positions:
+    """Return the nominal positions of a scan pattern, shape (npos, 3), in metres; without a step, of neighbours."""
     rows = max(1, round(math.sqrt(frames)))
     rectangle = (rows, max(1, round(frames / rows)))
     rings = math.ceil((math.sqrt(1 + 4 * (frames - 1) / 3) - 1) / 2)  # 1 + 3 k (k + 1) >= frames
-    neighbour = step_for_overlap(OVERLAP, diameter)
     pitch = neighbour if step is None else step
     patterns: dict[str, Callable[[], Positions]] = {
         "fermat": lambda: fermat_spiral(frames, pitch / FERMAT_NEIGHBOUR if step is None else pitch),

@@ -21,8 +21,11 @@ def intensity(
     corner: NDArray[np.int64],
     rest: NDArray[np.float64],
     tilt: NDArray[np.float64] | None = None,
+    transfer: NDArray[np.complexfloating[Any, Any]] | None = None,
 ) -> NDArray[np.float64]:
     """Return the expected counts of one frame: I(q) = sum over modes m of abs(F[P_m(r - rest) O(r)])^2.
+
+    In the near field the exit wave is shifted back by the rest, and propagated in the place of F.
 
     Parameters
     ----------
@@ -36,11 +39,13 @@ def intensity(
         Shift of the probe in pixels (row, column) that remains, done by a linear phase on its Fourier transform.
     tilt : ndarray of shape (2,), optional
         Shift of the pattern in detector pixels (row, column), done by a linear phase on the exit wave.
+    transfer : ndarray of shape (ny, nx), optional
+        Transfer function of the way to the detector in the near field, zero frequency at [0, 0].
 
     Returns
     -------
     ndarray of shape (ny, nx)
-        Counts, zero frequency at n//2. F is unitary: their sum is the power of the exit waves.
+        Counts, zero frequency of the far field at n//2. F is unitary: their sum is the power of the exit waves.
 
     References
     ----------
@@ -52,6 +57,9 @@ def intensity(
     exit_waves = shifted * obj[corner[0] : corner[0] + ny, corner[1] : corner[1] + nx]
     if tilt is not None:
         exit_waves = exit_waves * phase_ramp((ny, nx), 2 * np.pi * tilt / np.array([ny, nx]))
+    if transfer is not None:
+        image = fft.ifft2(fft.fft2(exit_waves) * (transfer * (ramps[0][:, None] * ramps[1]).conj()))
+        return np.asarray(np.sum(image.real**2 + image.imag**2, axis=0))
     far_field = fft.fft2(exit_waves, norm="ortho", overwrite_x=True)
     return fft.fftshift(np.sum(far_field.real**2 + far_field.imag**2, axis=0))
 
@@ -70,13 +78,17 @@ class SimulatedFrames(Frames):
         Its dark frame, bad pixels and saturation, as `make_detector` gives them.
     seed : int
         Seed of the counting noise.
+    transfer : ndarray of shape (ny, nx), optional
+        Transfer function of the way to the detector in the near field, zero frequency at [0, 0]; the far field without.
     """
 
-    def __init__(self, truth: Truth, detector: Detector, seed: int) -> None:
+    def __init__(
+        self, truth: Truth, detector: Detector, seed: int, *, transfer: NDArray[np.complex128] | None = None
+    ) -> None:
         self.path, self.dataset = None, ""
         self.shape = (len(truth.positions), *truth.probe.shape[-2:])
         self.dtype = np.dtype(np.float32)
-        self.truth, self.detector, self.seed = truth, detector, seed
+        self.truth, self.detector, self.seed, self._transfer = truth, detector, seed, transfer
         self._spectrum = fft.fft2(truth.probe.astype(np.complex128))
         variations = truth.model.get("variations", np.zeros((0, *self.shape[1:])))
         self._variations = fft.fft2(variations.astype(np.complex128))
@@ -89,7 +101,8 @@ class SimulatedFrames(Frames):
         """Return the intensity of a frame in counts before the detector, without noise, shape (ny, nx)."""
         tilts = self.truth.model.get("tilts")
         tilt = None if tilts is None else tilts[frame]
-        return intensity(self.truth.object, self._probe(frame), self._corners[frame], self._rest[frame], tilt)
+        place = self._corners[frame], self._rest[frame]
+        return intensity(self.truth.object, self._probe(frame), *place, tilt, self._transfer)
 
     def _probe(self, frame: int) -> NDArray[np.complex128]:
         """Return the spectrum of a frame's own modes."""

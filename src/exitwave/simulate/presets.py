@@ -4,9 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
 from exitwave.errors import InputError
-from exitwave.optics import object_pixel, wavelength, zone_plate_probe
+from exitwave.optics import angular_spectrum_kernel, object_pixel, wavelength, zone_plate_probe
+from exitwave.scan import NearField
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,15 @@ class Preset:
     """Diameter of the central stop in metres."""
     defocus: float
     """Distance from the focus to the sample in metres."""
+    overlap: float = 0.7
+    """Linear overlap of neighbours where no step is given."""
+
+    @property
+    def near(self) -> None:
+        """It sees the far field."""
+
+    def transfer(self, shape: tuple[int, int]) -> None:
+        """There is no transfer function to the far field."""
 
     def probe(self, shape: tuple[int, int]) -> tuple[NDArray[np.complex128], tuple[float, float]]:
         """Return the probe of unit power, shape (ny, nx), and its pixel (y, x) in metres, for a detector's shape.
@@ -56,16 +67,76 @@ class Preset:
         return np.asarray(probe, np.complex128), pixel
 
 
-PRESETS = {
+@dataclass(frozen=True)
+class NearPreset:
+    """A beamline whose detector sees an image, in the cone beam behind a focus, of a sample in a diffuser's light."""
+
+    instrument: str
+    """Name of the beamline."""
+    energy: float
+    """Photon energy in eV."""
+    distance: float
+    """Distance from the sample to the detector in metres."""
+    detector_pixel: float
+    """Side of a square detector pixel in metres."""
+    detector: int
+    """Pixels along a side of the detector."""
+    frames: int
+    """Number of frames."""
+    source_distance: float
+    """Distance from the focus to the sample in metres."""
+    beam: float
+    """Diameter of the beam, in widths of the field that the detector sees."""
+    grain: float
+    """Size of the diffuser's grains in object pixels."""
+    phase: float
+    """Root mean square of the diffuser's phase in rad."""
+    overlap: float
+    """Linear overlap of neighbours where no step is given; an image says little of coarse structures, many say more."""
+
+    @property
+    def near(self) -> NearField:
+        """What a scan says of it."""
+        return NearField(self.source_distance)
+
+    def probe(self, shape: tuple[int, int]) -> tuple[NDArray[np.complex128], tuple[float, float]]:
+        """Return the probe of unit power, shape (ny, nx), and its pixel (y, x) in metres, for a detector's shape.
+
+        The probe is a disc with a soft rim whose phase and amplitude are smoothed noise, always the same.
+        """
+        pixel = self.detector_pixel / self.magnification
+        rng, (ny, nx) = np.random.default_rng(1), shape
+        noise = gaussian_filter(rng.standard_normal((2, ny, nx)), (0, self.grain / 2, self.grain / 2), mode="wrap")
+        noise /= noise.std(axis=(1, 2), keepdims=True)
+        rows, columns = (np.arange(n) - n // 2 for n in shape)
+        radius = np.hypot(rows[:, None], columns) / (self.beam * min(shape) / 2)
+        probe = np.exp(-(radius**8) + 0.2 * noise[0] + 1j * self.phase * noise[1])
+        return probe / np.linalg.norm(probe), (pixel, pixel)
+
+    @property
+    def magnification(self) -> float:
+        """How much larger the sample appears on the detector."""
+        return (self.source_distance + self.distance) / self.source_distance
+
+    def transfer(self, shape: tuple[int, int]) -> NDArray[np.complex128]:
+        """Return the transfer function of the way to the detector, shape (ny, nx), zero frequency at [0, 0]."""
+        pixel = self.detector_pixel / self.magnification
+        length, distance = wavelength(self.energy), self.distance / self.magnification
+        return np.asarray(angular_spectrum_kernel(shape, distance, length, (pixel, pixel)), np.complex128)
+
+
+PRESETS: dict[str, Preset | NearPreset] = {
     # Hard X-rays: window 3.3 um, numerical aperture 2.1 mrad (128 pixels see 2.4 mrad), probe 1.0 um
     "26-ID": Preset("26-ID", 10_000, 2.0, 75e-6, 256, 400, 160e-6, 30e-9, 80e-6, 280e-6),
     # Soft X-rays: window 8.3 um, numerical aperture 4.4 mrad (128 pixels see 4.8 mrad), probe 1.3 um
     "2-ID-D": Preset("2-ID-D", 2_000, 1.0, 75e-6, 256, 500, 160e-6, 70e-9, 60e-6, 155e-6),
+    # Hard X-rays, projected 300 times: window 23 um, where a pixel spreads over 4.4 um, beam 14 um, grains of 1.1 um
+    "near-field": NearPreset("near-field", 12_660, 2.45, 55e-6, 128, 120, 8e-3, 0.6, 6.0, 3.0, 0.92),
 }
 """Presets by name."""
 
 
-def preset(name: str) -> Preset:
+def preset(name: str) -> Preset | NearPreset:
     """Return a preset by its name.
 
     Raises
