@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 from exitwave.engine.algorithms.batches import Batching
 from exitwave.engine.model import REFINEMENTS
 from exitwave.engine.model.scales import ScaleUpdate
+from exitwave.engine.model.variations import VariationUpdate
 from exitwave.engine.schedule import Schedule, Settings, Update
 from exitwave.engine.sweeps import Noise
 from exitwave.errors import InputError
@@ -65,6 +66,9 @@ class Stage(Settings):
     object_update: Update = Update()
     probe_update: Update = Update()
     scale_update: ScaleUpdate | None = Field(None, description="refine the intensity of every frame; None: do not")
+    variation_update: VariationUpdate | None = Field(
+        None, description="refine a variation of the probe from frame to frame; None: there is none"
+    )
 
     @field_validator("algorithm", mode="before")
     @classmethod

@@ -26,7 +26,7 @@ from exitwave.engine.model.listen import Listening
 from exitwave.engine.problem import Grid, Problem, pose
 from exitwave.engine.recipe import Recipe, Stage, make_recipe
 from exitwave.engine.stopping import REMEDY, Watch
-from exitwave.engine.sweeps import Misfit, State, Sweeps
+from exitwave.engine.sweeps import Misfit, State, Sums, Sweeps
 from exitwave.errors import Finding, InputError, RunError
 from exitwave.optics import orthogonalise
 from exitwave.positions.grid import object_grid, to_metres
@@ -189,7 +189,13 @@ def _refined(step: Step, state: State, sweeps: CpuSweeps, stage: Stage) -> Misfi
     active = list(refinements(stage, state.iteration))
     if not active:
         return step(state, sweeps, stage)
-    listening = Listening(sweeps, state)
+    followers = [(module, settings) for module, settings in active if hasattr(module, "follow")]
+
+    def follow(frames: NDArray[np.int64], sums: Sums) -> None:
+        for module, settings in followers:
+            module.follow(state, frames, sums, settings, sweeps.problem)
+
+    listening = Listening(sweeps, state, follow)
     misfit = step(state, listening, stage)
     told = listening.complete(state)
     for module, settings in active:
@@ -387,13 +393,15 @@ def _fix_gauge(run: _Run) -> State:
     """Return a copy of the state with what the frames leave free chosen: the modes, and the scale of the object.
 
     The modes become orthogonal, the strongest first, and the probe gets the mean counts of a frame as its power, so
-    that the object's amplitude is about 1. A probe that is not updated stays as it is.
+    that the object's amplitude is about 1. A probe that is not updated stays as it is, and so does a first mode that
+    varies from frame to frame: mixed with others it would make them vary too, and those do not.
     """
     state = _on_the_fine_grid(run)
     obj, probe, variations = state.object.copy(), state.probe.copy(), state.variations
     if run.recipe.updates_probe:
-        if len(probe) > 1 and variations is None:  # which belong to the first mode as it is
-            probe = orthogonalise(probe)
+        free = probe[0 if variations is None else 1 :]
+        if len(free) > 1:
+            free[:] = orthogonalise(free)
         factor = np.float32(np.sqrt(run.problem.photons) / np.linalg.norm(probe))
         obj /= factor
         probe *= factor

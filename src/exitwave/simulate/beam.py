@@ -40,7 +40,7 @@ def make_beam(
         Number of frames.
     drift : float
         Root mean square of ||P_j - P|| / ||P|| over the frames, where P_j = P + v_j U: v_j grows steadily from the
-        first frame to the last, and is 0 in the middle. U is how P changes with defocus.
+        first frame to the last, and is 0 in the middle. U is how P changes when the beam moves across the lens.
     fluctuation : float
         Root mean square of the intensity of a frame, relative to the mean.
     pointing : float
@@ -50,7 +50,7 @@ def make_beam(
     """
     model: dict[str, NDArray[Any]] = {}
     if drift > 0:
-        model["variations"] = defocusing(mode)[None].astype(np.complex64)
+        model["variations"] = moving(mode)[None].astype(np.complex64)
         steady = np.linspace(-1, 1, frames)[:, None]
         model["weights"] = drift * steady / np.sqrt(np.mean(steady**2))
     if fluctuation > 0:
@@ -61,13 +61,13 @@ def make_beam(
     return model
 
 
-def defocusing(mode: NDArray[np.complexfloating[Any]]) -> NDArray[np.complex128]:
-    """Return how a wave changes with defocus, with the wave's own norm and orthogonal to it, shape (ny, nx).
+def moving(mode: NDArray[np.complexfloating[Any]]) -> NDArray[np.complex128]:
+    """Return how a mode changes when the beam moves across the lens, with its norm, orthogonal to it, shape (ny, nx).
 
-    F^-1 [i |q|^2 F P], q being the spatial frequency, is the derivative of free propagation along the beam.
+    The lens becomes brighter at one side, in proportion to the distance q from its middle: F^-1 [(q_y + q_x) F P].
     """
     rows, columns = (fft.fftfreq(n) for n in mode.shape)
-    change = fft.ifft2(1j * (rows[:, None] ** 2 + columns**2) * fft.fft2(mode.astype(np.complex128)))
+    change = fft.ifft2((rows[:, None] + columns) * fft.fft2(mode.astype(np.complex128)))
     power = np.vdot(mode, mode).real
     change -= mode * (np.vdot(mode, change) / power)
     return np.asarray(change * np.sqrt(power) / np.linalg.norm(change))

@@ -77,7 +77,7 @@ def simulate(
         Relative powers of the modes, one for each; their number is that of the modes.
     probe_drift : float
         Root mean square of the change of the first mode over the scan, relative to the mode: ||P_j - P|| / ||P||. It
-        goes steadily along one direction, that of defocus, and is 0 in the middle of the scan.
+        goes steadily along one direction, as if the beam moved across the lens, and is 0 in the middle of the scan.
     beam_fluctuation : float
         Root mean square of the intensity of the beam from frame to frame, relative to the mean.
     pointing : float

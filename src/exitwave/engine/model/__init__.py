@@ -3,7 +3,9 @@
 A module has its settings, a `Refinement`, and two functions:
 
 - ``prepare(state, problem, settings)`` gives a state what it has not got of the part, before a stage begins;
-- ``update(state, told, settings, problem)`` refines it after an iteration, from what the frames have told.
+- ``update(state, told, settings, problem)`` refines it after an iteration, from what the frames have told;
+
+and where once in an iteration is not enough, ``follow(state, frames, sums, settings, problem)``, after every pass.
 
 An algorithm knows nothing of them. While it passes over the frames, `listen.Listening` writes down what these tell.
 """
@@ -12,9 +14,9 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
-from exitwave.engine.model import scales
+from exitwave.engine.model import scales, variations
 
-REFINEMENTS: dict[str, ModuleType] = {"scale_update": scales}
+REFINEMENTS: dict[str, ModuleType] = {"scale_update": scales, "variation_update": variations}
 """The modules by the setting of a stage that turns them on, in the order in which they refine."""
 
 

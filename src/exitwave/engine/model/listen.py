@@ -1,6 +1,7 @@
 """What the frames tell of the model while an algorithm passes over them."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,6 @@ class Told:
 
     responses: NDArray[np.float64]
     """The responses of every frame, shape (npos, len(RESPONSES) + variations); NaN where it was not asked."""
-    variations: NDArray[np.complexfloating[Any]] | None
-    """Sum of `Sums.variations` over the passes."""
-    transmission: NDArray[np.floating[Any]]
-    """Sum of `Sums.transmission` over the passes, shape (ny, nx)."""
 
     def response(self, name: str) -> NDArray[np.float64]:
         """Return one of `RESPONSES`, shape (npos,)."""
@@ -35,25 +32,38 @@ class Listening:
         The backend.
     state : State
         What the passes will be about.
+    follow : callable, optional
+        What follows every pass over frames that are not held out, given these and their sums. It waits for the next
+        pass, for an algorithm may still need the state of this one.
     """
 
-    def __init__(self, sweeps: Sweeps, state: State) -> None:
+    def __init__(
+        self, sweeps: Sweeps, state: State, follow: Callable[[NDArray[np.int64], Sums], None] | None = None
+    ) -> None:
         self.problem: Problem = sweeps.problem
-        self._sweeps = sweeps
+        self._sweeps, self._follow = sweeps, follow
+        self._last: tuple[NDArray[np.int64], Sums] | None = None
         extra = 0 if state.variations is None else len(state.variations)
-        self.told = Told(
-            np.full((len(self.problem.stack), len(RESPONSES) + extra), np.nan),
-            None if state.variations is None else np.zeros_like(state.variations),
-            np.zeros(self.problem.shape, state.object.real.dtype),
-        )
+        self.told = Told(np.full((len(self.problem.stack), len(RESPONSES) + extra), np.nan))
 
     def gather(self, state: State, frames: NDArray[np.int64], **wanted: Any) -> Sums:
-        """Pass over the frames as `Sweeps.gather`, and write down what they tell."""
-        sums = self._ask(state, frames, **wanted)
-        if self.told.variations is not None and sums.variations is not None:
-            self.told.variations += sums.variations
-            self.told.transmission += sums.transmission
+        """Pass over the frames as `Sweeps.gather`, and write down what they tell.
+
+        Of variations they tell with the sum of the probe, which is added up even for an algorithm that has no use
+        for it.
+        """
+        self._catch_up()
+        sums = self._ask(state, frames, **wanted | ({"probe": True} if state.variations is not None else {}))
+        if self._follow and sums.variations is not None:
+            copies = {name: getattr(sums, name).copy() for name in ("variations", "transmission")}
+            self._last = frames, replace(sums, **copies)
         return sums
+
+    def _catch_up(self) -> None:
+        """Let follow what has waited since the last pass."""
+        if self._follow and self._last:
+            self._follow(*self._last)
+        self._last = None
 
     def _ask(self, state: State, frames: NDArray[np.int64], **wanted: Any) -> Sums:
         """Pass over the frames and write down their responses."""
@@ -67,11 +77,13 @@ class Listening:
 
         Held-out frames have what is their own, and no say in what all have in common.
         """
-        varied = self.told.variations is not None
+        self._catch_up()
+        varied = state.variations is not None
         for ask, group in ((self.gather, self.problem.used), (self._ask, self.problem.held_out)):
             silent = group[np.isnan(self.told.responses[group, 0])]
             if len(silent):
                 ask(state, silent, object=False, probe=varied)
+        self._catch_up()
         return self.told
 
     def __getattr__(self, name: str) -> Any:
