@@ -142,7 +142,11 @@ def _curvature(state: State, problem: Problem, corner: NDArray[np.int64]) -> tup
     assert state.variations is not None
     (top, left), (ny, nx) = corner, problem.shape
     window = state.object[top : top + ny, left : left + nx]
-    wave, change = (fft.fft2(beam * window, norm="ortho") for beam in (state.probe, state.variations))
+    waves = (beam * window for beam in (state.probe, state.variations))
+    if problem.propagator is None:
+        wave, change = (fft.fft2(each, norm="ortho") for each in waves)
+    else:
+        wave, change = (problem.propagator.forth(each, np.zeros(2)) for each in waves)
     amplitude = np.sqrt((np.abs(wave) ** 2).sum(0)) + problem.floor
     radial = ((wave[0].conj() * change).real / amplitude).reshape(len(change), -1)
     return np.asarray(radial @ radial.T, np.float64), float((amplitude**2).sum())
