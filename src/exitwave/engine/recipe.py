@@ -7,7 +7,9 @@ from typing import Any, Literal, Self, get_args
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from exitwave.engine.algorithms.batches import Batching
-from exitwave.engine.model import REFINEMENTS
+from exitwave.engine.model import CONSTRAINTS, REFINEMENTS
+from exitwave.engine.model.object_constraints import ObjectConstraints
+from exitwave.engine.model.probe_constraints import ProbeConstraints
 from exitwave.engine.model.scales import ScaleUpdate
 from exitwave.engine.model.variations import VariationUpdate
 from exitwave.engine.schedule import Schedule, Settings, Update
@@ -69,16 +71,18 @@ class Stage(Settings):
     variation_update: VariationUpdate | None = Field(
         None, description="refine a variation of the probe from frame to frame; None: there is none"
     )
+    object_constraints: ObjectConstraints | None = Field(None, description="what is known of the object; None: nothing")
+    probe_constraints: ProbeConstraints | None = Field(None, description="what is known of the probe; None: nothing")
 
     @field_validator("algorithm", mode="before")
     @classmethod
     def _any_case(cls, value: Any) -> Any:
         return {name.lower(): name for name in USES}.get(str(value).lower(), value)
 
-    @field_validator(*REFINEMENTS, mode="before")
+    @field_validator(*REFINEMENTS, *CONSTRAINTS, mode="before")
     @classmethod
     def _on_or_off(cls, value: Any) -> Any:
-        """Take ``true`` for the refinement's own settings, and ``false`` for none."""
+        """Take ``true`` for the group's own settings, and ``false`` for none."""
         return ({} if value else None) if isinstance(value, bool) else value
 
     @model_validator(mode="after")
@@ -90,6 +94,8 @@ class Stage(Settings):
                 raise ValueError(f"{self.algorithm} does not use {key}; it is a setting of {users}")
         if self.algorithm == "LSQ-ML" and self.batching == "compact" and self.settle is not None:
             raise ValueError("LSQ-ML with compact batches does not use settle; its steps are accelerated to the end")
+        if self.coarse > 1 and self.probe_constraints and self.probe_constraints.moves_object:
+            raise ValueError("a coarse stage cannot centre the probe or take a ramp: it hands on small changes only")
         return self
 
 
@@ -128,6 +134,17 @@ class Recipe(Settings):
     def updates_probe(self) -> bool:
         """Whether any stage updates the probe."""
         return any(stage.probe_update.enabled for stage in self.stages)
+
+    @property
+    def updates_object(self) -> bool:
+        """Whether any stage updates the object."""
+        return any(stage.object_update.enabled for stage in self.stages)
+
+    @property
+    def limits_object(self) -> bool:
+        """Whether limits of the object settle the scale and the phase that it shares with the probe."""
+        known = [stage.object_constraints for stage in self.stages if stage.object_constraints is not None]
+        return any(each.limits_amplitude or each.phase is not None for each in known)
 
 
 def merge(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from exitwave.engine.algorithms import adam, dm, epie, lsqml, ml, mpie, pie, raa
 from exitwave.engine.cpu import CpuSweeps
 from exitwave.engine.geometry import placed
 from exitwave.engine.initial import check_probe, fit_modes, starting_probe
-from exitwave.engine.model import refinements
+from exitwave.engine.model import check_constraints, constrain, refinements
 from exitwave.engine.model.listen import Listening
 from exitwave.engine.problem import Grid, Problem, pose
 from exitwave.engine.recipe import Recipe, Stage, make_recipe
@@ -155,6 +156,7 @@ def _stage(run: _Run, stage: Stage, *, last: bool) -> Iterator[Progress]:
     run.pair = coarse.coarsen(run.state, stage.coarse) if stage.coarse > 1 else None
     state, sweeps = run.pair.coarse if run.pair else run.state, run.sweeps[stage.coarse]
     state.iteration, state.settling, state.memory = 0, False, {}
+    check_constraints(sweeps.problem, stage)
     for module, settings in refinements(stage):
         module.prepare(state, sweeps.problem, settings)
     watch = Watch(run.recipe, stage, state)
@@ -162,7 +164,7 @@ def _stage(run: _Run, stage: Stage, *, last: bool) -> Iterator[Progress]:
     while not ended:
         start = time.perf_counter()
         state.settling = watch.settling(state.iteration, run.seconds["run"])
-        misfit = _refined(step, state, sweeps, stage)
+        misfit = _iterated(step, state, sweeps, stage)
         state.iteration += 1
         holdout = sweeps.misfit(state, run.problem.held_out).error
         run.seconds["run"] += time.perf_counter() - start
@@ -184,11 +186,16 @@ def _stage(run: _Run, stage: Stage, *, last: bool) -> Iterator[Progress]:
     run.state, run.pair = _on_the_fine_grid(run), None
 
 
-def _refined(step: Step, state: State, sweeps: CpuSweeps, stage: Stage) -> Misfit:
-    """Do one iteration, then refine the rest of the model from what the frames have told in it."""
+def _iterated(step: Step, state: State, sweeps: CpuSweeps, stage: Stage) -> Misfit:
+    """Do one iteration, refine the rest of the model, and impose what is known of object and probe."""
     active = list(refinements(stage, state.iteration))
-    if not active:
-        return step(state, sweeps, stage)
+    misfit = _refined(step, state, sweeps, stage, active) if active else step(state, sweeps, stage)
+    constrain(state, sweeps.problem, stage)
+    return misfit
+
+
+def _refined(step: Step, state: State, sweeps: CpuSweeps, stage: Stage, active: list[tuple[ModuleType, Any]]) -> Misfit:
+    """Do one iteration, then refine the rest of the model from what the frames have told in it."""
     followers = [(module, settings) for module, settings in active if hasattr(module, "follow")]
 
     def follow(frames: NDArray[np.int64], sums: Sums) -> None:
@@ -393,15 +400,17 @@ def _fix_gauge(run: _Run) -> State:
     """Return a copy of the state with what the frames leave free chosen: the modes, and the scale of the object.
 
     The modes become orthogonal, the strongest first, and the probe gets the mean counts of a frame as its power, so
-    that the object's amplitude is about 1. A probe that is not updated stays as it is, and so does a first mode that
-    varies from frame to frame: mixed with others it would make them vary too, and those do not.
+    that the object's amplitude is about 1; limits of the object have chosen its scale already. What no stage updates
+    stays as it is, and so does a first mode that varies from frame to frame: mixed with others it would make them vary
+    too, and those do not.
     """
-    state = _on_the_fine_grid(run)
+    state, recipe = _on_the_fine_grid(run), run.recipe
     obj, probe, variations = state.object.copy(), state.probe.copy(), state.variations
-    if run.recipe.updates_probe:
+    if recipe.updates_probe:
         free = probe[0 if variations is None else 1 :]
         if len(free) > 1:
             free[:] = orthogonalise(free)
+    if recipe.updates_probe and recipe.updates_object and not recipe.limits_object:
         factor = np.float32(np.sqrt(run.problem.photons) / np.linalg.norm(probe))
         obj /= factor
         probe *= factor

@@ -39,6 +39,8 @@ READOUT = 1.0
 
 OWN = ("positions", "scales", "variations", "weights")
 """The fields of a `State` that belong to `engine.model`."""
+LASTING = ("settling since", "pupil")
+"""What is not about object and probe in the memory of a `State`."""
 
 
 @dataclass
@@ -68,6 +70,10 @@ class State:
     """What varies in the first mode from frame to frame, U_m, shape (variations, ny, nx); None: nothing."""
     weights: NDArray[np.float64] | None = None
     """How much of it, v_jm, shape (npos, variations)."""
+
+    def forget(self) -> None:
+        """Make an algorithm start afresh from object and probe, which something else has moved."""
+        self.memory = {key: value for key, value in self.memory.items() if key in LASTING}
 
     @property
     def own(self) -> dict[str, NDArray[Any]]:

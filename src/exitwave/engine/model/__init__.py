@@ -8,16 +8,23 @@ A module has its settings, a `Refinement`, and two functions:
 and where once in an iteration is not enough, ``follow(state, frames, sums, settings, problem)``, after every pass.
 
 An algorithm knows nothing of them. While it passes over the frames, `listen.Listening` writes down what these tell.
+
+Constraints are what is known beforehand of object and probe. They ask the frames nothing, and are imposed after an
+iteration, last of all, on what it has updated.
 """
 
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
-from exitwave.engine.model import scales, variations
+from exitwave.engine.model import object_constraints, probe_constraints, scales, variations
+from exitwave.engine.problem import Problem
+from exitwave.engine.sweeps import State
 
 REFINEMENTS: dict[str, ModuleType] = {"scale_update": scales, "variation_update": variations}
 """The modules by the setting of a stage that turns them on, in the order in which they refine."""
+CONSTRAINTS = ("object_constraints", "probe_constraints")
+"""The settings of a stage that constrain object and probe."""
 
 
 def refinements(stage: Any, iteration: int | None = None) -> Iterator[tuple[ModuleType, Any]]:
@@ -26,3 +33,19 @@ def refinements(stage: Any, iteration: int | None = None) -> Iterator[tuple[Modu
         settings = getattr(stage, name)
         if settings is not None and (iteration is None or settings.schedule.active(iteration)):
             yield module, settings
+
+
+def check_constraints(problem: Problem, stage: Any) -> None:
+    """Refuse what cannot be imposed on this problem."""
+    if stage.probe_constraints is not None:
+        probe_constraints.check(problem, stage.probe_constraints)
+
+
+def constrain(state: State, problem: Problem, stage: Any) -> None:
+    """Impose what a stage knows of object and probe after an iteration; a quantity that it did not update stays."""
+    moved, lit = stage.object_update.active(state.iteration), stage.probe_update.active(state.iteration)
+    of_object, of_probe = stage.object_constraints, stage.probe_constraints
+    if lit and of_probe is not None and of_probe.schedule.active(state.iteration):
+        probe_constraints.constrain(state, problem, of_probe, with_object=moved)
+    if moved and of_object is not None and of_object.schedule.active(state.iteration):
+        object_constraints.constrain(state, problem, of_object)

@@ -1,0 +1,259 @@
+"""What is known of object and probe: every constraint holds and touches nothing that is fixed."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import exitwave
+from exitwave.analysis.error import recompute
+from exitwave.engine.algorithms.momentum import Momentum
+from exitwave.engine.cpu import CpuSweeps
+from exitwave.engine.model import constrain
+from exitwave.engine.model import object_constraints as of_object
+from exitwave.engine.model import probe_constraints as of_probe
+from exitwave.engine.problem import Problem
+from exitwave.engine.recipe import Stage
+from exitwave.engine.run import ALGORITHMS
+from exitwave.engine.sweeps import State
+from exitwave.errors import InputError
+from exitwave.simulate import simulate
+
+EVERYTHING = {
+    "object_constraints": {"amplitude": (0.5, 1.0), "total_variation": 0.01, "smoothness": 0.1, "grid_artefact": True},
+    "probe_constraints": {
+        "support": 0.6,
+        "fourier_support": "pattern",
+        "power": True,
+        "centre": "subpixel",
+        "ramp": True,
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def scan():
+    return simulate(detector=128, frames=16, photons=1e5, seed=3)
+
+
+def off(name):
+    return {f"{name}_update": {"enabled": False}}
+
+
+def make(shape=(48, 56), frames=16, seed=0):
+    """A frame size, some positions, a compact probe with a smooth spectrum, and an object."""
+    rng = np.random.default_rng(seed)
+    y, x = (np.arange(n) - n // 2 for n in shape)
+    focus = np.exp(-((y[:, None] - 3.3) ** 2 + (x + 2.4) ** 2) / 18 + 0.2j * y[:, None] / 9)
+    probe = 100 * np.stack([focus, 0.4 * x * focus / 4])
+    size = (shape[0] + 30, shape[1] + 30)
+    obj = np.exp(0.3j * rng.standard_normal(size)) * (1 + 0.1 * rng.standard_normal(size))
+    pixels = (rng.uniform(8, 22, (frames, 2)) + np.array(shape) // 2).astype(np.float32)
+    stack = np.zeros((frames, *shape), np.float32)
+    problem = Problem(stack, -1.0, pixels, size, np.arange(frames), np.arange(0), float((abs(probe) ** 2).sum()))
+    return problem, State(obj.astype(np.complex64), probe.astype(np.complex64), rng)
+
+
+def patterns(problem, state):
+    """The modelled intensities, from the float64 definition."""
+    from exitwave.engine.reference import ReferenceSweeps
+
+    sweeps = ReferenceSweeps(problem)
+    waves = [sweeps._beam(state, j) * state.object[sweeps._frame(state, j)[0]] for j in problem.used]
+    return (np.abs(np.fft.fft2(waves, norm="ortho")) ** 2).sum(1)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("fixed", ["object", "probe"])
+def test_what_is_not_updated_keeps_its_bits(scan, algorithm, fixed):
+    settings = {"algorithm": algorithm, "iterations": 2, "threads": 1} | EVERYTHING | off(fixed)
+    given = exitwave.reconstruct(scan, iterations=1, threads=1, **off("object"), **off("probe"))
+    probe, obj = given.probe, given.object * np.complex64(0.9 + 0.3j)
+    start = dataclasses.replace(given, object=obj, probe=probe)
+    result = exitwave.reconstruct(start, **settings)
+    assert np.array_equal(getattr(result, fixed), getattr(start, fixed))
+    assert not np.array_equal(result.object, obj) or fixed == "object"
+    assert not np.array_equal(result.probe, probe) or fixed == "probe"
+    assert recompute(result) == pytest.approx(result.errors[-1], rel=1e-4)
+
+
+def test_a_schedule_leaves_other_iterations_alone():
+    problem, state = make()
+    stage = Stage(
+        object_constraints={"phase_only": True, "schedule": {"start": 2}},
+        probe_update={"schedule": {"start": 3}},
+        probe_constraints={"support": 0.3},
+    )
+    before = state.object.copy(), state.probe.copy()
+    changed = []
+    for state.iteration in range(4):
+        constrain(state, problem, stage)
+        changed.append((not np.array_equal(state.object, before[0]), not np.array_equal(state.probe, before[1])))
+    assert changed == [(False, False), (False, False), (True, False), (True, True)]
+
+
+def test_amplitudes_and_phases_go_to_the_nearest_limit():
+    obj = np.array([[0.2j, -2.0], [0.7, 0.0]], np.complex64)
+    assert np.allclose(of_object.within_amplitudes(obj, 0.5, 1.0), [[0.5j, -1], [0.7, 0.5]])
+    limited = of_object.within_phases(np.exp(1j * np.array([0.1, 1.5, -0.7, 3.0, -3.0])), -0.5, 1.0)
+    # the middle of the arc outside is at 0.25 - pi, beyond -2.9
+    assert np.allclose(np.angle(limited), [0.1, 1.0, -0.5, 1.0, 1.0])
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_result_stays_within_limits(scan, algorithm):
+    settings = {"amplitude": (0.7, 1.0), "phase": (-1.0, 0.5)}
+    result = exitwave.reconstruct(scan, algorithm=algorithm, iterations=5, threads=1, object_constraints=settings)
+    assert np.abs(result.object).min() > 0.7 - 1e-6
+    assert np.abs(result.object).max() < 1 + 1e-6
+    assert np.angle(result.object).min() > -1 - 1e-6
+    assert np.angle(result.object).max() < 0.5 + 1e-6
+
+
+def test_momentum_does_not_fight_limits():
+    scan = simulate(detector=128, frames=49, photons=1e6, seed=3)
+    free = exitwave.reconstruct(scan, threads=1)
+    limited = exitwave.reconstruct(scan, threads=1, object_constraints={"amplitude": (0.0, 1.0)})
+    assert limited.errors[-1] < 1.05 * free.errors[-1]
+    assert exitwave.compare(limited).error < 1.02 * exitwave.compare(free).error
+    assert np.all(np.diff(limited.errors[-10:-1]) < 5e-3 * limited.errors[-1])
+
+
+@pytest.mark.parametrize("change", [of_object.less_variation, of_object.smoother])
+def test_regularisers_follow_scale_and_phase_and_lower_the_variation(change):
+    _, state = make()
+    obj, factor = state.object.astype(complex), 3.0 * np.exp(2j)
+    regular = change(obj, 0.1)
+    variation = [sum(np.abs(np.diff(o, axis=axis)).sum() for axis in (0, 1)) for o in (obj, regular)]
+    assert variation[1] < 0.95 * variation[0]
+    assert np.allclose(change(factor * obj, 0.1), factor * regular, rtol=1e-6)
+    assert np.isclose(regular.mean(), obj.mean(), atol=1e-3)
+    assert np.allclose(change(np.full((9, 8), 2j), 0.1), 2j)
+    assert np.allclose(change(np.stack([obj, obj[::-1]]), 0.1)[0], regular, rtol=0.1, atol=0.02)
+
+
+def test_the_smoothing_kernel_is_binomial():
+    dot = np.zeros((5, 5), complex)
+    dot[2, 2] = 16
+    assert np.allclose(of_object.smoother(dot, 1.0)[1:4, 1:4], [[1, 2, 1], [2, 4, 2], [1, 2, 1]])
+
+
+def test_total_variation_keeps_an_edge_where_smoothing_does_not():
+    edge = np.where(np.arange(40) < 20, 1.0, 1j) * np.ones((30, 1))
+    noisy = edge + 0.1 * np.random.default_rng(0).standard_normal(edge.shape)
+    apart = [np.linalg.norm(each - edge) for each in (noisy, of_object.less_variation(noisy, 0.1))]
+    assert apart[1] < 0.4 * apart[0]
+
+
+def test_the_support_of_the_probe_in_both_spaces():
+    problem, state = make()
+    of_probe.constrain(state, problem, of_probe.ProbeConstraints(support=0.5), with_object=True)
+    y, x = np.indices(problem.shape)
+    outside = np.hypot(y - 24, x - 28) > 12
+    assert not state.probe[:, outside].any()
+    assert state.probe[0, ~outside].all()
+    of_probe.constrain(state, problem, of_probe.ProbeConstraints(fourier_support=0.5), with_object=True)
+    far = np.fft.fftshift(np.fft.fft2(state.probe), axes=(1, 2))
+    assert np.abs(far[:, outside]).max() < 1e-5 * np.abs(far).max()
+
+
+def test_shrink_wrap_keeps_what_is_bright():
+    _, state = make()
+    inside = of_probe.shrunk(state.probe)
+    assert inside[27, 26]
+    assert 0.1 < inside.mean() < 0.6
+    power = np.abs(state.probe) ** 2
+    assert power[:, inside].sum() > 0.999 * power.sum()
+
+
+def test_the_pupil_is_found_in_the_mean_pattern(scan):
+    from exitwave.engine.problem import pose
+
+    problem = pose(scan, scan.truth.positions, (scan.truth.y, scan.truth.x), holdout=0, seed=0)
+    pupil = of_probe.bright(problem)
+    far = np.abs(np.fft.fftshift(np.fft.fft2(scan.truth.probe[0]))) ** 2
+    assert far[pupil].sum() > 0.99 * far.sum()
+    assert pupil.mean() < 0.7
+
+
+@pytest.mark.parametrize("known", [{"power": True}, {"centre": "subpixel"}, {"centre": "whole"}, {"ramp": True}])
+def test_ambiguities_are_removed_without_a_change_of_the_model(known):
+    problem, state = make()
+    state.object *= np.exp(2j * np.pi * np.arange(state.object.shape[1]) * 2.2 / problem.shape[1]).astype(np.complex64)
+    problem = dataclasses.replace(problem, photons=7.0 * problem.photons)
+    before, start = patterns(problem, state), state.probe.copy()
+    of_probe.constrain(state, problem, of_probe.ProbeConstraints(**known), with_object=True)
+    after = patterns(problem, state)
+    assert not np.allclose(state.probe, start, rtol=1e-2)
+    assert np.abs(after - before).sum() < 1e-5 * before.sum()
+
+
+def test_a_probe_is_centred():
+    problem, state = make()
+    assert np.allclose(of_probe.offset(state.probe[:1]), (3.3, -2.4), atol=1e-3)
+    of_probe.centre(state, problem, "whole")
+    assert state.positions is None
+    assert np.abs(of_probe.offset(state.probe)).max() <= 0.51
+    of_probe.centre(state, problem, "subpixel")
+    assert np.abs(of_probe.offset(state.probe)).max() < 0.01
+    assert np.abs((state.positions - problem.pixels).mean(0)).max() <= 0.5
+
+
+def test_a_ramp_goes_to_the_probe():
+    problem, state = make()
+    state.object *= np.exp(2j * np.pi * np.arange(state.object.shape[1]) * 3 / problem.shape[1]).astype(np.complex64)
+    before = of_probe.slope(state.object, problem)
+    of_probe.level(state, problem)
+    after = of_probe.slope(state.object, problem)
+    assert np.allclose(before - after, [0, 2 * np.pi * 3 / problem.shape[1]], atol=1e-5)
+
+
+def test_what_moves_object_and_probe_makes_an_algorithm_start_afresh():
+    problem, state = make()
+    state.memory = {"momentum of the object": Momentum(state.object.copy()), "settling since": 3}
+    of_probe.centre(state, problem, "whole")
+    assert state.memory == {"settling since": 3}
+
+
+def test_a_shifted_probe_is_found_and_centred(scan):
+    moved = dataclasses.replace(scan, probe=np.roll(scan.probe, (4, -3), (1, 2)))
+    free = exitwave.reconstruct(moved, threads=1, iterations=20)
+    centred = exitwave.reconstruct(moved, threads=1, iterations=20, probe_constraints={"centre": "whole"})
+    assert np.abs(of_probe.offset(free.probe)).max() > 2
+    assert np.abs(of_probe.offset(centred.probe)).max() < 1.1
+    assert centred.errors[-1] < 1.1 * free.errors[-1]
+    assert recompute(centred) == pytest.approx(centred.errors[-1], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"object_constraints": {"amplitude": (1, 0.5)}}, "lowest first"),
+        ({"object_constraints": {"phase": (-4, 1)}}, "from -pi to pi"),
+        ({"object_constraints": {"phase_only": True, "amplitude": (0, 1)}}, "one of them"),
+        ({"object_constraints": {"amplitud": (0, 1)}}, "Did you mean object_constraints.amplitude"),
+        ({"probe_constraints": {"support": 0}}, "probe_constraints"),
+        ({"coarse": 2, "probe_constraints": {"centre": "whole"}}, "coarse"),
+    ],
+)
+def test_bad_constraints_are_refused(scan, settings, words):
+    with pytest.raises(InputError, match=words):
+        exitwave.reconstruct(scan, **settings)
+
+
+@pytest.mark.parametrize("known", [{"centre": "whole"}, {"fourier_support": "pattern"}])
+def test_the_near_field_knows_better(known):
+    scan = simulate("near-field", detector=64, frames=9, photons=1e5)
+    with pytest.raises(InputError, match=r"near field|Images"):
+        exitwave.reconstruct(scan, iterations=1, threads=1, probe_constraints=known)
+
+
+def test_constraints_ask_the_frames_nothing(scan, monkeypatch):
+    asked = []
+    gather = CpuSweeps.gather
+    monkeypatch.setattr(
+        CpuSweeps, "gather", lambda self, *a, **k: asked.append(k.get("responses")) or gather(self, *a, **k)
+    )
+    exitwave.reconstruct(scan, threads=1, iterations=1, **EVERYTHING)
+    assert asked
+    assert all(responses is None for responses in asked)
