@@ -9,7 +9,7 @@ from scipy import fft
 
 from exitwave.analysis.register import fourier_shift
 from exitwave.errors import InputError
-from exitwave.optics import angular_spectrum
+from exitwave.optics import angular_spectrum, phase_ramp
 from exitwave.positions.grid import split, to_pixels
 from exitwave.scan import Result
 
@@ -43,8 +43,8 @@ def recompute(result: Result, frames: Iterable[int] | None = None) -> float:
     """Recompute the error metric from the numbers in a result, with plain NumPy in float64.
 
     I_model(q) = sum_m |FFT[P_m(r - s) O(r + c)]|^2, where c is the corner of the object window that begins n//2 pixels
-    before the position's nearest pixel, and s the rest of the position. In the near field the wave is shifted back by s
-    and propagated by its plane waves in the place of the FFT.
+    before the position's nearest pixel, and s the rest of the position; a frame with a tilt has it on its exit wave. In
+    the near field the wave is shifted back by s and propagated by its plane waves in the place of the FFT.
 
     Parameters
     ----------
@@ -89,6 +89,8 @@ def _model(result: Result, corner: NDArray[np.int64], rest: NDArray[np.float64],
         )
     window = result.object[corner[0] : corner[0] + ny, corner[1] : corner[1] + nx]
     exit_wave = fourier_shift(_probe(result, index), rest) * window
+    if "tilts" in result.model:
+        exit_wave = exit_wave * phase_ramp((ny, nx), 2 * np.pi * result.model["tilts"][index] / np.array([ny, nx]))
     scan = result.scan
     if scan.near:
         still = fourier_shift(exit_wave, -rest)

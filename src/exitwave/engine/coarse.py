@@ -77,6 +77,7 @@ class Pair:
             scales=self.coarse.scales,
             variations=self._merged_variations(),
             weights=self.coarse.weights,
+            tilts=self.coarse.tilts,
         )
 
     def _merged_positions(self) -> NDArray[np.float64] | None:

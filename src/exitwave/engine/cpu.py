@@ -390,7 +390,7 @@ class CpuSweeps:
                     f"a state needs contiguous complex64 arrays of shape {shape}, not {array.dtype} {array.shape}"
                 )
         self._load(self._beam, state.probe)
-        seen = state.positions, state.scales, state.variations, state.weights
+        seen = state.positions, state.scales, state.variations, state.weights, state.tilts
         if len(seen) != len(self._seen) or any(a is not b for a, b in zip(seen, self._seen, strict=True)):
             self._own, self._seen = self._load_own(state), seen
 
@@ -406,8 +406,9 @@ class CpuSweeps:
         if variations is not None:
             self._load(beam, variations)
         weights = np.zeros((npos, 0)) if state.weights is None else state.weights
-        places, factors, parts = (np.ascontiguousarray(each, _F32) for each in (shifts, scales, weights))
-        return kernels.Own(np.ascontiguousarray(corners), places, factors, parts, beam.spectrum)
+        tilts = np.zeros((0, 2)) if state.tilts is None else state.tilts
+        places, factors, parts, angles = (np.ascontiguousarray(each, _F32) for each in (shifts, scales, weights, tilts))
+        return kernels.Own(np.ascontiguousarray(corners), places, factors, parts, beam.spectrum, angles)
 
     def _check_slopes(self, frames: NDArray[np.int64]) -> None:
         """Refuse windows so near to the object's edge that it has no derivative there."""

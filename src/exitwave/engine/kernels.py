@@ -17,6 +17,7 @@ from exitwave.engine.fftw import execute
 from exitwave.engine.kernels_near import compare_near
 from exitwave.engine.kernels_noise import AMPLITUDE, weigh
 from exitwave.engine.kernels_ramp import ramp
+from exitwave.engine.kernels_tilt import respond_to_tilt, tilt
 
 
 class Own(NamedTuple):
@@ -32,6 +33,8 @@ class Own(NamedTuple):
     """Weights of the variations, shape (npos, variations)."""
     spectra: NDArray[np.float32]
     """Spectra of the variations, shape (variations, height, 2 * stride)."""
+    tilts: NDArray[np.float32]
+    """Shift of the pattern in detector pixels, shape (npos, 2), or (0, 2) where no frame has one."""
 
 
 @compiled
@@ -43,9 +46,9 @@ def ramps(row_ramp, column_ramp, own, j, ny, nx):
 
 @compiled
 def as_it_is(own, j):
-    """Say whether frame j has the probe as it is: on whole pixels, not scaled and not varied."""
+    """Say whether frame j has the probe as it is: on whole pixels, not scaled, varied or tilted."""
     whole = own.shifts[j, 0] == 0.0 and own.shifts[j, 1] == 0.0
-    return whole and own.scales[j] == 1.0 and own.spectra.shape[0] == 0
+    return whole and own.scales[j] == 1.0 and own.spectra.shape[0] + own.tilts.shape[0] == 0
 
 
 @compiled
@@ -85,6 +88,14 @@ def shift_columns(beam, spectrum, spectra, weights, row_ramp, column_ramp, plans
                         rows.add_turned(out, column_ramp[part], u, v * re, v * im, plans.columns)
             address = beam[k].ctypes.data + 8 * left
             execute(plans.columns_backward, address, address)
+
+
+@compiled
+def tilt_back(wave, own, j, row_ramp, column_ramp, plans, ny, nx):
+    """Do the adjoint of a tilt, transform the rows, and write the ramps of the shift anew, whose place it takes."""
+    tilt(wave, column_ramp, -own.tilts[j, 0], -own.tilts[j, 1], ny, nx)
+    transform_rows(plans.rows_forward, wave, plans)
+    ramps(row_ramp, column_ramp, own, j, ny, nx)
 
 
 @compiled
@@ -199,14 +210,14 @@ def compare(wave, frame, invalid, floor, noise, back, plans, ny, nx, model, sums
 
 
 @compiled
-def leave(wave, beam, whole, remainder, obj, top, left, plans, ny, nx, want_object, want_probe, kept, heard,
+def leave(wave, beam, whole, tilted, remainder, obj, top, left, plans, ny, nx, want_object, want_probe, kept, heard,
           object_num, object_den, probe_num, probe_den):  # fmt: skip
     """Transform the rows of chi, and add sum_k conj(P_k) chi_k and sum_k |P_k|^2 to the object's window.
 
     |O|^2 is added to the probe's denominator once: for further modes to its row ny, which nobody reads. conj(O) chi_k
     is added to the numerator of a probe on whole pixels; for any other it takes the place of chi, with its rows
-    transformed. With ``remainder`` the wave is not chi yet, but what P O is taken off from. ``kept``, shape (modes or
-    0, 2 * ny * nx), receives chi, and ``heard``, shape (7 or 0, vector), what the frame tells.
+    transformed but for a tilted one. With ``remainder`` the wave is not chi yet, but what P O is taken off from.
+    ``kept``, shape (modes or 0, 2 * ny * nx), receives chi, and ``heard``, shape (7 or 0, vector), what a frame tells.
     """
     for k in range(beam.shape[0]):
         for first in range(0, ny, plans.rows):
@@ -240,7 +251,7 @@ def leave(wave, beam, whole, remainder, obj, top, left, plans, ny, nx, want_obje
                 else:
                     rows.conjugate_multiply(w, o, nx)
                     rows.add_power(seen, o, nx)
-            if want_probe and not whole:
+            if want_probe and not whole and not tilted:
                 execute(plans.rows_forward, address, address)
 
 
@@ -259,7 +270,7 @@ def gather(frames, places, stack, invalid, floor, own, plans, obj, probe, spectr
     wave, shifted, row_ramp, column_ramp, model, sums, heard = scratch
     ny, nx = stack.shape[1], stack.shape[2]
     misfit, loss = 0.0, 0.0
-    listen = responses.shape[0] > 0
+    listen, tilted = responses.shape[0] > 0, own.tilts.shape[0] > 0
     heard = heard if listen else heard[:0]
     wanted = want_object or want_probe or listen
     for i, j in enumerate(frames):
@@ -270,7 +281,10 @@ def gather(frames, places, stack, invalid, floor, own, plans, obj, probe, spectr
             beam = shifted
             ramps(row_ramp, column_ramp, own, j, ny, nx)
             shift_columns(beam, spectrum, own.spectra, own.weights[j], row_ramp, column_ramp, plans, ny)
-        enter(wave, beam, not whole, obj, top, left, plans, ny, nx)
+        if tilted:
+            transform_rows(plans.rows_backward, beam, plans)
+            tilt(beam, column_ramp, own.tilts[j, 0], own.tilts[j, 1], ny, nx)
+        enter(wave, beam, not whole and not tilted, obj, top, left, plans, ny, nx)
         if near is None:
             frame_misfit, frame_loss = compare(
                 wave, stack[j], invalid, floor, noise, wanted, plans, ny, nx, model, sums
@@ -287,13 +301,17 @@ def gather(frames, places, stack, invalid, floor, own, plans, obj, probe, spectr
         told = responses[places[i]] if listen else responses[0:0, 0]
         heard[:] = 0
         leave(
-            wave, beam, whole, False, obj, top, left, plans, ny, nx, want_object, want_probe, chi, heard,
+            wave, beam, whole, tilted, False, obj, top, left, plans, ny, nx, want_object, want_probe, chi, heard,
             object_num, object_den, probe_num, probe_den,
         )  # fmt: skip
         if listen:
             told[0] = frame_misfit
             for n in range(heard.shape[0]):
                 told[n + 1] = heard[n].sum()
+        if want_probe and tilted:
+            if listen:
+                respond_to_tilt(told[heard.shape[0] + 1 + own.spectra.shape[0] :], wave, beam, ny, nx)
+            tilt_back(wave, own, j, row_ramp, column_ramp, plans, ny, nx)
         if want_probe and not whole:
             shift_columns_back(spectrum_num, wave, row_ramp, column_ramp, plans, ny)
             vary_back(

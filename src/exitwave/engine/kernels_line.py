@@ -8,6 +8,7 @@ from exitwave.engine.fftw import execute
 from exitwave.engine.kernels import as_it_is, enter, ramps, shift_columns, transform_rows
 from exitwave.engine.kernels_near import forth
 from exitwave.engine.kernels_noise import slopes
+from exitwave.engine.kernels_tilt import tilt
 
 
 @compiled
@@ -40,6 +41,9 @@ def along(frames, stack, invalid, floor, own, plans, obj, probe, spectrum, obj_l
             shift_columns(line, line_spectrum, own.spectra[:0], own.weights[j], row_ramp, column_ramp, plans, ny)
             transform_rows(plans.rows_backward, beam, plans)
             transform_rows(plans.rows_backward, line, plans)
+        if own.tilts.shape[0]:
+            tilt(beam, column_ramp, own.tilts[j, 0], own.tilts[j, 1], ny, nx)
+            tilt(line, column_ramp, own.tilts[j, 0], own.tilts[j, 1], ny, nx)
         enter(start, beam, False, obj, top, left, plans, ny, nx)
         enter(bend, line, False, obj_line, top, left, plans, ny, nx)
         cross(slope, beam, obj_line, line, obj, top, left, plans, ny, nx)

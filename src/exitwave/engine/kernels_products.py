@@ -3,6 +3,7 @@
 from exitwave.engine import rows
 from exitwave.engine.compiled import compiled
 from exitwave.engine.kernels import as_it_is, ramps, shift_columns, transform_rows
+from exitwave.engine.kernels_tilt import tilt
 
 
 @compiled
@@ -23,6 +24,9 @@ def products(out, frames, places, chi, own, plans, objects, beams, changes, scra
             shift_columns(change, changes[1], own.spectra[:0], own.weights[j], row_ramp, column_ramp, plans, ny)
             transform_rows(plans.rows_backward, beam, plans)
             transform_rows(plans.rows_backward, change, plans)
+        if own.tilts.shape[0]:
+            tilt(beam, column_ramp, own.tilts[j, 0], own.tilts[j, 1], ny, nx)
+            tilt(change, column_ramp, own.tilts[j, 0], own.tilts[j, 1], ny, nx)
         sums[:] = 0
         for k in range(beam.shape[0]):
             for r in range(ny):

@@ -16,10 +16,12 @@ from exitwave.engine.kernels import (
     ramps,
     shift_columns,
     shift_columns_back,
+    tilt_back,
     transform_rows,
     vary_back,
 )
 from exitwave.engine.kernels_near import forth, shift_back, turn
+from exitwave.engine.kernels_tilt import tilt
 
 _ONE = np.float32(1)
 
@@ -131,7 +133,7 @@ def project(frames, places, kept, stack, invalid, floor, own, plans, obj, probe,
     """
     wave, shifted, row_ramp, column_ramp, modelled, mixed, sums, heard = scratch
     ny, nx = stack.shape[1], stack.shape[2]
-    misfit = 0.0
+    misfit, tilted = 0.0, own.tilts.shape[0] > 0
     for i, j in enumerate(frames):
         waves, top, left = kept[places[i]], own.corners[j, 0], own.corners[j, 1]
         whole = as_it_is(own, j)
@@ -141,6 +143,8 @@ def project(frames, places, kept, stack, invalid, floor, own, plans, obj, probe,
             ramps(row_ramp, column_ramp, own, j, ny, nx)
             shift_columns(beam, spectrum, own.spectra, own.weights[j], row_ramp, column_ramp, plans, ny)
             transform_rows(plans.rows_backward, beam, plans)
+        if tilted:
+            tilt(beam, column_ramp, own.tilts[j, 0], own.tilts[j, 1], ny, nx)
         shift = own.shifts[j]
         if move:
             enter(wave, beam, False, obj, top, left, plans, ny, nx)
@@ -155,9 +159,11 @@ def project(frames, places, kept, stack, invalid, floor, own, plans, obj, probe,
         if not (want_object or want_probe):
             continue
         leave(
-            wave, beam, whole, not move, obj, top, left, plans, ny, nx, want_object, want_probe, waves[:0], heard[:0],
-            object_num, object_den, probe_num, probe_den,
+            wave, beam, whole, tilted, not move, obj, top, left, plans, ny, nx, want_object, want_probe,
+            waves[:0], heard[:0], object_num, object_den, probe_num, probe_den,
         )  # fmt: skip
+        if want_probe and tilted:
+            tilt_back(wave, own, j, row_ramp, column_ramp, plans, ny, nx)
         if want_probe and not whole:
             shift_columns_back(spectrum_num, wave, row_ramp, column_ramp, plans, ny)
             vary_back(

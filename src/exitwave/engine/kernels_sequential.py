@@ -5,9 +5,10 @@ import numpy as np
 from exitwave.engine import rows
 from exitwave.engine.compiled import compiled
 from exitwave.engine.fftw import execute
-from exitwave.engine.kernels import compare, enter, ramps, shift_columns, shift_columns_back
+from exitwave.engine.kernels import compare, enter, ramps, shift_columns, shift_columns_back, tilt_back, transform_rows
 from exitwave.engine.kernels_near import compare_near
 from exitwave.engine.kernels_noise import AMPLITUDE
+from exitwave.engine.kernels_tilt import tilt
 
 _TINY = np.float32(1e-20)
 
@@ -27,8 +28,8 @@ def largest_power(out, waves, top, left, ny, nx):
 
 
 @compiled
-def update(wave, beam, obj, top, left, plans, ny, nx, object_step, probe_step, object_den, probe_den, before):
-    """Step the object's window, and turn chi into the probe's step with its rows transformed.
+def update(wave, beam, tilted, obj, top, left, plans, ny, nx, object_step, probe_step, object_den, probe_den, before):
+    """Step the object's window, and turn chi into the probe's step, with its rows transformed unless it is tilted.
 
     ``object_step`` and ``probe_step`` are (length, share of the denominator, floor); a length of 0 leaves the quantity
     alone. Both start from the same object: ``before`` is scratch for a row of it.
@@ -47,7 +48,7 @@ def update(wave, beam, obj, top, left, plans, ny, nx, object_step, probe_step, o
                     rows.step(o, beam[k, r], w, object_den[r], object_step[0], object_step[1], object_step[2], nx)
                 if probe_step[0] > 0:
                     rows.into_step(w, before, probe_den[r], probe_step[0], probe_step[1], probe_step[2], nx)
-        if probe_step[0] > 0:
+        if probe_step[0] > 0 and not tilted:
             for k in range(modes):
                 address = wave[k, first].ctypes.data
                 execute(plans.rows_forward, address, address)
@@ -64,12 +65,15 @@ def sequential(frames, stack, invalid, floor, own, plans, obj, spectrum, object_
     ny, nx = stack.shape[1], stack.shape[2]
     object_share, probe_share = np.float32(1 - object_alpha), np.float32(1 - probe_alpha)
     window = obj.reshape((1, obj.shape[0], obj.shape[1]))
-    misfit = 0.0
+    misfit, tilted = 0.0, own.tilts.shape[0] > 0
     for j in frames:
         top, left = own.corners[j, 0], own.corners[j, 1]
         ramps(row_ramp, column_ramp, own, j, ny, nx)
         shift_columns(beam, spectrum, own.spectra, own.weights[j], row_ramp, column_ramp, plans, ny)
-        enter(wave, beam, True, obj, top, left, plans, ny, nx)
+        if tilted:
+            transform_rows(plans.rows_backward, beam, plans)
+            tilt(beam, column_ramp, own.tilts[j, 0], own.tilts[j, 1], ny, nx)
+        enter(wave, beam, not tilted, obj, top, left, plans, ny, nx)
         if near is None:
             misfit += compare(wave, stack[j], invalid, floor, AMPLITUDE, True, plans, ny, nx, model, sums)[0]
         else:
@@ -80,7 +84,11 @@ def sequential(frames, stack, invalid, floor, own, plans, obj, spectrum, object_
         probe_floor = np.float32(probe_alpha * largest_power(probe_den, window, top, left, ny, nx)) + _TINY
         object_step = (np.float32(object_length), object_share, object_floor)
         probe_step = (np.float32(probe_length), probe_share, probe_floor)
-        update(wave, beam, obj, top, left, plans, ny, nx, object_step, probe_step, object_den, probe_den, before)
+        update(
+            wave, beam, tilted, obj, top, left, plans, ny, nx, object_step, probe_step, object_den, probe_den, before
+        )  # fmt: skip
+        if probe_length > 0 and tilted:
+            tilt_back(wave, own, j, row_ramp, column_ramp, plans, ny, nx)
         if probe_length > 0:
             row_ramp *= np.float32(ny * nx)
             shift_columns_back(spectrum, wave, row_ramp, column_ramp, plans, ny)

@@ -11,6 +11,7 @@ from exitwave.engine.model import CONSTRAINTS, REFINEMENTS
 from exitwave.engine.model.object_constraints import ObjectConstraints
 from exitwave.engine.model.probe_constraints import ProbeConstraints
 from exitwave.engine.model.scales import ScaleUpdate
+from exitwave.engine.model.tilts import TiltUpdate
 from exitwave.engine.model.variations import VariationUpdate
 from exitwave.engine.schedule import Schedule, Settings, Update
 from exitwave.engine.sweeps import Noise
@@ -73,6 +74,7 @@ class Stage(Settings):
     )
     object_constraints: ObjectConstraints | None = Field(None, description="what is known of the object; None: nothing")
     probe_constraints: ProbeConstraints | None = Field(None, description="what is known of the probe; None: nothing")
+    tilt_update: TiltUpdate | None = Field(None, description="refine the pointing of the beam; None: do not")
 
     @field_validator("algorithm", mode="before")
     @classmethod

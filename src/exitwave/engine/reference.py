@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from exitwave.engine.problem import Problem
 from exitwave.engine.sweeps import READOUT, Line, Misfit, Noise, State, Step, Sums, Weights, gradient
+from exitwave.optics import phase_ramp
 
 
 class ReferenceSweeps:
@@ -83,6 +84,9 @@ class ReferenceSweeps:
         pairs = [(y, y), (x, x), (y, x), (y, chi), (x, chi), (psi, psi), (psi, chi)]
         if state.variations is not None:
             pairs += [(self._shifted(state, j, each) * state.object[window], chi[0]) for each in state.variations]
+        if state.tilts is not None:
+            axes = ((np.arange(n) - n // 2) / n for n in self.problem.shape)
+            pairs += [(2j * np.pi * axis * psi, chi) for axis in np.meshgrid(*axes, indexing="ij")]
         return [np.vdot(a, b).real for a, b in pairs]
 
     def along(
@@ -257,14 +261,19 @@ class ReferenceSweeps:
         return self._shifted(state, j, probe)
 
     def _shifted(self, state: State, j: int, waves: NDArray[Any]) -> NDArray[Any]:
-        """Return waves as they are in frame j: at its position, and scaled."""
+        """Return waves as they are in frame j: at its position, scaled and tilted."""
         scale = 1 if state.scales is None else state.scales[j]
-        return scale * self._shift(waves, self._windows(state)[1][j])
+        return scale * self._tilt(state, j) * self._shift(waves, self._windows(state)[1][j])
 
     def _adjoint_beam(self, state: State, j: int, wanted: NDArray[Any]) -> NDArray[Any]:
         """Return the adjoint of `_shifted`."""
         scale = 1 if state.scales is None else state.scales[j]
-        return scale * self._shift(wanted, -self._windows(state)[1][j])
+        return scale * self._shift(wanted * self._tilt(state, j).conj(), -self._windows(state)[1][j])
+
+    def _tilt(self, state: State, j: int) -> NDArray[np.complex128]:
+        """Return the factor that tilts the beam of frame j, shape (ny, nx)."""
+        tilt = np.zeros(2) if state.tilts is None else state.tilts[j]
+        return phase_ramp(self.problem.shape, 2 * np.pi * tilt / np.array(self.problem.shape))
 
     def _shift(self, waves: NDArray[Any], shift: NDArray[Any]) -> NDArray[Any]:
         """Shift waves by (rows, columns) pixels with a linear phase in Fourier space."""

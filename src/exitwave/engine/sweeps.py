@@ -10,8 +10,8 @@ correction fades to zero: the measured amplitude must not take a random phase.) 
 data, and a backend knows no algorithm.
 
 A frame's probe is a_j (P_k + [k = 0] sum_m v_jm U_m): the modes, to the first of which some variations are added with
-the frame's own weights, and all of it times the frame's own scale. What the frames have of their own belongs to
-`engine.model`, which learns from the responses that a pass writes down.
+the frame's own weights, and all of it times the frame's own scale; then it is tilted (`State.tilts`). What the frames
+have of their own belongs to `engine.model`, which learns from the responses that a pass writes down.
 """
 
 from dataclasses import dataclass, field
@@ -37,7 +37,7 @@ READOUT = 1.0
 """Variance r of the readout in counts. Poisson model: D. L. Snyder et al., J. Opt. Soc. Am. A 12, 272 (1995)."""
 
 
-OWN = ("positions", "scales", "variations", "weights")
+OWN = ("positions", "scales", "variations", "weights", "tilts")
 """The fields of a `State` that belong to `engine.model`."""
 LASTING = ("settling since", "pupil")
 """What is not about object and probe in the memory of a `State`."""
@@ -70,6 +70,12 @@ class State:
     """What varies in the first mode from frame to frame, U_m, shape (variations, ny, nx); None: nothing."""
     weights: NDArray[np.float64] | None = None
     """How much of it, v_jm, shape (npos, variations)."""
+    tilts: NDArray[np.float64] | None = None
+    """Shift t_j of every frame's pattern towards higher rows and columns in detector pixels, shape (npos, 2); None: 0.
+
+    The probe of the frame, shifted to its position, is multiplied by exp(2 pi i (t_y (r - ny//2) / ny +
+    t_x (c - nx//2) / nx)), with row r and column c of the frame's window.
+    """
 
     def forget(self) -> None:
         """Make an algorithm start afresh from object and probe, which something else has moved."""
@@ -117,8 +123,8 @@ class Sums:
 
 
 RESPONSES = ("difference", "yy", "xx", "yx", "y", "x", "power", "gain")
-"""What a frame tells in a pass, in this order, and after it ``Re <a_j U_m O, chi>`` for every variation, where the sum
-of the probe is wanted.
+"""What a frame tells in a pass, in this order, and after it, where the sum of the probe is wanted, ``Re <a_j U_m O,
+chi>`` for every variation, and for tilts ``<d psi / d t_y, chi>`` and ``<d psi / d t_x, chi>``.
 
 With psi = P O the frame's exit wave, Y and X the derivatives of the object along rows and columns times P, and <a, b>
 the sum of Re conj(a) b over pixels and modes: the misfit's ``difference``, <Y, Y>, <X, X>, <Y, X>, <Y, chi>, <X, chi>,
@@ -186,7 +192,8 @@ class Sweeps(Protocol):
         """Pass over the frames without changing the state; sums that are not wanted stay 0.
 
         ``chi``, shape (n, modes, ny, nx), receives chi_jk of the first n frames where a sum is wanted. ``responses``,
-        shape (frames, len(RESPONSES) + variations), receives what each frame tells of what it has of its own.
+        shape (frames, len(RESPONSES) + variations), and 2 columns more with tilts, receives what each frame tells of
+        what it has of its own.
 
         chi_jk is minus the derivative of the noise model's loss with respect to conj(psi_jk): for the amplitude model
         what is written above, for the intensity and the Poisson model F^-1 of (I - m) / (2 (I + r)) F psi_jk and of

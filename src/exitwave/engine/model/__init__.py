@@ -17,11 +17,11 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
-from exitwave.engine.model import object_constraints, probe_constraints, scales, variations
+from exitwave.engine.model import object_constraints, probe_constraints, scales, tilts, variations
 from exitwave.engine.problem import Problem
 from exitwave.engine.sweeps import State
 
-REFINEMENTS: dict[str, ModuleType] = {"scale_update": scales, "variation_update": variations}
+REFINEMENTS: dict[str, ModuleType] = {"scale_update": scales, "variation_update": variations, "tilt_update": tilts}
 """The modules by the setting of a stage that turns them on, in the order in which they refine."""
 CONSTRAINTS = ("object_constraints", "probe_constraints")
 """The settings of a stage that constrain object and probe."""

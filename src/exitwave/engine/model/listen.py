@@ -16,11 +16,28 @@ class Told:
     """What the frames have told in one iteration."""
 
     responses: NDArray[np.float64]
-    """The responses of every frame, shape (npos, len(RESPONSES) + variations); NaN where it was not asked."""
+    """The responses of every frame, shape (npos, columns), see `RESPONSES`; NaN where it was not asked."""
+    count: int
+    """Number of variations."""
 
     def response(self, name: str) -> NDArray[np.float64]:
         """Return one of `RESPONSES`, shape (npos,)."""
         return self.responses[:, RESPONSES.index(name)]
+
+    @property
+    def variations(self) -> NDArray[np.float64]:
+        """The responses to variations, shape (npos, variations)."""
+        return self.responses[:, len(RESPONSES) :][:, : self.count]
+
+    @property
+    def tilts(self) -> NDArray[np.float64]:
+        """The responses to tilts, shape (npos, 2)."""
+        return self.responses[:, len(RESPONSES) :][:, self.count :]
+
+    def relative(self, responses: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return responses, shape (npos, n), relative to <psi, psi>; 0 where a frame has not been asked."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.nan_to_num(responses / self.response("power")[:, None], posinf=0, neginf=0)
 
 
 class Listening:
@@ -43,21 +60,26 @@ class Listening:
         self.problem: Problem = sweeps.problem
         self._sweeps, self._follow = sweeps, follow
         self._last: tuple[NDArray[np.int64], Sums] | None = None
-        extra = 0 if state.variations is None else len(state.variations)
-        self.told = Told(np.full((len(self.problem.stack), len(RESPONSES) + extra), np.nan))
+        count = 0 if state.variations is None else len(state.variations)
+        columns = len(RESPONSES) + count + (0 if state.tilts is None else 2)
+        self.told = Told(np.full((len(self.problem.stack), columns), np.nan), count)
 
     def gather(self, state: State, frames: NDArray[np.int64], **wanted: Any) -> Sums:
         """Pass over the frames as `Sweeps.gather`, and write down what they tell.
 
-        Of variations they tell with the sum of the probe, which is added up even for an algorithm that has no use
-        for it.
+        Of variations and tilts they tell with the sum of the probe, which is added up even for an algorithm that has no
+        use for it.
         """
         self._catch_up()
-        sums = self._ask(state, frames, **wanted | ({"probe": True} if state.variations is not None else {}))
+        sums = self._ask(state, frames, **wanted | ({"probe": True} if self._needs_probe(state) else {}))
         if self._follow and sums.variations is not None:
             copies = {name: getattr(sums, name).copy() for name in ("variations", "transmission")}
             self._last = frames, replace(sums, **copies)
         return sums
+
+    @staticmethod
+    def _needs_probe(state: State) -> bool:
+        return state.variations is not None or state.tilts is not None
 
     def _catch_up(self) -> None:
         """Let follow what has waited since the last pass."""
@@ -78,11 +100,10 @@ class Listening:
         Held-out frames have what is their own, and no say in what all have in common.
         """
         self._catch_up()
-        varied = state.variations is not None
         for ask, group in ((self.gather, self.problem.used), (self._ask, self.problem.held_out)):
             silent = group[np.isnan(self.told.responses[group, 0])]
             if len(silent):
-                ask(state, silent, object=False, probe=varied)
+                ask(state, silent, object=False, probe=self._needs_probe(state))
         self._catch_up()
         return self.told
 

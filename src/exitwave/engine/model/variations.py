@@ -2,13 +2,9 @@
 
 The first mode of frame j is P_0 + sum_m v_jm U_m, with few variations U_m for all frames and weights v_jm of every
 frame's own: M. Odstrcil et al., Opt. Express 24, 8360 (2016), and M. Odstrcil, A. Menzel and M. Guizar-Sicairos, Opt.
-Express 26, 3108 (2018), eq. 31. What U_m and v_jm do to a frame is to the measurement only as far as it changes
-amplitudes: with Psi the wave at the detector and Phi_m = F U_m O_j, the curvature of the misfit is
-
-    K_mn = sum (Re conj(Psi) Phi_m) (Re conj(Psi) Phi_n) / |Psi|^2
-
-which may be a hundredth of ||Phi||^2, for much of what a probe can do is a phase at the detector. So the weights take
-steps of Gauss and Newton, after every iteration, with the mean curvature of some frames relative to <psi, psi>,
+Express 26, 3108 (2018), eq. 31. Of what they do to a frame the measurement may see no more than a hundredth, for much
+of what a probe can do is a phase at the detector. So the weights take steps of Gauss and Newton, after every iteration,
+with the mean curvature K relative to <psi, psi> of the frames that `curvature` looks at,
 
     v_j <- v_j + step (K <psi_j, psi_j>)^-1 (<U_m O_j, chi_j>)_m
 
@@ -38,19 +34,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy import fft
 
 from exitwave.engine.algorithms.settling import settled
+from exitwave.engine.model.curvature import mean_curvature
 from exitwave.engine.model.listen import Told
 from exitwave.engine.problem import Problem
 from exitwave.engine.schedule import Refinement, Schedule
-from exitwave.engine.sweeps import RESPONSES, State, Step, Sums
+from exitwave.engine.sweeps import State, Step, Sums
 from exitwave.optics import orthogonalise
 
 STEP = Step(0.5, 0.1)
 """Length and alpha of the steps of the variations."""
-SAMPLE = 16
-"""Frames of which the curvature is computed, chosen anew in every iteration."""
 OUTLIER = 6.0
 """Largest weight, in medians of the weights of a variation."""
 SELF = 1.5
@@ -116,8 +110,10 @@ def update(state: State, told: Told, settings: VariationUpdate, problem: Problem
     assert state.variations is not None
     assert state.weights is not None
     used, norm = problem.used, float(np.linalg.norm(state.probe[0]))
-    curvature = _mean_curvature(state, problem)
-    weights = state.weights + settings.step * _wanted(told, curvature)
+    varied = state.variations[:, None]
+    curvature = mean_curvature(state, problem, lambda window: varied * window)
+    change = told.relative(told.variations) @ np.linalg.pinv(curvature, rcond=1e-3, hermitian=True)
+    weights = state.weights + settings.step * change
     weights -= weights[used].mean(0)
     variations = without(state.variations, state.probe[0], whole=state.scales is not None)
     turn, weights = orthogonal(variations, weights, used, norm)
@@ -127,37 +123,6 @@ def update(state: State, told: Told, settings: VariationUpdate, problem: Problem
     power = np.mean(weights[used] ** 2, axis=0) * np.diag(turn @ curvature @ turn.T)
     lack = told.response("difference")[used].mean() / told.response("power")[used].mean()
     state.weights = weights * significance(power, float(lack) / len(used))
-
-
-def _mean_curvature(state: State, problem: Problem) -> NDArray[np.float64]:
-    """Return the curvature of the misfit, relative to <psi, psi>, in some frames, shape (variations, variations)."""
-    chosen = problem.used[state.rng.integers(len(problem.used), size=SAMPLE)]
-    parts = [_curvature(state, problem, corner) for corner in problem.windows(state.positions)[0][chosen]]
-    total, power = (sum(part) for part in zip(*parts, strict=True))
-    return np.asarray(total / power)
-
-
-def _curvature(state: State, problem: Problem, corner: NDArray[np.int64]) -> tuple[NDArray[np.float64], float]:
-    """Return the curvature of the misfit in one frame and <psi, psi>, of the unvaried probe on whole pixels."""
-    assert state.variations is not None
-    (top, left), (ny, nx) = corner, problem.shape
-    window = state.object[top : top + ny, left : left + nx]
-    waves = (beam * window for beam in (state.probe, state.variations))
-    if problem.propagator is None:
-        wave, change = (fft.fft2(each, norm="ortho") for each in waves)
-    else:
-        wave, change = (problem.propagator.forth(each, np.zeros(2)) for each in waves)
-    amplitude = np.sqrt((np.abs(wave) ** 2).sum(0)) + problem.floor
-    radial = ((wave[0].conj() * change).real / amplitude).reshape(len(change), -1)
-    return np.asarray(radial @ radial.T, np.float64), float((amplitude**2).sum())
-
-
-def _wanted(told: Told, curvature: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return how the weights change, shape (npos, variations); 0 where a frame has not been asked."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        relative = told.responses[:, len(RESPONSES) :] / told.response("power")[:, None]
-    relative = np.nan_to_num(relative, posinf=0, neginf=0)
-    return np.asarray(relative @ np.linalg.pinv(curvature, rcond=1e-3, hermitian=True))
 
 
 def without(

@@ -1,0 +1,140 @@
+"""The beam: powers of modes, a probe that drifts, intensity and pointing of every frame. Prints Markdown tables.
+
+    python benchmarks/model/beam.py [MEASURED.cxi]
+
+Simulated scans have 128 x 128 pixels and 2e6 photons in a frame; everything runs on one thread.
+"""
+
+import sys
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+import exitwave
+from exitwave.scan import Frames, Result, Scan
+from exitwave.simulate import simulate
+
+POISSON = [{"iterations": 40}, {"algorithm": "ML", "noise": "Poisson", "iterations": 30}]
+"""Powers of modes need the Poisson model: the amplitude model takes dark pixels for darker than they are."""
+
+
+def scan(**settings: Any) -> Scan:
+    made = simulate(**{"detector": 128, "frames": 200, "photons": 2e6, "seed": 3} | settings)
+    return replace(made, patterns=Frames(made.patterns[:]))
+
+
+def run(data: Scan, **settings: Any) -> Result:
+    return exitwave.reconstruct(data, threads=1, **settings)
+
+
+def table(head: list[str], rows: list[list[str]]) -> None:
+    print("\n".join("| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *rows)), "\n", flush=True)
+
+
+def row(name: str, result: Result, *more: str) -> list[str]:
+    distance = "-" if result.scan.truth is None else f"{exitwave.compare(result).error:.2%}"
+    return [name, f"{result.errors[-1]:.5f}", f"{result.holdout_errors[-1]:.5f}", distance, *more]
+
+
+def powers(result: Result) -> str:
+    power = (np.abs(result.probe) ** 2).sum((1, 2))
+    return " / ".join(f"{each:.1f}" for each in 100 * power / power.sum())
+
+
+def varied(result: Result) -> float:
+    """Return the power of the variations relative to that of all modes."""
+    variations, weights = result.model["variations"], result.model["weights"]
+    power = (weights**2).mean(0) * (np.abs(variations) ** 2).sum((1, 2))
+    return float(power.sum() / (np.abs(result.probe) ** 2).sum())
+
+
+def angle(result: Result) -> float:
+    """Return the degrees between the true variation and those found, without their parts along the mode."""
+    mode, truth = result.probe[0].astype(complex), result.scan.truth.model["variations"][0].astype(complex)
+    basis = [u - mode * np.vdot(mode, u) / np.vdot(mode, mode) for u in (*result.model["variations"], truth)]
+    columns = np.array(basis).reshape(len(basis), -1).T
+    axes, unit = np.linalg.qr(columns[:, :-1])[0], columns[:, -1] / np.linalg.norm(columns[:, -1])
+    return float(np.degrees(np.arcsin(min(1.0, np.linalg.norm(unit - axes @ (axes.conj().T @ unit))))))
+
+
+def modes() -> None:
+    rows = []
+    for specimen in ("star", "texture"):
+        data = scan(mode_powers=(70, 20, 10), specimen=specimen)
+        coherent = replace(data, probe=data.probe[:1])
+        known = run(data, stages=POISSON)
+        rows.append(row(f"{specimen}, from the true modes", known, powers(known)))
+        amplitude = run(coherent, modes=3)
+        rows.append(row(f"{specimen}, from the first mode, mPIE only", amplitude, powers(amplitude)))
+        found = run(coherent, modes=3, stages=POISSON)
+        rows.append(row(f"{specimen}, from the first mode, then ML Poisson", found, powers(found)))
+    table(["Three modes, 70 / 20 / 10 %", "Error", "Held out", "Object", "Powers in %"], rows)
+
+
+def drift() -> None:
+    rows = []
+    for size in (0.2, 0.05):
+        data = scan(probe_drift=size)
+        rows.append(row(f"drift {size:.0%}, no variation", run(data, iterations=60), "-", "-"))
+        for number in (1, 3):
+            found = run(data, iterations=60, variation_update={"number": number})
+            rows.append(row(f"drift {size:.0%}, {number}", found, f"{angle(found):.1f}", f"{varied(found):.3%}"))
+    for photons in (2e6, 1e4):
+        data = scan(photons=photons)
+        rows.append(row(f"steady, {photons:g} photons, no variation", run(data), "-", "-"))
+        found = run(data, variation_update={"number": 3})
+        rows.append(row(f"steady, {photons:g} photons, 3", found, "-", f"{varied(found):.5%}"))
+    table(["Probe, and number of variations", "Error", "Held out", "Object", "Angle in degrees", "Power"], rows)
+
+
+def cost() -> None:
+    data, seconds = scan(frames=400), {}
+    choices: dict[str, dict[str, Any]] = {"none": {}, "scale": {"scale_update": True}}
+    choices |= {f"{n} variations": {"variation_update": {"number": n}} for n in (1, 3)}
+    choices |= {"tilt": {"tilt_update": True}}
+    for _ in range(3):
+        for name, settings in choices.items():
+            run(data, iterations=1, **settings)
+            steps = []
+            for progress in exitwave.iterate(data, iterations=8, threads=1, settle=0, **settings):
+                steps.append(progress.seconds["run"])
+            seconds[name] = min(seconds.get(name, np.inf), float(np.min(np.diff(steps)[2:])))
+    rows = [[name, f"{1e3 * best:.0f}", f"{best / seconds['none'] - 1:+.0%}"] for name, best in seconds.items()]
+    table(["Refined", "ms for an iteration of 400 frames", "Cost"], rows)
+
+
+def frames() -> None:
+    rows = []
+    data = scan(beam_fluctuation=0.1)
+    truth = data.truth.model["scales"]
+    rows.append(row("intensity fluctuates by 10 %, not refined", run(data), f"{truth.std():.4f}"))
+    found = run(data, scale_update=True)
+    wrong = found.model["scales"] - truth / truth.mean()
+    rows.append(row("refined", found, f"{wrong.std():.4f}"))
+    data = scan(pointing=0.5)
+    truth = data.truth.model["tilts"]
+    rows.append(row("pattern moves by 0.5 pixels, not refined", run(data), f"{truth.std():.4f}"))
+    found = run(data, tilt_update=True)
+    wrong = found.model["tilts"] - truth
+    rows.append(row("refined", found, f"{(wrong - wrong.mean(0)).std():.4f}"))
+    table(["Frames of their own", "Error", "Held out", "Object", "Rms wrong"], rows)
+
+
+def measured(path: str) -> None:
+    data, rows = exitwave.open(path), []
+    choices: dict[str, dict[str, Any]] = {"as it is": {}, "intensity per frame": {"scale_update": True}}
+    choices |= {f"{n} variations": {"variation_update": {"number": n}} for n in (1, 3)}
+    choices |= {"pointing": {"tilt_update": True}, "all": {}}
+    choices["all"] = {"scale_update": True, "tilt_update": True, "variation_update": {"number": 3}}
+    for name, settings in choices.items():
+        found = run(data, **settings)
+        rows.append(row(name, found, f"{varied(found):.3%}" if "variations" in found.model else "-"))
+    table(["Measured Siemens star", "Error", "Held out", "Object", "Power varied"], rows)
+
+
+if __name__ == "__main__":
+    for part in (modes, drift, frames, cost):
+        part()
+    for path in sys.argv[1:]:
+        measured(path)

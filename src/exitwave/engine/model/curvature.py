@@ -1,0 +1,52 @@
+"""How much of a change of the exit waves the measurement sees.
+
+A change Phi of the wave Psi at the detector changes amplitudes only as far as it is radial. The curvature of the misfit
+sum (sqrt(I) - sqrt(sum_k |Psi_k|^2))^2 / 2 close to the solution is, for several changes Phi_m,
+
+    K_mn = sum (Re sum_k conj(Psi_k) Phi_mk) (Re sum_k conj(Psi_k) Phi_nk) / sum_k |Psi_k|^2
+
+and the weights v of the changes that explain chi are K^-1 (<phi_m, chi>)_m, as far as they are small.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+from exitwave.engine.problem import Problem
+from exitwave.engine.sweeps import State
+
+SAMPLE = 16
+"""Frames of which the curvature is computed, chosen anew every time."""
+Waves = NDArray[np.complexfloating[Any]]
+
+
+def mean_curvature(state: State, problem: Problem, changes: Callable[[Waves], Waves]) -> NDArray[np.float64]:
+    """Return the mean of K relative to <psi, psi>, shape (changes, changes), in some frames.
+
+    Parameters
+    ----------
+    changes : callable
+        From the window of the object, shape (ny, nx), to the changes of the exit waves, shape (changes, modes, ny, nx);
+        fewer modes are the first ones. The probe is taken as it is, on whole pixels.
+    """
+    chosen = problem.used[state.rng.integers(len(problem.used), size=SAMPLE)]
+    ny, nx = problem.shape
+    total, power = 0.0, 0.0
+    for top, left in problem.windows(state.positions)[0][chosen]:
+        window = state.object[top : top + ny, left : left + nx]
+        waves, change = _at_detector(problem, state.probe * window), _at_detector(problem, changes(window))
+        amplitude = np.sqrt((np.abs(waves) ** 2).sum(0)) + problem.floor
+        radial = (waves[: change.shape[1]].conj() * change).real.sum(1) / amplitude
+        flat = radial.reshape(len(change), -1).astype(np.float64)
+        total, power = total + flat @ flat.T, power + float((amplitude**2).sum())
+    return np.asarray(total / power)
+
+
+def _at_detector(problem: Problem, waves: Waves) -> Waves:
+    """Return exit waves at the detector."""
+    if problem.propagator is not None:
+        return problem.propagator.forth(waves, np.zeros(2))
+    return np.asarray(fft.fft2(waves, norm="ortho"))
