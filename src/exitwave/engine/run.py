@@ -5,12 +5,12 @@ import hashlib
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from exitwave.engine.algorithms import adam, dm, epie, lsqml, ml, mpie, pie, raa
 from exitwave.engine.cpu import CpuSweeps
 from exitwave.engine.geometry import placed
 from exitwave.engine.initial import check_probe, fit_modes, starting_probe
+from exitwave.engine.joint import Joint, join, part_of
 from exitwave.engine.model import check_constraints, constrain, refinements
 from exitwave.engine.model.listen import Listening
 from exitwave.engine.problem import Grid, Problem, pose
@@ -70,6 +71,8 @@ class _Run:
     findings: tuple[Finding, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
     passed: int = 0
+    joint: Joint | None = None
+    """The scans that make the one that runs, where there are several."""
     pair: coarse.Pair | None = None
     """The state on two grids, while a coarse stage runs."""
 
@@ -104,11 +107,16 @@ class Progress:
         """Return what there is, with the last error measured again on the object and probe returned."""
         return _result(self._run)
 
+    def results(self) -> list[Result]:
+        """Return what there is of every scan, in a list that has one element where there is one scan."""
+        return _results(self._run)
+
 
 def iterate(
-    data: Scan | Result,
+    data: Scan | Result | Sequence[Scan],
     recipe: Recipe | None = None,
     *,
+    share: str | None = None,
     announce: Callable[[str], None] | None = None,
     **settings: Any,
 ) -> Iterator[Progress]:
@@ -116,10 +124,14 @@ def iterate(
 
     Parameters
     ----------
-    data : Scan or Result
-        What was measured; a result continues from its object, probe and history.
+    data : Scan, Result or sequence of Scan
+        What was measured; a result continues from its object, probe and history. Several scans are reconstructed in
+        one, and need ``share``.
     recipe : Recipe, optional
         The settings as one object.
+    share : str, optional
+        What several scans have in common: ``probe``, or ``both`` object and probe. They agree in wavelength, object
+        pixel and shape of the frames; those with one object, in the origin of their positions too.
     announce : callable, optional
         Called with a sentence when something other than iterating takes its time.
     **settings
@@ -137,12 +149,17 @@ def iterate(
     RunError
         If the reconstruction diverges in its first iteration.
     """
+    together = None
+    if share is not None or isinstance(data, list | tuple):
+        together = join(data if isinstance(data, list | tuple) else [data], share)
+        data = together.scan
     if not isinstance(data, Scan | Result):
         remedy = "Open the file first: exitwave.open(path)"
         raise InputError("Not a scan or a result", found=type(data).__name__, remedy=remedy)
     if recipe is not None and settings:
         raise InputError("Settings come as a recipe or one by one, not both", found=", ".join(settings))
     run = _prepare(data, recipe or make_recipe(settings), announce or (lambda _: None))
+    run.joint = together
     for number, stage in enumerate(run.recipe.stages, start=1):
         yield from _stage(run, stage, last=number == len(run.recipe.stages))
         if run.stopped_by in ("seconds", "divergence"):
@@ -233,26 +250,35 @@ def _progress(run: _Run, stage: Stage, stopped_by: str) -> Progress:
     )
 
 
-def reconstruct(data: Scan | Result, recipe: Recipe | None = None, **settings: Any) -> Result:
-    """Reconstruct a scan, or continue a result; see `iterate` for the parameters.
+@overload
+def reconstruct(data: Scan | Result, recipe: Recipe | None = None, **settings: Any) -> Result: ...
+
+
+@overload
+def reconstruct(data: Sequence[Scan], recipe: Recipe | None = None, *, share: str, **settings: Any) -> list[Result]: ...
+
+
+def reconstruct(
+    data: Scan | Result | Sequence[Scan], recipe: Recipe | None = None, *, share: str | None = None, **settings: Any
+) -> Result | list[Result]:
+    """Reconstruct a scan, several scans in one, or continue a result; see `iterate` for the parameters.
 
     Ctrl-C ends the run and returns what there is.
 
     Returns
     -------
-    Result
-        Object, probe, positions and history; ``result.save(path)`` writes it.
+    Result, or list of Result
+        Object, probe, positions and history; ``result.save(path)`` writes it. Several scans have a result each.
     """
     last = None
     try:
-        for progress in iterate(data, recipe, **settings):
+        for progress in iterate(data, recipe, share=share, **settings):
             last = progress
     except KeyboardInterrupt:
         if last is None:
             raise
-        return last.result()
     assert last is not None  # a recipe has at least one iteration
-    return last.result()
+    return last.result() if share is None else last.results()
 
 
 def _prepare(data: Scan | Result, recipe: Recipe, announce: Callable[[str], None]) -> _Run:
@@ -385,6 +411,20 @@ def _result(run: _Run) -> Result:
             "digest": run.digest.result(),
         },
     )
+
+
+def _results(run: _Run) -> list[Result]:
+    """Return the result of every scan, with the error of its own frames."""
+    whole = _result(run)
+    if run.joint is None:
+        return [whole]
+    state, results = _fix_gauge(run), []
+    for part in run.joint.parts:
+        used = run.problem.used
+        used = used[(used >= part.frames.start) & (used < part.frames.stop)]
+        error = run.sweeps[1].misfit(state, used).error
+        results.append(part_of(whole, part, error, part.scan.path, _digest(part.scan.path)))
+    return results
 
 
 def _in_metres(run: _Run, state: State) -> NDArray[np.float64]:
