@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 import exitwave
+from exitwave.analysis.error import recompute
 from exitwave.cli import app
 from exitwave.cli.work import judge
 
@@ -311,5 +312,28 @@ def test_reconstruct_runs_a_recipe_and_repeats_that_of_a_result(files, tmp_path)
 def test_reconstruct_refuses_a_recipe_that_it_does_not_understand(files, tmp_path, text, words):
     (tmp_path / "recipe.yaml").write_text(text)
     done = run("reconstruct", files[0], "-o", tmp_path / "a.cxi", "--recipe", tmp_path / "recipe.yaml")
+    assert done.exit_code == 2
+    assert words in done.stderr
+
+
+def test_reconstruct_takes_several_scans_that_share_something(files, tmp_path):
+    for name in "ab":
+        shutil.copy(files[0], tmp_path / f"{name}.cxi")
+    scans = tmp_path / "a.cxi", tmp_path / "b.cxi"
+    done = answer("reconstruct", *scans, "--share", "probe", "--iterations", 2, "--threads", 1)
+    assert done["share"] == "probe"
+    results = [exitwave.open(each["output"]) for each in done["results"]]
+    assert [result.provenance["input"] for result in results] == [str(scan) for scan in scans]
+    assert np.array_equal(results[0].probe, results[1].probe)
+    assert [each["error"] for each in done["results"]] == [pytest.approx(recompute(each), rel=1e-4) for each in results]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [((), "--share probe"), (("--share", "probe", "-o", "r.cxi"), "-o"), (("--share", "light"), "share")],
+)
+def test_reconstruct_refuses_several_scans_without_a_plan(files, tmp_path, arguments, words):
+    shutil.copy(files[0], tmp_path / "other.cxi")
+    done = run("reconstruct", shutil.copy(files[0], tmp_path / "one.cxi"), tmp_path / "other.cxi", *arguments)
     assert done.exit_code == 2
     assert words in done.stderr

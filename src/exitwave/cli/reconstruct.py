@@ -14,6 +14,7 @@ from exitwave.errors import InputError
 from exitwave.outputs import check_output
 
 if TYPE_CHECKING:
+    from exitwave.cli.work import Work
     from exitwave.scan import Result, Scan
 
 EXIT_CODES = {"interrupted": 130, "divergence": 3}
@@ -21,7 +22,9 @@ EXIT_CODES = {"interrupted": 130, "divergence": 3}
 
 
 def reconstruct(
-    path: Annotated[Path, typer.Argument(metavar="IN", help="A scan, or a result to continue from.")],
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="IN...", help="A scan, or a result to continue from, or scans with --share.")
+    ],
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", metavar="OUT", help="NAME_result.cxi beside IN, or here if it is read-only."),
@@ -36,6 +39,9 @@ def reconstruct(
         str | None,
         typer.Option(metavar="auto|file|PATH", help="Start from a probe found in the data, of IN, or of another file."),
     ] = None,
+    share: Annotated[
+        str | None, typer.Option(metavar="probe|both", help="What several scans share: the probe, or object and probe.")
+    ] = None,
     batch: Annotated[int | None, typer.Option(help="Frames that share an update.")] = None,
     holdout: Annotated[float | None, typer.Option(help="Fraction of the frames held out to judge the result.")] = None,
     seconds: Annotated[float | None, typer.Option(help="Time for all iterations.")] = None,
@@ -46,17 +52,18 @@ def reconstruct(
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Reconstruct a scan, or continue a result.
+    """Reconstruct a scan, or several in one, or continue a result.
 
     Ctrl-C stops after the current iteration and saves what there is; a second one stops at once.
     """
     import exitwave
     from exitwave.cli.console import Console, print_findings
-    from exitwave.cli.work import describe, summary, work
+    from exitwave.cli.work import describe, summary
     from exitwave.engine.recipe import merge
 
-    target = output or result_path(path)
-    check_output(target, path, overwrite=overwrite)
+    targets = _targets(paths, output, share)
+    for path, target in zip(paths, targets, strict=True):
+        check_output(target, path, overwrite=overwrite)
     overrides, settings = split_settings(parse_settings(pairs))
     options: dict[str, Any] = {"algorithm": algorithm, "iterations": iterations, "modes": modes, "batch": batch}
     options |= {"holdout": holdout, "seconds": seconds, "threads": threads, "seed": seed}
@@ -64,20 +71,52 @@ def reconstruct(
     settings = settings if recipe is None else merge(read_recipe(recipe), settings)
 
     begin = time.perf_counter()
-    data = exitwave.open(path, **overrides)
+    inputs = [exitwave.open(path, **overrides) for path in paths]
     opened = time.perf_counter() - begin
-    check_output(target, *_sources(data), overwrite=overwrite)
-    data, settings = _starting_probe(data, probe, settings)
+    sources = [source for data in inputs for source in _sources(data)]
+    for target in targets:
+        check_output(target, *sources, overwrite=overwrite)
+    inputs[0], settings = _starting_probe(inputs[0], probe, settings)
     words = Console(stderr=as_json)
-    remarks = _scan(data).findings
+    remarks = [finding for data in inputs for finding in _scan(data).findings]
     print_findings(Console(stderr=True), remarks)
-    done = work(data, settings, target, overwrite=overwrite, embed=embed, opened=opened)
-    print_findings(Console(stderr=True), set(done.progress.findings) - set(remarks))
-    words.print(describe(done))
+    done = _work(inputs, share, settings, targets, overwrite=overwrite, embed=embed, opened=opened)
+    print_findings(Console(stderr=True), set(done[0].progress.findings) - set(remarks))
+    for each in done:
+        words.print(describe(each))
     if as_json:
-        print_json({"input": path, **summary(done)})
-    if done.stopped_by in EXIT_CODES:
-        raise typer.Exit(EXIT_CODES[done.stopped_by])
+        summaries = [{"input": path, **summary(each)} for path, each in zip(paths, done, strict=True)]
+        print_json({"share": share, "results": summaries} if share else summaries[0])
+    if done[0].stopped_by in EXIT_CODES:
+        raise typer.Exit(EXIT_CODES[done[0].stopped_by])
+
+
+def _targets(paths: list[Path], output: Path | None, share: str | None) -> list[Path]:
+    """Return where the results go."""
+    if len(paths) > 1 and share is None:
+        remedy = "Say what they share with --share probe or both, or reconstruct them one by one"
+        raise InputError("Several inputs share something", found=f"{len(paths)} inputs", remedy=remedy)
+    if output is None:
+        targets = [result_path(path) for path in paths]
+    elif share is None:
+        return [output]
+    else:
+        remedy = "Leave -o out; NAME_result.cxi goes beside every input"
+        raise InputError("One output is not enough for several scans", found=f"-o {output}", remedy=remedy)
+    if len(set(targets)) < len(targets):
+        raise InputError("Two results would have the same name", found=targets[0], remedy="Give the inputs other names")
+    return targets
+
+
+def _work(
+    inputs: list["Scan | Result"], share: str | None, settings: dict[str, Any], targets: list[Path], **how: Any
+) -> list["Work"]:
+    """Reconstruct one input, or several together."""
+    from exitwave.cli.work import work, work_together
+
+    if share is None:
+        return [work(inputs[0], settings, targets[0], **how)]
+    return work_together(inputs, share, settings, targets, **how)
 
 
 def _scan(data: "Scan | Result") -> "Scan":

@@ -4,7 +4,7 @@ import math
 import shlex
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +62,22 @@ def work(
     data: Scan | Result, settings: dict[str, Any], output: Path, *, overwrite: bool, embed: bool, opened: float
 ) -> Work:
     """Reconstruct and save. The first Ctrl-C or SIGTERM stops after the current iteration and saves what there is."""
+    earlier = len(data.errors) if isinstance(data, Result) else 0
+    (done,) = _work(data, settings, [output], overwrite=overwrite, embed=embed, opened=opened)
+    return replace(done, earlier=earlier)
+
+
+def work_together(
+    data: list[Scan | Result], share: str | None, settings: dict[str, Any], outputs: list[Path], **how: Any
+) -> list[Work]:
+    """Reconstruct several scans in one and save a result for each; otherwise as `work`."""
+    return _work(data, settings | {"share": share}, outputs, **how)
+
+
+def _work(
+    data: Any, settings: dict[str, Any], outputs: list[Path], *, overwrite: bool, embed: bool, opened: float
+) -> list[Work]:
+    """Reconstruct and save all results."""
     last = None
     with reporting(Console(stderr=True)) as report, stopping(report.announce) as stop:
         for last in exitwave.iterate(data, announce=report.announce, **settings):
@@ -73,11 +89,14 @@ def work(
         stop.saving = True
         report.announce("saving")
         begin = time.perf_counter()
-        result = last.result()
-        _save(result, output, overwrite=overwrite, embed=embed)
+        results = last.results()
+        for result, output in zip(results, outputs, strict=True):
+            _save(result, output, overwrite=overwrite, embed=embed)
         seconds = {"open": opened, **last.seconds, "write": time.perf_counter() - begin}
-    earlier = len(data.errors) if isinstance(data, Result) else 0
-    return Work(last, result, earlier, result.provenance["stopped_by"], output, seconds)
+    return [
+        Work(last, result, 0, result.provenance["stopped_by"], output, seconds)
+        for result, output in zip(results, outputs, strict=True)
+    ]
 
 
 def _save(result: Result, output: Path, *, overwrite: bool, embed: bool) -> None:
