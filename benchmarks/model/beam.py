@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 import exitwave
+from exitwave.optics import mode_powers
 from exitwave.scan import Frames, Result, Scan
 from exitwave.simulate import simulate
 
@@ -38,8 +39,7 @@ def row(name: str, result: Result, *more: str) -> list[str]:
 
 
 def powers(result: Result) -> str:
-    power = (np.abs(result.probe) ** 2).sum((1, 2))
-    return " / ".join(f"{each:.1f}" for each in 100 * power / power.sum())
+    return " / ".join(f"{each:.1f}" for each in 100 * mode_powers(result.probe))
 
 
 def varied(result: Result) -> float:

@@ -98,6 +98,7 @@ def test_the_summary_of_a_result_tells_what_came_out(scan_file: Path, result_fil
     assert summary["result"]["error"] == pytest.approx(0.1)
     assert summary["result"]["holdout_error"] == pytest.approx(0.2)
     assert (summary["result"]["iterations"], summary["result"]["modes"]) == (5, 2)
+    assert summary["result"]["mode_powers"] == pytest.approx([0.8, 0.2])
     json.dumps(summary, allow_nan=False)
     both = scan_file.stat().st_size + result_file.stat().st_size
     assert summarise(read(result_file), result_file)["size_on_disk"] == both

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from exitwave.errors import InputError
-from exitwave.optics import fraunhofer, orthogonalise, probe_diameter, starting_modes
+from exitwave.optics import fraunhofer, mode_powers, orthogonalise, probe_diameter, starting_modes
 
 
 def random_modes(n, shape=(24, 30), seed=0):
@@ -81,6 +81,12 @@ def test_orthogonalise_leaves_orthogonal_modes_alone():
     modes = starting_modes(random_modes(1)[0], 4)
     assert np.allclose(orthogonalise(modes), modes, atol=1e-9)
     assert np.allclose(orthogonalise(modes[::-1]), modes, atol=1e-9)
+
+
+def test_mode_powers_are_shares_of_the_total():
+    modes = random_modes(1) * np.array([3.0, 1j, 0])[:, None, None]
+    assert mode_powers(modes) == pytest.approx([0.9, 0.1, 0])
+    assert not mode_powers(0 * modes).any()
 
 
 def test_probe_diameter_of_a_disc_and_of_a_gaussian():

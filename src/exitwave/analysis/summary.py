@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.errors import InputError
+from exitwave.optics import mode_powers
 from exitwave.positions.grid import object_grid
 from exitwave.scan import MissingFrames, Result, Scan
 
@@ -32,7 +33,7 @@ def summarise(data: Scan | Result, file: Path | None = None) -> dict[str, Any]:
         object_pixel, object_shape, field_of_view, scan {pattern, step, overlap, probe_diameter, probe_from}, counts
         {sampled, minimum, median, maximum, brightest, saturated_pixels, bad_counts} (None where the frames of a result
         are missing), size_on_disk, truth, result (None, or {algorithm, iterations, error, holdout_error, object_shape,
-        modes}), findings.
+        modes, mode_powers}), findings.
     """
     scan = data.scan if isinstance(data, Result) else data
     mean, counts = (None, None) if isinstance(scan.patterns, MissingFrames) else _sample(scan)
@@ -143,4 +144,5 @@ def _describe_result(result: Result) -> dict[str, Any]:
         "holdout_error": last[1],
         "object_shape": list(result.object.shape),
         "modes": len(result.probe),
+        "mode_powers": mode_powers(result.probe).tolist(),
     }

@@ -13,6 +13,7 @@ from exitwave.cli.console import Console
 from exitwave.cli.outputs import size_of
 from exitwave.cli.progress import reporting, stopping
 from exitwave.errors import OutputError
+from exitwave.optics import mode_powers
 from exitwave.scan import Result, Scan
 from exitwave.units import show
 
@@ -123,6 +124,7 @@ def summary(done: Work) -> dict[str, Any]:
         "holdout_error": done.holdout_error,
         "frames": done.frames,
         "modes": len(done.result.probe),
+        "mode_powers": mode_powers(done.result.probe).tolist(),
         "device": last.settings["device"],
         "threads": last.settings["threads"],
         "frames_per_second": last.frames_per_second,

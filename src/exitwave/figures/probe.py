@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from exitwave.figures.colour import colours, wheel
 from exitwave.figures.object import image_height
 from exitwave.figures.style import DOUBLE, SINGLE, image_panel, letter, new_figure, paper, scale_bar
+from exitwave.optics import mode_powers
 
 COLUMNS = 4
 """Modes in a row."""
@@ -44,8 +45,7 @@ def probe_figure(probe: NDArray[Any], pixel: tuple[float, float], *, width: floa
     extent = (ny * pixel[0], nx * pixel[1])
     figure = new_figure(width, image_height(width, rows, columns, extent, WHEEL), images=True)
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
-    power = np.sum(np.abs(probe) ** 2, axis=(1, 2))
-    share = 100 * power / power.sum() if power.any() else power
+    share = 100 * mode_powers(probe)
     for axes in panels[modes:]:
         axes.remove()
     for index, (axes, mode) in enumerate(zip(panels, probe, strict=False)):

@@ -1,6 +1,6 @@
 """Optics: wavelength and pixel sizes, propagation of waves, the probes of lenses, and incoherent modes."""
 
-from exitwave.optics.modes import orthogonalise, probe_diameter, starting_modes
+from exitwave.optics.modes import mode_powers, orthogonalise, probe_diameter, starting_modes
 from exitwave.optics.probes import probe_from_pattern, rectangular_probe, zone_plate_probe
 from exitwave.optics.propagate import (
     angular_spectrum,
@@ -19,6 +19,7 @@ __all__ = [
     "fraunhofer",
     "fresnel",
     "inverse_fraunhofer",
+    "mode_powers",
     "object_pixel",
     "orthogonalise",
     "phase_ramp",

@@ -80,6 +80,12 @@ def orthogonalise(modes: Modes) -> Modes:
     return (unitary.conj().T @ flat).reshape(modes.shape).astype(modes.dtype)
 
 
+def mode_powers(modes: Modes) -> NDArray[np.float64]:
+    """Return the power of every mode relative to the total, shape (n,), of modes of shape (n, ny, nx); 0 of nothing."""
+    power = np.sum(np.abs(modes).astype(np.float64) ** 2, axis=(1, 2))
+    return np.asarray(power / power.sum() if power.any() else power)
+
+
 def probe_diameter(probe: Modes, pixel: tuple[float, float]) -> float:
     """Return the diameter in metres of the disc with the probe's participation area, (sum I)^2 / (sum I^2).
 
