@@ -7,7 +7,7 @@ from problems import double, make_problem, perturb, single
 import exitwave
 from exitwave.analysis.error import recompute
 from exitwave.engine.cpu import CpuSweeps
-from exitwave.engine.model.curvature import mean_curvature
+from exitwave.engine.model.curvature import SAMPLE, mean_curvature
 from exitwave.engine.reference import ReferenceSweeps
 from exitwave.engine.sweeps import RESPONSES, Line, Step, Weights
 from exitwave.errors import InputError
@@ -103,7 +103,7 @@ def test_the_response_is_a_gradient(axis):
 def test_the_curvature_is_the_second_derivative_of_the_misfit():
     problem, state = make_problem((16, 18), frames=4, modes=2, subpixel=False, dtype=np.float32)
     reference, change = ReferenceSweeps(problem), perturb(state, 3).probe - state.probe
-    frames = np.random.default_rng(0).integers(4, size=16)  # those that a fresh generator chooses
+    frames = np.random.default_rng(0).integers(4, size=SAMPLE)  # those that a fresh generator chooses
     state.rng = np.random.default_rng(0)
     curvature = mean_curvature(state, problem, lambda window: change[None] * window)
     values = []
@@ -111,7 +111,7 @@ def test_the_curvature_is_the_second_derivative_of_the_misfit():
         moved = double(state)
         moved.probe = state.probe + t * change
         values.append(reference.gather(moved, frames).misfit.difference)
-    told = np.zeros((16, len(RESPONSES)))
+    told = np.zeros((SAMPLE, len(RESPONSES)))
     reference.gather(state, frames, responses=told)
     power = told[:, RESPONSES.index("power")].sum()
     second = (values[0] - 2 * values[1] + values[2]) / 1e-6

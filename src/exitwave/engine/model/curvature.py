@@ -18,7 +18,7 @@ from scipy import fft
 from exitwave.engine.problem import Problem
 from exitwave.engine.sweeps import State
 
-SAMPLE = 16
+SAMPLE = 8
 """Frames of which the curvature is computed, chosen anew every time."""
 Waves = NDArray[np.complexfloating[Any]]
 

@@ -53,7 +53,8 @@ def prepare(state: State, problem: Problem, settings: TiltUpdate) -> None:
 def update(state: State, told: Told, settings: TiltUpdate, problem: Problem) -> None:
     """Refine the pointing of all frames."""
     assert state.tilts is not None
-    ramps = 2j * np.pi * np.stack(np.meshgrid(*((np.arange(n) - n // 2) / n for n in problem.shape), indexing="ij"))
+    axes = ((np.arange(n) - n // 2) / n for n in problem.shape)
+    ramps = (2j * np.pi * np.stack(np.meshgrid(*axes, indexing="ij"))).astype(state.probe.dtype)
 
     def changes(window: Waves) -> Waves:
         return np.asarray(ramps[:, None] * (state.probe * window))
