@@ -83,6 +83,7 @@ def test_a_result_for_every_scan_that_stands_alone(scan, share, tmp_path):
         assert len(result.model["scales"]) == len(given.positions)
         assert result.object.shape == result.mask.shape == (result.y.size, result.x.size)
         assert recompute(result) == pytest.approx(result.errors[-1], rel=1e-4)
+        assert recompute(result, result.held_out) == pytest.approx(result.holdout_errors[-1], rel=1e-4)
         result.save(tmp_path / f"{number}.cxi")
         opened = exitwave.open(tmp_path / f"{number}.cxi")
         assert recompute(opened) == pytest.approx(result.errors[-1], rel=1e-4)

@@ -7,7 +7,6 @@ objects: to algorithms and backends it is one scan. Scans of one object with one
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -69,6 +68,10 @@ class Part:
     """Rows of the canvas that are its object."""
     nominal: NDArray[np.float64]
     """Its positions on the canvas in metres, before any refinement, shape (npos, 3)."""
+
+    def among(self, frames: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return those of some frames that are its own."""
+        return frames[(frames >= self.frames.start) & (frames < self.frames.stop)]
 
 
 @dataclass(frozen=True)
@@ -159,12 +162,15 @@ def layout(scans: Sequence[Scan], share: str | None) -> tuple[list[Grid], list[N
     return grids, offsets, [slice(int(a), int(b)) for a, b in pairwise(starts)]
 
 
-def part_of(result: Result, part: Part, error: float, input: Path | None, digest: str) -> Result:
-    """Return what belongs to one scan of the result of all, whose last error is given."""
+def part_of(result: Result, part: Part, error: float, holdout: float, digest: str) -> Result:
+    """Return what belongs to one scan of the result of all. The last errors are those of its own frames."""
     count, (y, x) = len(result.positions), part.grid
     own = {name: value[part.frames] if len(value) == count else value for name, value in result.model.items()}
     window = part.rows, slice(0, len(x))
-    held_out = result.held_out[(result.held_out >= part.frames.start) & (result.held_out < part.frames.stop)]
+    held_out = part.among(result.held_out)
+    holdout_errors = (
+        np.append(result.holdout_errors[:-1], np.float32(holdout)) if len(held_out) else np.zeros(0, np.float32)
+    )
     moved = result.positions[part.frames] - part.nominal
     return replace(
         result,
@@ -175,7 +181,8 @@ def part_of(result: Result, part: Part, error: float, input: Path | None, digest
         y=y,
         positions=part.scan.positions + moved,
         errors=np.append(result.errors[:-1], np.float32(error)),
+        holdout_errors=holdout_errors,
         held_out=held_out - part.frames.start,
         model=own,
-        provenance=result.provenance | {"input": str(input or ""), "digest": digest},
+        provenance=result.provenance | {"input": str(part.scan.path or ""), "digest": digest},
     )

@@ -414,16 +414,16 @@ def _result(run: _Run) -> Result:
 
 
 def _results(run: _Run) -> list[Result]:
-    """Return the result of every scan, with the error of its own frames."""
+    """Return the result of every scan, with the errors of its own frames."""
     whole = _result(run)
     if run.joint is None:
         return [whole]
     state, results = _fix_gauge(run), []
     for part in run.joint.parts:
-        used = run.problem.used
-        used = used[(used >= part.frames.start) & (used < part.frames.stop)]
-        error = run.sweeps[1].misfit(state, used).error
-        results.append(part_of(whole, part, error, part.scan.path, _digest(part.scan.path)))
+        error, holdout = (
+            run.sweeps[1].misfit(state, part.among(group)).error for group in (run.problem.used, run.problem.held_out)
+        )
+        results.append(part_of(whole, part, error, holdout, _digest(part.scan.path)))
     return results
 
 
