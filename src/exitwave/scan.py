@@ -188,7 +188,7 @@ class Truth:
     """What a simulation knows: the sample and the beam that made the frames."""
 
     object: NDArray[np.complex64]
-    """Complex transmission, shape (ny, nx)."""
+    """Complex transmission, shape (ny, nx), of a thick sample (slices, ny, nx), the first slice upstream."""
     x: NDArray[np.float64]
     """Sample coordinates of the object's pixel columns in metres, shape (nx,)."""
     y: NDArray[np.float64]
@@ -199,6 +199,8 @@ class Truth:
     """Where the probe really was, shape (npos, 3), columns x, y, z in metres."""
     model: dict[str, NDArray[Any]] = field(default_factory=dict)
     """What else made the frames, by name, as in `Result.model`."""
+    z: NDArray[np.float64] | None = None
+    """Where the slices of a thick sample lie along the beam in metres, shape (slices,), the first at 0; None: thin."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -282,7 +284,7 @@ class Result:
     scan: Scan
     """The scan that was reconstructed."""
     object: NDArray[np.complex64]
-    """Complex transmission of the sample, shape (ny, nx)."""
+    """Complex transmission of the sample, shape (ny, nx), of a thick one (slices, ny, nx), the first slice upstream."""
     probe: NDArray[np.complex64]
     """Probe modes, shape (modes, ny_det, nx_det), in square roots of counts under a unitary FFT."""
     x: NDArray[np.float64]
@@ -311,9 +313,17 @@ class Result:
     and ``weights`` (npos, n), how much of it; ``tilts`` (npos, 2), shift of the diffraction pattern in detector pixels
     (row, column)."""
 
+    z: NDArray[np.float64] | None = None
+    """Where the slices of a thick sample lie along the beam in metres, shape (slices,), the first at 0; None: thin."""
+
     def __repr__(self) -> str:
-        rows, columns = self.object.shape
-        return f"Result({self.algorithm}: {rows} x {columns} pixels, {len(self.errors)} iterations, of {self.scan})"
+        size = " x ".join(map(str, self.object.shape))
+        return f"Result({self.algorithm}: {size} pixels, {len(self.errors)} iterations, of {self.scan})"
+
+    @property
+    def slices(self) -> int:
+        """Number of slices."""
+        return 1 if self.object.ndim == 2 else len(self.object)
 
     @cached_property
     def object_pixel(self) -> tuple[float, float]:

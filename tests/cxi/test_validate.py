@@ -62,7 +62,8 @@ def test_every_required_array_is_asked_for_its_type_shape_and_kind(entry: Entry,
         value = file[entry.path][()]
     other = value.astype({"complex64": "complex128", "float32": "float64"}.get(entry.dtype, "float32"))
     place = result_file.with_name("changed.cxi")
-    for changed, expected in ((other, "E103"), (np.asarray(value)[None], "E104"), (b"text", "E103")):
+    deep = np.asarray(value)[None, None]
+    for changed, expected in ((other, "E103"), (deep, "E104"), (b"text", "E103")):
         shutil.copy(result_file, place)
         put(entry.key, changed, entry.units or None)(place)
         found = {(finding.code, finding.path) for finding in validate(place)}

@@ -11,6 +11,7 @@ from exitwave.analysis.area import largest_rectangle
 from exitwave.analysis.frc import FRC, frc
 from exitwave.analysis.gauge import best_scale, remove_ramp
 from exitwave.analysis.register import fourier_shift, register
+from exitwave.analysis.slices import correlations
 from exitwave.errors import InputError
 from exitwave.optics import phase_ramp
 from exitwave.scan import Result, Truth
@@ -49,6 +50,9 @@ class Comparison:
     """Pixel size (y, x) in metres."""
     against_truth: bool
     """Whether b is the simulated truth."""
+    slices: NDArray[np.float64] | None = None
+    """Correlation of every slice of a with every slice of b, shape (slices, slices), of thick samples with as many
+    slices. All else is about the product of the slices."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the numbers, in SI units, for ``--json``."""
@@ -66,6 +70,7 @@ class Comparison:
                 "correlation": self.frc.correlation.tolist(),
                 "threshold": self.frc.threshold.tolist(),
             },
+            "slices": None if self.slices is None else self.slices.tolist(),
         }
 
     def verdict(self) -> str:
@@ -75,8 +80,15 @@ class Comparison:
         probe = "" if self.probe_error is None else f"; the probe by {self.probe_error:.1%}"
         return (
             f"The object differs from {other} by {self.error:.1%} over {self.pixels} pixels{probe}; "
-            f"they agree down to a half period of {show(self.frc.resolution, 'm', 3)}{bound}."
+            f"they agree down to a half period of {show(self.frc.resolution, 'm', 3)}{bound}.{self._separation()}"
         )
+
+    def _separation(self) -> str:
+        if self.slices is None:
+            return ""
+        wrong = self.slices[~np.eye(len(self.slices), dtype=bool)].max()
+        right = np.diag(self.slices).min()
+        return f" Its slices correlate with the right ones by {right:.2f} or more, with others by up to {wrong:.2f}."
 
 
 class _Side(NamedTuple):
@@ -87,6 +99,7 @@ class _Side(NamedTuple):
     y: NDArray[np.float64]
     x: NDArray[np.float64]
     probe: NDArray[Any]
+    slices: NDArray[Any]
 
     @property
     def pixel(self) -> NDArray[np.float64]:
@@ -105,12 +118,15 @@ class _Aligned(NamedTuple):
     area: NDArray[np.bool_]
     shift: NDArray[np.float64]
     ramp: NDArray[np.float64]
+    here: tuple[slice, ...]
+    there: tuple[slice, ...]
 
 
 def compare(a: Result, b: Result | Truth | None = None) -> Comparison:
     """Compare a result with another one, or with the truth that its scan carries.
 
-    Scale, phase ramp and shift are removed from a; b is the reference, without its ramp. The area is where both are
+    Scale, phase ramp and shift are removed from a; b is the reference, without its ramp. Of thick samples the product
+    of the slices is compared, and which slice correlates with which. The area is where both are
     covered, less a rim of `EROSION` pixels. Against a truth, which has no noise, the half-bit threshold of the FRC is
     the higher one that fits this case (`frc`).
 
@@ -140,7 +156,8 @@ def compare(a: Result, b: Result | Truth | None = None) -> Comparison:
         )
     one, two = _side(a), _side(other)
     _same_pixel(one, two)
-    moving, reference, area, shift, ramp = _align(one, two)
+    aligned = _align(one, two)
+    moving, reference, area, shift, ramp = aligned[:5]
     rows, columns = largest_rectangle(area)
     pixel = (float(two.pixel[0]), float(two.pixel[1]))
     against_truth = isinstance(other, Truth)
@@ -157,7 +174,14 @@ def compare(a: Result, b: Result | Truth | None = None) -> Comparison:
         area=area,
         pixel=pixel,
         against_truth=against_truth,
+        slices=_compare_slices(one, two, aligned),
     )
+
+
+def _compare_slices(one: _Side, two: _Side, aligned: _Aligned) -> NDArray[np.float64] | None:
+    if not len(one.slices) == len(two.slices) > 1:
+        return None
+    return correlations(one.slices[:, *aligned.here], two.slices[:, *aligned.there], aligned.area)
 
 
 def probe_error(a: NDArray[Any], b: NDArray[Any]) -> float:
@@ -190,8 +214,9 @@ def _side(source: Result | Truth) -> _Side:
             found="values that are not finite",
             remedy="The reconstruction diverged; run it again with smaller steps",
         )
-    mask = source.mask if isinstance(source, Result) else np.ones(source.object.shape, np.float32)
-    return _Side(source.object, mask, source.y, source.x, source.probe)
+    mask = source.mask if isinstance(source, Result) else np.ones(source.object.shape[-2:], np.float32)
+    slices = source.object if source.object.ndim == 3 else source.object[None]
+    return _Side(slices.prod(0), mask, source.y, source.x, source.probe, slices)
 
 
 def _same_pixel(one: _Side, two: _Side) -> None:
@@ -219,7 +244,7 @@ def _align(one: _Side, two: _Side) -> _Aligned:
         if not whole.any():
             break
         offset = offset + whole
-    return _Aligned(found.apply(one.object[here]), reference, area, shift, found.ramp + ramp)
+    return _Aligned(found.apply(one.object[here]), reference, area, shift, found.ramp + ramp, here, there)
 
 
 def _aligned_probe_error(one: _Side, two: _Side, shift: NDArray[np.float64], ramp: NDArray[np.float64]) -> float | None:

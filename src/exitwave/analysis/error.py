@@ -9,7 +9,7 @@ from scipy import fft
 
 from exitwave.analysis.register import fourier_shift
 from exitwave.errors import InputError
-from exitwave.optics import angular_spectrum, phase_ramp
+from exitwave.optics import angular_spectrum, angular_spectrum_kernel, exit_wave, phase_ramp
 from exitwave.positions.grid import split, to_pixels
 from exitwave.scan import Result
 
@@ -43,8 +43,9 @@ def recompute(result: Result, frames: Iterable[int] | None = None) -> float:
     """Recompute the error metric from the numbers in a result, with plain NumPy in float64.
 
     I_model(q) = sum_m |FFT[P_m(r - s) O(r + c)]|^2, where c is the corner of the object window that begins n//2 pixels
-    before the position's nearest pixel, and s the rest of the position; a frame with a tilt has it on its exit wave. In
-    the near field the wave is shifted back by s and propagated by its plane waves in the place of the FFT.
+    before the position's nearest pixel, and s the rest of the position; a frame with a tilt has it on its exit wave.
+    Slices are passed one after the other; see `exitwave.optics.multislice`. In the near field the wave is shifted back
+    by s and propagated by its plane waves in the place of the FFT.
 
     Parameters
     ----------
@@ -80,24 +81,33 @@ def recompute(result: Result, frames: Iterable[int] | None = None) -> float:
 def _model(result: Result, corner: NDArray[np.int64], rest: NDArray[np.float64], index: int) -> NDArray[np.float64]:
     """Modelled counts of one frame, shape (ny, nx), as in the file: zero frequency of the far field at n//2."""
     ny, nx = result.probe.shape[-2:]
-    if np.any(corner < 0) or np.any(corner + np.array([ny, nx]) > result.object.shape):
+    if np.any(corner < 0) or np.any(corner + np.array([ny, nx]) > result.object.shape[-2:]):
         raise InputError(
             f"The probe at position {index} lies outside the object",
             where="image_1",
             found=f"a window from row {corner[0]}, column {corner[1]} in an object of shape {result.object.shape}",
             remedy="The object's x and y do not belong to these positions; reconstruct again",
         )
-    window = result.object[corner[0] : corner[0] + ny, corner[1] : corner[1] + nx]
-    exit_wave = fourier_shift(_probe(result, index), rest) * window
+    window = result.object[..., corner[0] : corner[0] + ny, corner[1] : corner[1] + nx].astype(np.complex128)
+    wave = _through(result, fourier_shift(_probe(result, index), rest), window)
     if "tilts" in result.model:
-        exit_wave = exit_wave * phase_ramp((ny, nx), 2 * np.pi * result.model["tilts"][index] / np.array([ny, nx]))
+        wave = wave * phase_ramp((ny, nx), 2 * np.pi * result.model["tilts"][index] / np.array([ny, nx]))
     scan = result.scan
     if scan.near:
-        still = fourier_shift(exit_wave, -rest)
+        still = fourier_shift(wave, -rest)
         image = angular_spectrum(still, scan.propagation_distance, scan.wavelength, result.object_pixel)
         return np.asarray(np.sum(np.abs(image) ** 2, axis=0))
-    intensity = np.sum(np.abs(fft.fft2(exit_wave, norm="ortho")) ** 2, axis=0)
+    intensity = np.sum(np.abs(fft.fft2(wave, norm="ortho")) ** 2, axis=0)
     return np.asarray(fft.fftshift(intensity))
+
+
+def _through(result: Result, beam: NDArray[Any], window: NDArray[Any]) -> NDArray[Any]:
+    """Return the exit waves behind a window of the sample, shape (modes, ny, nx)."""
+    if result.z is None:
+        return beam * window
+    spacing = float(result.z[1] - result.z[0])
+    transfer = angular_spectrum_kernel(window.shape, spacing, result.scan.wavelength, result.object_pixel)
+    return exit_wave(beam, window, transfer)
 
 
 def _probe(result: Result, index: int) -> NDArray[np.complex128]:

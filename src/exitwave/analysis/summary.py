@@ -33,7 +33,7 @@ def summarise(data: Scan | Result, file: Path | None = None) -> dict[str, Any]:
         object_pixel, object_shape, field_of_view, scan {pattern, step, overlap, probe_diameter, probe_from}, counts
         {sampled, minimum, median, maximum, brightest, saturated_pixels, bad_counts} (None where the frames of a result
         are missing), size_on_disk, truth, result (None, or {algorithm, iterations, error, holdout_error, object_shape,
-        modes, mode_powers}), findings.
+        slices, modes, mode_powers}), findings.
     """
     scan = data.scan if isinstance(data, Result) else data
     mean, counts = (None, None) if isinstance(scan.patterns, MissingFrames) else _sample(scan)
@@ -142,7 +142,8 @@ def _describe_result(result: Result) -> dict[str, Any]:
         "iterations": len(result.errors),
         "error": last[0],
         "holdout_error": last[1],
-        "object_shape": list(result.object.shape),
+        "object_shape": list(result.object.shape[-2:]),
+        "slices": result.slices,
         "modes": len(result.probe),
         "mode_powers": mode_powers(result.probe).tolist(),
     }

@@ -38,6 +38,9 @@ def compare(
         facts["difference of the probes"] = f"{found.probe_error:.2%}"
     if found.position_rms is not None:
         facts["difference of the positions"] = f"{show(found.position_rms, 'm', 3)} (root mean square)"
+    if found.slices is not None:
+        rows = ["  ".join(f"{value:.2f}" for value in row) for row in found.slices]
+        facts["correlation of the slices"] = " | ".join(rows)
     out = Console(stderr=as_json)
     print_facts(out, facts)
     out.print(found.verdict())

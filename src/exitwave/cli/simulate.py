@@ -24,7 +24,7 @@ def simulate(
     position_error: Annotated[str, typer.Option(help="Root mean square of the stage's errors, e.g. 20nm.")] = "0nm",
     dark: Annotated[float, typer.Option(help="Dark current in counts per pixel and frame.")] = 0.0,
     bad_pixels: Annotated[float, typer.Option(help="Fraction of hot and dead pixels, e.g. 0.001.")] = 0.0,
-    specimen: Annotated[Literal["cells", "star", "texture"], typer.Option(help="Specimen.")] = "cells",
+    specimen: Annotated[Literal["cells", "star", "texture", "particles"], typer.Option(help="Specimen.")] = "cells",
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     overwrite: Overwrite = False,
     as_json: Json = False,

@@ -137,7 +137,10 @@ def summary(done: Work) -> dict[str, Any]:
 def describe(done: Work) -> str:
     """Return in plain words what was done, how good it is, and what to do next."""
     last, result, out = done.progress, done.result, shlex.quote(str(done.output))
-    (rows, columns), (height, width) = result.object.shape, result.object_pixel
+    (rows, columns), (height, width) = result.object.shape[-2:], result.object_pixel
+    layers = ""
+    if result.z is not None:
+        layers = f"{result.slices} slices {show(float(result.z[1] - result.z[0]), 'm', 3)} apart, each of "
     ran = last.iteration - done.earlier
     iterations = f"{ran} more iterations ({last.iteration} in all)" if done.earlier else f"{ran} iterations"
     lines = [
@@ -145,7 +148,7 @@ def describe(done: Work) -> str:
         f"{_count(len(result.probe), 'probe mode')}, {_count(last.settings['threads'], 'thread')}, "
         f"{done.seconds['run']:.1f} s at {last.frames_per_second:,.0f} frames/s.",
         judge(done.error, done.holdout_error, len(result.held_out), len(result.probe)),
-        f"The object is {rows} x {columns} pixels of {show(height, 'm')} x {show(width, 'm')}, "
+        f"The object is {layers}{rows} x {columns} pixels of {show(height, 'm')} x {show(width, 'm')}, "
         f"a field of {show(rows * height, 'm', 3)} x {show(columns * width, 'm', 3)} (y x x).",
         f"Saved {done.output} ({size_of(done.output)}).",
         f"Next: exitwave plot {out}",

@@ -27,6 +27,10 @@ TYPICAL_DETECTOR = (64, 512)
 TYPICAL_SIZE = 10e9
 """Bytes; the specification's largest file."""
 TOLERANCE = 0.01
+FINITE = (
+    "corner_position", "positions", "used_positions", "illumination", "object", "object_x", "object_y", "object_z",
+)  # fmt: skip
+"""Arrays without NaN or infinity."""
 OBJECT_PIXEL = (1e-10, 1e-5)
 """Object pixels in metres that are believed."""
 
@@ -39,13 +43,14 @@ def check_values(source: Source) -> None:
         if value is not None and not (np.isfinite(value) and value > 0):
             source.remark("E115", key, value, "a positive length in metres", "Correct it")
     bad = _check_mask(source)
-    for key in ("corner_position", "positions", "used_positions", "illumination", "object", "object_x", "object_y"):
+    for key in FINITE:
         values = _values(source, key)
         if values is not None and not np.isfinite(values).all():
             count = int((~np.isfinite(values)).sum())
             source.remark(
                 "E111", key, f"{count} of {values.size} not finite", "finite numbers", "Correct or remove them"
             )
+    _check_slices(source)
     _check_scale(source)
     _check_frames(source, bad)
     _check_history(source)
@@ -132,6 +137,12 @@ def _check_mask(source: Source) -> NDArray[np.bool_] | None:
         )
         return None
     return mask != 0
+
+
+def _check_slices(source: Source) -> None:
+    image = _dataset(source, "object")
+    if image is not None and image.ndim == 3 and _dataset(source, "object_z") is None:
+        source.remark("E101", "object_z", "nothing", "the place of every slice in metres", "Write it")
 
 
 def _check_scale(source: Source) -> None:

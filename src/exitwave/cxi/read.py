@@ -189,7 +189,8 @@ def _truth(source: Source) -> Truth | None:
     if source.dataset("true_object") is None:
         return None
     values = {name: _required(source, f"true_{name}") for name in ("object", "x", "y", "probe", "positions")}
-    return Truth(**values, model=_model(source, "true_model_"))
+    z = source.dataset("true_z")
+    return Truth(**values, model=_model(source, "true_model_"), z=None if z is None else z[()].astype(np.float64))
 
 
 def _required(source: Source, key: str) -> NDArray[Any]:
@@ -202,14 +203,14 @@ def _required(source: Source, key: str) -> NDArray[Any]:
 def _result(source: Source, scan: Scan) -> Result:
     image = source.dataset("object")
     assert image is not None
-    if image.ndim != 2 or image.dtype.kind != "c" or min(image.shape) < 2:
+    if image.ndim not in (2, 3) or image.dtype.kind != "c" or min(image.shape) < 2:
         raise InputError(
             "The reconstruction is not a complex image",
             where=source.where("object"),
             found=f"{image.dtype} of shape {image.shape}",
-            remedy="Expected complex64 of shape (ny, nx)",
+            remedy="Expected complex64 of shape (ny, nx) or (slices, ny, nx)",
         )
-    rows, columns = image.shape
+    rows, columns = image.shape[-2:]
     y, x = _coordinates(source, scan, (rows, columns))
     used = _array(source, "used_positions", (len(scan.patterns), 3), np.float64)
     inside = _array(source, "object_mask", (rows, columns), np.float32)
@@ -229,7 +230,17 @@ def _result(source: Source, scan: Scan) -> Result:
         recipe=_recipe(source),
         provenance=_provenance(source),
         model=_model(source, "model_"),
+        z=_depths(source, len(image)) if image.ndim == 3 else None,
     )
+
+
+def _depths(source: Source, slices: int) -> NDArray[np.float64]:
+    """Return where the slices lie along the beam."""
+    z = _array(source, "object_z", (slices,), np.float64)
+    if z is None:
+        remedy = "Write the place of every slice in metres"
+        raise InputError("The depth of the slices is missing", where=source.where("object_z"), remedy=remedy)
+    return z
 
 
 def _model(source: Source, prefix: str) -> dict[str, NDArray[Any]]:

@@ -58,6 +58,7 @@ STACK = ("npos", *FRAME)
 PROBE = ("modes?", *FRAME)
 PLACES = ("npos", 3)
 IMAGE = ("ny_obj", "nx_obj")
+SLICES = ("slices?", *IMAGE)
 
 SYMBOLS = {
     "npos": "positions, one for each frame",
@@ -66,6 +67,8 @@ SYMBOLS = {
     "ny_obj": "rows of the object",
     "nx_obj": "columns of the object",
     "modes?": "probe modes; left out where there is one",
+    "slices?": "slices of a thick sample; left out of a thin one",
+    "true_slices?": "the same of the truth",
     "modes": "probe modes",
     "iterations": "iterations of the reconstruction",
     "nheld": "frames held out of the reconstruction",
@@ -244,14 +247,14 @@ _RESULT = (
     _group("image", OBJECT, "the reconstructed object", "result"),
     _nx("image", OBJECT, "NXdata", "result"),
     _added("image_signal", f"{OBJECT}@signal", "what viewers plot", "data", "result"),
-    _added("image_axes", f"{OBJECT}@axes", "names of the axes", ("y", "x"), "result", (2,)),
+    _added("image_axes", f"{OBJECT}@axes", "names of the axes: z if thick, y, x", None, "result", ("any",)),
     Entry(
         "is_fft_shifted", f"{OBJECT}@is_fft_shifted", "attribute",
         "centred for display; an object is never shifted", (), "int32", part="result", value=1,
     ),
     Entry(
         "object", f"{OBJECT}/data", "dataset",
-        "complex transmission of the sample", IMAGE, "complex64", part="result",
+        "complex transmission of the sample, slice by slice of a thick one", SLICES, "complex64", part="result",
     ),
     Entry(
         "object_mask", f"{OBJECT}/mask", "dataset",
@@ -264,6 +267,10 @@ _RESULT = (
     Entry(
         "object_y", f"{OBJECT}/y", "dataset",
         "sample coordinate of the rows", ("ny_obj",), "float64", "m", "added", "result",
+    ),
+    Entry(
+        "object_z", f"{OBJECT}/z", "dataset",
+        "place of the slices along the beam, the first at 0", ("slices?",), "float64", "m", "optional", "result",
     ),
     _added("data_type", f"{OBJECT}/data_type", "CXI's word for a complex object", "electron density", "result"),
     _added("data_space", f"{OBJECT}/data_space", "CXI's word for an image of the sample", "real", "result"),
@@ -305,16 +312,24 @@ def _truth(key: str, meaning: str, shape: Any, dtype: str, units: str = "") -> E
 _TRUTH = (
     _group("truth", TRUTH, "what a simulation knows", "truth", "added"),
     _nx("truth", TRUTH, "NXcollection", "truth"),
-    _truth("object", "complex transmission of the sample", ("any", "any"), "complex64"),
+    Entry(
+        "true_object", f"{TRUTH}/object", "dataset",
+        "complex transmission of the sample, slice by slice of a thick one",
+        ("true_slices?", "any", "any"), "complex64", "", "added", "truth",
+    ),
     _truth("x", "sample coordinate of its columns", ("any",), "float64", "m"),
     _truth("y", "sample coordinate of its rows", ("any",), "float64", "m"),
+    Entry(
+        "true_z", f"{TRUTH}/z", "dataset", "place of the slices along the beam, the first at 0",
+        ("true_slices?",), "float64", "m", "optional", "truth",
+    ),
     _truth("probe", "probe modes", ("modes", *FRAME), "complex64"),
     _truth("positions", "where the probe really was, columns x, y, z", PLACES, "float64", "m"),
     _true_model("scales", "factor of the probe in every frame", ("npos",), "float64"),
     _true_model("variations", "what varies in the first mode", ("nvar", *FRAME), "complex64"),
     _true_model("weights", "how much of it is in every frame", ("npos", "nvar"), "float64"),
     _true_model("tilts", "shift of every pattern in detector pixels, columns y, x", ("npos", 2), "float64"),
-)
+)  # fmt: skip
 
 TABLE: tuple[Entry, ...] = (*_HEAD, *_BEAM, *_DETECTOR, *_SAMPLE, *_RESULT, *_TRUTH)
 """The schema, in the order in which a file is written."""

@@ -71,8 +71,11 @@ def _lengths(source: Source) -> Lengths:
     lengths: Lengths = {}
     for key in ("frames", "object"):
         dataset = quiet(source, key)
-        if isinstance(dataset, h5py.Dataset) and dataset.ndim == len(BY_KEY[key].shape):
-            lengths |= dict(zip(map(str, BY_KEY[key].shape), dataset.shape, strict=True))
+        symbols = [str(symbol) for symbol in BY_KEY[key].shape]
+        if isinstance(dataset, h5py.Dataset) and dataset.ndim < len(symbols):
+            symbols = [symbol for symbol in symbols if not symbol.endswith("?")]
+        if isinstance(dataset, h5py.Dataset) and dataset.ndim == len(symbols):
+            lengths |= dict(zip(symbols, dataset.shape, strict=True))
     return lengths
 
 

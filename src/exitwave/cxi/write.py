@@ -129,7 +129,7 @@ def _scan_values(scan: Scan) -> dict[str, Any]:
         "positions": scan.positions,
     }
     if truth is not None:
-        values |= {f"true_{key}": getattr(truth, key) for key in ("object", "x", "y", "probe", "positions")}
+        values |= {f"true_{key}": getattr(truth, key) for key in ("object", "x", "y", "z", "probe", "positions")}
         values |= {f"true_model_{name}": value for name, value in truth.model.items()}
     return values
 
@@ -142,6 +142,8 @@ def _result_values(result: Result) -> dict[str, Any]:
         "object_mask": result.mask,
         "object_x": result.x,
         "object_y": result.y,
+        "object_z": result.z,
+        "image_axes": ("y", "x") if result.z is None else ("z", "y", "x"),
         "algorithm": result.algorithm,
         "iterations": len(result.errors),
         "error_metric": result.errors,

@@ -51,6 +51,7 @@ def crop(problem: Problem, factor: int) -> Problem:
         pixels=problem.pixels / np.float32(factor),
         object_shape=(-(-rows // factor), -(-columns // factor)),
         photons=float(np.mean(counts)),
+        slices=problem.slices and problem.slices.cropped(middle[0], middle[1], factor),
     )
 
 
@@ -67,17 +68,18 @@ class Pair:
     def merged(self) -> State:
         """Return the fine state with what has changed on the coarse grid."""
         object, probe = self.coarse.object - self.start.object, self.coarse.probe - self.start.probe
-        padded = [n * self.factor for n in object.shape]
-        rows, columns = self.fine.object.shape
+        padded = [n * self.factor for n in object.shape[-2:]]
+        rows, columns = self.fine.object.shape[-2:]
         return replace(
             self.fine,
-            object=self.fine.object + resample(object, padded)[:rows, :columns],
+            object=self.fine.object + resample(object, padded)[..., :rows, :columns],
             probe=self.fine.probe + resample(probe, self.fine.probe.shape[1:]) / self.factor,
             positions=self._merged_positions(),
             scales=self.coarse.scales,
             variations=self._merged_variations(),
             weights=self.coarse.weights,
             tilts=self.coarse.tilts,
+            spacing=self.coarse.spacing,
         )
 
     def _merged_positions(self) -> NDArray[np.float64] | None:
@@ -95,8 +97,9 @@ class Pair:
 
 def coarsen(state: State, factor: int) -> Pair:
     """Return the state beside its coarse version, which shares its random numbers."""
-    rows, columns = (-(-n // factor) for n in state.object.shape)
-    missing = [(0, coarse * factor - n) for coarse, n in zip((rows, columns), state.object.shape, strict=True)]
+    *slices, height, width = state.object.shape
+    rows, columns = (-(-n // factor) for n in (height, width))
+    missing = [(0, 0) for _ in slices] + [(0, rows * factor - height), (0, columns * factor - width)]
     object = resample(np.pad(state.object, missing, mode="edge"), (rows, columns))
     probe = factor * resample(state.probe, [n // factor for n in state.probe.shape[1:]])
     coarse = replace(state, object=object, probe=probe)

@@ -24,6 +24,8 @@ from exitwave.errors import InputError
 _F32 = np.float32
 _SMALL = 2**16
 """Pixels that one thread updates as fast as many."""
+Groups = tuple[tuple[tuple[NDArray[np.float32], ...], Any], ...]
+"""Some sums, each with the first and the last line that are in use, or with those of every thread."""
 
 
 class _Beam(NamedTuple):
@@ -50,10 +52,10 @@ class _Totals:
     """Sums in the layout of the loops, a set for each thread. The first set takes up the others after a pass."""
 
     def __init__(self, problem: Problem, modes: int, plans: fftw.Plans, sets: int) -> None:
-        (ny, nx), (rows, columns) = problem.shape, problem.object_shape
+        (ny, nx), (*rows, columns) = problem.shape, problem.full_shape
         # memory that a thread does not touch is not taken
-        self.object_num = np.zeros((sets, rows, 2 * columns), _F32)
-        self.object_den = np.zeros((sets, rows, columns), _F32)
+        self.object_num = np.zeros((sets, *rows, 2 * columns), _F32)
+        self.object_den = np.zeros((sets, *rows, columns), _F32)
         self.probe_num = fftw.zeros(sets, modes, plans.height, 2 * plans.stride)
         self.spectrum_num = fftw.zeros(sets, modes, plans.height, 2 * plans.stride)
         self.probe_den = fftw.zeros(sets, ny + 1, nx)  # and a row that is not used
@@ -306,7 +308,7 @@ class CpuSweeps:
         """Add what the threads have collected to the sums of the first, in the order of the threads."""
         rows = np.array([(part.low, part.high) for part in shares]).T * object
         lines = np.array([(0, len(part.frames) and self._parts.probe_num.size) for part in shares]).T * probe
-        self._in_stripes(kernels.collect, (self._parts.object, rows), (self._parts.probe, lines))
+        self._in_stripes(kernels.collect, *self._object_groups(rows), (self._parts.probe, lines))
         self._used = int(rows[0].min()), int(rows[1].max())
         object_num, object_den, probe_num, spectrum_num, probe_den, varied_num = self._parts.of(0)
         return Sums(
@@ -320,9 +322,13 @@ class CpuSweeps:
 
     def _clear(self) -> None:
         """Set the sums of the last pass to 0."""
-        self._in_stripes(kernels.clear, (self._parts.object, self._used))
+        self._in_stripes(kernels.clear, *self._object_groups(self._used))
         for array in self._parts.probe:
             array[0] = 0
+
+    def _object_groups(self, rows: Any) -> Groups:
+        """Return the object's sums with the lines that are in use."""
+        return ((self._parts.object, rows),)
 
     def _in_stripes(self, loop: Callable[..., None], *groups: tuple[tuple[NDArray[np.float32], ...], Any]) -> None:
         """Run a loop over the rows of some sums, every thread over a stripe of them."""
@@ -384,7 +390,7 @@ class CpuSweeps:
 
         The compiled loops check nothing: an array of another kind would be read as if it were the right one.
         """
-        for array, shape in ((state.object, self.problem.object_shape), (state.probe[0], self.problem.shape)):
+        for array, shape in ((state.object, self.problem.full_shape), (state.probe[0], self.problem.shape)):
             if array.shape != shape or array.dtype != np.complex64 or not array.flags.c_contiguous:
                 raise TypeError(
                     f"a state needs contiguous complex64 arrays of shape {shape}, not {array.dtype} {array.shape}"

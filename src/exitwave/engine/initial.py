@@ -13,7 +13,7 @@ from exitwave.engine.recipe import Recipe, Stage
 from exitwave.engine.schedule import Update
 from exitwave.engine.sweeps import State
 from exitwave.errors import InputError
-from exitwave.optics import angular_spectrum, probe_from_pattern, starting_modes
+from exitwave.optics import angular_spectrum, numerical_aperture, probe_from_pattern, starting_modes
 from exitwave.positions.grid import MARGIN
 from exitwave.scan import Scan
 
@@ -87,7 +87,7 @@ def _from_images(problem: Problem) -> NDArray[np.complex64]:
     The sample, at another place in every frame, is hardly seen in the mean.
     """
     assert problem.propagator is not None
-    mean, bad = _mean(problem)
+    mean, bad = problem.mean()
     amplitude = np.sqrt(np.where(bad, np.median(mean[~bad]), mean))
     return problem.propagator.back(amplitude, np.zeros(2))[None].astype(np.complex64)
 
@@ -99,7 +99,7 @@ def _from_data(scan: Scan, problem: Problem, recipe: Recipe, announce: Callable[
     reconstruction of some neighbouring frames tells one defocus from another.
     """
     announce("searching the defocus of the probe")
-    pattern, mask = _mean_pattern(problem)
+    pattern, mask = problem.mean_pattern()
     focus = probe_from_pattern(pattern, mask, defocus=0.0, wavelength=scan.wavelength, pixel=scan.object_pixel)
     part = _middle(problem)
     sweeps = CpuSweeps(part, 1, recipe.threads)
@@ -116,6 +116,9 @@ def _from_data(scan: Scan, problem: Problem, recipe: Recipe, announce: Callable[
     best = _search(error, reach)
     probe = angular_spectrum(focus, best, scan.wavelength, scan.object_pixel)
     announce(f"starting from a probe {best * 1e6:+.0f} um out of focus")
+    if problem.slices:  # a thin sample lies where the middle of a thick one is
+        back = problem.slices.transfer(-(problem.slices.number - 1) / 2)
+        probe = np.fft.ifft2(np.fft.fft2(probe) * back)
     return probe[None].astype(np.complex64)
 
 
@@ -131,33 +134,9 @@ def _search(error: Callable[[float], float], reach: float) -> float:
 
 def _largest_defocus(pattern: NDArray[np.float64], scan: Scan) -> float:
     """Return the defocus in metres at which the lens's cone fills `LARGEST_BEAM` of the probe array."""
-    angles = [
-        (np.arange(n) - n // 2) * p / scan.detector.distance
-        for n, p in zip(pattern.shape, scan.detector.pixel_size, strict=True)
-    ]
-    squares = angles[0][:, None] ** 2 + angles[1] ** 2
-    bright = np.clip(pattern - 0.01 * pattern.max(), 0, None)
-    # a disc of half-angle a has a mean square angle of a^2 / 2
-    half_angle = float(np.sqrt(2 * (bright * squares).sum() / bright.sum()))
+    y, x = (p / scan.detector.distance for p in scan.detector.pixel_size)
     width = min(n * step for n, step in zip(pattern.shape, scan.object_pixel, strict=True))
-    return LARGEST_BEAM * width / (2 * half_angle)
-
-
-def _mean_pattern(problem: Problem) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
-    """Return the mean of the used frames, zero frequency at n//2, and the pixels without a count (1 bad)."""
-    mean, bad = _mean(problem)
-    return np.fft.fftshift(mean), np.fft.fftshift(bad).astype(np.uint8)
-
-
-def _mean(problem: Problem) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Return the mean of the used frames as they are in the stack, and the pixels without a count."""
-    total, valid = np.zeros(problem.shape), np.zeros(problem.shape)
-    for j in problem.used:
-        frame = problem.stack[j]
-        good = frame != problem.invalid
-        total += np.where(good, frame, 0)
-        valid += good
-    return total / np.maximum(valid, 1), valid == 0
+    return LARGEST_BEAM * width / (2 * numerical_aperture(pattern, (y, x)))
 
 
 def _middle(problem: Problem) -> Problem:
@@ -175,4 +154,5 @@ def _middle(problem: Problem) -> Problem:
         object_shape=(int(extent[0]), int(extent[1])),
         used=np.arange(len(chosen)),
         held_out=np.arange(0),
+        slices=None,
     )

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.engine.near import Propagator, propagator
+from exitwave.engine.slices import Slices
 from exitwave.errors import Finding, InputError
 from exitwave.findings import finding
 from exitwave.positions.grid import split, to_pixels
@@ -38,6 +39,13 @@ class Problem:
     """What had to be repaired or left out."""
     propagator: Propagator | None = None
     """The way to the detector in the near field; None: the far field."""
+    slices: Slices | None = None
+    """The slices of a thick sample; None: it is thin."""
+
+    @property
+    def full_shape(self) -> tuple[int, ...]:
+        """Shape of the object's array: (rows, columns), of a thick sample (slices, rows, columns)."""
+        return (self.slices.number, *self.object_shape) if self.slices else self.object_shape
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -48,6 +56,20 @@ class Problem:
     def floor(self) -> float:
         """Amplitude below which a model is rounding noise, whose phase says nothing: 1e-4 of a frame's rms."""
         return 1e-4 * (self.photons / (self.shape[0] * self.shape[1])) ** 0.5
+
+    def mean_pattern(self) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+        """Return the mean of the used frames, zero frequency at n//2, and the pixels without a count (1 bad)."""
+        mean, bad = self.mean()
+        return np.fft.fftshift(mean), np.fft.fftshift(bad).astype(np.uint8)
+
+    def mean(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Return the mean of the used frames as they are in the stack, and the pixels without a count."""
+        total, valid = np.zeros(self.shape), np.zeros(self.shape)
+        for j in self.used:
+            good = self.stack[j] != self.invalid
+            total += np.where(good, self.stack[j], 0)
+            valid += good
+        return total / np.maximum(valid, 1), valid == 0
 
     def windows(self, positions: NDArray[np.floating[Any]] | None = None) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return the window corners and the sub-pixel shifts of all frames, each of shape (npos, 2).

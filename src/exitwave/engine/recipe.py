@@ -11,6 +11,8 @@ from exitwave.engine.model import CONSTRAINTS, REFINEMENTS
 from exitwave.engine.model.object_constraints import ObjectConstraints
 from exitwave.engine.model.probe_constraints import ProbeConstraints
 from exitwave.engine.model.scales import ScaleUpdate
+from exitwave.engine.model.smoothing import SliceSmoothing
+from exitwave.engine.model.spacing import SpacingUpdate
 from exitwave.engine.model.tilts import TiltUpdate
 from exitwave.engine.model.variations import VariationUpdate
 from exitwave.engine.schedule import Schedule, Settings, Update
@@ -72,6 +74,10 @@ class Stage(Settings):
     variation_update: VariationUpdate | None = Field(
         None, description="refine a variation of the probe from frame to frame; None: there is none"
     )
+    spacing_update: SpacingUpdate | None = Field(None, description="refine the distance between slices; None: do not")
+    slice_smoothing: SliceSmoothing | None = Field(
+        None, description="share what cannot be told apart between slices; None: do not"
+    )
     object_constraints: ObjectConstraints | None = Field(None, description="what is known of the object; None: nothing")
     probe_constraints: ProbeConstraints | None = Field(None, description="what is known of the probe; None: nothing")
     tilt_update: TiltUpdate | None = Field(None, description="refine the pointing of the beam; None: do not")
@@ -117,6 +123,10 @@ class Recipe(Settings):
     source_distance: float | None = Field(
         None, gt=0, description="metres from source or focus to sample, for a near field in a cone beam; None: as above"
     )
+    slices: int = Field(1, ge=1, le=64, description="slices of a thick sample, with free space between them")
+    slice_spacing: float | None = Field(
+        None, gt=0, description="from one slice to the next in metres; None: one depth of focus of the beam"
+    )
     holdout: float = Field(0.05, ge=0, lt=0.5, description="fraction of the frames held out to judge the result")
     seconds: float | None = Field(None, gt=0, description="time for all iterations; None: as long as they take")
     patience: int | None = Field(
@@ -127,7 +137,7 @@ class Recipe(Settings):
     threads: int | None = Field(None, ge=1, description="threads; None: one for each core")
     seed: int = Field(0, ge=0, description="seed of everything random")
 
-    @field_validator("source_distance", mode="before")
+    @field_validator("source_distance", "slice_spacing", mode="before")
     @classmethod
     def _metres(cls, value: Any) -> Any:
         return parse(value, "length") if isinstance(value, str) else value

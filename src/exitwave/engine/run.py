@@ -20,15 +20,17 @@ import exitwave
 from exitwave.engine import coarse
 from exitwave.engine.algorithms import adam, dm, epie, lsqml, ml, mpie, pie, raar, rpie
 from exitwave.engine.cpu import CpuSweeps
+from exitwave.engine.cpu_slices import make_sweeps
 from exitwave.engine.geometry import placed
 from exitwave.engine.initial import check_probe, fit_modes, starting_probe
 from exitwave.engine.joint import Joint, join, part_of
 from exitwave.engine.model import check_constraints, constrain, refinements
-from exitwave.engine.model.listen import Listening
+from exitwave.engine.model.listen import Listening, Told
 from exitwave.engine.problem import Grid, Problem, pose
 from exitwave.engine.recipe import Recipe, Stage, make_recipe
 from exitwave.engine.stopping import REMEDY, Watch
 from exitwave.engine.sweeps import Misfit, State, Sums, Sweeps
+from exitwave.engine.thick import balance, refined, slice_positions, starting_object, with_slices
 from exitwave.errors import Finding, InputError, RunError
 from exitwave.optics import orthogonalise
 from exitwave.positions.grid import object_grid, to_metres
@@ -61,6 +63,7 @@ class _Run:
     """Those of all frames (1), and of frames cropped by the factors that stages ask for."""
     state: State
     grid: Grid
+    z: NDArray[np.float64] | None
     positions: NDArray[np.float64]
     errors: list[float]
     holdout_errors: list[float]
@@ -213,6 +216,19 @@ def _iterated(step: Step, state: State, sweeps: CpuSweeps, stage: Stage) -> Misf
 
 def _refined(step: Step, state: State, sweeps: CpuSweeps, stage: Stage, active: list[tuple[ModuleType, Any]]) -> Misfit:
     """Do one iteration, then refine the rest of the model from what the frames have told in it."""
+    if any(getattr(module, "ASKS", True) for module, _ in active):
+        misfit, told = _listen(step, state, sweeps, stage, active)
+    else:
+        misfit, told = step(state, sweeps, stage), None
+    for module, settings in active:
+        module.update(state, told, settings, sweeps.problem)
+    return misfit
+
+
+def _listen(
+    step: Step, state: State, sweeps: CpuSweeps, stage: Stage, active: list[tuple[ModuleType, Any]]
+) -> tuple[Misfit, Told]:
+    """Do one iteration, and return its misfit and what the frames have told in it."""
     followers = [(module, settings) for module, settings in active if hasattr(module, "follow")]
 
     def follow(frames: NDArray[np.int64], sums: Sums) -> None:
@@ -221,10 +237,7 @@ def _refined(step: Step, state: State, sweeps: CpuSweeps, stage: Stage, active: 
 
     listening = Listening(sweeps, state, follow)
     misfit = step(state, listening, stage)
-    told = listening.complete(state)
-    for module, settings in active:
-        module.update(state, told, settings, sweeps.problem)
-    return misfit
+    return misfit, listening.complete(state)
 
 
 def _on_the_fine_grid(run: _Run) -> State:
@@ -298,6 +311,8 @@ def _prepare(data: Scan | Result, recipe: Recipe, announce: Callable[[str], None
     if earlier:
         used = np.setdiff1d(np.union1d(problem.used, problem.held_out), earlier.held_out)
         problem = replace(problem, used=used, held_out=earlier.held_out)
+    z = slice_positions(scan, problem, recipe, earlier)
+    problem = with_slices(problem, scan, z)
     loaded = time.perf_counter()
     announce("getting the compiled loops ready (some seconds on the first run)")
     problems = {factor: problem if factor == 1 else coarse.crop(problem, factor) for factor in _factors(recipe)}
@@ -305,9 +320,9 @@ def _prepare(data: Scan | Result, recipe: Recipe, announce: Callable[[str], None
         _warm_up(problems[stage.coarse], stage)
     compiled = time.perf_counter()
     probe = _earlier_probe(earlier, problem, recipe) if earlier else starting_probe(scan, problem, recipe, announce)
-    obj = earlier.object.copy() if earlier else np.ones(problem.object_shape, np.complex64)
+    obj = starting_object(problem, earlier)
     done = len(earlier.errors) if earlier else 0
-    sweeps = {factor: CpuSweeps(each, len(probe), recipe.threads) for factor, each in problems.items()}
+    sweeps = {factor: make_sweeps(each, len(probe), recipe.threads) for factor, each in problems.items()}
     return _Run(
         scan=scan,
         recipe=recipe,
@@ -315,6 +330,7 @@ def _prepare(data: Scan | Result, recipe: Recipe, announce: Callable[[str], None
         sweeps=sweeps,
         state=_own(State(obj, probe, np.random.default_rng([recipe.seed, done])), earlier),
         grid=(y, x),
+        z=z,
         positions=positions,
         errors=list(earlier.errors) if earlier else [],
         holdout_errors=list(earlier.holdout_errors) if earlier else [],
@@ -358,13 +374,15 @@ def _factors(recipe: Recipe) -> list[int]:
 def _warm_up(problem: Problem, stage: Stage) -> None:
     """Do one iteration of a stage on one frame, so that compiling is not counted as iterating."""
     first = replace(problem, used=problem.used[:1])
-    ones = np.ones(first.object_shape, np.complex64), np.ones((1, *first.shape), np.complex64)
-    ALGORITHMS[stage.algorithm](State(*ones, np.random.default_rng(0)), CpuSweeps(first, 1, 1), stage)
+    ones = np.ones(first.full_shape, np.complex64), np.ones((1, *first.shape), np.complex64)
+    ALGORITHMS[stage.algorithm](State(*ones, np.random.default_rng(0)), make_sweeps(first, 1, 1), stage)
 
 
 def _settings(run: _Run) -> dict[str, Any]:
     """Return the recipe as it runs, and the device."""
-    resolved = {"modes": len(run.state.probe), "threads": run.sweeps[1].threads}
+    resolved: dict[str, Any] = {"modes": len(run.state.probe), "threads": run.sweeps[1].threads}
+    if run.z is not None:
+        resolved |= {"slices": len(run.z), "slice_spacing": float(run.z[1])}
     return run.recipe.model_dump(mode="json") | resolved | {"device": "cpu"}
 
 
@@ -381,7 +399,8 @@ def _result(run: _Run) -> Result:
     """Return the result of a run as it stands."""
     problem = run.problem
     state = _fix_gauge(run)
-    illumination = run.sweeps[1].gather(state, problem.used, probe=False).illumination.copy()
+    seen = run.sweeps[1].gather(state, problem.used, probe=False).illumination
+    illumination = (seen[0] if problem.slices else seen).copy()
     pixels = problem.pixels if state.positions is None else state.positions
     rows, columns = np.rint(pixels[problem.used]).astype(int).T
     errors, holdout = np.array(run.errors, np.float32), np.array(run.holdout_errors, np.float32)
@@ -392,8 +411,9 @@ def _result(run: _Run) -> Result:
         probe=state.probe,
         x=run.grid[1],
         y=run.grid[0],
+        z=refined(run.z, state),
         positions=_in_metres(run, state),
-        model={name: value for name, value in state.own.items() if name != "positions"},
+        model={name: value for name, value in state.own.items() if name not in ("positions", "spacing")},
         mask=_covered(illumination, illumination[rows, columns]),
         errors=errors,
         holdout_errors=holdout if len(problem.held_out) else holdout[:0],
@@ -440,9 +460,9 @@ def _fix_gauge(run: _Run) -> State:
     """Return a copy of the state with what the frames leave free chosen: the modes, and the scale of the object.
 
     The modes become orthogonal, the strongest first, and the probe gets the mean counts of a frame as its power, so
-    that the object's amplitude is about 1; limits of the object have chosen its scale already. What no stage updates
-    stays as it is, and so does a first mode that varies from frame to frame: mixed with others it would make them vary
-    too, and those do not.
+    that the object's amplitude is about 1; limits of the object have chosen its scale already. Slices get the same
+    power. What no stage updates stays as it is, and so does a first mode that varies from frame to frame: mixed with
+    others it would make them vary too, and those do not.
     """
     state, recipe = _on_the_fine_grid(run), run.recipe
     obj, probe, variations = state.object.copy(), state.probe.copy(), state.variations
@@ -452,9 +472,11 @@ def _fix_gauge(run: _Run) -> State:
             free[:] = orthogonalise(free)
     if recipe.updates_probe and recipe.updates_object and not recipe.limits_object:
         factor = np.float32(np.sqrt(run.problem.photons) / np.linalg.norm(probe))
-        obj /= factor
+        obj /= factor ** np.float32(1 / len(obj) if run.problem.slices else 1)
         probe *= factor
         variations = None if variations is None else variations * factor
+    if run.problem.slices and recipe.updates_object and not recipe.limits_object:
+        balance(obj)
     return replace(state, object=obj, probe=probe, variations=variations)
 
 

@@ -9,6 +9,11 @@ which is 0 on pixels without a measurement. (Where the wave is zero up to roundi
 correction fades to zero: the measured amplitude must not take a random phase.) An algorithm sees nothing else of the
 data, and a backend knows no algorithm.
 
+A thick sample (`engine.slices`) has slices O_1, O_2, .. with the propagation A between them: psi_1 = P O_1 and
+psi_(l+1) = O_(l+1) A psi_l, of which the last is the exit wave. The correction at slice l is chi_l, with
+chi_(l-1) = A^-1 conj(O_l) chi_l, and takes the place of chi; the wave A psi_(l-1) that enters the slice takes the
+place of P.
+
 A frame's probe is a_j (P_k + [k = 0] sum_m v_jm U_m): the modes, to the first of which some variations are added with
 the frame's own weights, and all of it times the frame's own scale; then it is tilted (`State.tilts`). What the frames
 have of their own belongs to `engine.model`, which learns from the responses that a pass writes down.
@@ -37,9 +42,9 @@ READOUT = 1.0
 """Variance r of the readout in counts. Poisson model: D. L. Snyder et al., J. Opt. Soc. Am. A 12, 272 (1995)."""
 
 
-OWN = ("positions", "scales", "variations", "weights", "tilts")
+OWN = ("positions", "scales", "variations", "weights", "tilts", "spacing")
 """The fields of a `State` that belong to `engine.model`."""
-LASTING = ("settling since", "pupil")
+LASTING = ("settling since", "pupil", "spacing")
 """What is not about object and probe in the memory of a `State`."""
 
 
@@ -48,7 +53,7 @@ class State:
     """What an algorithm improves."""
 
     object: NDArray[np.complexfloating[Any]]
-    """Complex transmission, shape (rows, columns)."""
+    """Complex transmission, shape (rows, columns), of a thick sample (slices, rows, columns)."""
     probe: NDArray[np.complexfloating[Any]]
     """Probe modes, shape (modes, ny, nx)."""
     rng: np.random.Generator
@@ -76,6 +81,8 @@ class State:
     The probe of the frame, shifted to its position, is multiplied by exp(2 pi i (t_y (r - ny//2) / ny +
     t_x (c - nx//2) / nx)), with row r and column c of the frame's window.
     """
+    spacing: NDArray[np.float64] | None = None
+    """Distance from one slice to the next, relative to that of the problem, shape (); None: 1."""
 
     def forget(self) -> None:
         """Make an algorithm start afresh from object and probe, which something else has moved."""
@@ -107,9 +114,9 @@ class Sums:
     """
 
     object: NDArray[np.complexfloating[Any]]
-    """sum_jk conj(P_k) chi_jk on the object's grid, shape (rows, columns)."""
+    """sum_jk conj(P_k) chi_jk on the object's grid, shape of the object."""
     illumination: NDArray[np.floating[Any]]
-    """sum_jk |P_k|^2 on the object's grid, shape (rows, columns)."""
+    """sum_jk |P_k|^2 on the object's grid, shape of the object."""
     probe: NDArray[np.complexfloating[Any]]
     """sum_j conj(O_j) chi_jk, shifted back to the unshifted probe, shape (modes, ny, nx)."""
     transmission: NDArray[np.floating[Any]]
@@ -120,6 +127,8 @@ class Sums:
     """Half the negative log-likelihood of the noise model that `gather` was given."""
     variations: NDArray[np.complexfloating[Any]] | None = None
     """sum_j a_j v_jm conj(O_j) chi_j0, shifted back, shape (variations, ny, nx), where there are any."""
+    spacing: float = 0.0
+    """sum_j <Z_j, chi_j> with Z = d psi / d spacing, of a thick sample that was asked for responses."""
 
 
 RESPONSES = ("difference", "yy", "xx", "yx", "y", "x", "power", "gain")

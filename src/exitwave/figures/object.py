@@ -28,13 +28,13 @@ def object_figure(
     *,
     width: float = DOUBLE,
 ) -> Figure:
-    """Draw amplitude and phase of an object, cropped to where the beam has been.
+    """Draw amplitude and phase of an object, cropped to where the beam has been; of a thick one slice by slice.
 
     The constant and the linear part of the phase are removed for display only.
 
     Parameters
     ----------
-    object : ndarray of complex, shape (ny, nx)
+    object : ndarray of complex, shape (ny, nx) or (slices, ny, nx)
         Complex transmission.
     pixel : tuple of float
         Pixel size (y, x) in metres.
@@ -47,17 +47,22 @@ def object_figure(
     -------
     matplotlib.figure.Figure
     """
-    inside = np.ones(object.shape, bool) if mask is None or not np.any(mask > 0.5) else mask > 0.5
+    slices = object.reshape(-1, *object.shape[-2:])
+    inside = np.ones(slices.shape[1:], bool) if mask is None or not np.any(mask > 0.5) else mask > 0.5
     box = bounding_box(inside)
-    level, inside = remove_ramp(object[box], inside[box])[0], inside[box]
-    extent = (level.shape[0] * pixel[0], level.shape[1] * pixel[1])
-    figure = new_figure(width, image_height(width, 1, 2, extent, 36), images=True)
-    left, right = figure.subplots(1, 2)
-    colour_bar(left, draw_amplitude(left, np.ma.masked_array(np.abs(level), ~inside), pixel))
-    phase_bar(right, draw_phase(right, np.ma.masked_array(np.angle(level), ~inside), pixel))
-    scale_bar(left, extent[1], pixel[1])
-    letter(left, "a")
-    letter(right, "b")
+    shape = inside[box].shape
+    extent = (shape[0] * pixel[0], shape[1] * pixel[1])
+    figure = new_figure(width, image_height(width, len(slices), 2, extent, 36), images=True)
+    panels = figure.subplots(len(slices), 2, squeeze=False)
+    for number, (left, right) in enumerate(panels):
+        level = remove_ramp(slices[number][box], inside[box])[0]
+        colour_bar(left, draw_amplitude(left, np.ma.masked_array(np.abs(level), ~inside[box]), pixel))
+        phase_bar(right, draw_phase(right, np.ma.masked_array(np.angle(level), ~inside[box]), pixel))
+        if len(slices) > 1:
+            left.set_title(f"{left.get_title()}, slice {number + 1}")
+    scale_bar(panels[0, 0], extent[1], pixel[1])
+    for axes, name in zip(panels.flat, "abcdefghijklmnopqrstuvwxyz", strict=False):
+        letter(axes, name)
     return figure
 
 

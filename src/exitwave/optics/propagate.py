@@ -99,6 +99,18 @@ def _filter(wave: Wave, transfer: Wave) -> Wave:
     return fft.ifft2(fft.fft2(wave) * transfer)
 
 
+def angular_spectrum_rate(shape: tuple[int, ...], wavelength: float, pixel: tuple[float, float]) -> NDArray[np.float64]:
+    """Return 2 pi (sqrt(1/lambda^2 - f^2) - 1/lambda), shape (ny, nx): the phase that a metre gives a plane wave.
+
+    Zero frequency is at [0, 0]. Evanescent waves are NaN.
+    """
+    fy, fx = frequencies(shape, pixel)
+    sine2 = (wavelength * fy) ** 2 + (wavelength * fx) ** 2
+    # cos - 1 = -sin^2 / (1 + cos), which keeps all digits at the small angles of X-rays
+    with np.errstate(invalid="ignore"):
+        return -2 * np.pi / wavelength * sine2 / (1 + np.sqrt(1 - sine2))
+
+
 def angular_spectrum_kernel(
     shape: tuple[int, ...], distance: float, wavelength: float, pixel: tuple[float, float]
 ) -> Wave:
@@ -106,11 +118,8 @@ def angular_spectrum_kernel(
 
     Evanescent waves, which no X-ray wave sampled more coarsely than lambda/2 has, become 0.
     """
-    fy, fx = frequencies(shape, pixel)
-    sine2 = (wavelength * fy) ** 2 + (wavelength * fx) ** 2
-    # cos - 1 = -sin^2 / (1 + cos), which keeps all digits at the small angles of X-rays
-    phase = -2 * np.pi * distance / wavelength * sine2 / (1 + np.sqrt(np.maximum(1 - sine2, 0)))
-    return np.where(sine2 <= 1, np.exp(1j * phase), 0)
+    rate = angular_spectrum_rate(shape, wavelength, pixel)
+    return np.where(np.isfinite(rate), np.exp(1j * distance * np.nan_to_num(rate)), 0)
 
 
 def angular_spectrum(wave: Wave, distance: float, wavelength: float, pixel: tuple[float, float]) -> Wave:

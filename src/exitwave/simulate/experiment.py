@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.errors import InputError
-from exitwave.optics import probe_diameter
+from exitwave.optics import angular_spectrum_kernel, probe_diameter, wavelength
 from exitwave.positions import (
     FERMAT_NEIGHBOUR,
     concentric_rings,
@@ -23,11 +23,13 @@ from exitwave.simulate.detector import make_detector, stream
 from exitwave.simulate.forward import SimulatedFrames
 from exitwave.simulate.presets import preset as find_preset
 from exitwave.simulate.specimens import SPECIMENS
+from exitwave.simulate.thick import make_object, make_slice_positions
 
 JITTER = 0.25
 """Amplitude of the jittered grid, in steps."""
 MOST_FRAMES, MOST_PIXELS, MOST_PHOTONS = 10**6, 8192, 1e15
 """More than these are a slip of the pen."""
+MOST_SLICES = 64
 Positions = NDArray[np.float64]
 
 
@@ -49,6 +51,8 @@ def simulate(
     bad_pixels: float = 0.0,
     saturation: float | None = None,
     specimen: str = "cells",
+    slices: int = 1,
+    slice_spacing: float | None = None,
     seed: int = 0,
 ) -> Scan:
     """Return a simulated scan with its truth. Frames are computed when they are read; all follows from the seed.
@@ -92,7 +96,11 @@ def simulate(
     saturation : float, optional
         Highest count that a pixel reads; 2**20 - 1 where not given.
     specimen : str
-        Specimen: ``cells``, ``star`` or ``texture``.
+        Specimen: ``cells``, ``star``, ``texture`` or ``particles``.
+    slices : int
+        Slices of a thick sample: specimens of other seeds, one behind the other.
+    slice_spacing : float, optional
+        Distance from one slice to the next in metres; one depth of focus of the beam where not given.
     seed : int
         Seed of specimen, noise, bad pixels, position errors and of what fluctuates in the beam.
 
@@ -123,6 +131,9 @@ def simulate(
     _check(0 <= probe_drift < 1, "probe drift", probe_drift, "a part of the probe, from 0 to below 1")
     _check(0 <= beam_fluctuation < 1, "beam fluctuation", beam_fluctuation, "a part of the mean, from 0 to below 1")
     _check(0 <= pointing < detector / 4, "pointing", pointing, "detector pixels, from 0 to a quarter of the detector")
+    _check(1 <= slices <= MOST_SLICES, "number of slices", slices, f"1 to {MOST_SLICES}")
+    _check(slice_spacing is None or slices > 1, "slice spacing", slice_spacing, "the number of slices too")
+    _check(pointing == 0 or slices == 1, "pointing", pointing, "0 for a thick sample")
     _check(seed >= 0, "seed", seed, "0 or more")
     _check(0 < photons <= MOST_PHOTONS, "number of photons", photons, f"more than 0 and up to {MOST_PHOTONS:g}")
     _check(saturation is None or saturation > 0, "saturation", saturation, "more than 0")
@@ -132,6 +143,7 @@ def simulate(
     _check(0 <= bad_pixels < 1, "fraction of bad pixels", bad_pixels, "a fraction from 0 to below 1")
 
     _check(beamline.near is None or pointing == 0, "pointing", pointing, "0 in the near field")
+    _check(beamline.near is None or slices == 1, "number of slices", slices, "1 in the near field")
 
     shape = (detector, detector)
     probe, pixel = beamline.probe(shape)
@@ -141,8 +153,10 @@ def simulate(
     true_positions[:, :2] += stream(seed, 1).normal(0.0, 1.0, (len(positions), 2)) * position_error
     y, x = object_grid(true_positions, shape, pixel)
     true_probe = make_modes(probe * math.sqrt(photons), modes, mode_powers)
+    length = wavelength(beamline.energy)
+    z = make_slice_positions(probe, pixel, length, slices, slice_spacing)
     truth = Truth(
-        object=SPECIMENS[specimen]((y.size, x.size), seed),
+        object=make_object(specimen, (y.size, x.size), slices, seed),
         x=x,
         y=y,
         probe=true_probe,
@@ -155,6 +169,7 @@ def simulate(
             pointing=pointing,
             seed=seed,
         ),
+        z=z,
     )
     faults = make_detector(
         shape,
@@ -165,8 +180,9 @@ def simulate(
         saturation=saturation,
         rng=stream(seed, 2),
     )
+    between = None if z is None else angular_spectrum_kernel(shape, z[1], length, pixel).astype(np.complex128)
     return Scan(
-        patterns=SimulatedFrames(truth, faults, seed, transfer=beamline.transfer(shape)),
+        patterns=SimulatedFrames(truth, faults, seed, between=between, transfer=beamline.transfer(shape)),
         positions=positions,
         energy=float(beamline.energy),
         detector=faults,

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from exitwave.optics import phase_ramp
+from exitwave.optics import exit_wave, phase_ramp
 from exitwave.positions import split, to_pixels
 from exitwave.scan import Detector, Frames, Truth
 from exitwave.simulate.detector import expose, stream
@@ -22,6 +22,7 @@ def intensity(
     rest: NDArray[np.float64],
     tilt: NDArray[np.float64] | None = None,
     transfer: NDArray[np.complexfloating[Any, Any]] | None = None,
+    between: NDArray[np.complexfloating[Any, Any]] | None = None,
 ) -> NDArray[np.float64]:
     """Return the expected counts of one frame: I(q) = sum over modes m of abs(F[P_m(r - rest) O(r)])^2.
 
@@ -29,8 +30,8 @@ def intensity(
 
     Parameters
     ----------
-    obj : ndarray of shape (rows, columns)
-        Complex transmission of the sample.
+    obj : ndarray of shape (rows, columns) or (slices, rows, columns)
+        Complex transmission of the sample, of a thick one slice by slice.
     probe : ndarray of shape (modes, ny, nx)
         Fourier transform of the probe modes (`scipy.fft.fft2`), from which every shift takes one transform only.
     corner : ndarray of shape (2,)
@@ -41,6 +42,8 @@ def intensity(
         Shift of the pattern in detector pixels (row, column), done by a linear phase on the exit wave.
     transfer : ndarray of shape (ny, nx), optional
         Transfer function of the way to the detector in the near field, zero frequency at [0, 0].
+    between : ndarray of shape (ny, nx), optional
+        Transfer function from one slice to the next, zero frequency at [0, 0].
 
     Returns
     -------
@@ -54,7 +57,8 @@ def intensity(
     ny, nx = probe.shape[-2:]
     ramps = [np.exp(-2j * np.pi * np.fft.fftfreq(n) * shift) for n, shift in zip((ny, nx), rest, strict=True)]
     shifted = fft.ifft2(probe * (ramps[0][:, None] * ramps[1]))
-    exit_waves = shifted * obj[corner[0] : corner[0] + ny, corner[1] : corner[1] + nx]
+    window = obj[..., corner[0] : corner[0] + ny, corner[1] : corner[1] + nx]
+    exit_waves = shifted * window if between is None else exit_wave(shifted, window, between)
     if tilt is not None:
         exit_waves = exit_waves * phase_ramp((ny, nx), 2 * np.pi * tilt / np.array([ny, nx]))
     if transfer is not None:
@@ -80,15 +84,24 @@ class SimulatedFrames(Frames):
         Seed of the counting noise.
     transfer : ndarray of shape (ny, nx), optional
         Transfer function of the way to the detector in the near field, zero frequency at [0, 0]; the far field without.
+    between : ndarray of shape (ny, nx), optional
+        Transfer function from one slice of a thick sample to the next, zero frequency at [0, 0].
     """
 
     def __init__(
-        self, truth: Truth, detector: Detector, seed: int, *, transfer: NDArray[np.complex128] | None = None
+        self,
+        truth: Truth,
+        detector: Detector,
+        seed: int,
+        *,
+        transfer: NDArray[np.complex128] | None = None,
+        between: NDArray[np.complex128] | None = None,
     ) -> None:
         self.path, self.dataset = None, ""
         self.shape = (len(truth.positions), *truth.probe.shape[-2:])
         self.dtype = np.dtype(np.float32)
-        self.truth, self.detector, self.seed, self._transfer = truth, detector, seed, transfer
+        self.truth, self.detector, self.seed = truth, detector, seed
+        self._transfer, self._between = transfer, between
         self._spectrum = fft.fft2(truth.probe.astype(np.complex128))
         variations = truth.model.get("variations", np.zeros((0, *self.shape[1:])))
         self._variations = fft.fft2(variations.astype(np.complex128))
@@ -102,7 +115,7 @@ class SimulatedFrames(Frames):
         tilts = self.truth.model.get("tilts")
         tilt = None if tilts is None else tilts[frame]
         place = self._corners[frame], self._rest[frame]
-        return intensity(self.truth.object, self._probe(frame), *place, tilt, self._transfer)
+        return intensity(self.truth.object, self._probe(frame), *place, tilt, self._transfer, self._between)
 
     def _probe(self, frame: int) -> NDArray[np.complex128]:
         """Return the spectrum of a frame's own modes."""

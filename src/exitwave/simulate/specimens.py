@@ -61,10 +61,30 @@ def texture(shape: tuple[int, int], seed: int = 0) -> NDArray[np.complex64]:
     return _transmission(absorption=0.5 * solid + filling, phase=solid + 0.3 * filling)
 
 
+def particles(shape: tuple[int, int], seed: int = 0) -> NDArray[np.complex64]:
+    """Return metal spheres of 2 to 4 pixels radius, scattered over a membrane, complex64 of ``shape``."""
+    rng = np.random.default_rng(seed)
+    thickness = np.zeros(shape)
+    for centre in rng.uniform((0, 0), shape, (shape[0] * shape[1] // 150, 2)):
+        radius = rng.uniform(2.0, 4.0)
+        low = np.maximum(np.ceil(centre - radius), 0).astype(int)
+        high = np.minimum(np.floor(centre + radius) + 1, shape).astype(int)
+        y, x = (np.arange(a, b) - c for a, b, c in zip(low, high, centre, strict=True))
+        sphere = np.sqrt(np.maximum(radius**2 - y[:, None] ** 2 - x**2, 0))
+        thickness[low[0] : high[0], low[1] : high[1]] += sphere
+    metal = thickness / thickness.max()
+    membrane = 0.02 * _field(shape, 1.5, rng)
+    return _transmission(
+        absorption=metal + membrane + GRAIN * _field(shape, 0.3, rng),
+        phase=metal + membrane + GRAIN * _field(shape, 0.3, rng),
+    )
+
+
 SPECIMENS: dict[str, Callable[[tuple[int, int], int], NDArray[np.complex64]]] = {
     "cells": cells,
     "star": siemens_star,
     "texture": texture,
+    "particles": particles,
 }
 """Specimens by the name that `simulate` takes."""
 

@@ -25,9 +25,18 @@ def step(state: State, sweeps: Sweeps, stage: Stage) -> Misfit:
     return sweeps.sequential(
         state,
         order,
-        settled(choose(stage.object_update, OBJECT, state.iteration), state),
+        settled(choose(stage.object_update, shared(OBJECT, sweeps), state.iteration), state),
         settled(choose(stage.probe_update, PROBE, state.iteration), state),
     )
+
+
+def shared(step: Step, sweeps: Sweeps) -> Step:
+    """Return the object's step, for several slices of a thick sample a part for each.
+
+    They step at the same time from the same chi, and each alone could take all of it.
+    """
+    slices = sweeps.problem.slices
+    return step._replace(length=step.length / slices.number) if slices else step
 
 
 def choose(update: Update, default: Step, iteration: int) -> Step | None:

@@ -9,7 +9,7 @@ the longest that does not overshoot.
 
 from exitwave.engine.algorithms import rpie
 from exitwave.engine.algorithms.batches import batches
-from exitwave.engine.algorithms.epie import choose
+from exitwave.engine.algorithms.epie import choose, shared
 from exitwave.engine.algorithms.momentum import moving, push
 from exitwave.engine.algorithms.settling import settled
 from exitwave.engine.recipe import Stage
@@ -23,7 +23,7 @@ ETA, EVERY = 0.9, 2
 
 def step(state: State, sweeps: Sweeps, stage: Stage) -> Misfit:
     """Do one iteration in place and return its misfit."""
-    object_step = settled(choose(stage.object_update, OBJECT, state.iteration), state)
+    object_step = settled(choose(stage.object_update, shared(OBJECT, sweeps), state.iteration), state)
     probe_step = settled(choose(stage.probe_update, PROBE, state.iteration), state)
     pushed = moving(state, object_step, probe_step)
     difference = signal = 0.0

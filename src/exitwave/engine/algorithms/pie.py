@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from exitwave.engine.algorithms import rpie
 from exitwave.engine.algorithms.batches import batches
-from exitwave.engine.algorithms.epie import choose
+from exitwave.engine.algorithms.epie import choose, shared
 from exitwave.engine.recipe import Stage
 from exitwave.engine.sweeps import Misfit, State, Step, Sweeps
 
@@ -26,7 +26,7 @@ OBJECT, PROBE = Step(1.0, 0.005), Step(1.0, 0.1)
 
 def step(state: State, sweeps: Sweeps, stage: Stage) -> Misfit:
     """Do one iteration in place and return its misfit."""
-    object_step = choose(stage.object_update, rpie.settle(OBJECT, state), state.iteration)
+    object_step = choose(stage.object_update, rpie.settle(shared(OBJECT, sweeps), state), state.iteration)
     probe_step = choose(stage.probe_update, PROBE, state.iteration)
     difference = signal = 0.0
     frames = sweeps.problem.used

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.engine.algorithms.batches import batches
-from exitwave.engine.algorithms.epie import choose
+from exitwave.engine.algorithms.epie import choose, shared
 from exitwave.engine.algorithms.momentum import STILL, Moving, velocity
 from exitwave.engine.recipe import Stage
 from exitwave.engine.sweeps import Misfit, State, Step, Sweeps
@@ -30,7 +30,7 @@ BATCH, FEWEST_BATCHES = 64, 8
 
 def step(state: State, sweeps: Sweeps, stage: Stage) -> Misfit:
     """Do one iteration in place and return its misfit."""
-    object_step = choose(stage.object_update, settle(OBJECT, state), state.iteration)
+    object_step = choose(stage.object_update, settle(shared(OBJECT, sweeps), state), state.iteration)
     probe_step = choose(stage.probe_update, PROBE, state.iteration)
     difference = signal = 0.0
     frames = sweeps.problem.used

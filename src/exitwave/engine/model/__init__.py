@@ -7,7 +7,8 @@ A module has its settings, a `Refinement`, and two functions:
 
 and where once in an iteration is not enough, ``follow(state, frames, sums, settings, problem)``, after every pass.
 
-An algorithm knows nothing of them. While it passes over the frames, `listen.Listening` writes down what these tell.
+An algorithm knows nothing of them. While it passes over the frames, `listen.Listening` writes down what these tell; a
+module that needs nothing told has ``ASKS = False``.
 
 Constraints are what is known beforehand of object and probe. They ask the frames nothing, and are imposed after an
 iteration, last of all, on what it has updated.
@@ -17,11 +18,17 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
-from exitwave.engine.model import object_constraints, probe_constraints, scales, tilts, variations
+from exitwave.engine.model import object_constraints, probe_constraints, scales, smoothing, spacing, tilts, variations
 from exitwave.engine.problem import Problem
 from exitwave.engine.sweeps import State
 
-REFINEMENTS: dict[str, ModuleType] = {"scale_update": scales, "variation_update": variations, "tilt_update": tilts}
+REFINEMENTS: dict[str, ModuleType] = {
+    "scale_update": scales,
+    "variation_update": variations,
+    "tilt_update": tilts,
+    "spacing_update": spacing,
+    "slice_smoothing": smoothing,
+}
 """The modules by the setting of a stage that turns them on, in the order in which they refine."""
 CONSTRAINTS = ("object_constraints", "probe_constraints")
 """The settings of a stage that constrain object and probe."""

@@ -19,6 +19,8 @@ class Told:
     """The responses of every frame, shape (npos, columns), see `RESPONSES`; NaN where it was not asked."""
     count: int
     """Number of variations."""
+    spacing: float = 0.0
+    """Sum of `Sums.spacing` over the passes."""
 
     def response(self, name: str) -> NDArray[np.float64]:
         """Return one of `RESPONSES`, shape (npos,)."""
@@ -75,6 +77,7 @@ class Listening:
         if self._follow and sums.variations is not None:
             copies = {name: getattr(sums, name).copy() for name in ("variations", "transmission")}
             self._last = frames, replace(sums, **copies)
+        self.told.spacing += sums.spacing
         return sums
 
     @staticmethod

@@ -98,7 +98,8 @@ def constrain(state: State, problem: Problem, settings: ProbeConstraints, *, wit
         factor = state.probe.real.dtype.type(np.sqrt(problem.photons) / np.linalg.norm(state.probe))
         _each(state, lambda waves: waves * factor)
         if with_object:
-            state.object /= factor
+            first = entrance(state)
+            first /= factor
 
 
 def _each(state: State, change: Any) -> None:
@@ -150,14 +151,20 @@ def shifted(waves: Probe, by: NDArray[np.float64]) -> Probe:
 def level(state: State, problem: Problem) -> None:
     """Take the slope of the object's phase to the probe, in whole detector pixels."""
     pixels = np.array(problem.shape) / (2 * np.pi)
-    whole = np.rint(slope(state.object, problem) * pixels)
+    first = entrance(state)
+    whole = np.rint(slope(first, problem) * pixels)
     if not whole.any():
         return
     tilt = whole / pixels
-    state.object *= phase_ramp(state.object.shape[-2:], -tilt).astype(state.object.dtype)
+    first *= phase_ramp(first.shape, -tilt).astype(first.dtype)
     ramp = phase_ramp(problem.shape, tilt)
     _each(state, lambda waves: waves * ramp)
     state.forget()
+
+
+def entrance(state: State) -> NDArray[np.complexfloating[Any]]:
+    """Return the object, of a thick sample the slice that the probe enters."""
+    return state.object if state.object.ndim == 2 else state.object[0]
 
 
 def slope(obj: NDArray[np.complexfloating[Any]], problem: Problem) -> NDArray[np.float64]:

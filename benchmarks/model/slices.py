@@ -1,0 +1,118 @@
+"""Thick samples: do slices separate, is a wrong spacing found, and what does a slice cost?
+
+    python benchmarks/model/slices.py [separation] [spacing] [smoothing] [speed]
+
+prints Markdown tables, measured on simulated scans of two slices with a known truth.
+"""
+
+import sys
+import time
+
+import numpy as np
+
+import exitwave
+from exitwave.scan import Result, Scan
+
+DETECTOR, FRAMES = 128, 150
+
+
+def simulated(specimen: str, spacing: float | None = None, photons: float = 1e7) -> Scan:
+    """Return a scan of two slices, one depth of focus apart where no spacing in metres is given."""
+    return exitwave.simulate(
+        detector=DETECTOR, frames=FRAMES, slices=2, slice_spacing=spacing, specimen=specimen, photons=photons
+    )
+
+
+def run(scan: Scan, spacing: float, **settings: object) -> Result:
+    """Reconstruct two slices at a spacing in metres."""
+    return exitwave.reconstruct(scan, slices=2, slice_spacing=spacing, threads=1, **settings)
+
+
+def correlations(result: Result) -> tuple[float, float, float]:
+    """Return the least correlation with the right slice, the largest with a wrong one, and that of the true ones."""
+    found = exitwave.compare(result).slices
+    assert found is not None
+    assert result.scan.truth is not None
+    a, b = (each - each.mean() for each in result.scan.truth.object)
+    true = float(np.abs(np.vdot(a, b)) / np.linalg.norm(a) / np.linalg.norm(b))
+    return float(np.diag(found).min()), float(max(found[0, 1], found[1, 0])), true
+
+
+def separation() -> None:
+    """Slices one depth of focus apart, wavelength / aperture^2, and nearer and farther ones."""
+    print("| specimen | spacing | algorithm | iterations | right slice | wrong slice | true slices | error |")
+    print("|---|---|---|---|---|---|---|---|")
+    cases = [("particles", 0.5), ("particles", 1.0), ("texture", 1.0), ("texture", 2.0), ("cells", 1.0)]
+    for specimen, factor in cases:
+        focus = float(simulated(specimen).truth.z[1])
+        scan = simulated(specimen, factor * focus)
+        for algorithm, iterations in (("mPIE", 40), ("Adam", 60)):
+            result = run(scan, factor * focus, algorithm=algorithm, iterations=iterations)
+            right, wrong, true = correlations(result)
+            place = f"{factor:g} depth of focus ({factor * focus * 1e6:.1f} um)"
+            print(
+                f"| {specimen} | {place} | {algorithm} | {iterations} | {right:.3f} | {wrong:.3f} | {true:.3f} "
+                f"| {result.errors[-1]:.3g} |",
+                flush=True,
+            )
+
+
+def spacing() -> None:
+    """A spacing that is wrong by a fifth, in either direction."""
+    print("| specimen | start / truth | refined | end / truth | right slice | wrong slice | held-out error |")
+    print("|---|---|---|---|---|---|---|")
+    for specimen in ("particles", "texture"):
+        scan = simulated(specimen)
+        truth = float(scan.truth.z[1])
+        for start in (0.8, 1.2):
+            for refine in (False, True):
+                result = run(scan, start * truth, spacing_update=refine)
+                right, wrong, _ = correlations(result)
+                print(
+                    f"| {specimen} | {start} | {'yes' if refine else 'no'} | {result.z[1] / truth:.3f} | {right:.3f} "
+                    f"| {wrong:.3f} | {result.holdout_errors[-1]:.3g} |",
+                    flush=True,
+                )
+
+
+def smoothing() -> None:
+    """Strengths of the smoothing between slices, with few photons and with many."""
+    print("| photons in a frame | strength | right slice | wrong slice | held-out error |")
+    print("|---|---|---|---|---|")
+    for photons in (1e5, 1e7):
+        scan = simulated("texture", photons=photons)
+        for strength in (None, 0.02, 0.05, 0.1):
+            settings = {} if strength is None else {"slice_smoothing": {"strength": strength}}
+            result = run(scan, float(scan.truth.z[1]), **settings)
+            right, wrong, _ = correlations(result)
+            name = "off" if strength is None else strength
+            print(f"| {photons:g} | {name} | {right:.3f} | {wrong:.3f} | {result.holdout_errors[-1]:.3g} |", flush=True)
+
+
+def speed() -> None:
+    """Time of an iteration with slices, relative to that of a thin sample: best of three."""
+    print("| slices | time of an iteration, thin sample = 1 | with spacing_update |")
+    print("|---|---|---|")
+    scan = simulated("particles")
+
+    def seconds(**settings: object) -> float:
+        *_, last = exitwave.iterate(scan, iterations=3, threads=1, holdout=0, **settings)
+        return last.seconds["run"]
+
+    for slices in (2, 4):
+        best = np.full(3, np.inf)
+        for _ in range(3):
+            thick = {"slices": slices, "slice_spacing": float(scan.truth.z[1])}
+            update = {"schedule": {"start": 0}}
+            best = np.minimum(best, [seconds(), seconds(**thick), seconds(**thick, spacing_update=update)])
+        print(f"| {slices} | {best[1] / best[0]:.2f} | {best[2] / best[0]:.2f} |", flush=True)
+
+
+PARTS = {"separation": separation, "spacing": spacing, "smoothing": smoothing, "speed": speed}
+
+if __name__ == "__main__":
+    for name in sys.argv[1:] or PARTS:
+        start = time.perf_counter()
+        print(f"\n### {name}\n")
+        PARTS[name]()
+        print(f"\n({time.perf_counter() - start:.0f} s)")

@@ -1,0 +1,113 @@
+"""The sweeps on the CPU for a thick sample; see `cpu`."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exitwave.engine import fftw, kernels_slices
+from exitwave.engine.cpu import CpuSweeps, Groups
+from exitwave.engine.problem import Problem
+from exitwave.engine.reference_slices import sequential
+from exitwave.engine.slices import refuse
+from exitwave.engine.sweeps import NOISE, Misfit, Noise, State, Step, Sums
+
+_F32 = np.float32
+
+
+class SlicedSweeps(CpuSweeps):
+    """The sweeps through several slices; see `CpuSweeps` for the parameters."""
+
+    def __init__(self, problem: Problem, modes: int, threads: int | None = None) -> None:
+        assert problem.slices is not None
+        super().__init__(problem, modes, threads)
+        self._slices = problem.slices
+        self._thick = [self._room(modes) for _ in range(self.threads)]
+        self._apart = np.zeros((self.threads, 1))
+        self._transfer, self._steeper = self._waves(1), self._waves(1)
+        self._spacing = 0.0
+
+    def _room(self, modes: int) -> tuple[NDArray[np.float32], ...]:
+        """Return a thread's buffers: waves entering slices, derivatives, a row, sums nobody reads, and chi."""
+        (ny, nx), shape = self.problem.shape, (modes, self._plans.height, 2 * self._plans.stride)
+        waves, tangents = fftw.zeros(self._slices.number, *shape), fftw.zeros(4, *shape)
+        return waves, tangents, fftw.zeros(2 * nx), fftw.zeros(ny + 1, nx), fftw.zeros(*shape)
+
+    def gather(
+        self,
+        state: State,
+        frames: NDArray[np.int64],
+        *,
+        object: bool = True,
+        probe: bool = True,
+        chi: NDArray[np.complexfloating[Any]] | None = None,
+        noise: Noise = "amplitude",
+        responses: NDArray[np.float64] | None = None,
+    ) -> Sums:
+        """Pass over the frames without changing the state; see `Sweeps.gather`."""
+        self._apart[:] = 0
+        sums = super().gather(state, frames, object=object, probe=probe, chi=chi, noise=noise, responses=responses)
+        return replace(sums, spacing=float(self._apart.sum()))
+
+    def sequential(self, state: State, frames: NDArray[np.int64], object: Step | None, probe: Step | None) -> Misfit:
+        """Update the state in place after every frame; see `Sweeps.sequential`."""
+        return sequential(self, state, frames, object, probe)
+
+    def products(self, *arguments: Any) -> NDArray[np.float64]:
+        """Refuse: the exit wave is not linear in the object."""
+        raise refuse("products of changes")
+
+    def along(self, *arguments: Any) -> NDArray[np.float64]:
+        """Refuse: the exit wave is not quadratic along a line."""
+        raise refuse("derivatives along a line")
+
+    def project(self, *arguments: Any, **wanted: Any) -> Sums:
+        """Refuse: no projection on the overlap is known."""
+        raise refuse("projections of exit waves")
+
+    def _carry(
+        self,
+        state: State,
+        shares: list[Any],
+        kept: NDArray[np.float32],
+        told: NDArray[np.float64],
+        object: bool,
+        probe: bool,
+        noise: Noise,
+    ) -> tuple[float, float]:
+        """Carry the frames through the slices, every thread its share into its own sums; return misfit and loss."""
+
+        def share(number: int) -> tuple[float, float]:
+            return kernels_slices.gather(
+                shares[number].frames, shares[number].places, self.problem.stack, self._invalid, self._floor,
+                self._own, self._plans, state.object.view(_F32), *self._beam, self._transfer[0], self._steeper[0],
+                NOISE.index(noise), object, probe, kept, told, self._apart[number], self._scratch[number].gather,
+                self._thick[number], *self._parts.of(number),
+            )  # fmt: skip
+
+        differences, losses = zip(*self._run(share, range(self.threads)), strict=True)
+        return sum(differences), sum(losses)
+
+    def _object_groups(self, rows: Any) -> Groups:
+        """Return the object's sums with the lines that are in use, those of a slice after those of another."""
+        count = self.problem.object_shape[0]
+        return tuple((self._parts.object, np.asarray(rows) + n * count) for n in range(self._slices.number))
+
+    def _load_state(self, state: State) -> None:
+        """Check the state, and copy what is not an array of the loops; see `CpuSweeps`."""
+        if state.tilts is not None:
+            raise refuse("tilts of the beam")
+        super()._load_state(state)
+        spacing = 1.0 if state.spacing is None else float(state.spacing)
+        if spacing != self._spacing:
+            transfer = self._slices.transfer(spacing)
+            normal = 1 / transfer.size
+            self._as_probe(self._transfer)[:] = transfer * normal
+            self._as_probe(self._steeper)[:] = 1j * self._slices.phase * transfer * normal
+            self._spacing = spacing
+
+
+def make_sweeps(problem: Problem, modes: int, threads: int | None = None) -> CpuSweeps:
+    """Return the sweeps for a problem, of a thin or a thick sample; see `CpuSweeps` for the parameters."""
+    return (SlicedSweeps if problem.slices else CpuSweeps)(problem, modes, threads)

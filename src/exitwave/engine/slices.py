@@ -1,0 +1,92 @@
+"""A thick sample as the engine sees it: equal slices, and what the free space between them does to a wave."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exitwave.errors import InputError
+from exitwave.optics import angular_spectrum_rate, check_spacing
+
+CAPABLE = ("rPIE", "mPIE", "PIE", "ePIE", "Adam")
+"""The algorithms for thick samples. All others use that the exit wave is linear in the object."""
+
+
+@dataclass(frozen=True)
+class Slices:
+    """Slices of a thick sample, the first of them upstream."""
+
+    number: int
+    """How many, 2 or more."""
+    phase: NDArray[np.float64]
+    """Phase in radians that a plane wave gains from one slice to the next, shape (ny, nx), zero frequency at [0, 0]."""
+    cone: tuple[float, float]
+    """By how many object pixels (row, column) the beam's cone widens, on every side, from one slice to the next."""
+
+    def transfer(self, spacing: float = 1.0) -> NDArray[np.complex128]:
+        """Return the transfer function between slices, ``spacing`` times as far apart as assumed, shape (ny, nx)."""
+        return np.exp(1j * spacing * self.phase)
+
+    def cropped(self, rows: NDArray[np.int64], columns: NDArray[np.int64], factor: int) -> "Slices":
+        """Return the same for some of the frequencies, on object pixels larger by the factor."""
+        phase = np.ascontiguousarray(self.phase[rows][:, columns])
+        return replace(self, phase=phase, cone=(self.cone[0] / factor, self.cone[1] / factor))
+
+
+def make_slices(
+    number: int,
+    spacing: float,
+    *,
+    shape: tuple[int, int],
+    wavelength: float,
+    pixel: tuple[float, float],
+    aperture: float,
+) -> Slices:
+    """Return slices from lengths in metres.
+
+    Parameters
+    ----------
+    number : int
+        How many.
+    spacing : float
+        Distance from one to the next.
+    shape : tuple of int
+        Shape (ny, nx) of a frame.
+    wavelength : float
+        Wavelength.
+    pixel : tuple of float
+        Object pixel (y, x).
+    aperture : float
+        Half-angle of the beam's cone in radians.
+
+    Raises
+    ------
+    InputError
+        If they are so far apart that a wave leaves the window between them.
+    """
+    check_spacing(spacing, wavelength, shape, pixel)
+    phase = spacing * angular_spectrum_rate(shape, wavelength, pixel)
+    return Slices(number, phase, (spacing * aperture / pixel[0], spacing * aperture / pixel[1]))
+
+
+def refuse(what: str) -> InputError:
+    """Return the refusal of what cannot be done with a thick sample."""
+    remedy = f"Use one of {', '.join(CAPABLE)}, or a single slice"
+    return InputError("This cannot be done with several slices", found=what, remedy=remedy)
+
+
+def refuse_thin(what: str) -> InputError:
+    """Return the refusal of what needs a thick sample."""
+    return InputError("A thin sample has no slices", found=what, remedy="Give the number of slices, 2 or more")
+
+
+def split(obj: NDArray[Any], number: int) -> NDArray[Any]:
+    """Return slices whose product is a thin object, all alike: O^(1/n), shape (number, rows, columns).
+
+    The root is that of the phase about its mean.
+    """
+    mean = np.angle(obj.sum())
+    phase = (mean + np.angle(obj * np.exp(-1j * mean))) / number
+    root = np.abs(obj) ** (1 / number) * np.exp(1j * phase)
+    return np.repeat(root.astype(obj.dtype)[None], number, axis=0)
