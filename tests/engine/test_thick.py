@@ -159,3 +159,11 @@ def test_frames_are_those_of_the_slices(scan):
     thin = type(scan.patterns)(replace(truth, object=truth.object[0]), scan.detector, 0)
     np.testing.assert_allclose(frames.expected(3), thin.expected(3), rtol=1e-6, atol=1e-6 * frames.expected(3).max())
     assert np.abs(scan.patterns.expected(3) - thin.expected(3)).max() > 1e-3 * thin.expected(3).max()
+
+
+def test_scans_with_one_probe_have_slices_of_their_own():
+    scans = [exitwave.simulate(detector=128, frames=10, slices=2, seed=seed) for seed in (0, 1)]
+    found = exitwave.reconstruct(scans, share="probe", slices=2, iterations=1, threads=1)
+    for result, scan in zip(found, scans, strict=True):
+        assert result.object.shape == scan.truth.object.shape
+        assert recompute(result) == pytest.approx(result.errors[-1], rel=1e-3)

@@ -175,7 +175,7 @@ def part_of(result: Result, part: Part, error: float, holdout: float, digest: st
     return replace(
         result,
         scan=replace(part.scan, near=result.scan.near),
-        object=np.ascontiguousarray(result.object[window]),
+        object=np.ascontiguousarray(result.object[(..., *window)]),
         mask=np.ascontiguousarray(result.mask[window]),
         x=x,
         y=y,

@@ -36,7 +36,7 @@ def slices(seed=0, smooth=0.0):
 def test_the_product_of_the_slices_stays():
     state = State(slices(), np.ones((1, 8, 8), complex), np.random.default_rng(0))
     before = state.object.copy()
-    update(state, None, SliceSmoothing(), Thick)
+    update(state, None, SliceSmoothing(strength=1.0), Thick)
     assert np.abs(state.object - before).max() > 0.05
     np.testing.assert_allclose(state.object.prod(0), before.prod(0), rtol=1e-4)
 

@@ -29,7 +29,7 @@ FAINTEST = 1e-3
 class SliceSmoothing(Refinement):
     """How what cannot be told apart is shared between slices."""
 
-    strength: float = Field(1.0, gt=0, description="beta: the wedge that is damped, relative to that of the beam")
+    strength: float = Field(0.02, gt=0, description="beta: the wedge that is damped, relative to that of the beam")
 
 
 def prepare(state: State, problem: Problem, settings: SliceSmoothing) -> None:
