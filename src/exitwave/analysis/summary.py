@@ -33,7 +33,7 @@ def summarise(data: Scan | Result, file: Path | None = None) -> dict[str, Any]:
         object_pixel, object_shape, field_of_view, scan {pattern, step, overlap, probe_diameter, probe_from}, counts
         {sampled, minimum, median, maximum, brightest, saturated_pixels, bad_counts} (None where the frames of a result
         are missing), size_on_disk, truth, result (None, or {algorithm, iterations, error, holdout_error, object_shape,
-        slices, modes, mode_powers}), findings.
+        slices, modes, mode_powers, moved (None, or {metres, pixels}, rms of what positions were refined by)}), findings.
     """
     scan = data.scan if isinstance(data, Result) else data
     mean, counts = (None, None) if isinstance(scan.patterns, MissingFrames) else _sample(scan)
@@ -146,4 +146,19 @@ def _describe_result(result: Result) -> dict[str, Any]:
         "slices": result.slices,
         "modes": len(result.probe),
         "mode_powers": mode_powers(result.probe).tolist(),
+        "moved": _moved(result),
     }
+
+
+def _moved(result: Result) -> dict[str, float] | None:
+    """Return how far the positions were refined, rms of the distance in metres and in object pixels; None: not at all.
+
+    What all have in common does not count: it is the object's as well.
+    """
+    moved = (result.positions - result.scan.positions)[:, :2]
+    if not moved.any():
+        return None
+    moved = moved - moved.mean(0)
+    pixels = moved / np.array(result.object_pixel[::-1])
+    metres, steps = (float(np.sqrt((each**2).sum(1).mean())) for each in (moved, pixels))
+    return {"metres": metres, "pixels": steps}

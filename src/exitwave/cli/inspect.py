@@ -94,6 +94,7 @@ def facts(summary: dict[str, Any]) -> dict[str, str]:
         "size on disk": "" if summary["size_on_disk"] is None else show(summary["size_on_disk"], "B", 3),
         "truth": "in the file" if summary["truth"] else "",
         "result": "none yet: exitwave reconstruct" if result is None else _result(result),
+        "positions": _moved(result["moved"]) if result and result["moved"] else "",
     }
     return {name: text for name, text in words.items() if text}
 
@@ -133,3 +134,7 @@ def _result(result: dict[str, Any]) -> str:
     held_out = "" if result["holdout_error"] is None else f", held-out {result['holdout_error']:.4g}"
     modes = f"{result['modes']} probe mode{'s' * (result['modes'] != 1)}"
     return f"{result['algorithm']}, {result['iterations']} iterations, {modes}{error}{held_out}"
+
+
+def _moved(moved: dict[str, float]) -> str:
+    return f"moved by {show(moved['metres'], 'm', 3)} rms, {moved['pixels']:.3g} object pixels"

@@ -42,6 +42,9 @@ def reconstruct(
     share: Annotated[
         str | None, typer.Option(metavar="probe|both", help="What several scans share: the probe, or object and probe.")
     ] = None,
+    refine_positions: Annotated[
+        bool, typer.Option("--refine-positions", help="Refine the positions: from drift to errors of several pixels.")
+    ] = False,
     batch: Annotated[int | None, typer.Option(help="Frames that share an update.")] = None,
     holdout: Annotated[float | None, typer.Option(help="Fraction of the frames held out to judge the result.")] = None,
     seconds: Annotated[float | None, typer.Option(help="Time for all iterations.")] = None,
@@ -69,6 +72,7 @@ def reconstruct(
     options |= {"holdout": holdout, "seconds": seconds, "threads": threads, "seed": seed}
     settings |= {key: value for key, value in options.items() if value is not None}
     settings = settings if recipe is None else merge(read_recipe(recipe), settings)
+    settings = _with_positions(settings) if refine_positions else settings
 
     begin = time.perf_counter()
     inputs = [exitwave.open(path, **overrides) for path in paths]
@@ -117,6 +121,16 @@ def _work(
     if share is None:
         return [work(inputs[0], settings, targets[0], **how)]
     return work_together(inputs, share, settings, targets, **how)
+
+
+def _with_positions(settings: dict[str, Any]) -> dict[str, Any]:
+    """Turn the refinement of positions on, in every stage that does not say how."""
+    on = {"position_update": True}
+    if "stages" not in settings:
+        return on | settings
+    return settings | {
+        "stages": [on | {k: v for k, v in stage.items() if v is not None} for stage in settings["stages"]]
+    }
 
 
 def _scan(data: "Scan | Result") -> "Scan":

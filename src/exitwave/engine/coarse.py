@@ -49,6 +49,7 @@ def crop(problem: Problem, factor: int) -> Problem:
         problem,
         stack=stack,
         pixels=problem.pixels / np.float32(factor),
+        nominal=None if problem.nominal is None else problem.nominal / factor,
         object_shape=(-(-rows // factor), -(-columns // factor)),
         photons=float(np.mean(counts)),
         slices=problem.slices and problem.slices.cropped(middle[0], middle[1], factor),

@@ -13,6 +13,9 @@ from exitwave.findings import finding
 from exitwave.positions.grid import split, to_pixels
 from exitwave.scan import Scan
 
+RIM = 2
+"""Pixels of the object around a window, for the object's derivatives."""
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -41,6 +44,8 @@ class Problem:
     """The way to the detector in the near field; None: the far field."""
     slices: Slices | None = None
     """The slices of a thick sample; None: it is thin."""
+    nominal: NDArray[np.float64] | None = None
+    """Where the scan has the positions, like ``pixels``, which an earlier result may have refined; None: there."""
 
     @property
     def full_shape(self) -> tuple[int, ...]:
@@ -51,6 +56,17 @@ class Problem:
     def shape(self) -> tuple[int, int]:
         """Shape (ny, nx) of a frame and of the probe."""
         return self.stack.shape[1], self.stack.shape[2]
+
+    @property
+    def scanned(self) -> NDArray[np.float64]:
+        """Object pixel (row, column) where the scan has the probe's centre, shape (npos, 2)."""
+        return self.pixels.astype(np.float64) if self.nominal is None else self.nominal
+
+    @property
+    def reach(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """First and last position (row, column) with a window `RIM` pixels inside the object."""
+        shape = np.array(self.shape)
+        return shape // 2 + RIM, np.array(self.object_shape) - shape + shape // 2 - RIM
 
     @property
     def floor(self) -> float:
@@ -213,4 +229,5 @@ def pose(scan: Scan, positions: NDArray[np.float64], grid: Grid, *, holdout: flo
         photons=float(totals[used].mean()),
         findings=findings,
         propagator=propagator(scan) if scan.near else None,
+        nominal=to_pixels(scan.positions, *grid),
     )

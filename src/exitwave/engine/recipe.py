@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 from exitwave.engine.algorithms.batches import Batching
 from exitwave.engine.model import CONSTRAINTS, REFINEMENTS
 from exitwave.engine.model.object_constraints import ObjectConstraints
+from exitwave.engine.model.positions import PositionUpdate
 from exitwave.engine.model.probe_constraints import ProbeConstraints
 from exitwave.engine.model.scales import ScaleUpdate
 from exitwave.engine.model.smoothing import SliceSmoothing
@@ -70,6 +71,7 @@ class Stage(Settings):
     )
     object_update: Update = Update()
     probe_update: Update = Update()
+    position_update: PositionUpdate | None = Field(None, description="refine the positions; None: do not")
     scale_update: ScaleUpdate | None = Field(None, description="refine the intensity of every frame; None: do not")
     variation_update: VariationUpdate | None = Field(
         None, description="refine a variation of the probe from frame to frame; None: there is none"

@@ -33,7 +33,7 @@ from exitwave.engine.sweeps import Misfit, State, Sums, Sweeps
 from exitwave.engine.thick import balance, refined, slice_positions, starting_object, with_slices
 from exitwave.errors import Finding, InputError, RunError
 from exitwave.optics import orthogonalise
-from exitwave.positions.grid import object_grid, to_metres
+from exitwave.positions.grid import MARGIN, ROOM, object_grid, to_metres
 from exitwave.scan import Result, Scan
 
 Step = Callable[[State, Sweeps, Stage], Misfit]
@@ -303,9 +303,7 @@ def _prepare(data: Scan | Result, recipe: Recipe, announce: Callable[[str], None
     digest = ThreadPoolExecutor(1).submit(_digest, scan.path)
     start = time.perf_counter()
     announce(f"loading {len(scan.patterns)} frames")
-    y, x = (
-        (earlier.y, earlier.x) if earlier else object_grid(scan.positions, scan.patterns.shape[1:], scan.object_pixel)
-    )
+    y, x = (earlier.y, earlier.x) if earlier else _grid(scan, recipe)
     positions = earlier.positions if earlier else scan.positions
     problem = pose(scan, positions, (y, x), holdout=recipe.holdout, seed=recipe.seed)
     if earlier:
@@ -339,6 +337,12 @@ def _prepare(data: Scan | Result, recipe: Recipe, announce: Callable[[str], None
         algorithm=earlier.algorithm if earlier else "",
         seconds={"prepare": loaded - start + time.perf_counter() - compiled, "compile": compiled - loaded, "run": 0.0},
     )
+
+
+def _grid(scan: Scan, recipe: Recipe) -> Grid:
+    """Return the coordinates of the object's pixels, with room around where positions are refined."""
+    margin = ROOM if any(stage.position_update for stage in recipe.stages) else MARGIN
+    return object_grid(scan.positions, scan.patterns.shape[1:], scan.object_pixel, margin)
 
 
 def _own(state: State, earlier: Result | None) -> State:

@@ -11,7 +11,7 @@ from exitwave.figures.comparison import comparison_figure
 from exitwave.figures.curves import errors_figure, frc_figure
 from exitwave.figures.object import object_figure
 from exitwave.figures.patterns import patterns_figure
-from exitwave.figures.positions import positions_figure
+from exitwave.figures.positions import displacements_figure, positions_figure
 from exitwave.figures.probe import probe_figure
 from exitwave.figures.style import save
 from exitwave.scan import MissingFrames, Result, Scan
@@ -23,8 +23,9 @@ FORMATS = ("png", "pdf", "svg", "tiff")
 def plot_all(data: Scan | Result, folder: str | Path, *, formats: Sequence[str] = ("png",)) -> list[Path]:
     """Draw every figure that applies and write it into a folder.
 
-    A scan gives its positions, patterns and starting probe; a result its positions, patterns, object, probe and errors,
-    and where the truth is known the comparison and the FRC; its patterns only where its frames are not missing.
+    A scan gives its positions, patterns and starting probe; a result its positions, how far they were refined, its
+    patterns, object, probe and errors, and where the truth is known the comparison and the FRC; its patterns only
+    where its frames are not missing.
 
     Parameters
     ----------
@@ -73,6 +74,8 @@ def _of_scan(scan: Scan) -> Iterator[tuple[str, Figure]]:
 
 def _of_result(result: Result) -> Iterator[tuple[str, Figure]]:
     yield "positions", positions_figure(result.positions)
+    if (result.positions != result.scan.positions).any():
+        yield "displacements", displacements_figure(result.scan.positions, result.positions)
     if not isinstance(result.scan.patterns, MissingFrames):
         yield "patterns", patterns_figure(result.scan)
     yield "object", object_figure(result.object, result.object_pixel, result.mask)

@@ -8,13 +8,15 @@ from numpy.typing import NDArray
 from exitwave.errors import InputError
 
 MARGIN = 8
-"""Pixels around the outermost probe, so that refined positions stay inside."""
+"""Pixels around the outermost probe."""
+ROOM = 24
+"""The same where positions are refined: several pixels of error, in the outermost frames too, stay inside."""
 LARGEST = 20_000
 """More pixels than this along a side are a mistake in the units."""
 
 
 def object_grid(
-    positions: NDArray[np.float64], shape: tuple[int, int], pixel: tuple[float, float]
+    positions: NDArray[np.float64], shape: tuple[int, int], pixel: tuple[float, float], margin: int = MARGIN
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the sample coordinates of the object's pixel centres.
 
@@ -26,6 +28,8 @@ def object_grid(
         Shape (ny, nx) of the probe. Its index n//2 sits on the position.
     pixel : tuple of float
         Object pixel (y, x) in metres.
+    margin : int
+        Pixels around the outermost probe.
 
     Returns
     -------
@@ -40,7 +44,7 @@ def object_grid(
     axes = []
     for column, n, step in zip((1, 0), shape, pixel, strict=True):
         low, high = positions[:, column].min(), positions[:, column].max()
-        count = math.ceil((high - low) / step) + n + 2 * MARGIN
+        count = math.ceil((high - low) / step) + n + 2 * margin
         if not count <= LARGEST:
             raise InputError(
                 "The scan is too large for its object pixel",
@@ -49,7 +53,7 @@ def object_grid(
                 remedy="Check the units of positions, energy, distance and pixel size; "
                 "--set positions=um reads the positions as micrometres",
             )
-        axes.append(low + (np.arange(count) - n // 2 - MARGIN) * step)
+        axes.append(low + (np.arange(count) - n // 2 - margin) * step)
     return axes[0], axes[1]
 
 

@@ -47,6 +47,7 @@ def simulate(
     beam_fluctuation: float = 0.0,
     pointing: float = 0.0,
     position_error: float = 0.0,
+    affine: Sequence[Sequence[float]] | None = None,
     dark: float = 0.0,
     bad_pixels: float = 0.0,
     saturation: float | None = None,
@@ -89,6 +90,8 @@ def simulate(
         beam hits the sample at a varying angle.
     position_error : float
         Root mean square along x, and along y, of the difference between true and nominal positions in metres.
+    affine : array_like of shape (2, 2), optional
+        The true positions are this matrix times the nominal ones about their mean, in (x, y); after it come the errors.
     dark : float
         Mean dark current in counts per pixel and frame. It is in the frames; its mean frame is in the detector.
     bad_pixels : float
@@ -139,6 +142,8 @@ def simulate(
     _check(saturation is None or saturation > 0, "saturation", saturation, "more than 0")
     _check(step is None or 0 < step < 1, "step", step, "a length in metres, more than 0")
     _check(0 <= position_error < 1, "position error", position_error, "a length in metres, 0 or more")
+    proper = affine is None or (np.shape(affine) == (2, 2) and 0.5 <= np.linalg.det(np.asarray(affine, float)) <= 2)
+    _check(proper, "affine distortion", affine, "a matrix of shape (2, 2) with a determinant from 0.5 to 2")
     _check(0 <= dark <= MOST_PHOTONS, "dark current", dark, "counts, 0 or more")
     _check(0 <= bad_pixels < 1, "fraction of bad pixels", bad_pixels, "a fraction from 0 to below 1")
 
@@ -150,6 +155,9 @@ def simulate(
     neighbour = step_for_overlap(beamline.overlap, probe_diameter(probe, pixel))
     positions = _positions(scan, frames, step, neighbour, seed)
     true_positions = positions.copy()
+    if affine is not None:
+        matrix = np.asarray(affine, np.float64)
+        true_positions[:, :2] = (positions - positions.mean(0))[:, :2] @ matrix.T + positions.mean(0)[:2]
     true_positions[:, :2] += stream(seed, 1).normal(0.0, 1.0, (len(positions), 2)) * position_error
     y, x = object_grid(true_positions, shape, pixel)
     true_probe = make_modes(probe * math.sqrt(photons), modes, mode_powers)

@@ -18,11 +18,21 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
-from exitwave.engine.model import object_constraints, probe_constraints, scales, smoothing, spacing, tilts, variations
+from exitwave.engine.model import (
+    object_constraints,
+    positions,
+    probe_constraints,
+    scales,
+    smoothing,
+    spacing,
+    tilts,
+    variations,
+)
 from exitwave.engine.problem import Problem
 from exitwave.engine.sweeps import State
 
 REFINEMENTS: dict[str, ModuleType] = {
+    "position_update": positions,
     "scale_update": scales,
     "variation_update": variations,
     "tilt_update": tilts,

@@ -19,6 +19,8 @@ class Told:
     """The responses of every frame, shape (npos, columns), see `RESPONSES`; NaN where it was not asked."""
     count: int
     """Number of variations."""
+    ask: Callable[[State, NDArray[np.int64]], NDArray[np.float64]]
+    """Asks some frames what they would tell at another state; rows like those of ``responses``."""
     spacing: float = 0.0
     """Sum of `Sums.spacing` over the passes."""
 
@@ -64,7 +66,7 @@ class Listening:
         self._last: tuple[NDArray[np.int64], Sums] | None = None
         count = 0 if state.variations is None else len(state.variations)
         columns = len(RESPONSES) + count + (0 if state.tilts is None else 2)
-        self.told = Told(np.full((len(self.problem.stack), columns), np.nan), count)
+        self.told = Told(np.full((len(self.problem.stack), columns), np.nan), count, self._try)
 
     def gather(self, state: State, frames: NDArray[np.int64], **wanted: Any) -> Sums:
         """Pass over the frames as `Sweeps.gather`, and write down what they tell.
@@ -96,6 +98,12 @@ class Listening:
         sums = self._sweeps.gather(state, frames, responses=responses, **wanted)
         self.told.responses[frames] = responses
         return sums
+
+    def _try(self, state: State, frames: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Pass over the frames at a state that is no more than a trial, and return their responses."""
+        responses = np.zeros((len(frames), self.told.responses.shape[1]))
+        self._sweeps.gather(state, frames, object=False, probe=False, responses=responses)
+        return responses
 
     def complete(self, state: State) -> Told:
         """Ask the frames that no pass has asked, and return what all have told.

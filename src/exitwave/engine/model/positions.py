@@ -1,0 +1,84 @@
+"""Positions: where the probe's centre was in every frame, refined from the frames.
+
+Moving frame j by d changes its exit wave by d_y Y + d_x X, with Y and X the derivatives of the object along rows and
+columns times the probe. The move that explains best what the measured amplitudes ask for minimises
+||chi_j - d_y Y - d_x X||^2,
+
+    [ <Y, Y>  <Y, X> ] [ d_y ]   [ <Y, chi> ]
+    [ <Y, X>  <X, X> ] [ d_x ] = [ <X, chi> ]
+
+M. Odstrcil, A. Menzel and M. Guizar-Sicairos, Opt. Express 26, 3108 (2018), section 2.6; M. Guizar-Sicairos and J. R.
+Fienup, Opt. Express 16, 7264 (2008). Moves of all frames by the same are left out: the object would follow.
+
+The object follows its frames, so that what many neighbours have in common, and what is larger than the object's detail,
+takes many such moves. Momentum makes them up to 1 / (1 - momentum) times as far,
+
+    v <- momentum v + d,   position <- position + v
+
+as B. T. Polyak, USSR Comput. Math. Math. Phys. 4, 1 (1964). The first iterations wait for an object: as long as there
+is little of it, its detail is noise, and all positions would go astray.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from exitwave.engine.model import affine
+from exitwave.engine.model.affine import Affine
+from exitwave.engine.model.listen import Told
+from exitwave.engine.model.search import VELOCITY, search
+from exitwave.engine.problem import Problem
+from exitwave.engine.schedule import Refinement, Schedule
+from exitwave.engine.sweeps import State
+
+DAMPING = 0.01
+"""Of the mean diagonal of all frames, added to a frame's: one without detail stays where it is."""
+OUTLIER = 10
+"""A move is no longer than this times the median of all."""
+Moves = NDArray[np.float64]
+
+
+class PositionUpdate(Refinement):
+    """How the positions are refined."""
+
+    schedule: Schedule = Field(Schedule(start=5), description="when; by default after the first 5 iterations")
+    step: float = Field(1.0, gt=0, le=2, description="length of the step")
+    largest: float = Field(2.0, gt=0, description="longest step in object pixels")
+    momentum: float = Field(0.9, ge=0, lt=1, description="part of a move that goes on in the next iteration")
+    search: bool = Field(True, description="search for frames that fit much worse than the others")
+    affine: Affine | None = Field(None, description="draw the positions to an affine image of the scan's; None: do not")
+
+
+def prepare(state: State, problem: Problem, settings: PositionUpdate) -> None:
+    """Start from the positions of the problem."""
+    positions = problem.pixels.astype(np.float64) if state.positions is None else state.positions
+    state.positions = inside(positions, problem)
+
+
+def update(state: State, told: Told, settings: PositionUpdate, problem: Problem) -> None:
+    """Refine the positions of all frames."""
+    assert state.positions is not None
+    move = settings.step * moves(told, settings.largest)
+    move -= move[problem.used].mean(0)
+    velocity = state.memory[VELOCITY] = settings.momentum * state.memory.get(VELOCITY, 0) + move
+    state.positions = inside(state.positions + velocity, problem)
+    if settings.affine:
+        state.positions = inside(affine.drawn(state.positions, told, settings.affine, problem), problem)
+    if settings.search and not state.settling:
+        search(state, told, problem)
+
+
+def moves(told: Told, largest: float) -> Moves:
+    """Return how far every frame wants to move, shape (npos, 2), robustly clipped; 0 for frames that were not asked."""
+    yy, xx, yx, y, x = (np.nan_to_num(told.response(name)) for name in ("yy", "xx", "yx", "y", "x"))
+    damping = DAMPING * (yy + xx).mean() / 2 + np.finfo(float).tiny
+    yy, xx = yy + damping, xx + damping
+    move = np.stack([xx * y - yx * x, yy * x - yx * y], axis=1) / (yy * xx - yx**2)[:, None]
+    length = np.hypot(*move.T)
+    limit = min(largest, OUTLIER * float(np.median(length)))
+    return move * np.minimum(1, limit / np.maximum(length, np.finfo(float).tiny))[:, None]
+
+
+def inside(positions: Moves, problem: Problem) -> Moves:
+    """Return the positions, each moved no further than it must be to stay within `Problem.reach`."""
+    return np.clip(positions, *problem.reach)

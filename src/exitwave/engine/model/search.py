@@ -1,0 +1,64 @@
+"""A search for frames that are lost: so far off that what they ask for does not lead them home.
+
+A frame whose misfit, relative to its counts, is much above the median of all is tried elsewhere, at random places
+around where it is and around where the scan has it, and stays where its misfit is least: A. M. Maiden, M. J. Humphry,
+M. C. Sarahan, B. Kraus and J. M. Rodenburg, Ultramicroscopy 120, 64 (2012). How wide the places spread is learnt from
+how far the frames that do fit have moved, so that it shrinks where positions were good. (A cross-correlation of what
+the frame asks for with the object, F. Zhang et al., Opt. Express 21, 13592 (2013), takes one pass, but the phases
+that the frame has got from the wrong place draw it back there.)
+"""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exitwave.engine.model.listen import Told
+from exitwave.engine.problem import Problem
+from exitwave.engine.sweeps import RESPONSES, State
+
+VELOCITY = "velocity of the positions"
+"""Where a state remembers it, shape (npos, 2)."""
+LOST = 2.0
+"""Relative misfit of a lost frame, in medians of all."""
+EFFORT = 0.5
+"""Trials in an iteration, over the number of frames."""
+MOST = 8
+"""Trials of a frame in an iteration."""
+BETTER = 0.9
+"""A place must have at most this part of the misfit to be taken."""
+
+
+def search(state: State, told: Told, problem: Problem) -> None:
+    """Try the lost frames elsewhere, and leave each where it fits best."""
+    assert state.positions is not None
+    difference, power = told.response("difference"), told.response("power")
+    with np.errstate(invalid="ignore", divide="ignore"):
+        relative = np.nan_to_num(difference / power, posinf=0, neginf=0)
+    asked = np.union1d(problem.used, problem.held_out)
+    limit = LOST * np.median(relative[problem.used])
+    worst = asked[np.argsort(-relative[asked])][: max(1, round(EFFORT * len(asked)))]
+    lost = np.sort(worst[relative[worst] > limit])
+    if not len(lost):
+        return
+    spread = _spread(state.positions, problem)
+    velocity, best = state.memory[VELOCITY], difference.copy()
+    for trial in range(int(np.clip(EFFORT * len(asked) / len(lost), 1, MOST))):
+        places = state.positions.copy()
+        around, width = (problem.scanned, spread) if trial % 2 == 0 else (state.positions, spread / 3)
+        places[lost] = around[lost] + state.rng.normal(0, width, (len(lost), 2))
+        places = np.clip(places, *problem.reach)
+        found = told.ask(replace(state, positions=places), lost)[:, RESPONSES.index("difference")]
+        better = lost[found < BETTER * best[lost]]
+        best[lost] = np.minimum(best[lost], found)
+        moved = state.positions.copy()
+        moved[better] = places[better]
+        state.positions = moved
+        velocity[better] = 0
+
+
+def _spread(positions: NDArray[np.float64], problem: Problem) -> float:
+    """Return the standard deviation of the places to try: what most frames have moved, and half as much again."""
+    moved = positions[problem.used] - problem.scanned[problem.used]
+    moved = moved - np.median(moved, axis=0)
+    return 1.5 * float(np.median(np.abs(moved))) / 0.6745 + 0.5

@@ -1,0 +1,30 @@
+"""The search for lost frames."""
+
+import dataclasses
+
+import numpy as np
+from problems import double, make_problem, model
+
+from exitwave.engine.model.listen import Listening
+from exitwave.engine.model.search import VELOCITY, search
+from exitwave.engine.reference import ReferenceSweeps
+
+
+def test_lost_frames_come_home_and_the_others_stay():
+    problem, state = make_problem((24, 24), frames=20, margin=4, dtype=np.float32, seed=2)
+    problem = dataclasses.replace(problem, stack=model(problem, state).astype(np.float32))
+    problem = dataclasses.replace(problem, nominal=problem.pixels.astype(float))
+    state = double(state)
+    state.positions = problem.pixels + np.random.default_rng(0).normal(0, 0.1, (20, 2))
+    lost = np.array([3, 11])
+    kept = state.positions
+    state.positions = np.clip(state.positions + 4.0 * np.isin(np.arange(20), lost)[:, None], *problem.reach)
+    state.memory[VELOCITY] = np.ones((20, 2))
+    sweeps, start = ReferenceSweeps(problem), state.positions
+    for _ in range(12):
+        search(state, Listening(sweeps, state).complete(state), problem)
+    off = np.hypot(*(state.positions - kept).T)
+    assert (off[lost] < 1.0).all()
+    assert (state.memory[VELOCITY][lost] == 0).all()
+    others = np.setdiff1d(np.arange(20), lost)
+    assert np.mean(np.all(state.positions[others] == start[others], axis=1)) > 0.7
