@@ -121,3 +121,13 @@ def test_the_summary_of_a_result_without_its_frames_leaves_out_the_counts(scan_f
     assert summary["counts"] is None
     assert summary["scan"] == whole["scan"]
     assert summary["result"] == whole["result"]
+
+
+def test_a_summary_says_how_far_positions_were_refined(tmp_path):
+    result = small_result(small_scan())
+    assert summarise(replace(result, positions=result.scan.positions))["result"]["moved"] is None
+    moved = summarise(replace(result, positions=result.scan.positions + 2e-9))["result"]["moved"]
+    assert moved["metres"] < 1e-20  # what all share is the object's
+    step = np.where(np.arange(len(result.positions)) % 2, 1.0, -1.0)[:, None] * np.array([result.object_pixel[1], 0, 0])
+    moved = summarise(replace(result, positions=result.scan.positions + step))["result"]["moved"]
+    assert moved == {"metres": pytest.approx(result.object_pixel[1]), "pixels": pytest.approx(1.0)}

@@ -11,6 +11,7 @@ from exitwave.analysis.compare import compare
 from exitwave.analysis.frc import frc
 from exitwave.figures import (
     comparison_figure,
+    displacements_figure,
     errors_figure,
     frc_figure,
     object_figure,
@@ -50,6 +51,18 @@ def scan() -> Scan:
     frames[:, 3] = 4e9
     frames[2, 0, 0] = np.nan
     return replace(blank, patterns=Frames(frames))
+
+
+def test_displacements_are_arrows_of_one_scale_without_what_all_share():
+    positions = blank_scan((8, 8), npos=40).positions
+    moved = np.random.default_rng(0).normal(0, 5e-9, positions.shape)
+    figure = displacements_figure(positions, positions + moved + 1e-7)
+    arrows = next(each for each in figure.axes[0].collections if hasattr(each, "U"))
+    expected = (moved - moved.mean(0))[:, :2]
+    assert np.column_stack([arrows.U, arrows.V]) == pytest.approx(expected, abs=1e-12)
+    rms = 1e9 * np.sqrt((expected**2).sum(1).mean())
+    assert f"{rms:.3g} nm" in figure.axes[0].get_title(loc="left")
+    figure.canvas.draw()
 
 
 def test_positions_lie_in_micrometres_in_their_order_with_equal_axes():

@@ -34,6 +34,11 @@ def test_a_result_with_a_truth_gives_every_figure_at_the_width_of_a_column(resul
     assert dict(mpl.rcParams) == before
 
 
+def test_refined_positions_have_a_figure_of_their_own(result):
+    moved = replace(result, positions=result.positions + 1e-9 * np.arange(result.positions.size).reshape(-1, 3))
+    assert [name for name, _ in everything._of_result(moved)][:2] == ["positions", "displacements"]
+
+
 def test_a_scan_gives_what_was_measured(result, tmp_path):
     written = plot_all(result.scan, tmp_path, formats=("svg",))
     assert [path.name for path in written] == ["positions.svg", "patterns.svg", "probe.svg"]

@@ -235,3 +235,16 @@ def test_room_and_function_share_a_name_in_either_order():
         ["import exitwave", call, "from exitwave.simulate import PRESETS", call],
     ):
         subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True)
+
+
+def test_an_affine_distortion_moves_the_true_positions_about_their_mean():
+    matrix = [[1.02, 0.01], [-0.02, 0.99]]
+    scan, plain = (
+        simulate(frames=20, detector=128, affine=matrix),
+        simulate(frames=20, detector=128),
+    )
+    about = (plain.positions - plain.positions.mean(0))[:, :2]
+    assert np.array_equal(scan.positions, plain.positions)
+    assert scan.truth.positions[:, :2] == pytest.approx(about @ np.array(matrix).T + plain.positions.mean(0)[:2])
+    with pytest.raises(InputError, match="affine"):
+        simulate(affine=[[1, 0], [0, 0]])
