@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_fill_holes, binary_opening
 
 import exitwave
-from exitwave.engine import coarse
+from exitwave.engine import coarse, joint
 from exitwave.engine.algorithms import adam, dm, epie, lsqml, ml, mpie, pie, raar, rpie
 from exitwave.engine.cpu import CpuSweeps
 from exitwave.engine.cpu_slices import make_sweeps
@@ -341,8 +341,13 @@ def _prepare(data: Scan | Result, recipe: Recipe, announce: Callable[[str], None
 
 def _grid(scan: Scan, recipe: Recipe) -> Grid:
     """Return the coordinates of the object's pixels, with room around where positions are refined."""
-    margin = ROOM if any(stage.position_update for stage in recipe.stages) else MARGIN
-    return object_grid(scan.positions, scan.patterns.shape[1:], scan.object_pixel, margin)
+    refined = any(stage.position_update for stage in recipe.stages)
+    if refined and isinstance(scan.patterns, joint.JointFrames):
+        remedy = "Refine the positions of each scan by itself first, or leave them as they are"
+        raise InputError(
+            "Positions are not refined while scans share something", found="position_update", remedy=remedy
+        )
+    return object_grid(scan.positions, scan.patterns.shape[1:], scan.object_pixel, ROOM if refined else MARGIN)
 
 
 def _own(state: State, earlier: Result | None) -> State:

@@ -17,6 +17,7 @@ from exitwave.engine.model.listen import Listening
 from exitwave.engine.model.positions import PositionUpdate
 from exitwave.engine.recipe import make_recipe
 from exitwave.engine.reference import ReferenceSweeps
+from exitwave.errors import InputError
 from exitwave.simulate import simulate
 
 STEP = 14
@@ -131,3 +132,9 @@ def test_good_positions_stay():
 def test_settings_are_switched_on_with_a_word():
     assert make_recipe({"position_update": True}).stages[0].position_update == PositionUpdate()
     assert make_recipe({"position_update": False}).stages[0].position_update is None
+
+
+def test_scans_that_share_something_are_not_refined():
+    scan, _ = make(frames=4)
+    with pytest.raises(InputError, match="share"):
+        exitwave.reconstruct([scan, scan], share="probe", position_update=True, iterations=1)
