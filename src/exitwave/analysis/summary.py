@@ -33,7 +33,7 @@ def summarise(data: Scan | Result, file: Path | None = None) -> dict[str, Any]:
         object_pixel, object_shape, field_of_view, scan {pattern, step, overlap, probe_diameter, probe_from}, counts
         {sampled, minimum, median, maximum, brightest, saturated_pixels, bad_counts} (None where the frames of a result
         are missing), size_on_disk, truth, result (None, or {algorithm, iterations, error, holdout_error, object_shape,
-        slices, modes, mode_powers, moved (None, or {metres, pixels}, rms of what positions were refined by)}), findings.
+        slices, modes, mode_powers, moved (None, or {metres, pixels}, rms of the moves)}), findings.
     """
     scan = data.scan if isinstance(data, Result) else data
     mean, counts = (None, None) if isinstance(scan.patterns, MissingFrames) else _sample(scan)
