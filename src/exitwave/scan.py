@@ -310,7 +310,8 @@ class Result:
     model: dict[str, NDArray[Any]] = field(default_factory=dict)
     """What was learnt beside object, probe and positions, by the name of the field of `exitwave.engine.sweeps.State`:
     ``scales`` (npos,), factor of the probe in every frame; ``variations`` (n, ny, nx), what varies in the first mode,
-    and ``weights`` (npos, n), how much of it; ``tilts`` (npos, 2), shift of the diffraction pattern in detector pixels
+    and ``weights`` (npos, n), how much of it; ``exposures`` (npos, n, 2), where those of a fly scan are beside the
+    positions, columns x and y in metres; ``tilts`` (npos, 2), shift of the diffraction pattern in detector pixels
     (row, column)."""
 
     z: NDArray[np.float64] | None = None

@@ -45,7 +45,8 @@ def recompute(result: Result, frames: Iterable[int] | None = None) -> float:
     I_model(q) = sum_m |FFT[P_m(r - s) O(r + c)]|^2, where c is the corner of the object window that begins n//2 pixels
     before the position's nearest pixel, and s the rest of the position; a frame with a tilt has it on its exit wave.
     Slices are passed one after the other; see `exitwave.optics.multislice`. In the near field the wave is shifted back
-    by s and propagated by its plane waves in the place of the FFT.
+    by s and propagated by its plane waves in the place of the FFT. In a fly scan it is the mean
+    over the exposures.
 
     Parameters
     ----------
@@ -68,10 +69,16 @@ def recompute(result: Result, frames: Iterable[int] | None = None) -> float:
     every = np.arange(len(scan.patterns))
     chosen = np.setdiff1d(every, result.held_out) if frames is None else np.asarray(list(frames), dtype=np.int64)
     shape = result.probe.shape[-2:]
-    corners, rest = split(to_pixels(result.positions, result.y, result.x), shape)
+    offsets = result.model.get("exposures", np.zeros((len(every), 1, 2)))
+    exposures = np.repeat(result.positions[:, None], offsets.shape[1], axis=1)
+    exposures[..., :2] += offsets
+    corners, rest = split(to_pixels(exposures.reshape(-1, 3), result.y, result.x), shape)
+    count = offsets.shape[1]
     sums = np.zeros(2)
     for index, frame in zip(chosen, scan.patterns.pick(chosen), strict=True):
-        model = _model(result, corners[index], rest[index], int(index))
+        own = slice(index * count, (index + 1) * count)
+        views = zip(corners[own], rest[own], strict=True)
+        model = np.mean([_model(result, corner, shift, int(index)) for corner, shift in views], axis=0)
         counts = frame.astype(np.float64)
         unusable = ~scan.detector.usable(counts)
         sums += _sums(scan.detector.without_dark(counts), model, unusable)

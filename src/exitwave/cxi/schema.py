@@ -73,6 +73,7 @@ SYMBOLS = {
     "iterations": "iterations of the reconstruction",
     "nheld": "frames held out of the reconstruction",
     "nvar": "variations of the probe",
+    "nexp": "exposures of a frame in a fly scan",
     "any": "any length",
 }
 
@@ -113,9 +114,9 @@ def _model(name: str, meaning: str, shape: Any, dtype: str) -> Entry:
     return _result(f"model_{name}", meaning, shape, dtype)
 
 
-def _true_model(name: str, meaning: str, shape: Any, dtype: str) -> Entry:
+def _true_model(name: str, meaning: str, shape: Any, dtype: str, units: str = "") -> Entry:
     """Return the row of a part of `Truth.model`."""
-    return Entry(f"true_model_{name}", f"{TRUTH}/{name}", "dataset", meaning, shape, dtype, "", "optional", "truth")
+    return Entry(f"true_model_{name}", f"{TRUTH}/{name}", "dataset", meaning, shape, dtype, units, "optional", "truth")
 
 
 def _link(key: str, path: str, target: str, need: Need = "required") -> Entry:
@@ -293,6 +294,10 @@ _RESULT = (
     _model("variations", "what varies in the first mode", ("nvar", *FRAME), "complex64"),
     _model("weights", "how much of it is in every frame", ("npos", "nvar"), "float64"),
     _model("tilts", "shift of every pattern in detector pixels, columns y, x", ("npos", 2), "float64"),
+    _result(
+        "model_exposures", "where the exposures of a fly scan are beside its positions, columns x, y",
+        ("npos", "nexp", 2), "float64", units="m",
+    ),
     _result("recipe", "every setting, as JSON", (), "str"),
     _result("program", "program that made the result", (), "str"),
     _result("version", "its version", (), "str"),
@@ -325,6 +330,7 @@ _TRUTH = (
     ),
     _truth("probe", "probe modes", ("modes", *FRAME), "complex64"),
     _truth("positions", "where the probe really was, columns x, y, z", PLACES, "float64", "m"),
+    _true_model("motion", "way of the probe in a frame of a fly scan, columns x, y", (2,), "float64", "m"),
     _true_model("scales", "factor of the probe in every frame", ("npos",), "float64"),
     _true_model("variations", "what varies in the first mode", ("nvar", *FRAME), "complex64"),
     _true_model("weights", "how much of it is in every frame", ("npos", "nvar"), "float64"),

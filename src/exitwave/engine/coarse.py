@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
+from exitwave.engine.fly import Exposures
 from exitwave.engine.problem import Problem
 from exitwave.engine.sweeps import State
 from exitwave.errors import InputError
@@ -53,6 +54,7 @@ def crop(problem: Problem, factor: int) -> Problem:
         object_shape=(-(-rows // factor), -(-columns // factor)),
         photons=float(np.mean(counts)),
         slices=problem.slices and problem.slices.cropped(middle[0], middle[1], factor),
+        exposures=problem.exposures and Exposures(problem.exposures.offsets / factor),
     )
 
 

@@ -14,7 +14,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from exitwave.engine import fftw, kernels, kernels_line, kernels_products, kernels_project, kernels_sequential
+from exitwave.engine import (
+    fftw,
+    fly,
+    kernels,
+    kernels_fly,
+    kernels_line,
+    kernels_products,
+    kernels_project,
+    kernels_sequential,
+)
 from exitwave.engine.kernels_near import Near
 from exitwave.engine.problem import Problem
 from exitwave.engine.rows import WIDTH
@@ -124,7 +133,8 @@ class CpuSweeps:
         self._beam = self._empty_beam(modes)
         self._parts = _Totals(problem, modes, self._plans, self.threads)
         self._used = (0, 0)
-        self._scratch = [_Scratch(self._plans, modes, *problem.shape) for _ in range(self.threads)]
+        waves = modes * (problem.exposures.count if problem.exposures else 1)
+        self._scratch = [_Scratch(self._plans, waves, *problem.shape) for _ in range(self.threads)]
         self._near = [self._way() for _ in range(self.threads)]
         self._pool = ThreadPoolExecutor(self.threads)
         self._seen: tuple[Any, ...] = ()
@@ -156,6 +166,7 @@ class CpuSweeps:
         self, state: State, line: Line, frames: NDArray[np.int64], lengths: NDArray[np.float64], noise: Noise
     ) -> NDArray[np.float64]:
         """Return the loss's derivatives along a line; see `Sweeps.along`."""
+        self._refuse_exposures()
         self._load_state(state)
         aside = self._empty_beam(len(state.probe))
         self._load(aside, line.probe)
@@ -210,6 +221,7 @@ class CpuSweeps:
 
     def sequential(self, state: State, frames: NDArray[np.int64], object: Step | None, probe: Step | None) -> Misfit:
         """Update the state in place after every frame; see `Sweeps.sequential`."""
+        self._refuse_exposures()
         self._load_state(state)
         ny, nx = self.problem.shape
         difference = kernels_sequential.sequential(
@@ -272,9 +284,9 @@ class CpuSweeps:
 
     def _shares(self, frames: NDArray[np.int64]) -> list[_Share]:
         """Return every thread's share: frames that lie side by side."""
-        tops, ny = self._own.corners[frames, 0], self.problem.shape[0]
-        parts = np.array_split(np.argsort(tops, kind="stable"), self.threads)
-        rows = [(tops[part[0]], tops[part[-1]] + ny) if len(part) else (0, 0) for part in parts]
+        tops, ny = self._own.corners[:, 0].reshape(len(self.problem.stack), -1)[frames], self.problem.shape[0]
+        parts = np.array_split(np.argsort(tops[:, 0], kind="stable"), self.threads)
+        rows = [(tops[part].min(), tops[part].max() + ny) if len(part) else (0, 0) for part in parts]
         return [_Share(frames[part], part, *each) for part, each in zip(parts, rows, strict=True)]
 
     def _carry(
@@ -289,7 +301,17 @@ class CpuSweeps:
     ) -> tuple[float, float]:
         """Carry the frames through the model, every thread its share into its own sums; return misfit and loss."""
 
+        def moving(number: int, exposures: int) -> tuple[float, float]:
+            return kernels_fly.gather_fly(
+                shares[number].frames, shares[number].places, self.problem.stack, self._invalid, self._floor,
+                self._own, self._plans, state.object.view(_F32), self._beam.spectrum,
+                NOISE.index(noise), object, probe, told, self._near[number], exposures,
+                self._scratch[number].gather, *self._parts.of(number),
+            )  # fmt: skip
+
         def share(number: int) -> tuple[float, float]:
+            if self.problem.exposures:
+                return moving(number, self.problem.exposures.count)
             return kernels.gather(
                 shares[number].frames, shares[number].places, self.problem.stack, self._invalid, self._floor,
                 self._own, self._plans, state.object.view(_F32), *self._beam,
@@ -311,11 +333,12 @@ class CpuSweeps:
         self._in_stripes(kernels.collect, *self._object_groups(rows), (self._parts.probe, lines))
         self._used = int(rows[0].min()), int(rows[1].max())
         object_num, object_den, probe_num, spectrum_num, probe_den, varied_num = self._parts.of(0)
+        exposures = self.problem.exposures
         return Sums(
             object_num.view(np.complex64),
             object_den,
             self._as_probe(probe_num) + self._inverse(spectrum_num),
-            probe_den[:-1],
+            probe_den[:-1] if exposures is None else probe_den[:-1] / _F32(exposures.count),
             misfit,
             variations=self._inverse(varied_num) if len(varied_num) else None,
         )
@@ -344,10 +367,17 @@ class CpuSweeps:
 
     def _flat(self, waves: NDArray[Any], frames: NDArray[np.int64], state: State) -> NDArray[np.float32]:
         """Check the frames' own waves, and return them as (frames, modes, 2 * ny * nx)."""
+        self._refuse_exposures()
         shape = (len(frames), *state.probe.shape)
         if waves.shape != shape or waves.dtype != np.complex64 or not waves.flags.c_contiguous:
             raise TypeError(f"waves need contiguous complex64 arrays of shape {shape}, not {waves.dtype} {waves.shape}")
         return waves.reshape(*shape[:2], -1).view(_F32)
+
+    def _refuse_exposures(self) -> None:
+        """Refuse a pass that knows nothing of fly scans."""
+        if self.problem.exposures:
+            remedy = f"Use one of {', '.join(fly.ALGORITHMS)}"
+            raise InputError("This pass over the frames cannot do fly scans", found="exposures", remedy=remedy)
 
     def _run(self, function: Callable[..., Any], *arguments: Any) -> list[Any]:
         """Run a function on every thread. The threads own buffers: none may go on when an interrupt ends the pass."""
@@ -402,6 +432,8 @@ class CpuSweeps:
 
     def _load_own(self, state: State) -> kernels.Own:
         """Return what the frames have of their own, in the layout of the loops."""
+        if self.problem.exposures:
+            state = self.problem.exposures.spread(state, self.problem.pixels)
         corners, shifts = self.problem.windows(state.positions)
         npos, variations = len(corners), state.variations
         scales = np.ones(npos) if state.scales is None else state.scales
@@ -418,7 +450,7 @@ class CpuSweeps:
 
     def _check_slopes(self, frames: NDArray[np.int64]) -> None:
         """Refuse windows so near to the object's edge that it has no derivative there."""
-        corners, size = self._own.corners[frames], np.array(self.problem.shape)
+        corners, size = self._own.corners.reshape(len(self.problem.stack), -1, 2)[frames], np.array(self.problem.shape)
         if (corners < 2).any() or (corners + size + 2 > self.problem.object_shape).any():
             raise InputError("A window has no two pixels of the object around it", found="a position at the edge")
 

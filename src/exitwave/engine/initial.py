@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from exitwave.engine.algorithms import rpie
 from exitwave.engine.cpu import CpuSweeps
+from exitwave.engine.fly import Exposures
 from exitwave.engine.problem import Problem
 from exitwave.engine.recipe import Recipe, Stage
 from exitwave.engine.schedule import Update
@@ -145,8 +146,10 @@ def _middle(problem: Problem) -> Problem:
     nearest = np.argsort(np.linalg.norm(pixels - np.median(pixels, axis=0), axis=1), kind="stable")[:SEARCH_FRAMES]
     chosen = problem.used[nearest]
     pixels = problem.pixels[chosen]
-    offset = np.floor(pixels.min(0)) - np.array(problem.shape) // 2 - MARGIN
-    extent = np.ceil(pixels.max(0) - offset).astype(int) + np.array(problem.shape) // 2 + MARGIN
+    exposures = problem.exposures and Exposures(problem.exposures.offsets[chosen])
+    margin = MARGIN + (int(np.ceil(np.abs(exposures.offsets).max())) if exposures else 0)
+    offset = np.floor(pixels.min(0)) - np.array(problem.shape) // 2 - margin
+    extent = np.ceil(pixels.max(0) - offset).astype(int) + np.array(problem.shape) // 2 + margin
     return replace(
         problem,
         stack=problem.stack[chosen],
@@ -155,4 +158,5 @@ def _middle(problem: Problem) -> Problem:
         used=np.arange(len(chosen)),
         held_out=np.arange(0),
         slices=None,
+        exposures=exposures,
     )

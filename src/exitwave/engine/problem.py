@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from exitwave.engine.fly import Exposures
 from exitwave.engine.near import Propagator, propagator
 from exitwave.engine.slices import Slices
 from exitwave.errors import Finding, InputError
@@ -51,6 +52,9 @@ class Problem:
     def full_shape(self) -> tuple[int, ...]:
         """Shape of the object's array: (rows, columns), of a thick sample (slices, rows, columns)."""
         return (self.slices.number, *self.object_shape) if self.slices else self.object_shape
+
+    exposures: Exposures | None = None
+    """The exposures of every frame in a fly scan; None: one at the position."""
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -7,6 +7,7 @@ from typing import Any, Literal, Self, get_args
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from exitwave.engine.algorithms.batches import Batching
+from exitwave.engine.fly import FlyScan
 from exitwave.engine.model import CONSTRAINTS, REFINEMENTS
 from exitwave.engine.model.object_constraints import ObjectConstraints
 from exitwave.engine.model.positions import PositionUpdate
@@ -129,6 +130,7 @@ class Recipe(Settings):
     slice_spacing: float | None = Field(
         None, gt=0, description="from one slice to the next in metres; None: one depth of focus of the beam"
     )
+    fly: FlyScan | None = Field(None, description="the sample moved while a frame was counted; None: it did not")
     holdout: float = Field(0.05, ge=0, lt=0.5, description="fraction of the frames held out to judge the result")
     seconds: float | None = Field(None, gt=0, description="time for all iterations; None: as long as they take")
     patience: int | None = Field(
@@ -218,5 +220,7 @@ def _group(name: str) -> type[BaseModel] | None:
     """Return the group of settings that a field of a stage is, if it is one."""
     if name == "schedule":
         return Schedule
+    if name == "fly":
+        return FlyScan
     kind = Stage.model_fields[name].annotation if name in Stage.model_fields else None
     return next((k for k in (kind, *get_args(kind)) if isinstance(k, type) and issubclass(k, Settings)), None)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from exitwave.engine import reference_fly
 from exitwave.engine.problem import Problem
 from exitwave.engine.sweeps import READOUT, Line, Misfit, Noise, State, Step, Sums, Weights, gradient
 from exitwave.optics import phase_ramp
@@ -35,7 +36,10 @@ class ReferenceSweeps:
         responses: NDArray[np.float64] | None = None,
     ) -> Sums:
         """Pass over the frames without changing the state; see `Sweeps.gather`."""
-        sums = self._empty(state)
+        if self.problem.exposures:
+            wanted: Any = {"object": object, "probe": probe, "noise": noise, "responses": responses}
+            return reference_fly.gather(self, self.problem.exposures, state, frames, **wanted)
+        sums = self.empty(state)
         difference = signal = loss = 0.0
         for i, j in enumerate(frames):
             window, beam, change, misfit = self._frame(state, j)
@@ -48,16 +52,16 @@ class ReferenceSweeps:
             if chi is not None and i < len(chi):
                 chi[i] = change
             if responses is not None:
-                responses[i] = misfit.difference, *self._responses(state, j, window, beam, change)
+                responses[i] = misfit.difference, *self.responses(state, j, window, beam, change)
             if object:
                 sums.object[window] += (beam.conj() * change).sum(0)
                 sums.illumination[window] += (np.abs(beam) ** 2).sum(0)
             if probe:
-                self._add_probe(sums, state, j, state.object[window].conj() * change)
+                self.add_probe(sums, state, j, state.object[window].conj() * change)
                 sums.transmission[:] += np.abs(state.object[window]) ** 2
         return replace(sums, misfit=Misfit(difference, signal), loss=loss)
 
-    def _empty(self, state: State) -> Sums:
+    def empty(self, state: State) -> Sums:
         """Return sums of nothing."""
         return Sums(
             np.zeros(state.object.shape, complex),
@@ -68,14 +72,14 @@ class ReferenceSweeps:
             variations=None if state.variations is None else np.zeros(state.variations.shape, complex),
         )
 
-    def _add_probe(self, sums: Sums, state: State, j: int, wanted: NDArray[Any]) -> None:
+    def add_probe(self, sums: Sums, state: State, j: int, wanted: NDArray[Any]) -> None:
         """Add what frame j wants of its shifted and scaled probe, shape (modes, ny, nx), to the sums of the probe."""
         back = self._adjoint_beam(state, j, wanted)
         sums.probe[:] += back
         if sums.variations is not None and state.weights is not None:
             sums.variations[:] += state.weights[j][:, None, None] * back[0]
 
-    def _responses(
+    def responses(
         self, state: State, j: int, window: tuple[slice, slice], beam: NDArray[Any], chi: NDArray[Any]
     ) -> list[float]:
         """Return what frame j tells, without its difference."""
@@ -99,12 +103,12 @@ class ReferenceSweeps:
             aside = self._shifted(state, j, line.probe)
             start, bend = beam * state.object[window], aside * line.object[window]
             slope = beam * line.object[window] + aside * state.object[window]
-            a, b, c = (self._forth(state, j, wave) for wave in (start, slope, bend))
+            a, b, c = (self.forth(state, j, wave) for wave in (start, slope, bend))
             for i, t in enumerate(lengths):
                 wave, first = a + t * b + t**2 * c, b + 2 * t * c
                 d0, d1 = (np.abs(wave) ** 2).sum(0), 2 * (wave.conj() * first).real.sum(0)
                 d2 = 2 * (np.abs(first) ** 2 + 2 * (wave.conj() * c).real).sum(0)
-                _, force, curve = self._likelihood(j, d0, noise)
+                _, force, curve = self.likelihood(j, d0, noise)
                 out[i] += -(force * d1).sum(), (curve * d1**2 - force * d2).sum()
         return out
 
@@ -138,22 +142,22 @@ class ReferenceSweeps:
         probe: bool = True,
     ) -> Sums:
         """Advance the frames' own exit waves and add up what the model lacks of them; see `Sweeps.project`."""
-        sums = self._empty(state)
+        sums = self.empty(state)
         total = Misfit(0.0, 0.0)
         for i, j in enumerate(frames):
             window, beam, _, misfit = self._frame(state, j)
             if weights is not None:
                 a, b, c = weights
-                explained = self._forth(state, j, beam * state.object[window])
+                explained = self.forth(state, j, beam * state.object[window])
                 measured = self.modulus(j, c * explained + (1 - c) * waves[i])
                 waves[i] = (1 - a - b) * waves[i] + a * explained + b * measured
                 total = Misfit(total.difference + misfit.difference, total.signal + misfit.signal)
-            lack = self._back(state, j, waves[i]) - beam * state.object[window]
+            lack = self.back(state, j, waves[i]) - beam * state.object[window]
             if object:
                 sums.object[window] += (beam.conj() * lack).sum(0)
                 sums.illumination[window] += (np.abs(beam) ** 2).sum(0)
             if probe:
-                self._add_probe(sums, state, j, state.object[window].conj() * lack)
+                self.add_probe(sums, state, j, state.object[window].conj() * lack)
                 sums.transmission[:] += np.abs(state.object[window]) ** 2
         return replace(sums, misfit=total)
 
@@ -162,7 +166,7 @@ class ReferenceSweeps:
 
         The factor fades to 1 where the wave is zero up to rounding, and is 1 on pixels without a measurement.
         """
-        return far * (1 + self._correction(j, far)[0])
+        return far * (1 + self.correction(j, far)[0])
 
     def products(
         self,
@@ -197,26 +201,30 @@ class ReferenceSweeps:
 
     def _frame(self, state: State, j: int) -> tuple[tuple[slice, slice], NDArray[Any], NDArray[Any], Misfit]:
         """Return the object's window, the shifted probe, chi and the misfit of one frame."""
-        (top, left), (ny, nx) = self._windows(state)[0][j], self.problem.shape
-        window = slice(top, top + ny), slice(left, left + nx)
-        beam = self._beam(state, j)
-        far = self._forth(state, j, beam * state.object[window])
-        factor, misfit = self._correction(j, far)
-        return window, beam, self._back(state, j, factor * far), misfit
+        window = self.window(state, j)
+        beam = self.beam(state, j)
+        far = self.forth(state, j, beam * state.object[window])
+        factor, misfit = self.correction(j, far)
+        return window, beam, self.back(state, j, factor * far), misfit
 
-    def _forth(self, state: State, j: int, waves: NDArray[Any]) -> NDArray[Any]:
+    def window(self, state: State, j: int) -> tuple[slice, slice]:
+        """Return the object's window of frame j."""
+        (top, left), (ny, nx) = self._windows(state)[0][j], self.problem.shape
+        return slice(top, top + ny), slice(left, left + nx)
+
+    def forth(self, state: State, j: int, waves: NDArray[Any]) -> NDArray[Any]:
         """Return frame j's exit waves at the detector, shape (modes, ny, nx)."""
         if self.problem.propagator:
             return self.problem.propagator.forth(waves, self._windows(state)[1][j])
         return np.fft.fft2(waves, norm="ortho")
 
-    def _back(self, state: State, j: int, waves: NDArray[Any]) -> NDArray[Any]:
-        """Return the inverse and adjoint of `_forth`."""
+    def back(self, state: State, j: int, waves: NDArray[Any]) -> NDArray[Any]:
+        """Return the inverse and adjoint of `forth`."""
         if self.problem.propagator:
             return self.problem.propagator.back(waves, self._windows(state)[1][j])
         return np.fft.ifft2(waves, norm="ortho")
 
-    def _correction(self, j: int, far: NDArray[Any]) -> tuple[NDArray[Any], Misfit]:
+    def correction(self, j: int, far: NDArray[Any]) -> tuple[NDArray[Any], Misfit]:
         """Return the factor from frame j's waves at the detector to their correction, and their misfit."""
         modelled = np.sqrt((np.abs(far) ** 2).sum(0))
         valid = self.problem.stack[j] != self.problem.invalid
@@ -225,7 +233,7 @@ class ReferenceSweeps:
         factor = difference * modelled / (modelled**2 + self.problem.floor**2)
         return factor, Misfit(float((difference**2).sum()), float(counts.sum()))
 
-    def _likelihood(self, j: int, model: NDArray[Any], noise: Noise) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    def likelihood(self, j: int, model: NDArray[Any], noise: Noise) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
         """Return the loss L of every pixel of frame j, - dL/dm and d2L/dm2 at the modelled intensities m."""
         valid = self.problem.stack[j] != self.problem.invalid
         counts = np.where(valid, self.problem.stack[j], 0).astype(float)
@@ -245,15 +253,15 @@ class ReferenceSweeps:
 
     def _weighed(self, state: State, j: int, waves: NDArray[Any], noise: Noise) -> tuple[NDArray[Any], float]:
         """Return minus the derivative of frame j's loss with respect to its conjugate exit waves, and the loss."""
-        far = self._forth(state, j, waves)
-        loss, force, _ = self._likelihood(j, (np.abs(far) ** 2).sum(0), noise)
-        return self._back(state, j, force * far), float(loss.sum())
+        far = self.forth(state, j, waves)
+        loss, force, _ = self.likelihood(j, (np.abs(far) ** 2).sum(0), noise)
+        return self.back(state, j, force * far), float(loss.sum())
 
     def _windows(self, state: State) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return the window corners and the sub-pixel shifts of all frames."""
         return self.problem.windows(state.positions)
 
-    def _beam(self, state: State, j: int) -> NDArray[Any]:
+    def beam(self, state: State, j: int) -> NDArray[Any]:
         """Return the probe of frame j, shape (modes, ny, nx)."""
         probe = state.probe.astype(complex)
         if state.variations is not None and state.weights is not None:

@@ -28,10 +28,10 @@ class SlicedReference(ReferenceSweeps):
         responses: NDArray[np.float64] | None = None,
     ) -> Sums:
         """Pass over the frames without changing the state; see `Sweeps.gather`."""
-        sums, spacing = self._empty(state), 0.0
+        sums, spacing = self.empty(state), 0.0
         difference = signal = loss = 0.0
         for i, j in enumerate(frames):
-            window, beam = self._window(state, j), self._beam(state, j)
+            window, beam = self._window(state, j), self.beam(state, j)
             entering = self._entering(state, window, beam)
             change, misfit, frame_loss = self._change(state, j, entering[-1] * state.object[-1][window], noise)
             difference, signal, loss = difference + misfit.difference, signal + misfit.signal, loss + frame_loss
@@ -93,10 +93,10 @@ class SlicedReference(ReferenceSweeps):
 
     def _change(self, state: State, j: int, wave: Waves, noise: Noise) -> tuple[Waves, Misfit, float]:
         """Return chi behind the last slice, the misfit and the loss."""
-        far = self._forth(state, j, wave)
-        factor, misfit = self._correction(j, far)
+        far = self.forth(state, j, wave)
+        factor, misfit = self.correction(j, far)
         if noise == "amplitude":
-            return self._back(state, j, factor * far), misfit, misfit.difference
+            return self.back(state, j, factor * far), misfit, misfit.difference
         change, loss = self._weighed(state, j, wave, noise)
         return change, misfit, loss
 
@@ -118,7 +118,7 @@ class SlicedReference(ReferenceSweeps):
                 sums.illumination[number][window] += (np.abs(wave) ** 2).sum(0)
         if probe:
             first = state.object[0][window]
-            self._add_probe(sums, state, j, first.conj() * changes[0])
+            self.add_probe(sums, state, j, first.conj() * changes[0])
             sums.transmission[:] += np.abs(first) ** 2
 
     def _tell(

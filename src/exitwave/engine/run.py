@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_fill_holes, binary_opening
 
 import exitwave
-from exitwave.engine import coarse, joint
+from exitwave.engine import coarse, fly, joint
 from exitwave.engine.algorithms import adam, dm, epie, lsqml, ml, mpie, pie, raar, rpie
 from exitwave.engine.cpu import CpuSweeps
 from exitwave.engine.cpu_slices import make_sweeps
@@ -29,7 +29,7 @@ from exitwave.engine.model.listen import Listening, Told
 from exitwave.engine.problem import Grid, Problem, pose
 from exitwave.engine.recipe import Recipe, Stage, make_recipe
 from exitwave.engine.stopping import REMEDY, Watch
-from exitwave.engine.sweeps import Misfit, State, Sums, Sweeps
+from exitwave.engine.sweeps import OWN, Misfit, State, Sums, Sweeps
 from exitwave.engine.thick import balance, refined, slice_positions, starting_object, with_slices
 from exitwave.errors import Finding, InputError, RunError
 from exitwave.optics import orthogonalise
@@ -303,9 +303,20 @@ def _prepare(data: Scan | Result, recipe: Recipe, announce: Callable[[str], None
     digest = ThreadPoolExecutor(1).submit(_digest, scan.path)
     start = time.perf_counter()
     announce(f"loading {len(scan.patterns)} frames")
-    y, x = (earlier.y, earlier.x) if earlier else _grid(scan, recipe)
     positions = earlier.positions if earlier else scan.positions
+    offsets = earlier.model.get("exposures") if earlier else fly.offsets(scan.positions, recipe.fly)
+    if earlier:
+        y, x = earlier.y, earlier.x
+    else:
+        y, x = _grid(scan, recipe, fly.places(positions, offsets))
     problem = pose(scan, positions, (y, x), holdout=recipe.holdout, seed=recipe.seed)
+    if offsets is not None:
+        fly.check([stage.algorithm for stage in recipe.stages])
+        if problem.slices is not None:
+            remedy = "Leave the slices out, or the exposures"
+            raise InputError("A thick sample cannot be reconstructed from a fly scan", found="both", remedy=remedy)
+        pixel = np.array([y[1] - y[0], x[1] - x[0]])
+        problem = replace(problem, exposures=fly.Exposures(offsets[..., ::-1] / pixel))
     if earlier:
         used = np.setdiff1d(np.union1d(problem.used, problem.held_out), earlier.held_out)
         problem = replace(problem, used=used, held_out=earlier.held_out)
@@ -339,21 +350,22 @@ def _prepare(data: Scan | Result, recipe: Recipe, announce: Callable[[str], None
     )
 
 
-def _grid(scan: Scan, recipe: Recipe) -> Grid:
-    """Return the coordinates of the object's pixels, with room around where positions are refined."""
+def _grid(scan: Scan, recipe: Recipe, places: NDArray[np.float64]) -> Grid:
+    """Return the coordinates of the object's pixels around some places; more where positions are refined."""
     refined = any(stage.position_update for stage in recipe.stages)
     if refined and isinstance(scan.patterns, joint.JointFrames):
         remedy = "Refine the positions of each scan by itself first, or leave them as they are"
         raise InputError(
             "Positions are not refined while scans share something", found="position_update", remedy=remedy
         )
-    return object_grid(scan.positions, scan.patterns.shape[1:], scan.object_pixel, ROOM if refined else MARGIN)
+    return object_grid(places, scan.patterns.shape[1:], scan.object_pixel, ROOM if refined else MARGIN)
 
 
 def _own(state: State, earlier: Result | None) -> State:
     """Return the state with what an earlier result has learnt beside object and probe."""
     for name, value in (earlier.model if earlier else {}).items():
-        setattr(state, name, value)
+        if name in OWN:
+            setattr(state, name, value)
     return state
 
 
@@ -364,6 +376,8 @@ def _check_continuing(earlier: Result, recipe: Recipe) -> None:
         raise InputError("A result continues from its own probe", found="probe: auto", remedy=remedy)
     if placed(earlier.scan, recipe).near != earlier.scan.near:
         raise InputError("A result keeps the geometry of its detector", found="another one", remedy=remedy)
+    if recipe.fly and earlier.recipe.get("fly") != recipe.fly.model_dump(mode="json"):
+        raise InputError("A result keeps the exposures of its frames", found=f"fly: {recipe.fly}", remedy=remedy)
     held_out, frames = len(earlier.held_out), len(earlier.positions)
     if "holdout" in recipe.model_fields_set and abs(recipe.holdout * frames - held_out) > 1 + 0.01 * frames:
         found = f"holdout: {recipe.holdout}, and {held_out} of {frames} frames held out so far"
@@ -422,7 +436,8 @@ def _result(run: _Run) -> Result:
         y=run.grid[0],
         z=refined(run.z, state),
         positions=_in_metres(run, state),
-        model={name: value for name, value in state.own.items() if name not in ("positions", "spacing")},
+        model={name: value for name, value in state.own.items() if name not in ("positions", "spacing")}
+        | _exposures(run),
         mask=_covered(illumination, illumination[rows, columns]),
         errors=errors,
         holdout_errors=holdout if len(problem.held_out) else holdout[:0],
@@ -454,6 +469,14 @@ def _results(run: _Run) -> list[Result]:
         )
         results.append(part_of(whole, part, error, holdout, _digest(part.scan.path)))
     return results
+
+
+def _exposures(run: _Run) -> dict[str, NDArray[np.float64]]:
+    """Return where the exposures of a fly scan are beside the positions in metres, columns x and y."""
+    if run.problem.exposures is None:
+        return {}
+    pixel = np.array([axis[1] - axis[0] for axis in run.grid])
+    return {"exposures": (run.problem.exposures.offsets * pixel)[..., ::-1]}
 
 
 def _in_metres(run: _Run, state: State) -> NDArray[np.float64]:

@@ -27,7 +27,7 @@ from exitwave.simulate.thick import make_object, make_slice_positions
 
 JITTER = 0.25
 """Amplitude of the jittered grid, in steps."""
-MOST_FRAMES, MOST_PIXELS, MOST_PHOTONS = 10**6, 8192, 1e15
+MOST_FRAMES, MOST_PIXELS, MOST_PHOTONS, MOST_MOTION = 10**6, 8192, 1e15, 10.0
 """More than these are a slip of the pen."""
 MOST_SLICES = 64
 Positions = NDArray[np.float64]
@@ -46,6 +46,7 @@ def simulate(
     probe_drift: float = 0.0,
     beam_fluctuation: float = 0.0,
     pointing: float = 0.0,
+    fly: float = 0.0,
     position_error: float = 0.0,
     affine: Sequence[Sequence[float]] | None = None,
     dark: float = 0.0,
@@ -88,6 +89,8 @@ def simulate(
     pointing : float
         Root mean square of the shift of the diffraction pattern along rows, and along columns, in detector pixels: the
         beam hits the sample at a varying angle.
+    fly : float
+        Way of the probe along x while a frame is counted, in diameters of the probe; the positions are its middle.
     position_error : float
         Root mean square along x, and along y, of the difference between true and nominal positions in metres.
     affine : array_like of shape (2, 2), optional
@@ -147,6 +150,7 @@ def simulate(
     _check(0 <= dark <= MOST_PHOTONS, "dark current", dark, "counts, 0 or more")
     _check(0 <= bad_pixels < 1, "fraction of bad pixels", bad_pixels, "a fraction from 0 to below 1")
 
+    _check(0 <= fly <= MOST_MOTION, "motion", fly, f"probe diameters, from 0 to {MOST_MOTION:g}")
     _check(beamline.near is None or pointing == 0, "pointing", pointing, "0 in the near field")
     _check(beamline.near is None or slices == 1, "number of slices", slices, "1 in the near field")
 
@@ -159,7 +163,8 @@ def simulate(
         matrix = np.asarray(affine, np.float64)
         true_positions[:, :2] = (positions - positions.mean(0))[:, :2] @ matrix.T + positions.mean(0)[:2]
     true_positions[:, :2] += stream(seed, 1).normal(0.0, 1.0, (len(positions), 2)) * position_error
-    y, x = object_grid(true_positions, shape, pixel)
+    motion = np.array([fly * probe_diameter(probe, pixel), 0.0, 0.0])
+    y, x = object_grid(np.concatenate([true_positions - motion / 2, true_positions + motion / 2]), shape, pixel)
     true_probe = make_modes(probe * math.sqrt(photons), modes, mode_powers)
     length = wavelength(beamline.energy)
     z = make_slice_positions(probe, pixel, length, slices, slice_spacing)
@@ -176,7 +181,8 @@ def simulate(
             fluctuation=beam_fluctuation,
             pointing=pointing,
             seed=seed,
-        ),
+        )
+        | ({"motion": motion[:2]} if fly else {}),
         z=z,
     )
     faults = make_detector(

@@ -1,5 +1,6 @@
 """The forward model: from a known object and probe to the frames that the detector counts, made when asked for."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -68,6 +69,16 @@ def intensity(
     return fft.fftshift(np.sum(far_field.real**2 + far_field.imag**2, axis=0))
 
 
+def _exposures(truth: Truth) -> NDArray[np.float64]:
+    """Return where the probe is during a frame, at steps of half an object pixel, shape (npos, exposures, 3)."""
+    motion = truth.model.get("motion", np.zeros(2))
+    pixel = np.array([truth.x[1] - truth.x[0], truth.y[1] - truth.y[0]])
+    count = max(1, math.ceil(2 * float(np.abs(motion / pixel).max())))
+    exposures = np.repeat(truth.positions[:, None], count, axis=1)
+    exposures[..., :2] += ((np.arange(count) + 0.5) / count - 0.5)[:, None] * motion
+    return exposures
+
+
 class SimulatedFrames(Frames):
     """Frames of a known truth, computed when they are sliced, shape (npos, ny, nx), float32.
 
@@ -105,7 +116,9 @@ class SimulatedFrames(Frames):
         self._spectrum = fft.fft2(truth.probe.astype(np.complex128))
         variations = truth.model.get("variations", np.zeros((0, *self.shape[1:])))
         self._variations = fft.fft2(variations.astype(np.complex128))
-        self._corners, self._rest = split(to_pixels(truth.positions, truth.y, truth.x), self.shape[1:])
+        exposures = _exposures(truth)
+        corners, rest = split(to_pixels(exposures.reshape(-1, 3), truth.y, truth.x), self.shape[1:])
+        self._corners, self._rest = (each.reshape(len(self), -1, 2) for each in (corners, rest))
         small = 4 * np.prod(self.shape, dtype=np.int64) <= KEEP
         self._kept: NDArray[np.float32] | None = np.zeros(self.shape, np.float32) if small else None
         self._ready = np.zeros(len(self), bool)
@@ -114,8 +127,9 @@ class SimulatedFrames(Frames):
         """Return the intensity of a frame in counts before the detector, without noise, shape (ny, nx)."""
         tilts = self.truth.model.get("tilts")
         tilt = None if tilts is None else tilts[frame]
-        place = self._corners[frame], self._rest[frame]
-        return intensity(self.truth.object, self._probe(frame), *place, tilt, self._transfer, self._between)
+        places = list(zip(self._corners[frame], self._rest[frame], strict=True))
+        probe, obj = self._probe(frame), self.truth.object
+        return np.mean([intensity(obj, probe, *place, tilt, self._transfer, self._between) for place in places], axis=0)
 
     def _probe(self, frame: int) -> NDArray[np.complex128]:
         """Return the spectrum of a frame's own modes."""

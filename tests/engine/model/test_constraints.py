@@ -59,7 +59,7 @@ def patterns(problem, state):
     from exitwave.engine.reference import ReferenceSweeps
 
     sweeps = ReferenceSweeps(problem)
-    waves = [sweeps._beam(state, j) * state.object[sweeps._frame(state, j)[0]] for j in problem.used]
+    waves = [sweeps.beam(state, j) * state.object[sweeps._frame(state, j)[0]] for j in problem.used]
     return (np.abs(np.fft.fft2(waves, norm="ortho")) ** 2).sum(1)
 
 

@@ -41,8 +41,11 @@ def prepare(state: State, problem: Problem, settings: TiltUpdate) -> None:
     Raises
     ------
     InputError
-        In the near field, where another angle of the beam does not shift an image as a whole.
+        In the near field, where another angle of the beam does not shift an image as a whole; and in a fly scan.
     """
+    if problem.exposures is not None:
+        remedy = "Leave tilt_update out"
+        raise InputError("Pointing is not refined in a fly scan", found="frames of several exposures", remedy=remedy)
     if problem.propagator is not None:
         remedy = "Leave tilt_update out; positions can be refined"
         raise InputError("Pointing is refined in the far field only", found="a scan in the near field", remedy=remedy)
