@@ -107,10 +107,11 @@ def batch_size(frames: int, count: int) -> int:
 
 
 def spread(batch: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """Return the batch with so many frames, as far from each other in it as they can be, at its beginning."""
+    """Return the batch with so many of its frames, evenly spaced in the scan, at its beginning."""
+    ordered = np.sort(batch)
     chosen = np.zeros(len(batch), bool)
     chosen[np.linspace(0, len(batch) - 1, min(count, len(batch))).astype(int)] = True
-    return np.concatenate([batch[chosen], batch[~chosen]])
+    return np.concatenate([ordered[chosen], ordered[~chosen]])
 
 
 def weigh(
