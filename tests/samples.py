@@ -57,6 +57,7 @@ def _own(npos: int, shape: tuple[int, ...]) -> dict[str, Any]:
         "variations": rng.random((2, *shape)).astype(np.complex64),
         "weights": rng.random((npos, 2)),
         "tilts": rng.random((npos, 2)),
+        "background": rng.random(shape),
     }
 
 

@@ -146,7 +146,7 @@ class Detector:
     pixel_size: tuple[float, float]
     """Size of a pixel (y, x) in metres."""
     mask: NDArray[np.uint8]
-    """Bad pixels, shape (ny, nx): 0 good, 1 bad."""
+    """Bad pixels, shape (ny, nx), or (npos, ny, nx) where every frame has its own: 0 good, 1 bad."""
     corner_position: NDArray[np.float64] | None = None
     """Outer corner of the first pixel in the laboratory frame, (x, y, z) in metres."""
     saturation: float | None = None
@@ -162,13 +162,24 @@ class Detector:
     flatfield_applied: bool = False
     """Whether the counts are divided by the flat field."""
 
-    def usable(self, counts: NDArray[Any]) -> NDArray[np.bool_]:
-        """Say which counts, shape (..., ny, nx), are measurements.
+    @property
+    def always_good(self) -> NDArray[np.bool_]:
+        """Which pixels are good in every frame, shape (ny, nx)."""
+        return np.asarray(self.mask == 0 if self.mask.ndim == 2 else (self.mask == 0).all(axis=0))
 
-        Those are finite, not negative, not saturated, and on pixels that are not masked.
+    def good(self, frames: slice | int = slice(None)) -> NDArray[np.bool_]:
+        """Return which pixels of some frames are not masked, shape (ny, nx) where all frames share a mask."""
+        return np.asarray((self.mask if self.mask.ndim == 2 else self.mask[frames]) == 0)
+
+    def usable(
+        self, counts: NDArray[Any], frames: slice | int = slice(None), *, saturated: bool = False
+    ) -> NDArray[np.bool_]:
+        """Say which counts of some frames, shape (..., ny, nx), are measurements.
+
+        Those are finite, not negative, not saturated (unless those are wanted), and on pixels that are not masked.
         """
-        good = (self.mask == 0) & np.isfinite(counts) & (counts >= 0)
-        return good if self.saturation is None else good & (counts < self.saturation)
+        good = self.good(frames) & np.isfinite(counts) & (counts >= 0)
+        return good if saturated or self.saturation is None else good & (counts < self.saturation)
 
     def without_dark(self, counts: NDArray[Any]) -> NDArray[Any]:
         """Return counts, shape (..., ny, nx), less the dark frame; what falls below zero becomes zero."""
@@ -312,7 +323,8 @@ class Result:
     ``scales`` (npos,), factor of the probe in every frame; ``variations`` (n, ny, nx), what varies in the first mode,
     and ``weights`` (npos, n), how much of it; ``exposures`` (npos, n, 2), where those of a fly scan are beside the
     positions, columns x and y in metres; ``tilts`` (npos, 2), shift of the diffraction pattern in detector pixels
-    (row, column)."""
+    (row, column); ``background`` (ny, nx), counts without the beam beside those that the detector knows of, zero
+    frequency at n//2."""
 
     z: NDArray[np.float64] | None = None
     """Where the slices of a thick sample lie along the beam in metres, shape (slices,), the first at 0; None: thin."""

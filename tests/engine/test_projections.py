@@ -64,10 +64,10 @@ def test_dm_puts_back_the_part_that_the_overlap_rejects(projectors, alpha):
 
 @pytest.mark.parametrize("modes", [1, 3])
 def test_the_modulus_projection_keeps_to_the_measurement_and_repeats_itself(modes):
-    problem, _ = make_problem((15, 20), modes=modes, mask=0.2)
+    problem, state = make_problem((15, 20), modes=modes, mask=0.2)
     sweeps, rng = ReferenceSweeps(problem), np.random.default_rng(5)
     far = rng.standard_normal((modes, 15, 20, 2)) @ [1, 1j] * 10
-    projected = sweeps.modulus(4, far)
+    projected = sweeps.modulus(state, 4, far)
     valid = problem.stack[4] != problem.invalid
     assert np.array_equal(projected[:, ~valid], far[:, ~valid])
     # the amplitude is the measured one but for the floor, below which a wave has no phase
@@ -76,15 +76,15 @@ def test_the_modulus_projection_keeps_to_the_measurement_and_repeats_itself(mode
     off = np.abs(before - measured) * (problem.floor / before) ** 2
     assert np.all(np.abs(amplitude - measured) <= off + 1e-12 * measured)
     assert (amplitude**2).sum() == pytest.approx((measured**2).sum(), rel=1e-6)
-    assert np.linalg.norm(sweeps.modulus(4, projected) - projected) < 1e-6 * np.linalg.norm(projected)
+    assert np.linalg.norm(sweeps.modulus(state, 4, projected) - projected) < 1e-6 * np.linalg.norm(projected)
 
 
 def test_modes_without_power_change_nothing():
-    problem, _ = make_problem((16, 16))
+    problem, state = make_problem((16, 16))
     far = np.random.default_rng(0).standard_normal((1, 16, 16, 2)) @ [3, 3j]
     several = np.concatenate([far, np.zeros((2, 16, 16))])
     sweeps = ReferenceSweeps(problem)
-    assert np.allclose(sweeps.modulus(0, several)[:1], sweeps.modulus(0, far), rtol=1e-12)
+    assert np.allclose(sweeps.modulus(state, 0, several)[:1], sweeps.modulus(state, 0, far), rtol=1e-12)
 
 
 CASES = [

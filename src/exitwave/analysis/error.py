@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from exitwave.analysis.register import fourier_shift
+from exitwave.engine.detector import DetectorModel, DetectorSettings, blind, detector_model, efficiency, ideal
 from exitwave.errors import InputError
 from exitwave.optics import angular_spectrum, angular_spectrum_kernel, exit_wave, phase_ramp
 from exitwave.positions.grid import split, to_pixels
@@ -45,8 +46,8 @@ def recompute(result: Result, frames: Iterable[int] | None = None) -> float:
     I_model(q) = sum_m |FFT[P_m(r - s) O(r + c)]|^2, where c is the corner of the object window that begins n//2 pixels
     before the position's nearest pixel, and s the rest of the position; a frame with a tilt has it on its exit wave.
     Slices are passed one after the other; see `exitwave.optics.multislice`. In the near field the wave is shifted back
-    by s and propagated by its plane waves in the place of the FFT. In a fly scan it is the mean
-    over the exposures.
+    by s and propagated by its plane waves in the place of the FFT. In a fly scan it is the mean over the exposures. The
+    detector is that of the result's recipe.
 
     Parameters
     ----------
@@ -65,7 +66,9 @@ def recompute(result: Result, frames: Iterable[int] | None = None) -> float:
     InputError
         If a position lies outside the object, or the frames hold no counts.
     """
-    scan = result.scan
+    scan, settings = result.scan, DetectorSettings(**result.recipe.get("detector", {}))
+    capped, flat = settings.saturated == "cap", efficiency(result.scan, settings)
+    detector = detector_model(scan, settings, saturated=True) or ideal(scan.patterns.shape[1:])
     every = np.arange(len(scan.patterns))
     chosen = np.setdiff1d(every, result.held_out) if frames is None else np.asarray(list(frames), dtype=np.int64)
     shape = result.probe.shape[-2:]
@@ -78,15 +81,21 @@ def recompute(result: Result, frames: Iterable[int] | None = None) -> float:
     for index, frame in zip(chosen, scan.patterns.pick(chosen), strict=True):
         own = slice(index * count, (index + 1) * count)
         views = zip(corners[own], rest[own], strict=True)
-        model = np.mean([_model(result, corner, shift, int(index)) for corner, shift in views], axis=0)
-        counts = frame.astype(np.float64)
-        unusable = ~scan.detector.usable(counts)
-        sums += _sums(scan.detector.without_dark(counts), model, unusable)
+        intensity = np.mean([_intensity(result, corner, shift, int(index)) for corner, shift in views], axis=0)
+        model = _counted(result, detector, intensity)
+        counts = frame.astype(np.float32)
+        usable = scan.detector.usable(counts, int(index), saturated=capped)
+        usable &= True if flat is None else ~blind(flat)
+        if capped and scan.detector.saturation is not None:
+            counts = np.minimum(counts, np.float32(scan.detector.saturation))
+        counts = counts if settings.background == "dark" else scan.detector.without_dark(counts)
+        excused = (counts >= np.fft.fftshift(detector.cap)) & (model > counts)
+        sums += _sums(counts, np.where(excused, counts, model), ~usable)
     return _quotient(*sums)
 
 
-def _model(result: Result, corner: NDArray[np.int64], rest: NDArray[np.float64], index: int) -> NDArray[np.float64]:
-    """Modelled counts of one frame, shape (ny, nx), as in the file: zero frequency of the far field at n//2."""
+def _intensity(result: Result, corner: NDArray[np.int64], rest: NDArray[np.float64], index: int) -> NDArray[np.float64]:
+    """Modelled intensity of one exposure, shape of the probe; zero frequency of the far field at [0, 0]."""
     ny, nx = result.probe.shape[-2:]
     if np.any(corner < 0) or np.any(corner + np.array([ny, nx]) > result.object.shape[-2:]):
         raise InputError(
@@ -104,8 +113,15 @@ def _model(result: Result, corner: NDArray[np.int64], rest: NDArray[np.float64],
         still = fourier_shift(wave, -rest)
         image = angular_spectrum(still, scan.propagation_distance, scan.wavelength, result.object_pixel)
         return np.asarray(np.sum(np.abs(image) ** 2, axis=0))
-    intensity = np.sum(np.abs(fft.fft2(wave, norm="ortho")) ** 2, axis=0)
-    return np.asarray(fft.fftshift(intensity))
+    return np.asarray(np.sum(np.abs(fft.fft2(wave, norm="ortho")) ** 2, axis=0))
+
+
+def _counted(result: Result, detector: DetectorModel, intensity: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Modelled counts of one frame, shape (ny, nx), as in the file: zero frequency of the far field at n//2."""
+    if result.scan.near:
+        return intensity
+    learnt = result.model.get("background")
+    return np.asarray(fft.fftshift(detector.counts(intensity, None if learnt is None else fft.ifftshift(learnt))))
 
 
 def _through(result: Result, beam: NDArray[Any], window: NDArray[Any]) -> NDArray[Any]:

@@ -51,7 +51,7 @@ def summarise(data: Scan | Result, file: Path | None = None) -> dict[str, Any]:
             "shape": [ny, nx],
             "pixel_size": list(detector.pixel_size),
             "distance": detector.distance,
-            "masked": int(np.count_nonzero(detector.mask)),
+            "masked": int(np.count_nonzero(~detector.always_good)),
             "saturation": detector.saturation,
         },
         "energy": scan.energy,
@@ -70,7 +70,7 @@ def summarise(data: Scan | Result, file: Path | None = None) -> dict[str, Any]:
 
 def _sample(scan: Scan) -> tuple[NDArray[np.float64], dict[str, Any]]:
     """Return the mean of sampled frames, shape (ny, nx), and what their counts are like."""
-    good = scan.detector.mask == 0
+    good = scan.detector.always_good
     limit = np.inf if scan.detector.saturation is None else scan.detector.saturation
     chosen = np.unique(np.linspace(0, len(scan.patterns) - 1, SAMPLE).astype(int))
     mean = np.zeros(scan.patterns.shape[1:])
@@ -122,7 +122,7 @@ def _probe_diameter(scan: Scan, mean: NDArray[np.float64] | None) -> tuple[float
             return None, None
         if scan.near:
             return float(probe_diameter(np.sqrt(mean)[None], pixel)), "mean image"
-        mask, length = scan.detector.mask, scan.wavelength
+        mask, length = (~scan.detector.always_good).astype(np.uint8), scan.wavelength
         probe = probe_from_pattern(mean, mask, defocus=0.0, wavelength=length, pixel=pixel)
         return float(probe_diameter(probe, pixel)), "mean pattern, in focus"
     except InputError:

@@ -181,10 +181,11 @@ def _check_frames(source: Source, bad: NDArray[np.bool_] | None) -> None:
     if problem:
         source.remark("E114", "frames", problem[0], "frames that can be read", problem[1])
         return
-    good = ~bad if bad is not None and bad.shape == frames.shape[1:] else np.ones(frames.shape[1:], bool)
+    known = bad is not None and bad.shape in (frames.shape[1:], frames.shape)
+    good = np.broadcast_to(~bad if bad is not None and known else True, frames.shape)
     for index in np.unique(np.linspace(0, len(frames) - 1, SAMPLE).astype(int)):
         try:
-            counts = frames[index][good]
+            counts = frames[index][good[index]]
         except OSError as error:
             source.remark("E114", "frames", f"frame {index}: {error}", "frames that can be read", "Copy the file again")
             return

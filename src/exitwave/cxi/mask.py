@@ -20,7 +20,9 @@ CHOICES = ("inverted", "as-is", "none")
 
 
 def read_mask(source: Source, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
-    """Return the mask, shape (ny, nx): 0 good, 1 bad. A missing one is good everywhere.
+    """Return the mask: 0 good, 1 bad. A missing one is good everywhere.
+
+    Its shape is (ny, nx), or (npos, ny, nx) where the frames have masks of their own that differ.
 
     Raises
     ------
@@ -30,7 +32,7 @@ def read_mask(source: Source, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
     choice = source.overrides.get("mask")
     if choice == "none":
         return np.zeros(shape[1:], np.uint8)
-    key = "mask" if source.dataset("mask") is not None else "pixel_mask"
+    key = next((key for key in ("frame_mask", "mask") if source.dataset(key) is not None), "pixel_mask")
     dataset = source.dataset(key)
     if dataset is None:
         source.remark("I301", "mask", "no mask", "0 good, 1 bad", "All pixels are taken as good")
@@ -52,11 +54,10 @@ def _bad(source: Source, key: str, dataset: h5py.Dataset, shape: tuple[int, int,
         )
     bits = NEXUS_BAD if key == "pixel_mask" else ~HAS_SIGNAL
     if dataset.ndim == 3:
-        source.remark("I302", key, "a mask for each frame", "one mask", "A pixel that is bad in one is bad in all")
-        bad = np.zeros(shape[1:], bool)
-        for frame in dataset:
-            bad |= _defects(frame, bits)
-        return bad
+        if key != "frame_mask":
+            source.remark("I302", key, "a mask for each frame", "one mask", "Every frame keeps its own")
+        every = np.array([_defects(frame, bits) for frame in dataset])
+        return every if (every != every[0]).any() else every[0]
     values = dataset[()]
     if key == "pixel_mask" or (values.dtype.kind != "b" and not np.isin(values, (0, 1)).all()):
         source.remark("I302", key, f"values up to {values.max()}", "0 good, 1 bad", "All but 0 and 0x1000 are bad")

@@ -213,12 +213,14 @@ def _result(source: Source, scan: Scan) -> Result:
     rows, columns = image.shape[-2:]
     y, x = _coordinates(source, scan, (rows, columns))
     used = _array(source, "used_positions", (len(scan.patterns), 3), np.float64)
+    wide = source.dataset("wide_probe")
+    probe = scan.probe if wide is None else wide[()].astype(np.complex64, copy=False)
     inside = _array(source, "object_mask", (rows, columns), np.float32)
     held_out = source.dataset("held_out")
     return Result(
         scan=scan,
         object=image[()].astype(np.complex64, copy=False),
-        probe=scan.probe if scan.probe is not None else np.zeros((0, *scan.patterns.shape[1:]), np.complex64),
+        probe=np.zeros((0, *scan.patterns.shape[1:]), np.complex64) if probe is None else probe,
         x=x,
         y=y,
         positions=scan.positions if used is None else used,

@@ -220,6 +220,10 @@ _DETECTOR = (
         "1 where the counts are divided by the flat field", (), "int32",
     ),
     Entry("pixel_mask", f"{SPECIFIC}/pixel_mask", "dataset", "why pixels are bad, NeXus bits", FRAME, "uint32"),
+    Entry(
+        "frame_mask", f"{SPECIFIC}/frame_mask", "dataset", "bad pixels of each frame, where they differ: 0 good, 1 bad",
+        STACK, "uint8", "", "optional",
+    ),
 )  # fmt: skip
 
 _SAMPLE = (
@@ -298,6 +302,11 @@ _RESULT = (
         "model_exposures", "where the exposures of a fly scan are beside its positions, columns x, y",
         ("npos", "nexp", 2), "float64", units="m",
     ),
+    _model("background", "counts without the beam, zero frequency at n//2", FRAME, "float64"),
+    _result(
+        "wide_probe", "probe modes where their field is larger than that of a frame; illumination is its middle",
+        ("any", "any", "any"), "complex64",
+    ),
     _result("recipe", "every setting, as JSON", (), "str"),
     _result("program", "program that made the result", (), "str"),
     _result("version", "its version", (), "str"),
@@ -335,6 +344,7 @@ _TRUTH = (
     _true_model("variations", "what varies in the first mode", ("nvar", *FRAME), "complex64"),
     _true_model("weights", "how much of it is in every frame", ("npos", "nvar"), "float64"),
     _true_model("tilts", "shift of every pattern in detector pixels, columns y, x", ("npos", 2), "float64"),
+    _true_model("background", "counts without the beam, zero frequency at n//2", FRAME, "float64"),
 )  # fmt: skip
 
 TABLE: tuple[Entry, ...] = (*_HEAD, *_BEAM, *_DETECTOR, *_SAMPLE, *_RESULT, *_TRUTH)

@@ -115,13 +115,16 @@ def _scan_values(scan: Scan) -> dict[str, Any]:
         "x_pixel_size": px,
         "y_pixel_size": py,
         "corner_position": (nx / 2 * px, ny / 2 * py, detector.distance) if corner is None else corner,
-        "mask": detector.mask,
+        "mask": ~detector.always_good,
+        "frame_mask": detector.mask if detector.mask.ndim == 3 else None,
         "saturation_value": np.inf if detector.saturation is None else detector.saturation,
         "dark": detector.dark,
         "flat": detector.flat,
         "countrate": detector.countrate_correction_applied,
         "flatfield": detector.flatfield_applied,
-        "pixel_mask": detector.mask * np.uint32(USER_BIT) if detector.pixel_mask is None else detector.pixel_mask,
+        "pixel_mask": ~detector.always_good * np.uint32(USER_BIT)
+        if detector.pixel_mask is None
+        else detector.pixel_mask,
         "near_field": 1 if scan.near else None,
         "source_distance": -scan.near.source_distance if scan.near and scan.near.source_distance else None,
         "name": scan.name,
@@ -135,9 +138,11 @@ def _scan_values(scan: Scan) -> dict[str, Any]:
 
 
 def _result_values(result: Result) -> dict[str, Any]:
+    shape = result.scan.patterns.shape[1:]
     return {
         "entry_default": BY_KEY["image"].name,
-        "illumination": _one_or_more(result.probe),
+        "illumination": _one_or_more(_middle(result.probe, shape)),
+        "wide_probe": None if result.probe.shape[1:] == shape else result.probe,
         "object": result.object,
         "object_mask": result.mask,
         "object_x": result.x,
@@ -152,6 +157,12 @@ def _result_values(result: Result) -> dict[str, Any]:
         "used_positions": result.positions,
         "recipe": json.dumps(result.recipe),
     } | {f"model_{name}": value for name, value in result.model.items()}
+
+
+def _middle(probe: NDArray[np.complex64], shape: tuple[int, ...]) -> NDArray[np.complex64]:
+    """Return the middle of the modes, with the shape of a frame; index n//2 stays the centre."""
+    rows, columns = (slice(m // 2 - n // 2, m // 2 - n // 2 + n) for m, n in zip(probe.shape[1:], shape, strict=True))
+    return probe[:, rows, columns]
 
 
 def _one_or_more(probe: NDArray[np.complex64] | None) -> NDArray[np.complex64] | None:
@@ -176,7 +187,8 @@ def _fill(file: h5py.File, parts: tuple[Part, ...], values: dict[str, Any]) -> N
         elif value is not None and entry.kind == "attribute":
             file[entry.owner].attrs[entry.name] = _typed(entry, value)
         elif value is not None:
-            dataset = file.create_dataset(entry.path, data=_typed(entry, value), track_times=False)
+            packed = {"compression": "gzip"} if entry.key == "frame_mask" else {}
+            dataset = file.create_dataset(entry.path, data=_typed(entry, value), track_times=False, **packed)
             if entry.units:
                 dataset.attrs["units"] = entry.units
 
@@ -204,7 +216,7 @@ def _write_frames(file: h5py.File, scan: Scan, check: Callable[[], None]) -> tup
         shuffle=True,
         track_times=False,
     )
-    good, lost = scan.detector.mask == 0, 0.0
+    good, lost = scan.detector.always_good, 0.0
     for index, frames in patterns.blocks(max(1, BLOCK // (8 * ny * nx))):
         with np.errstate(over="ignore"):
             stored = frames.astype(entry.dtype)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from exitwave.engine.fly import Exposures
-from exitwave.engine.problem import Problem
+from exitwave.engine.problem import Problem, beam_counts
 from exitwave.engine.sweeps import State
 from exitwave.errors import InputError
 
@@ -34,7 +34,7 @@ def crop(problem: Problem, factor: int) -> Problem:
         If the frames are images in the near field, do not divide into an even number of pixels, or become smaller than
         `SMALLEST`.
     """
-    ny, nx = problem.shape
+    ny, nx = problem.stack.shape[1:]
     if problem.propagator:
         remedy = "Leave the setting out"
         raise InputError("An image in the near field has no coarse version", found=f"coarse: {factor}", remedy=remedy)
@@ -42,9 +42,9 @@ def crop(problem: Problem, factor: int) -> Problem:
         remedy = f"Leave the setting out; it needs sides that {2 * factor} divides, of {SMALLEST * factor} or more"
         found = f"coarse: {factor} for frames of {ny} x {nx} pixels"
         raise InputError("The frames cannot be cropped so far", found=found, remedy=remedy)
-    middle = [np.r_[: n // factor // 2, n - n // factor // 2 : n] for n in (ny, nx)]
-    stack = np.ascontiguousarray(problem.stack[:, middle[0]][:, :, middle[1]])
+    stack = cut(problem.stack, factor)
     counts = [frame[frame != problem.invalid].sum(dtype=np.float64) for frame in stack[problem.used]]
+    detector = problem.detector.changed(lambda array: cut(array, factor)) if problem.detector else None
     rows, columns = problem.object_shape
     return replace(
         problem,
@@ -52,10 +52,23 @@ def crop(problem: Problem, factor: int) -> Problem:
         pixels=problem.pixels / np.float32(factor),
         nominal=None if problem.nominal is None else problem.nominal / factor,
         object_shape=(-(-rows // factor), -(-columns // factor)),
-        photons=float(np.mean(counts)),
-        slices=problem.slices and problem.slices.cropped(middle[0], middle[1], factor),
+        photons=beam_counts(float(np.mean(counts)), detector),
+        detector=detector,
+        slices=problem.slices and problem.slices.cropped(*middle(problem.stack, factor), factor),
         exposures=problem.exposures and Exposures(problem.exposures.offsets / factor),
     )
+
+
+def middle(array: NDArray[Any], factor: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the rows and columns of the middle of detector arrays."""
+    rows, columns = (np.r_[: n // factor // 2, n - n // factor // 2 : n] for n in array.shape[-2:])
+    return rows, columns
+
+
+def cut(array: NDArray[Any], factor: int) -> NDArray[Any]:
+    """Return the middle of detector arrays, shape (..., ny, nx), zero frequency at [0, 0]."""
+    rows, columns = middle(array, factor)
+    return np.ascontiguousarray(array[..., rows, :][..., columns])
 
 
 @dataclass(frozen=True)
@@ -83,12 +96,24 @@ class Pair:
             weights=self.coarse.weights,
             tilts=self.coarse.tilts,
             spacing=self.coarse.spacing,
+            background=self._merged_background(),
         )
 
     def _merged_positions(self) -> NDArray[np.float64] | None:
         if self.coarse.positions is None or self.start.positions is None or self.fine.positions is None:
             return None if self.coarse.positions is None else self.coarse.positions * self.factor
         return self.fine.positions + (self.coarse.positions - self.start.positions) * self.factor
+
+    def _merged_background(self) -> NDArray[np.float64] | None:
+        """Return the background with the middle of the coarse grid; a new one goes on outside with its mean."""
+        new, fine = self.coarse.background, self.fine.background
+        if new is None:
+            return None
+        shape = [n * self.factor for n in new.shape]
+        whole = np.full(shape, new.mean()) if fine is None else fine.copy()
+        places = [np.r_[: n // 2, m - n // 2 : m] for n, m in zip(new.shape, shape, strict=True)]
+        whole[np.ix_(*places)] = new
+        return whole
 
     def _merged_variations(self) -> NDArray[Any] | None:
         if self.coarse.variations is None:
@@ -106,6 +131,7 @@ def coarsen(state: State, factor: int) -> Pair:
     object = resample(np.pad(state.object, missing, mode="edge"), (rows, columns))
     probe = factor * resample(state.probe, [n // factor for n in state.probe.shape[1:]])
     coarse = replace(state, object=object, probe=probe)
+    coarse.background = None if state.background is None else cut(state.background, factor)
     coarse.positions = None if state.positions is None else state.positions / factor
     if state.variations is not None:
         coarse.variations = factor * resample(state.variations, [n // factor for n in state.variations.shape[1:]])

@@ -24,6 +24,8 @@ from exitwave.engine import (
     kernels_project,
     kernels_sequential,
 )
+from exitwave.engine.detector import ideal
+from exitwave.engine.kernels_detector import Pixels
 from exitwave.engine.kernels_near import Near
 from exitwave.engine.problem import Problem
 from exitwave.engine.rows import WIDTH
@@ -139,6 +141,7 @@ class CpuSweeps:
         self._pool = ThreadPoolExecutor(self.threads)
         self._seen: tuple[Any, ...] = ()
         self._own: kernels.Own
+        self._pixels: list[Pixels | None] = [None] * self.threads
 
     def gather(
         self,
@@ -171,19 +174,21 @@ class CpuSweeps:
         aside = self._empty_beam(len(state.probe))
         self._load(aside, line.probe)
 
-        def share(part: _Share, scratch: _Scratch, near: Near | None) -> NDArray[np.float64]:
+        def share(part: _Share, scratch: _Scratch, near: Near | None, pixels: Pixels | None) -> NDArray[np.float64]:
             waves, out = [self._waves(len(state.probe)) for _ in range(3)], np.zeros((len(lengths), 2))
             second = self._waves(len(state.probe))
             wave, first, row_ramp, column_ramp = scratch.gather[:4]
             kernels_line.along(
                 part.frames, self.problem.stack, self._invalid, self._floor, self._own, self._plans,
                 state.object.view(_F32), *self._beam, line.object.view(_F32), *aside, NOISE.index(noise),
-                lengths.astype(_F32), out, near, (wave, *waves[:2], first, second, row_ramp, column_ramp),
+                lengths.astype(_F32), out, near, pixels, (wave, *waves[:2], first, second, row_ramp, column_ramp),
                 fftw.zeros(5, self._plans.columns if near is None else self._plans.stride),
+                fftw.zeros(10 * (pixels is not None), *self.problem.shape),
             )  # fmt: skip
             return out
 
-        return np.sum(self._run(share, self._shares(frames), self._scratch, self._near), axis=0)
+        own = self._scratch, self._near, self._pixels
+        return np.sum(self._run(share, self._shares(frames), *own), axis=0)
 
     def project(
         self,
@@ -205,7 +210,7 @@ class CpuSweeps:
             return kernels_project.project(
                 shares[number].frames, shares[number].places, kept, self.problem.stack, self._invalid, self._floor,
                 self._own, self._plans, state.object.view(_F32), *self._beam,
-                weights is not None, *factors, object, probe, self._near[number],
+                weights is not None, *factors, object, probe, self._near[number], self._pixels[number],
                 self._scratch[number].project, *self._parts.of(number),
             )  # fmt: skip
 
@@ -227,7 +232,8 @@ class CpuSweeps:
         difference = kernels_sequential.sequential(
             frames, self.problem.stack, self._invalid, self._floor, self._own, self._plans,
             state.object.view(_F32), self._beam.spectrum, *(object or (0.0, 1.0)), *(probe or (0.0, 1.0)),
-            self._near[0], self._scratch[0].gather, fftw.zeros(ny, nx), fftw.zeros(ny, nx), fftw.zeros(2 * nx),
+            self._near[0], self._pixels[0], self._scratch[0].gather,
+            fftw.zeros(ny, nx), fftw.zeros(ny, nx), fftw.zeros(2 * nx),
         )  # fmt: skip
         if probe:
             state.probe[:] = self._inverse(self._beam.spectrum) / _F32(ny * nx)
@@ -315,7 +321,7 @@ class CpuSweeps:
             return kernels.gather(
                 shares[number].frames, shares[number].places, self.problem.stack, self._invalid, self._floor,
                 self._own, self._plans, state.object.view(_F32), *self._beam,
-                NOISE.index(noise), object, probe, kept, told, self._near[number],
+                NOISE.index(noise), object, probe, kept, told, self._near[number], self._pixels[number],
                 self._scratch[number].gather, *self._parts.of(number),
             )  # fmt: skip
 
@@ -341,10 +347,19 @@ class CpuSweeps:
             probe_den[:-1] if exposures is None else probe_den[:-1] / _F32(exposures.count),
             misfit,
             variations=self._inverse(varied_num) if len(varied_num) else None,
+            background=self._blamed(),
         )
+
+    def _blamed(self) -> NDArray[np.float64] | None:
+        """Return what the frames have said of the background, where it is learnt."""
+        said = [pixels.change for pixels in self._pixels if pixels is not None and len(pixels.change)]
+        return np.sum(said, axis=0, dtype=np.float64) if said else None
 
     def _clear(self) -> None:
         """Set the sums of the last pass to 0."""
+        for pixels in self._pixels:
+            if pixels is not None:
+                pixels.change[:] = 0
         self._in_stripes(kernels.clear, *self._object_groups(self._used))
         for array in self._parts.probe:
             array[0] = 0
@@ -426,9 +441,10 @@ class CpuSweeps:
                     f"a state needs contiguous complex64 arrays of shape {shape}, not {array.dtype} {array.shape}"
                 )
         self._load(self._beam, state.probe)
-        seen = state.positions, state.scales, state.variations, state.weights, state.tilts
+        seen = state.positions, state.scales, state.variations, state.weights, state.tilts, state.background
         if len(seen) != len(self._seen) or any(a is not b for a, b in zip(seen, self._seen, strict=True)):
             self._own, self._seen = self._load_own(state), seen
+            self._pixels = [self._load_detector(state) for _ in range(self.threads)]
 
     def _load_own(self, state: State) -> kernels.Own:
         """Return what the frames have of their own, in the layout of the loops."""
@@ -447,6 +463,21 @@ class CpuSweeps:
         tilts = np.zeros((0, 2)) if state.tilts is None else state.tilts
         places, factors, parts, angles = (np.ascontiguousarray(each, _F32) for each in (shifts, scales, weights, tilts))
         return kernels.Own(np.ascontiguousarray(corners), places, factors, parts, beam.spectrum, angles)
+
+    def _load_detector(self, state: State) -> Pixels | None:
+        """Return the detector in the layout of the loops, with scratch for a thread; None: it is ideal."""
+        problem, frame = self.problem, self.problem.stack.shape[1:]
+        if problem.detector is None and state.background is None:
+            return None
+        detector = problem.detector or ideal((frame[0], frame[1]))
+        more = 0 if state.background is None else state.background
+        kernel, q = detector.kernel.astype(_F32), detector.oversample
+        flat, background, cap = (
+            np.ascontiguousarray(each, _F32) for each in (detector.flat, detector.background + more, detector.cap)
+        )
+        planes = fftw.zeros(4, *problem.shape)
+        line, sums = fftw.zeros(problem.shape[1] + len(kernel)), fftw.zeros(2 * (state.background is not None), *frame)
+        return Pixels(flat, background, cap, kernel, q, planes, line, sums)
 
     def _check_slopes(self, frames: NDArray[np.int64]) -> None:
         """Refuse windows so near to the object's edge that it has no derivative there."""

@@ -12,6 +12,7 @@ from exitwave.engine.problem import Problem
 from exitwave.engine.reference_slices import sequential
 from exitwave.engine.slices import refuse
 from exitwave.engine.sweeps import NOISE, Misfit, Noise, State, Step, Sums
+from exitwave.errors import InputError
 
 _F32 = np.float32
 
@@ -109,5 +110,15 @@ class SlicedSweeps(CpuSweeps):
 
 
 def make_sweeps(problem: Problem, modes: int, threads: int | None = None) -> CpuSweeps:
-    """Return the sweeps for a problem, of a thin or a thick sample; see `CpuSweeps` for the parameters."""
+    """Return the sweeps for a problem, of a thin or a thick sample; see `CpuSweeps` for the parameters.
+
+    Raises
+    ------
+    InputError
+        If the detector of a thick sample, or of a fly scan, is not ideal.
+    """
+    if problem.detector and (problem.slices or problem.exposures):
+        what = "Slices go" if problem.slices else "Fly scans go"
+        remedy = "Leave the settings of the group detector out, and set detector.flat to false"
+        raise InputError(f"{what} with an ideal detector only, so far", found="a detector model", remedy=remedy)
     return (SlicedSweeps if problem.slices else CpuSweeps)(problem, modes, threads)

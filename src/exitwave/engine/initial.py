@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,11 +43,13 @@ def starting_probe(
     source = recipe.probe or ("auto" if scan.probe is None else "file")
     given = source == "file"
     where = scan.path or "the scan"
+    frame = (problem.stack.shape[1], problem.stack.shape[2])
     if given:
-        probe = check_probe(scan.probe, problem.shape, where)
+        known = scan.probe is not None and scan.probe.shape[-2:] == problem.shape
+        probe = check_probe(scan.probe, problem.shape if known else frame, where)
     else:
         probe = _from_images(problem) if scan.near else _from_data(scan, problem, recipe, announce)
-    probe = fit_modes(probe, recipe.modes)
+    probe = fit_modes(widen(probe, problem.shape), recipe.modes)
     if recipe.updates_probe:
         probe = probe * np.sqrt(problem.photons / (np.abs(probe) ** 2).sum())
     return np.ascontiguousarray(probe, np.complex64)
@@ -67,6 +70,12 @@ def fit_modes(probe: NDArray[np.complex64], modes: int | None) -> NDArray[np.com
         found = f"{len(probe)}, not {modes}"
         raise InputError("The starting probe has other modes than asked for", found=found, remedy=remedy)
     return starting_modes(probe, modes)
+
+
+def widen(waves: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
+    """Return waves in a field of another shape with as large pixels, zeros about them; index n//2 stays the centre."""
+    missing = [(n // 2 - m // 2, n - m - (n // 2 - m // 2)) for n, m in zip(shape, waves.shape[-2:], strict=True)]
+    return np.pad(waves, [(0, 0)] * (waves.ndim - 2) + missing)
 
 
 def check_probe(probe: NDArray[np.complex64] | None, shape: tuple[int, int], where: object) -> NDArray[np.complex64]:
@@ -102,6 +111,7 @@ def _from_data(scan: Scan, problem: Problem, recipe: Recipe, announce: Callable[
     announce("searching the defocus of the probe")
     pattern, mask = problem.mean_pattern()
     focus = probe_from_pattern(pattern, mask, defocus=0.0, wavelength=scan.wavelength, pixel=scan.object_pixel)
+    focus = widen(focus, problem.shape)
     part = _middle(problem)
     sweeps = CpuSweeps(part, 1, recipe.threads)
 

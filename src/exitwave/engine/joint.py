@@ -92,7 +92,7 @@ def join(scans: Sequence[Any], share: str | None) -> Joint:
         If there are fewer than two scans, they do not say what they share, or they do not agree.
     """
     check(scans, share)
-    mask = np.bitwise_or.reduce([scan.detector.mask != 0 for scan in scans]).astype(np.uint8)
+    mask = np.bitwise_or.reduce([~scan.detector.always_good for scan in scans]).astype(np.uint8)
     scans = [replace(scan, detector=replace(scan.detector, mask=mask)) for scan in scans]
     grids, offsets, rows = layout(scans, share)
     clean = any(s.detector.dark is not None or s.detector.saturation != scans[0].detector.saturation for s in scans)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from exitwave.engine import rows
+from exitwave.engine import kernels_detector, rows
 from exitwave.engine.compiled import compiled
 from exitwave.engine.fftw import execute
 from exitwave.engine.kernels_near import compare_near
@@ -210,6 +210,14 @@ def compare(wave, frame, invalid, floor, noise, back, plans, ny, nx, model, sums
 
 
 @compiled
+def field(stack, pixels):
+    """Return the shape (ny, nx) of the waves."""
+    if pixels is None:
+        return stack.shape[1], stack.shape[2]
+    return pixels.oversample * stack.shape[1], pixels.oversample * stack.shape[2]
+
+
+@compiled
 def leave(wave, beam, whole, tilted, remainder, obj, top, left, plans, ny, nx, want_object, want_probe, kept, heard,
           object_num, object_den, probe_num, probe_den):  # fmt: skip
     """Transform the rows of chi, and add sum_k conj(P_k) chi_k and sum_k |P_k|^2 to the object's window.
@@ -257,7 +265,7 @@ def leave(wave, beam, whole, tilted, remainder, obj, top, left, plans, ny, nx, w
 
 @compiled
 def gather(frames, places, stack, invalid, floor, own, plans, obj, probe, spectrum, noise, want_object, want_probe,
-           kept, responses, near, scratch, object_num, object_den, probe_num, spectrum_num, probe_den,
+           kept, responses, near, pixels, scratch, object_num, object_den, probe_num, spectrum_num, probe_den,
            varied_num):  # fmt: skip
     """Carry frames through the model and add up what an update needs; returns misfit and loss.
 
@@ -265,10 +273,10 @@ def gather(frames, places, stack, invalid, floor, own, plans, obj, probe, spectr
     and its correction is collected in ``spectrum_num``, shifted back. ``kept``, shape (some frames, modes,
     2 * ny * nx), receives the chi of the first frames at their places, ``responses``, shape (frames or 0, columns),
     what a frame tells. ``near`` is the way to a detector in the near field; it is compiled for None, the far field, or
-    for that.
+    for that. So is ``pixels``, the detector as in `kernels_detector.Pixels`, or None for an ideal one.
     """
     wave, shifted, row_ramp, column_ramp, model, sums, heard = scratch
-    ny, nx = stack.shape[1], stack.shape[2]
+    ny, nx = field(stack, pixels)
     misfit, loss = 0.0, 0.0
     listen, tilted = responses.shape[0] > 0, own.tilts.shape[0] > 0
     heard = heard if listen else heard[:0]
@@ -285,7 +293,11 @@ def gather(frames, places, stack, invalid, floor, own, plans, obj, probe, spectr
             transform_rows(plans.rows_backward, beam, plans)
             tilt(beam, column_ramp, own.tilts[j, 0], own.tilts[j, 1], ny, nx)
         enter(wave, beam, not whole and not tilted, obj, top, left, plans, ny, nx)
-        if near is None:
+        if pixels is not None:
+            frame_misfit, frame_loss = kernels_detector.compare(
+                wave, stack[j], invalid, floor, noise, wanted, plans, ny, nx, model, pixels
+            )  # fmt: skip
+        elif near is None:
             frame_misfit, frame_loss = compare(
                 wave, stack[j], invalid, floor, noise, wanted, plans, ny, nx, model, sums
             )  # fmt: skip

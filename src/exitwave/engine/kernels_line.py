@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from exitwave.engine import rows
+from exitwave.engine import kernels_detector, rows
 from exitwave.engine.compiled import compiled
 from exitwave.engine.fftw import execute
-from exitwave.engine.kernels import as_it_is, enter, ramps, shift_columns, transform_rows
+from exitwave.engine.kernels import as_it_is, enter, field, ramps, shift_columns, transform_rows
 from exitwave.engine.kernels_near import forth
 from exitwave.engine.kernels_noise import slopes
 from exitwave.engine.kernels_tilt import tilt
@@ -23,14 +23,15 @@ def cross(wave, first, obj, second, other, top, left, plans, ny, nx):
 
 @compiled
 def along(frames, stack, invalid, floor, own, plans, obj, probe, spectrum, obj_line, probe_line,
-          line_spectrum, noise, lengths, out, near, scratch, q):  # fmt: skip
+          line_spectrum, noise, lengths, out, near, pixels, scratch, q, planes):  # fmt: skip
     """Add the first and second derivative of the loss at (O + t h_O, P + t h_P) to ``out``, shape (lengths, 2).
 
     The modelled wave is A + t B + t^2 C, with A = F[P O], B = F[P h_O + h_P O], C = F[h_P h_O]. ``scratch`` holds
-    buffers for A, B, C and both shifted probes, and the ramps of the shift; ``q`` is (5, columns at a time, or a row).
+    buffers for A, B, C and both shifted probes, and the ramps of the shift; ``q`` is (5, columns at a time, or a row),
+    ``planes`` scratch for a detector that is not ideal, see `kernels_detector.compare_along`.
     """
     start, slope, bend, beam_buffer, line_buffer, row_ramp, column_ramp = scratch
-    ny, nx = stack.shape[1], stack.shape[2]
+    ny, nx = field(stack, pixels)
     for j in frames:
         top, left = own.corners[j, 0], own.corners[j, 1]
         beam, line = probe, probe_line
@@ -47,7 +48,11 @@ def along(frames, stack, invalid, floor, own, plans, obj, probe, spectrum, obj_l
         enter(start, beam, False, obj, top, left, plans, ny, nx)
         enter(bend, line, False, obj_line, top, left, plans, ny, nx)
         cross(slope, beam, obj_line, line, obj, top, left, plans, ny, nx)
-        if near is None:
+        if pixels is not None:
+            kernels_detector.compare_along(
+                start, slope, bend, stack[j], invalid, floor, noise, lengths, out, plans, ny, nx, pixels, planes
+            )  # fmt: skip
+        elif near is None:
             compare_along(start, slope, bend, stack[j], invalid, floor, noise, lengths, out, plans, ny, nx, q)
         else:
             for wave in (start, slope, bend):

@@ -6,12 +6,13 @@ pixel, and the misfit of the model comes with the transform that is needed anywa
 
 import numpy as np
 
-from exitwave.engine import rows
+from exitwave.engine import kernels_detector, rows
 from exitwave.engine.compiled import compiled
 from exitwave.engine.fftw import execute
 from exitwave.engine.kernels import (
     as_it_is,
     enter,
+    field,
     leave,
     ramps,
     shift_columns,
@@ -124,7 +125,7 @@ def load_near(wave, own, plans, ny, nx, near, shift):
 
 @compiled
 def project(frames, places, kept, stack, invalid, floor, own, plans, obj, probe, spectrum, move, a, b, c,
-            want_object, want_probe, near, scratch, object_num, object_den, probe_num, spectrum_num, probe_den,
+            want_object, want_probe, near, pixels, scratch, object_num, object_den, probe_num, spectrum_num, probe_den,
             varied_num):  # fmt: skip
     """Carry frames and their own waves, ``kept``, shape (frames, modes, 2 * ny * nx); returns the misfit.
 
@@ -132,7 +133,7 @@ def project(frames, places, kept, stack, invalid, floor, own, plans, obj, probe,
     added up with psi - P O in the place of chi.
     """
     wave, shifted, row_ramp, column_ramp, modelled, mixed, sums, heard = scratch
-    ny, nx = stack.shape[1], stack.shape[2]
+    ny, nx = field(stack, pixels)
     misfit, tilted = 0.0, own.tilts.shape[0] > 0
     for i, j in enumerate(frames):
         waves, top, left = kept[places[i]], own.corners[j, 0], own.corners[j, 1]
@@ -148,7 +149,11 @@ def project(frames, places, kept, stack, invalid, floor, own, plans, obj, probe,
         shift = own.shifts[j]
         if move:
             enter(wave, beam, False, obj, top, left, plans, ny, nx)
-            if near is None:
+            if pixels is not None:
+                misfit += kernels_detector.advance(
+                    waves, wave, stack[j], invalid, floor, a, b, c, plans, ny, nx, pixels
+                )  # fmt: skip
+            elif near is None:
                 misfit += advance(waves, wave, stack[j], invalid, floor, a, b, c, plans, ny, nx, modelled, mixed)
             else:
                 misfit += advance_near(waves, wave, stack[j], invalid, floor, a, b, c, plans, ny, nx, near, shift)

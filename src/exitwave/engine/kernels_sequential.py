@@ -2,10 +2,19 @@
 
 import numpy as np
 
-from exitwave.engine import rows
+from exitwave.engine import kernels_detector, rows
 from exitwave.engine.compiled import compiled
 from exitwave.engine.fftw import execute
-from exitwave.engine.kernels import compare, enter, ramps, shift_columns, shift_columns_back, tilt_back, transform_rows
+from exitwave.engine.kernels import (
+    compare,
+    enter,
+    field,
+    ramps,
+    shift_columns,
+    shift_columns_back,
+    tilt_back,
+    transform_rows,
+)
 from exitwave.engine.kernels_near import compare_near
 from exitwave.engine.kernels_noise import AMPLITUDE
 from exitwave.engine.kernels_tilt import tilt
@@ -56,13 +65,13 @@ def update(wave, beam, tilted, obj, top, left, plans, ny, nx, object_step, probe
 
 @compiled
 def sequential(frames, stack, invalid, floor, own, plans, obj, spectrum, object_length, object_alpha,
-               probe_length, probe_alpha, near, scratch, object_den, probe_den, before):  # fmt: skip
+               probe_length, probe_alpha, near, pixels, scratch, object_den, probe_den, before):  # fmt: skip
     """Update object and probe after every frame (a length of 0 leaves it alone); returns the misfit.
 
     The probe lives in its ``spectrum`` here; both updates of a frame start from the same object and probe.
     """
     wave, beam, row_ramp, column_ramp, model, sums, _ = scratch
-    ny, nx = stack.shape[1], stack.shape[2]
+    ny, nx = field(stack, pixels)
     object_share, probe_share = np.float32(1 - object_alpha), np.float32(1 - probe_alpha)
     window = obj.reshape((1, obj.shape[0], obj.shape[1]))
     misfit, tilted = 0.0, own.tilts.shape[0] > 0
@@ -74,7 +83,11 @@ def sequential(frames, stack, invalid, floor, own, plans, obj, spectrum, object_
             transform_rows(plans.rows_backward, beam, plans)
             tilt(beam, column_ramp, own.tilts[j, 0], own.tilts[j, 1], ny, nx)
         enter(wave, beam, not tilted, obj, top, left, plans, ny, nx)
-        if near is None:
+        if pixels is not None:
+            misfit += kernels_detector.compare(
+                wave, stack[j], invalid, floor, AMPLITUDE, True, plans, ny, nx, model, pixels
+            )[0]  # fmt: skip
+        elif near is None:
             misfit += compare(wave, stack[j], invalid, floor, AMPLITUDE, True, plans, ny, nx, model, sums)[0]
         else:
             misfit += compare_near(

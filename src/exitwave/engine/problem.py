@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from exitwave.engine.detector import DetectorModel, DetectorSettings, blind, detector_model, efficiency
 from exitwave.engine.fly import Exposures
 from exitwave.engine.near import Propagator, propagator
 from exitwave.engine.slices import Slices
@@ -43,6 +44,8 @@ class Problem:
     """What had to be repaired or left out."""
     propagator: Propagator | None = None
     """The way to the detector in the near field; None: the far field."""
+    detector: DetectorModel | None = None
+    """What of the detector is in the model; None: it is ideal."""
     slices: Slices | None = None
     """The slices of a thick sample; None: it is thin."""
     nominal: NDArray[np.float64] | None = None
@@ -58,8 +61,9 @@ class Problem:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Shape (ny, nx) of a frame and of the probe."""
-        return self.stack.shape[1], self.stack.shape[2]
+        """Shape (ny, nx) of the probe: that of a frame, times the samples along a side of a pixel."""
+        samples = self.detector.oversample if self.detector else 1
+        return samples * self.stack.shape[1], samples * self.stack.shape[2]
 
     @property
     def scanned(self) -> NDArray[np.float64]:
@@ -78,13 +82,18 @@ class Problem:
         return 1e-4 * (self.photons / (self.shape[0] * self.shape[1])) ** 0.5
 
     def mean_pattern(self) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
-        """Return the mean of the used frames, zero frequency at n//2, and the pixels without a count (1 bad)."""
+        """Return the mean of the used frames, zero frequency at n//2, and the pixels without a count (1 bad).
+
+        A known background is taken off.
+        """
         mean, bad = self.mean()
+        if self.detector:
+            mean = np.maximum(mean - self.detector.background, 0)
         return np.fft.fftshift(mean), np.fft.fftshift(bad).astype(np.uint8)
 
     def mean(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Return the mean of the used frames as they are in the stack, and the pixels without a count."""
-        total, valid = np.zeros(self.shape), np.zeros(self.shape)
+        total, valid = np.zeros(self.stack.shape[1:]), np.zeros(self.stack.shape[1:])
         for j in self.used:
             good = self.stack[j] != self.invalid
             total += np.where(good, self.stack[j], 0)
@@ -120,11 +129,12 @@ class Problem:
 _LARGEST_INTEGER = np.iinfo(np.uint16).max
 
 
-def load_stack(scan: Scan) -> tuple[NDArray[Any], float, tuple[Finding, ...]]:
+def load_stack(scan: Scan, settings: DetectorSettings | None = None) -> tuple[NDArray[Any], float, tuple[Finding, ...]]:
     """Read all frames once, into the smallest exact type; far-field patterns with zero frequency at [0, 0].
 
     Masked and saturated pixels, and counts that are negative or not finite, become ``invalid``. A dark frame is
-    subtracted (counts that fall below zero become zero).
+    subtracted (counts that fall below zero become zero). The settings may keep the dark frame in the counts, and
+    saturated pixels at the counts of saturation; a flat field that they use leaves out pixels of hardly any efficiency.
 
     Returns
     -------
@@ -135,14 +145,19 @@ def load_stack(scan: Scan) -> tuple[NDArray[Any], float, tuple[Finding, ...]]:
     findings : tuple of Finding
         What was repaired.
     """
-    detector = scan.detector
+    detector, settings = scan.detector, settings or DetectorSettings()
+    capped = settings.saturated == "cap"
+    cap = np.float32(np.inf if detector.saturation is None else detector.saturation)
+    flat = efficiency(scan, settings)
+    dead = np.zeros((1, 1), bool) if flat is None else blind(flat)
     stack: NDArray[Any] = np.empty(scan.patterns.shape, np.uint16)
     invalid, repaired = float(_LARGEST_INTEGER), np.zeros(3, np.int64)
     for index, block in scan.patterns.blocks(16):  # memory beside the stack is for few frames
         counts = block.astype(np.float32)
-        good = detector.usable(counts)
-        repaired += _repaired(counts[~good & (detector.mask == 0)])
-        counts = np.where(good, detector.without_dark(counts), 0)
+        repaired += _repaired(counts[~detector.usable(counts, index) & detector.good(index)])
+        good = detector.usable(counts, index, saturated=capped) & ~dead
+        counts = np.minimum(counts, cap) if capped else counts
+        counts = np.where(good, counts if settings.background == "dark" else detector.without_dark(counts), 0)
         if stack.dtype == np.uint16 and not _fits(counts):
             stack, invalid = _promote(stack, index.start), -1.0
         counts[~good] = invalid
@@ -188,7 +203,15 @@ Grid = tuple[NDArray[np.float64], NDArray[np.float64]]
 """Sample coordinates (y, x) of the object's pixel centres in metres."""
 
 
-def pose(scan: Scan, positions: NDArray[np.float64], grid: Grid, *, holdout: float, seed: int) -> Problem:
+def pose(
+    scan: Scan,
+    positions: NDArray[np.float64],
+    grid: Grid,
+    *,
+    holdout: float,
+    seed: int,
+    settings: DetectorSettings | None = None,
+) -> Problem:
     """Turn a scan into the problem that an algorithm solves.
 
     Parameters
@@ -203,13 +226,17 @@ def pose(scan: Scan, positions: NDArray[np.float64], grid: Grid, *, holdout: flo
         Fraction of the frames that are kept out of the reconstruction to judge it.
     seed : int
         Chooses which.
+    settings : DetectorSettings, optional
+        What of the detector is in the model.
 
     Raises
     ------
     InputError
-        If no frame holds a count.
+        If no frame holds a count, or the scan lacks what the settings ask for.
     """
-    stack, invalid, findings = load_stack(scan)
+    settings = settings or DetectorSettings()
+    stack, invalid, findings = load_stack(scan, settings)
+    detector = detector_model(scan, settings, saturated=any(each.code == "W233" for each in findings))
     totals = np.array([frame[frame != invalid].sum(dtype=np.float64) for frame in stack])
     alive = np.flatnonzero(totals > 0)
     if len(alive) < 2:
@@ -230,8 +257,14 @@ def pose(scan: Scan, positions: NDArray[np.float64], grid: Grid, *, holdout: flo
         object_shape=(len(grid[0]), len(grid[1])),
         used=used,
         held_out=held_out,
-        photons=float(totals[used].mean()),
+        photons=beam_counts(float(totals[used].mean()), detector),
         findings=findings,
         propagator=propagator(scan) if scan.near else None,
         nominal=to_pixels(scan.positions, *grid),
+        detector=detector,
     )
+
+
+def beam_counts(counts: float, detector: DetectorModel | None) -> float:
+    """Return the mean counts of a frame that come from the beam: without the background, but at least a tenth."""
+    return counts if detector is None else max(counts - float(detector.background.sum()), counts / 10)

@@ -7,8 +7,10 @@ from typing import Any, Literal, Self, get_args
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from exitwave.engine.algorithms.batches import Batching
+from exitwave.engine.detector import DetectorSettings
 from exitwave.engine.fly import FlyScan
 from exitwave.engine.model import CONSTRAINTS, REFINEMENTS
+from exitwave.engine.model.background import BackgroundUpdate
 from exitwave.engine.model.object_constraints import ObjectConstraints
 from exitwave.engine.model.positions import PositionUpdate
 from exitwave.engine.model.probe_constraints import ProbeConstraints
@@ -81,6 +83,9 @@ class Stage(Settings):
     slice_smoothing: SliceSmoothing | None = Field(
         None, description="share what cannot be told apart between slices; None: do not"
     )
+    background_update: BackgroundUpdate | None = Field(
+        None, description="learn the counts that are there without the beam; None: do not"
+    )
     object_constraints: ObjectConstraints | None = Field(None, description="what is known of the object; None: nothing")
     probe_constraints: ProbeConstraints | None = Field(None, description="what is known of the probe; None: nothing")
     tilt_update: TiltUpdate | None = Field(None, description="refine the pointing of the beam; None: do not")
@@ -131,6 +136,7 @@ class Recipe(Settings):
         None, gt=0, description="from one slice to the next in metres; None: one depth of focus of the beam"
     )
     fly: FlyScan | None = Field(None, description="the sample moved while a frame was counted; None: it did not")
+    detector: DetectorSettings = DetectorSettings()
     holdout: float = Field(0.05, ge=0, lt=0.5, description="fraction of the frames held out to judge the result")
     seconds: float | None = Field(None, gt=0, description="time for all iterations; None: as long as they take")
     patience: int | None = Field(
@@ -220,7 +226,6 @@ def _group(name: str) -> type[BaseModel] | None:
     """Return the group of settings that a field of a stage is, if it is one."""
     if name == "schedule":
         return Schedule
-    if name == "fly":
-        return FlyScan
-    kind = Stage.model_fields[name].annotation if name in Stage.model_fields else None
+    fields = Stage.model_fields | Recipe.model_fields
+    kind = fields[name].annotation if name in fields else None
     return next((k for k in (kind, *get_args(kind)) if isinstance(k, type) and issubclass(k, Settings)), None)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.engine import reference_fly
+from exitwave.engine.detector import ideal
 from exitwave.engine.problem import Problem
 from exitwave.engine.sweeps import READOUT, Line, Misfit, Noise, State, Step, Sums, Weights, gradient
 from exitwave.optics import phase_ramp
@@ -23,6 +24,7 @@ class ReferenceSweeps:
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
+        self._detector = problem.detector or ideal(problem.shape)
 
     def gather(
         self,
@@ -42,13 +44,13 @@ class ReferenceSweeps:
         sums = self.empty(state)
         difference = signal = loss = 0.0
         for i, j in enumerate(frames):
-            window, beam, change, misfit = self._frame(state, j)
+            window, beam, far = self._frame(state, j)
+            factor, misfit, frame_loss = self.judged(state, j, far, noise)
+            change = self.back(state, j, factor * far)
             difference, signal = difference + misfit.difference, signal + misfit.signal
-            if noise == "amplitude":
-                loss += misfit.difference
-            else:
-                change, frame_loss = self._weighed(state, j, beam * state.object[window], noise)
-                loss += frame_loss
+            loss += frame_loss
+            if sums.background is not None:
+                sums.background[:] += self._ratio(state, j, far)
             if chi is not None and i < len(chi):
                 chi[i] = change
             if responses is not None:
@@ -70,6 +72,7 @@ class ReferenceSweeps:
             np.zeros(self.problem.shape),
             Misfit(0, 0),
             variations=None if state.variations is None else np.zeros(state.variations.shape, complex),
+            background=None if state.background is None else np.zeros((2, *state.background.shape)),
         )
 
     def add_probe(self, sums: Sums, state: State, j: int, wanted: NDArray[Any]) -> None:
@@ -99,16 +102,17 @@ class ReferenceSweeps:
         """Return the loss's derivatives along a line; see `Sweeps.along`."""
         out = np.zeros((len(lengths), 2))
         for j in frames:
-            window, beam, _, _ = self._frame(state, j)
+            window, beam, a = self._frame(state, j)
             aside = self._shifted(state, j, line.probe)
-            start, bend = beam * state.object[window], aside * line.object[window]
-            slope = beam * line.object[window] + aside * state.object[window]
-            a, b, c = (self.forth(state, j, wave) for wave in (start, slope, bend))
+            slope, bend = beam * line.object[window] + aside * state.object[window], aside * line.object[window]
+            b, c = (self.forth(state, j, wave) for wave in (slope, bend))
             for i, t in enumerate(lengths):
                 wave, first = a + t * b + t**2 * c, b + 2 * t * c
                 d0, d1 = (np.abs(wave) ** 2).sum(0), 2 * (wave.conj() * first).real.sum(0)
                 d2 = 2 * (np.abs(first) ** 2 + 2 * (wave.conj() * c).real).sum(0)
-                _, force, curve = self.likelihood(j, d0, noise)
+                detector = self._detector
+                d0, d1, d2 = detector.counts(d0, state.background), detector.linear(d1), detector.linear(d2)
+                _, force, curve = self._likelihood(j, d0, noise)
                 out[i] += -(force * d1).sum(), (curve * d1**2 - force * d2).sum()
         return out
 
@@ -120,7 +124,9 @@ class ReferenceSweeps:
         """Update the state in place after every frame; see `Sweeps.sequential`."""
         difference = signal = 0.0
         for j in frames:
-            window, beam, chi, misfit = self._frame(state, j)
+            window, beam, far = self._frame(state, j)
+            factor, misfit, _ = self.judged(state, j, far)
+            chi = self.back(state, j, factor * far)
             difference, signal = difference + misfit.difference, signal + misfit.signal
             seen = state.object[window].copy()
             if object:
@@ -145,11 +151,11 @@ class ReferenceSweeps:
         sums = self.empty(state)
         total = Misfit(0.0, 0.0)
         for i, j in enumerate(frames):
-            window, beam, _, misfit = self._frame(state, j)
+            window, beam, explained = self._frame(state, j)
             if weights is not None:
                 a, b, c = weights
-                explained = self.forth(state, j, beam * state.object[window])
-                measured = self.modulus(j, c * explained + (1 - c) * waves[i])
+                misfit = self.judged(state, j, explained)[1]
+                measured = self.modulus(state, j, c * explained + (1 - c) * waves[i])
                 waves[i] = (1 - a - b) * waves[i] + a * explained + b * measured
                 total = Misfit(total.difference + misfit.difference, total.signal + misfit.signal)
             lack = self.back(state, j, waves[i]) - beam * state.object[window]
@@ -161,12 +167,14 @@ class ReferenceSweeps:
                 sums.transmission[:] += np.abs(state.object[window]) ** 2
         return replace(sums, misfit=total)
 
-    def modulus(self, j: int, far: NDArray[Any]) -> NDArray[Any]:
+    def modulus(self, state: State, j: int, far: NDArray[Any]) -> NDArray[Any]:
         """Return Pi_F of frame j's waves at the detector, shape (modes, ny, nx): the measured amplitudes, their phases.
 
-        The factor fades to 1 where the wave is zero up to rounding, and is 1 on pixels without a measurement.
+        The factor fades to 1 where the wave is zero up to rounding, and is 1 on pixels without a measurement. A
+        background is one more mode, incoherent and known: all modes are scaled alike. Point spread and flat field make
+        it a step down the gradient, which leaves the same waves alone.
         """
-        return far * (1 + self.correction(j, far)[0])
+        return far * (1 + self.judged(state, j, far)[0])
 
     def products(
         self,
@@ -179,7 +187,7 @@ class ReferenceSweeps:
         """Return what changes of object and probe do to every frame; see `Sweeps.products`."""
         rows = []
         for i, j in enumerate(frames):
-            window, beam, *_ = self._frame(state, j)
+            window, beam, _ = self._frame(state, j)
             a, b = object[window] * beam, self._shifted(state, j, probe) * state.object[window]
             pairs = (a, a), (b, b), (a, b), (a, chi[i]), (b, chi[i])
             rows.append([np.vdot(x, y).real for x, y in pairs])
@@ -199,13 +207,10 @@ class ReferenceSweeps:
         if velocity is not None:
             velocity += change
 
-    def _frame(self, state: State, j: int) -> tuple[tuple[slice, slice], NDArray[Any], NDArray[Any], Misfit]:
-        """Return the object's window, the shifted probe, chi and the misfit of one frame."""
-        window = self.window(state, j)
-        beam = self.beam(state, j)
-        far = self.forth(state, j, beam * state.object[window])
-        factor, misfit = self.correction(j, far)
-        return window, beam, self.back(state, j, factor * far), misfit
+    def _frame(self, state: State, j: int) -> tuple[tuple[slice, slice], NDArray[Any], NDArray[Any]]:
+        """Return the object's window, the shifted probe and the waves at the detector of one frame."""
+        window, beam = self.window(state, j), self.beam(state, j)
+        return window, beam, self.forth(state, j, beam * state.object[window])
 
     def window(self, state: State, j: int) -> tuple[slice, slice]:
         """Return the object's window of frame j."""
@@ -224,19 +229,35 @@ class ReferenceSweeps:
             return self.problem.propagator.back(waves, self._windows(state)[1][j])
         return np.fft.ifft2(waves, norm="ortho")
 
-    def correction(self, j: int, far: NDArray[Any]) -> tuple[NDArray[Any], Misfit]:
-        """Return the factor from frame j's waves at the detector to their correction, and their misfit."""
-        modelled = np.sqrt((np.abs(far) ** 2).sum(0))
-        valid = self.problem.stack[j] != self.problem.invalid
-        counts = np.where(valid, self.problem.stack[j], 0).astype(float)
-        difference = np.where(valid, np.sqrt(counts) - modelled, 0)
-        factor = difference * modelled / (modelled**2 + self.problem.floor**2)
-        return factor, Misfit(float((difference**2).sum()), float(counts.sum()))
+    def judged(
+        self, state: State, j: int, far: NDArray[Any], noise: Noise = "amplitude"
+    ) -> tuple[NDArray[Any], Misfit, float]:
+        """Return the factor from frame j's waves at the detector to their correction, the misfit, and the loss."""
+        model = self._detector.counts((np.abs(far) ** 2).sum(0), state.background)
+        loss, force, _ = self._likelihood(j, model, noise)
+        valid, counts, _ = self._measured(j, model)
+        difference = self._likelihood(j, model, "amplitude")[0]
+        return (
+            self._detector.back(force),
+            Misfit(float(difference.sum()), float(counts[valid].sum())),
+            float(loss.sum()),
+        )
 
-    def likelihood(self, j: int, model: NDArray[Any], noise: Noise) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-        """Return the loss L of every pixel of frame j, - dL/dm and d2L/dm2 at the modelled intensities m."""
+    def _ratio(self, state: State, j: int, far: NDArray[Any]) -> NDArray[Any]:
+        """Return what frame j says of the background; see `Sums.background`."""
+        model = self._detector.counts((np.abs(far) ** 2).sum(0), state.background)
+        valid, counts, asked = self._measured(j, model)
+        return np.stack([np.where(asked, (counts - model) / model, 0), valid])
+
+    def _measured(self, j: int, model: NDArray[Any]) -> tuple[NDArray[np.bool_], NDArray[Any], NDArray[np.bool_]]:
+        """Return where frame j has a measurement, its counts, and where these ask for something of the model."""
         valid = self.problem.stack[j] != self.problem.invalid
         counts = np.where(valid, self.problem.stack[j], 0).astype(float)
+        return valid, counts, valid & ((counts < self._detector.cap) | (model < counts))
+
+    def _likelihood(self, j: int, model: NDArray[Any], noise: Noise) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+        """Return the loss L of every pixel of frame j, - dL/dm and d2L/dm2 at the modelled intensities m."""
+        _, counts, asked = self._measured(j, model)
         variance, lack = counts + READOUT, counts - model
         if noise == "amplitude":
             faded = model + self.problem.floor**2
@@ -248,14 +269,8 @@ class ReferenceSweeps:
             expected = model + READOUT
             loss = -(lack + variance * np.log1p(-lack / variance)) / 2
             terms = loss, lack / (2 * expected), variance / (2 * expected**2)
-        loss, force, curve = (np.where(valid, term, 0) for term in terms)
+        loss, force, curve = (np.where(asked, term, 0) for term in terms)
         return loss, force, curve
-
-    def _weighed(self, state: State, j: int, waves: NDArray[Any], noise: Noise) -> tuple[NDArray[Any], float]:
-        """Return minus the derivative of frame j's loss with respect to its conjugate exit waves, and the loss."""
-        far = self.forth(state, j, waves)
-        loss, force, _ = self.likelihood(j, (np.abs(far) ** 2).sum(0), noise)
-        return self.back(state, j, force * far), float(loss.sum())
 
     def _windows(self, state: State) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return the window corners and the sub-pixel shifts of all frames."""

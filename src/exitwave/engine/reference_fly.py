@@ -31,11 +31,9 @@ def gather(
         views = [(v, sweeps.window(each, v), sweeps.beam(each, v)) for v in range(j * fly.count, (j + 1) * fly.count)]
         far = np.array([sweeps.forth(each, v, beam * state.object[window]) for v, window, beam in views])
         waves = far.reshape(-1, *sweeps.problem.shape)
-        factor, misfit = sweeps.correction(j, waves)
+        factor, misfit, frame_loss = sweeps.judged(state, j, waves, noise)
         difference, signal = difference + misfit.difference, signal + misfit.signal
-        frame_loss, force, _ = sweeps.likelihood(j, (np.abs(waves) ** 2).sum(0), noise)
-        loss += misfit.difference if noise == "amplitude" else float(frame_loss.sum())
-        factor = factor if noise == "amplitude" else force
+        loss += frame_loss
         told = []
         for (v, window, beam), wave in zip(views, far, strict=True):
             chi = sweeps.back(each, v, factor * wave)

@@ -94,11 +94,8 @@ class SlicedReference(ReferenceSweeps):
     def _change(self, state: State, j: int, wave: Waves, noise: Noise) -> tuple[Waves, Misfit, float]:
         """Return chi behind the last slice, the misfit and the loss."""
         far = self.forth(state, j, wave)
-        factor, misfit = self.correction(j, far)
-        if noise == "amplitude":
-            return self.back(state, j, factor * far), misfit, misfit.difference
-        change, loss = self._weighed(state, j, wave, noise)
-        return change, misfit, loss
+        factor, misfit, loss = self.judged(state, j, far, noise)
+        return self.back(state, j, factor * far), misfit, loss
 
     def _add(
         self,

@@ -24,7 +24,7 @@ from exitwave.engine.cpu_slices import make_sweeps
 from exitwave.engine.geometry import placed
 from exitwave.engine.initial import check_probe, fit_modes, starting_probe
 from exitwave.engine.joint import Joint, join, part_of
-from exitwave.engine.model import check_constraints, constrain, refinements
+from exitwave.engine.model import background, check_constraints, constrain, refinements
 from exitwave.engine.model.listen import Listening, Told
 from exitwave.engine.problem import Grid, Problem, pose
 from exitwave.engine.recipe import Recipe, Stage, make_recipe
@@ -309,19 +309,14 @@ def _prepare(data: Scan | Result, recipe: Recipe, announce: Callable[[str], None
         y, x = earlier.y, earlier.x
     else:
         y, x = _grid(scan, recipe, fly.places(positions, offsets))
-    problem = pose(scan, positions, (y, x), holdout=recipe.holdout, seed=recipe.seed)
-    if offsets is not None:
-        fly.check([stage.algorithm for stage in recipe.stages])
-        if problem.slices is not None:
-            remedy = "Leave the slices out, or the exposures"
-            raise InputError("A thick sample cannot be reconstructed from a fly scan", found="both", remedy=remedy)
-        pixel = np.array([y[1] - y[0], x[1] - x[0]])
-        problem = replace(problem, exposures=fly.Exposures(offsets[..., ::-1] / pixel))
+    problem = pose(scan, positions, (y, x), holdout=recipe.holdout, seed=recipe.seed, settings=recipe.detector)
     if earlier:
         used = np.setdiff1d(np.union1d(problem.used, problem.held_out), earlier.held_out)
         problem = replace(problem, used=used, held_out=earlier.held_out)
     z = slice_positions(scan, problem, recipe, earlier)
     problem = with_slices(problem, scan, z)
+    if offsets is not None:
+        problem = _flying(problem, offsets, (y, x), recipe)
     loaded = time.perf_counter()
     announce("getting the compiled loops ready (some seconds on the first run)")
     problems = {factor: problem if factor == 1 else coarse.crop(problem, factor) for factor in _factors(recipe)}
@@ -358,14 +353,25 @@ def _grid(scan: Scan, recipe: Recipe, places: NDArray[np.float64]) -> Grid:
         raise InputError(
             "Positions are not refined while scans share something", found="position_update", remedy=remedy
         )
-    return object_grid(places, scan.patterns.shape[1:], scan.object_pixel, ROOM if refined else MARGIN)
+    ny, nx = (recipe.detector.oversample * n for n in scan.patterns.shape[1:])
+    return object_grid(places, (ny, nx), scan.object_pixel, ROOM if refined else MARGIN)
+
+
+def _flying(problem: Problem, offsets: NDArray[np.float64], grid: Grid, recipe: Recipe) -> Problem:
+    """Return the problem with exposures beside its positions in metres, columns x and y."""
+    fly.check([stage.algorithm for stage in recipe.stages])
+    if problem.slices is not None:
+        remedy = "Leave the slices out, or the exposures"
+        raise InputError("A thick sample cannot be reconstructed from a fly scan", found="both", remedy=remedy)
+    pixel = np.array([axis[1] - axis[0] for axis in grid])
+    return replace(problem, exposures=fly.Exposures(offsets[..., ::-1] / pixel))
 
 
 def _own(state: State, earlier: Result | None) -> State:
     """Return the state with what an earlier result has learnt beside object and probe."""
     for name, value in (earlier.model if earlier else {}).items():
         if name in OWN:
-            setattr(state, name, value)
+            setattr(state, name, np.fft.ifftshift(value) if name == "background" else value)
     return state
 
 
@@ -398,7 +404,10 @@ def _warm_up(problem: Problem, stage: Stage) -> None:
     """Do one iteration of a stage on one frame, so that compiling is not counted as iterating."""
     first = replace(problem, used=problem.used[:1])
     ones = np.ones(first.full_shape, np.complex64), np.ones((1, *first.shape), np.complex64)
-    ALGORITHMS[stage.algorithm](State(*ones, np.random.default_rng(0)), make_sweeps(first, 1, 1), stage)
+    state = State(*ones, np.random.default_rng(0))
+    if stage.background_update:
+        background.prepare(state, first, stage.background_update)
+    ALGORITHMS[stage.algorithm](state, make_sweeps(first, 1, 1), stage)
 
 
 def _settings(run: _Run) -> dict[str, Any]:
@@ -436,8 +445,7 @@ def _result(run: _Run) -> Result:
         y=run.grid[0],
         z=refined(run.z, state),
         positions=_in_metres(run, state),
-        model={name: value for name, value in state.own.items() if name not in ("positions", "spacing")}
-        | _exposures(run),
+        model=_learnt(state) | _exposures(run),
         mask=_covered(illumination, illumination[rows, columns]),
         errors=errors,
         holdout_errors=holdout if len(problem.held_out) else holdout[:0],
@@ -477,6 +485,12 @@ def _exposures(run: _Run) -> dict[str, NDArray[np.float64]]:
         return {}
     pixel = np.array([axis[1] - axis[0] for axis in run.grid])
     return {"exposures": (run.problem.exposures.offsets * pixel)[..., ::-1]}
+
+
+def _learnt(state: State) -> dict[str, NDArray[Any]]:
+    """Return what the state has learnt, as in `Result.model`: detector arrays have zero frequency at n//2 there."""
+    learnt = {name: value for name, value in state.own.items() if name not in ("positions", "spacing")}
+    return learnt | {name: np.fft.fftshift(value) for name, value in learnt.items() if name == "background"}
 
 
 def _in_metres(run: _Run, state: State) -> NDArray[np.float64]:

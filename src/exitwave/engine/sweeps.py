@@ -14,6 +14,9 @@ psi_(l+1) = O_(l+1) A psi_l, of which the last is the exit wave. The correction 
 chi_(l-1) = A^-1 conj(O_l) chi_l, and takes the place of chi; the wave A psi_(l-1) that enters the slice takes the
 place of P.
 
+The detector may be less than ideal (`engine.detector`): the modelled counts are then m = A sum_k |F psi_k|^2 + B, and
+chi = F^-1 [ A^T (sqrt(I) / sqrt(m) - 1) F psi ].
+
 A frame's probe is a_j (P_k + [k = 0] sum_m v_jm U_m): the modes, to the first of which some variations are added with
 the frame's own weights, and all of it times the frame's own scale; then it is tilted (`State.tilts`). What the frames
 have of their own belongs to `engine.model`, which learns from the responses that a pass writes down.
@@ -42,7 +45,7 @@ READOUT = 1.0
 """Variance r of the readout in counts. Poisson model: D. L. Snyder et al., J. Opt. Soc. Am. A 12, 272 (1995)."""
 
 
-OWN = ("positions", "scales", "variations", "weights", "tilts", "spacing")
+OWN = ("positions", "scales", "variations", "weights", "tilts", "spacing", "background")
 """The fields of a `State` that belong to `engine.model`."""
 LASTING = ("settling since", "pupil", "spacing")
 """What is not about object and probe in the memory of a `State`."""
@@ -83,6 +86,8 @@ class State:
     """
     spacing: NDArray[np.float64] | None = None
     """Distance from one slice to the next, relative to that of the problem, shape (); None: 1."""
+    background: NDArray[np.float64] | None = None
+    """Counts without the beam, beside those that the problem knows of, shape (ny, nx) of a frame; None: 0."""
 
     def forget(self) -> None:
         """Make an algorithm start afresh from object and probe, which something else has moved."""
@@ -129,6 +134,9 @@ class Sums:
     """sum_j a_j v_jm conj(O_j) chi_j0, shifted back, shape (variations, ny, nx), where there are any."""
     spacing: float = 0.0
     """sum_j <Z_j, chi_j> with Z = d psi / d spacing, of a thick sample that was asked for responses."""
+    background: NDArray[np.float64] | None = None
+    """sum_j (I_j - m_j) / m_j and the number of frames j, over those with a measurement, shape (2, ny, nx) of a frame;
+    where the state has a background. A saturated pixel below its model counts, with 0."""
 
 
 RESPONSES = ("difference", "yy", "xx", "yx", "y", "x", "power", "gain")

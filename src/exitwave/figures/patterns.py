@@ -39,11 +39,11 @@ def patterns_figure(scan: Scan, *, frame: int | None = None, width: float = DOUB
     number = len(scan.patterns)
     frame = number // 2 if frame is None else frame
     chosen = np.unique(np.linspace(0, number - 1, min(number, SAMPLE)).round().astype(int))
-    mean = np.zeros(scan.detector.mask.shape)
+    mean = np.zeros(scan.patterns.shape[1:])
     for counts in scan.patterns.pick(chosen):
         mean += _possible(counts) / len(chosen)
     ny, nx = scan.patterns.shape[1:]
-    bad = np.count_nonzero(scan.detector.mask)
+    bad = np.count_nonzero(~scan.detector.always_good)
     figure = new_figure(width, (0.5 * width - 30) * min(ny / nx, 2) + (26 if bad else 18), images=True)
     left, right = figure.subplots(1, 2)
     _draw(left, scan, mean, f"Mean of {len(chosen)} frames" if len(chosen) < number else f"Mean of all {number} frames")
@@ -63,7 +63,7 @@ def _possible(counts: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def _draw(axes: Axes, scan: Scan, counts: NDArray[np.float64], title: str) -> None:
-    good = scan.detector.mask == 0
+    good = scan.detector.always_good
     seen = counts[good & (counts > 0)]
     low, high = (float(seen.min()), float(seen.max())) if seen.size else (1.0, 1.0)
     low = max(low, high * 1e-7)

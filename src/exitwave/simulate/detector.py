@@ -2,6 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
 from exitwave.scan import Detector
 
@@ -9,6 +10,8 @@ DEAD, HOT = np.uint32(1 << 1), np.uint32(1 << 3)
 """NeXus bits of `Detector.pixel_mask`: dead, and over-responding."""
 SATURATION = 2.0**20 - 1
 """Full scale of the counter, unless told otherwise."""
+FAINTEST = 0.1
+"""Least efficiency of a pixel, relative to the mean."""
 
 
 def make_detector(
@@ -17,20 +20,23 @@ def make_detector(
     distance: float,
     *,
     dark: float,
+    flat: float,
     bad_pixels: float,
     saturation: float | None,
-    rng: np.random.Generator,
+    seed: int,
 ) -> Detector:
-    """Return a detector with faults: a fraction of bad pixels, half of them hot and half dead, and a dark frame.
+    """Return a detector with faults: a fraction of bad pixels, half of them hot and half dead, dark frame, flat field.
 
-    The beam hits the centre of pixel n//2. The dark frame has a fixed pattern of +-30 % about its mean.
+    The beam hits the centre of pixel n//2. The dark frame has a fixed pattern of +-30 % about its mean. The flat field
+    has the root mean square ``flat`` about a mean of 1 over the good pixels.
     """
-    ny, nx = shape
+    (ny, nx), rng = shape, stream(seed, 2)
     reasons = np.zeros(ny * nx, np.uint32)
     bad = rng.permutation(ny * nx)[: round(bad_pixels * ny * nx)]
     reasons[bad[::2]], reasons[bad[1::2]] = HOT, DEAD
     reasons = reasons.reshape(shape)
     pattern = rng.uniform(0.7, 1.3, shape)
+    efficiency = np.maximum(1 + flat * stream(seed, 5).standard_normal(shape), FAINTEST)
     return Detector(
         distance=distance,
         pixel_size=(pixel, pixel),
@@ -39,15 +45,27 @@ def make_detector(
         saturation=SATURATION if saturation is None else float(saturation),
         pixel_mask=reasons,
         dark=(dark * pattern / pattern.mean()).astype(np.float32) if dark > 0 else None,
+        flat=(efficiency / efficiency[reasons == 0].mean()).astype(np.float32) if flat > 0 else None,
     )
 
 
-def expose(intensity: NDArray[np.float64], detector: Detector, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Return what the detector counts of an expected intensity, shape (ny, nx): Poisson, dark, faults, saturation.
+def expose(
+    intensity: NDArray[np.float64],
+    detector: Detector,
+    rng: np.random.Generator,
+    *,
+    background: NDArray[np.float64] | None = None,
+    blur: float = 0.0,
+) -> NDArray[np.float32]:
+    """Return what the detector counts of an expected intensity, shape (ny, nx).
 
-    A dead pixel reads 0, a hot one full scale.
+    The intensity is blurred, multiplied with the flat field, and added to background and dark frame, before it is
+    counted. A dead pixel reads 0, a hot one full scale.
     """
-    expected = intensity if detector.dark is None else intensity + detector.dark
+    expected = gaussian_filter(intensity, blur, mode="wrap") if blur > 0 else intensity
+    expected = expected if detector.flat is None else expected * detector.flat
+    for more in (background, detector.dark):
+        expected = expected if more is None else expected + more
     counts = rng.poisson(expected).astype(np.float32)
     assert detector.pixel_mask is not None
     assert detector.saturation is not None

@@ -50,6 +50,9 @@ def simulate(
     position_error: float = 0.0,
     affine: Sequence[Sequence[float]] | None = None,
     dark: float = 0.0,
+    background: float = 0.0,
+    flat: float = 0.0,
+    blur: float = 0.0,
     bad_pixels: float = 0.0,
     saturation: float | None = None,
     specimen: str = "cells",
@@ -97,6 +100,13 @@ def simulate(
         The true positions are this matrix times the nominal ones about their mean, in (x, y); after it come the errors.
     dark : float
         Mean dark current in counts per pixel and frame. It is in the frames; its mean frame is in the detector.
+    background : float
+        Mean counts per pixel and frame that are there without the beam, and of which the detector says nothing.
+    flat : float
+        Root mean square of the efficiency of the pixels, relative to the mean. It is the flat field of the detector,
+        and not applied to the frames.
+    blur : float
+        Standard deviation of the point spread of the detector in pixels; it is periodic at the edges.
     bad_pixels : float
         Fraction of pixels that are bad, half of them hot and half dead.
     saturation : float, optional
@@ -148,6 +158,9 @@ def simulate(
     proper = affine is None or (np.shape(affine) == (2, 2) and 0.5 <= np.linalg.det(np.asarray(affine, float)) <= 2)
     _check(proper, "affine distortion", affine, "a matrix of shape (2, 2) with a determinant from 0.5 to 2")
     _check(0 <= dark <= MOST_PHOTONS, "dark current", dark, "counts, 0 or more")
+    _check(0 <= background <= MOST_PHOTONS, "background", background, "counts, 0 or more")
+    _check(0 <= flat < 0.5, "flat field", flat, "a part of the mean, from 0 to below 0.5")
+    _check(0 <= blur < detector / 8, "point spread", blur, "pixels, from 0 to an eighth of the detector")
     _check(0 <= bad_pixels < 1, "fraction of bad pixels", bad_pixels, "a fraction from 0 to below 1")
 
     _check(0 <= fly <= MOST_MOTION, "motion", fly, f"probe diameters, from 0 to {MOST_MOTION:g}")
@@ -182,7 +195,8 @@ def simulate(
             pointing=pointing,
             seed=seed,
         )
-        | ({"motion": motion[:2]} if fly else {}),
+        | ({"motion": motion[:2]} if fly else {})
+        | ({"background": np.full(shape, background)} if background > 0 else {}),
         z=z,
     )
     faults = make_detector(
@@ -190,13 +204,14 @@ def simulate(
         beamline.detector_pixel,
         beamline.distance,
         dark=dark,
+        flat=flat,
         bad_pixels=bad_pixels,
         saturation=saturation,
-        rng=stream(seed, 2),
+        seed=seed,
     )
     between = None if z is None else angular_spectrum_kernel(shape, z[1], length, pixel).astype(np.complex128)
     return Scan(
-        patterns=SimulatedFrames(truth, faults, seed, between=between, transfer=beamline.transfer(shape)),
+        patterns=SimulatedFrames(truth, faults, seed, blur=blur, between=between, transfer=beamline.transfer(shape)),
         positions=positions,
         energy=float(beamline.energy),
         detector=faults,

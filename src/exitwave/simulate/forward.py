@@ -93,6 +93,8 @@ class SimulatedFrames(Frames):
         Its dark frame, bad pixels and saturation, as `make_detector` gives them.
     seed : int
         Seed of the counting noise.
+    blur : float
+        Standard deviation of the detector's point spread in pixels.
     transfer : ndarray of shape (ny, nx), optional
         Transfer function of the way to the detector in the near field, zero frequency at [0, 0]; the far field without.
     between : ndarray of shape (ny, nx), optional
@@ -107,12 +109,13 @@ class SimulatedFrames(Frames):
         *,
         transfer: NDArray[np.complex128] | None = None,
         between: NDArray[np.complex128] | None = None,
+        blur: float = 0.0,
     ) -> None:
         self.path, self.dataset = None, ""
         self.shape = (len(truth.positions), *truth.probe.shape[-2:])
         self.dtype = np.dtype(np.float32)
         self.truth, self.detector, self.seed = truth, detector, seed
-        self._transfer, self._between = transfer, between
+        self._blur, self._transfer, self._between = blur, transfer, between
         self._spectrum = fft.fft2(truth.probe.astype(np.complex128))
         variations = truth.model.get("variations", np.zeros((0, *self.shape[1:])))
         self._variations = fft.fft2(variations.astype(np.complex128))
@@ -140,7 +143,8 @@ class SimulatedFrames(Frames):
         return spectrum * model["scales"][frame] if "scales" in model else spectrum
 
     def _expose(self, frame: int) -> NDArray[np.float32]:
-        return expose(self.expected(frame), self.detector, stream(self.seed, 0, frame))
+        rng, background = stream(self.seed, 0, frame), self.truth.model.get("background")
+        return expose(self.expected(frame), self.detector, rng, background=background, blur=self._blur)
 
     def __getitem__(self, index: Any) -> NDArray[Any]:
         parts = index if isinstance(index, tuple) else (index,)

@@ -19,6 +19,7 @@ from types import ModuleType
 from typing import Any
 
 from exitwave.engine.model import (
+    background,
     object_constraints,
     positions,
     probe_constraints,
@@ -36,6 +37,7 @@ REFINEMENTS: dict[str, ModuleType] = {
     "scale_update": scales,
     "variation_update": variations,
     "tilt_update": tilts,
+    "background_update": background,
     "spacing_update": spacing,
     "slice_smoothing": smoothing,
 }

@@ -23,6 +23,8 @@ class Told:
     """Asks some frames what they would tell at another state; rows like those of ``responses``."""
     spacing: float = 0.0
     """Sum of `Sums.spacing` over the passes."""
+    background: NDArray[np.float64] | None = None
+    """Sum of `Sums.background` over the passes, shape (2, ny, nx) of a frame."""
 
     def response(self, name: str) -> NDArray[np.float64]:
         """Return one of `RESPONSES`, shape (npos,)."""
@@ -80,6 +82,9 @@ class Listening:
             copies = {name: getattr(sums, name).copy() for name in ("variations", "transmission")}
             self._last = frames, replace(sums, **copies)
         self.told.spacing += sums.spacing
+        if sums.background is not None:
+            before = self.told.background
+            self.told.background = sums.background if before is None else before + sums.background
         return sums
 
     @staticmethod

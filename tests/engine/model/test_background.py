@@ -1,0 +1,78 @@
+"""The background that is learnt: expectation maximisation, and what its forms share."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from exitwave.engine.model.background import LEAST, BackgroundUpdate, prepare, update
+from exitwave.engine.model.listen import Told
+from exitwave.engine.problem import Problem
+from exitwave.engine.sweeps import State
+from exitwave.errors import InputError
+
+SHAPE, FRAMES = (24, 24), 200
+
+
+def scene(background, seed=0):
+    """Frames of a bright spot on a background, and the beam's part of them."""
+    rng = np.random.default_rng(seed)
+    y, x = (np.fft.fftfreq(n, 1 / n) for n in SHAPE)
+    beam = 50 * np.exp(-(y[:, None] ** 2 + x**2) / 20)
+    stack = rng.poisson(beam + background, (FRAMES, *SHAPE)).astype(np.float32)
+    stack[:, 3, 4] = -1
+    problem = Problem(stack, -1.0, np.zeros((FRAMES, 2)), (40, 40), np.arange(FRAMES), np.arange(0), 1e3)
+    return problem, beam, State(np.ones((40, 40)), np.ones((1, *SHAPE)), rng)
+
+
+def told(problem, beam, state):
+    model = beam + state.background
+    good = problem.stack != problem.invalid
+    change = np.where(good, (problem.stack - model) / model, 0)
+    return Told(np.zeros((FRAMES, 8)), 0, None, background=np.stack([change.sum(0), good.sum(0)]))
+
+
+@pytest.mark.parametrize("form", ["pixels", "radial", "scalar"])
+def test_a_known_beam_leaves_the_background(form):
+    truth = np.full(SHAPE, 0.4)
+    problem, beam, state = scene(truth)
+    settings = BackgroundUpdate(form=form)
+    prepare(state, problem, settings)
+    assert state.background.min() >= LEAST
+    for _ in range(30):
+        update(state, told(problem, beam, state), settings, problem)
+    dark = beam < 1
+    assert np.abs(state.background[dark] - 0.4).mean() < 0.03
+    if form == "scalar":
+        assert np.ptp(state.background) < 1e-12
+
+
+def test_every_step_raises_the_likelihood():
+    truth = np.random.default_rng(1).uniform(0.1, 1, SHAPE)
+    problem, beam, state = scene(truth)
+    settings = BackgroundUpdate(smooth=0)
+    prepare(state, problem, settings)
+    good, last = problem.stack >= 0, -np.inf
+    for _ in range(10):
+        update(state, told(problem, beam, state), settings, problem)
+        model = beam + state.background
+        likelihood = np.sum(np.where(good, problem.stack * np.log(model) - model, 0))
+        assert likelihood >= last - 1e-9 * abs(likelihood)
+        last = likelihood
+
+
+def test_where_nothing_is_measured_nothing_changes():
+    problem, beam, state = scene(np.full(SHAPE, 0.4))
+    settings = BackgroundUpdate(smooth=0)
+    prepare(state, problem, settings)
+    before = state.background[3, 4]
+    update(state, told(problem, beam, state), settings, problem)
+    assert state.background[3, 4] == before
+    assert state.background[12, 12] != before
+
+
+@pytest.mark.parametrize("field", ["propagator", "slices", "exposures"])
+def test_what_has_no_background_yet_is_refused(field):
+    problem, _, state = scene(0.4)
+    with pytest.raises(InputError, match="A background is not learnt"):
+        prepare(state, replace(problem, **{field: object()}), BackgroundUpdate())
