@@ -324,7 +324,8 @@ class Result:
     and ``weights`` (npos, n), how much of it; ``exposures`` (npos, n, 2), where those of a fly scan are beside the
     positions, columns x and y in metres; ``tilts`` (npos, 2), shift of the diffraction pattern in detector pixels
     (row, column); ``background`` (ny, nx), counts without the beam beside those that the detector knows of, zero
-    frequency at n//2."""
+    frequency at n//2; ``distance`` and ``assumed_distance`` (), that of the detector in metres as it was found (the
+    scan has it too) and as it was before."""
 
     z: NDArray[np.float64] | None = None
     """Where the slices of a thick sample lie along the beam in metres, shape (slices,), the first at 0; None: thin."""

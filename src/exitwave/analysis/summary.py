@@ -13,6 +13,8 @@ from exitwave.scan import MissingFrames, Result, Scan
 
 SAMPLE = 64
 """Frames that are looked at."""
+STILL = 1e-3
+"""Moves of fewer object pixels are rounding."""
 
 
 def summarise(data: Scan | Result, file: Path | None = None) -> dict[str, Any]:
@@ -33,7 +35,8 @@ def summarise(data: Scan | Result, file: Path | None = None) -> dict[str, Any]:
         object_pixel, object_shape, field_of_view, scan {pattern, step, overlap, probe_diameter, probe_from}, counts
         {sampled, minimum, median, maximum, brightest, saturated_pixels, bad_counts} (None where the frames of a result
         are missing), size_on_disk, truth, result (None, or {algorithm, iterations, error, holdout_error, object_shape,
-        slices, modes, mode_powers, moved (None, or {metres, pixels}, rms of the moves)}), findings.
+        slices, modes, mode_powers, moved (None, or {metres, pixels}, rms of the moves), assumed_distance (that of the
+        detector before it was refined, or None)}), findings.
     """
     scan = data.scan if isinstance(data, Result) else data
     mean, counts = (None, None) if isinstance(scan.patterns, MissingFrames) else _sample(scan)
@@ -136,6 +139,7 @@ def _size(*files: Path | None) -> int | None:
 
 
 def _describe_result(result: Result) -> dict[str, Any]:
+    assumed = result.model.get("assumed_distance")
     last = [float(errors[-1]) if len(errors) else None for errors in (result.errors, result.holdout_errors)]
     return {
         "algorithm": result.algorithm,
@@ -147,6 +151,7 @@ def _describe_result(result: Result) -> dict[str, Any]:
         "modes": len(result.probe),
         "mode_powers": mode_powers(result.probe).tolist(),
         "moved": _moved(result),
+        "assumed_distance": float(assumed) if assumed is not None else None,
     }
 
 
@@ -156,7 +161,7 @@ def _moved(result: Result) -> dict[str, float] | None:
     What all have in common does not count: it is the object's as well.
     """
     moved = (result.positions - result.scan.positions)[:, :2]
-    if not moved.any():
+    if np.abs(moved / np.array(result.object_pixel[::-1])).max() < STILL:
         return None
     moved = moved - moved.mean(0)
     pixels = moved / np.array(result.object_pixel[::-1])

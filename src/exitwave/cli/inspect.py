@@ -82,7 +82,7 @@ def facts(summary: dict[str, Any]) -> dict[str, str]:
         "sample": " at ".join(part for part in (summary["name"], summary["instrument"]) if part) or "not named",
         "about": summary["description"],
         "frames": f"{summary['frames']} of {_times(detector['shape'])} pixels",
-        "detector": f"pixels of {_times(detector['pixel_size'], 'm')}, {show(detector['distance'], 'm')} away",
+        "detector": f"pixels of {_times(detector['pixel_size'], 'm')}, {_distance(detector, result)} away",
         "energy": f"{show(summary['energy'], 'eV')}, wavelength {show(summary['wavelength'], 'm')}",
         "object pixel": _times(summary["object_pixel"], "m"),
         "object": f"{_times(summary['object_shape'])} pixels",
@@ -97,6 +97,12 @@ def facts(summary: dict[str, Any]) -> dict[str, str]:
         "positions": _moved(result["moved"]) if result and result["moved"] else "",
     }
     return {name: text for name, text in words.items() if text}
+
+
+def _distance(detector: dict[str, Any], result: dict[str, Any] | None) -> str:
+    """Return the distance of the detector, and what it was before a result refined it."""
+    assumed = result["assumed_distance"] if result else None
+    return show(detector["distance"], "m", 5) + (f" (refined from {show(assumed, 'm', 5)})" if assumed else "")
 
 
 def _times(pair: list[Any], unit: str = "", digits: int = 4) -> str:

@@ -249,7 +249,7 @@ def _model(source: Source, prefix: str) -> dict[str, NDArray[Any]]:
     """Return what was learnt, or is true, beside object, probe and positions."""
     entries = {entry.key.removeprefix(prefix): entry for entry in TABLE if entry.key.startswith(prefix)}
     stored = {name: source.dataset(entry.key) for name, entry in entries.items()}
-    return {name: data[()].astype(entries[name].dtype) for name, data in stored.items() if data is not None}
+    return {name: np.asarray(data[()]).astype(entries[name].dtype) for name, data in stored.items() if data is not None}
 
 
 def _coordinates(source: Source, scan: Scan, shape: tuple[int, int]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

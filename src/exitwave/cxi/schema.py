@@ -298,6 +298,8 @@ _RESULT = (
     _model("variations", "what varies in the first mode", ("nvar", *FRAME), "complex64"),
     _model("weights", "how much of it is in every frame", ("npos", "nvar"), "float64"),
     _model("tilts", "shift of every pattern in detector pixels, columns y, x", ("npos", 2), "float64"),
+    _result("model_distance", "distance of the detector that was found, also its own", (), "float64", units="m"),
+    _result("model_assumed_distance", "distance of the detector before it was refined", (), "float64", units="m"),
     _result(
         "model_exposures", "where the exposures of a fly scan are beside its positions, columns x, y",
         ("npos", "nexp", 2), "float64", units="m",

@@ -97,6 +97,7 @@ class Pair:
             tilts=self.coarse.tilts,
             spacing=self.coarse.spacing,
             background=self._merged_background(),
+            distance=self.coarse.distance,
         )
 
     def _merged_positions(self) -> NDArray[np.float64] | None:

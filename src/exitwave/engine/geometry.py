@@ -1,4 +1,4 @@
-"""Where the detector is: what the settings say of it, and whether it can be so.
+"""Where the detector is: what the settings say of it, whether it can be so, and where it was found to be.
 
 A wave of width w behind the sample has spread to lambda z / w at the detector. Where that is less than w, an image is
 seen, the near field; where it is much more, the far field. A file does not say how wide the beam is, so that the far
@@ -8,7 +8,12 @@ far field's whole window, lambda z / pixel, are a sign of a near field in the co
 
 from dataclasses import replace
 
+import numpy as np
+
+from exitwave.engine.model.distance import centre
+from exitwave.engine.problem import Grid, Problem
 from exitwave.engine.recipe import Recipe
+from exitwave.engine.sweeps import State
 from exitwave.errors import Finding, InputError
 from exitwave.findings import finding
 from exitwave.positions.coverage import neighbour_distance
@@ -53,3 +58,18 @@ def _doubts(scan: Scan) -> tuple[Finding, ...]:
     found = f"neighbouring positions {show(step, 'm')} apart in a window of {show(window, 'm')}"
     remedy = "If the frames are images of the sample, set geometry=near and source_distance=5mm, focus to sample"
     return (finding("W241", "positions", found, "overlapping windows", remedy),) if step > SPARSE * window else ()
+
+
+def refined(scan: Scan, grid: Grid, problem: Problem, state: State) -> tuple[Scan, Grid]:
+    """Return the scan with the distance that was found, and the object's grid with the pixel that follows from it.
+
+    The positions of the scan in metres are believed: they are where they were on the new grid.
+    """
+    if state.distance is None:
+        return scan, grid
+    factor = float(state.distance)
+    y, x = (
+        axis[0] + (axis[1] - axis[0]) * (middle + factor * (np.arange(len(axis)) - middle))
+        for axis, middle in zip(grid, centre(problem), strict=True)
+    )
+    return replace(scan, detector=replace(scan.detector, distance=scan.detector.distance * factor)), (y, x)

@@ -11,6 +11,7 @@ from exitwave.engine.detector import DetectorSettings
 from exitwave.engine.fly import FlyScan
 from exitwave.engine.model import CONSTRAINTS, REFINEMENTS
 from exitwave.engine.model.background import BackgroundUpdate
+from exitwave.engine.model.distance import DistanceUpdate
 from exitwave.engine.model.object_constraints import ObjectConstraints
 from exitwave.engine.model.positions import PositionUpdate
 from exitwave.engine.model.probe_constraints import ProbeConstraints
@@ -75,6 +76,9 @@ class Stage(Settings):
     object_update: Update = Update()
     probe_update: Update = Update()
     position_update: PositionUpdate | None = Field(None, description="refine the positions; None: do not")
+    distance_update: DistanceUpdate | None = Field(
+        None, description="refine the distance of the detector in the far field; None: do not"
+    )
     scale_update: ScaleUpdate | None = Field(None, description="refine the intensity of every frame; None: do not")
     variation_update: VariationUpdate | None = Field(
         None, description="refine a variation of the probe from frame to frame; None: there is none"

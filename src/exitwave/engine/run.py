@@ -2,6 +2,7 @@
 
 import datetime
 import hashlib
+import math
 import shlex
 import sys
 import time
@@ -22,9 +23,11 @@ from exitwave.engine.algorithms import adam, dm, epie, lsqml, ml, mpie, pie, raa
 from exitwave.engine.cpu import CpuSweeps
 from exitwave.engine.cpu_slices import make_sweeps
 from exitwave.engine.geometry import placed
+from exitwave.engine.geometry import refined as with_distance
 from exitwave.engine.initial import check_probe, fit_modes, starting_probe
 from exitwave.engine.joint import Joint, join, part_of
 from exitwave.engine.model import background, check_constraints, constrain, refinements
+from exitwave.engine.model.distance import REACH
 from exitwave.engine.model.listen import Listening, Told
 from exitwave.engine.problem import Grid, Problem, pose
 from exitwave.engine.recipe import Recipe, Stage, make_recipe
@@ -65,6 +68,8 @@ class _Run:
     grid: Grid
     z: NDArray[np.float64] | None
     positions: NDArray[np.float64]
+    assumed_distance: float
+    """Distance of the detector in metres before any refinement."""
     errors: list[float]
     holdout_errors: list[float]
     digest: Future[str]
@@ -336,6 +341,7 @@ def _prepare(data: Scan | Result, recipe: Recipe, announce: Callable[[str], None
         grid=(y, x),
         z=z,
         positions=positions,
+        assumed_distance=float((earlier.model if earlier else {}).get("assumed_distance", scan.detector.distance)),
         errors=list(earlier.errors) if earlier else [],
         holdout_errors=list(earlier.holdout_errors) if earlier else [],
         digest=digest,
@@ -347,14 +353,18 @@ def _prepare(data: Scan | Result, recipe: Recipe, announce: Callable[[str], None
 
 def _grid(scan: Scan, recipe: Recipe, places: NDArray[np.float64]) -> Grid:
     """Return the coordinates of the object's pixels around some places; more where positions are refined."""
-    refined = any(stage.position_update for stage in recipe.stages)
+    names = ("position_update", "distance_update")
+    refined = [name for name in names if any(getattr(stage, name) for stage in recipe.stages)]
     if refined and isinstance(scan.patterns, joint.JointFrames):
         remedy = "Refine the positions of each scan by itself first, or leave them as they are"
         raise InputError(
-            "Positions are not refined while scans share something", found="position_update", remedy=remedy
+            "Positions are not refined while scans share something", found=", ".join(refined), remedy=remedy
         )
+    margin = ROOM if refined else MARGIN
+    if "distance_update" in refined:
+        margin += math.ceil(REACH * float(np.ptp(places[:, :2], axis=0).max() / min(scan.object_pixel)) / 2)
     ny, nx = (recipe.detector.oversample * n for n in scan.patterns.shape[1:])
-    return object_grid(places, (ny, nx), scan.object_pixel, ROOM if refined else MARGIN)
+    return object_grid(places, (ny, nx), scan.object_pixel, margin)
 
 
 def _flying(problem: Problem, offsets: NDArray[np.float64], grid: Grid, recipe: Recipe) -> Problem:
@@ -372,6 +382,8 @@ def _own(state: State, earlier: Result | None) -> State:
     for name, value in (earlier.model if earlier else {}).items():
         if name in OWN:
             setattr(state, name, np.fft.ifftshift(value) if name == "background" else value)
+    if state.distance is not None:  # the scan of a result has the distance that was found
+        state.distance = np.ones(())
     return state
 
 
@@ -431,6 +443,7 @@ def _result(run: _Run) -> Result:
     """Return the result of a run as it stands."""
     problem = run.problem
     state = _fix_gauge(run)
+    scan, grid = with_distance(run.scan, run.grid, problem, state)
     seen = run.sweeps[1].gather(state, problem.used, probe=False).illumination
     illumination = (seen[0] if problem.slices else seen).copy()
     pixels = problem.pixels if state.positions is None else state.positions
@@ -438,14 +451,14 @@ def _result(run: _Run) -> Result:
     errors, holdout = np.array(run.errors, np.float32), np.array(run.holdout_errors, np.float32)
     errors[-1] = run.sweeps[1].misfit(state, problem.used).error
     return Result(
-        scan=run.scan,
+        scan=scan,
         object=state.object,
         probe=state.probe,
-        x=run.grid[1],
-        y=run.grid[0],
+        x=grid[1],
+        y=grid[0],
         z=refined(run.z, state),
-        positions=_in_metres(run, state),
-        model=_learnt(state) | _exposures(run),
+        positions=_in_metres(run, state, grid),
+        model=_learnt(state) | _exposures(run) | _distances(run, scan, state),
         mask=_covered(illumination, illumination[rows, columns]),
         errors=errors,
         holdout_errors=holdout if len(problem.held_out) else holdout[:0],
@@ -493,12 +506,19 @@ def _learnt(state: State) -> dict[str, NDArray[Any]]:
     return learnt | {name: np.fft.fftshift(value) for name, value in learnt.items() if name == "background"}
 
 
-def _in_metres(run: _Run, state: State) -> NDArray[np.float64]:
+def _distances(run: _Run, scan: Scan, state: State) -> dict[str, NDArray[np.float64]]:
+    """Return the distance of the detector that was found, and the one assumed at first, in metres."""
+    if state.distance is None:
+        return {}
+    return {"distance": np.array(scan.detector.distance), "assumed_distance": np.array(run.assumed_distance)}
+
+
+def _in_metres(run: _Run, state: State, grid: Grid) -> NDArray[np.float64]:
     """Return the positions that were used, shape (npos, 3)."""
     if state.positions is None:
         return run.positions
     positions = run.positions.copy()
-    positions[:, [1, 0]] = to_metres(state.positions, *run.grid)
+    positions[:, [1, 0]] = to_metres(state.positions, *grid)
     return positions
 
 

@@ -45,9 +45,9 @@ READOUT = 1.0
 """Variance r of the readout in counts. Poisson model: D. L. Snyder et al., J. Opt. Soc. Am. A 12, 272 (1995)."""
 
 
-OWN = ("positions", "scales", "variations", "weights", "tilts", "spacing", "background")
+OWN = ("positions", "scales", "variations", "weights", "tilts", "spacing", "background", "distance")
 """The fields of a `State` that belong to `engine.model`."""
-LASTING = ("settling since", "pupil", "spacing")
+LASTING = ("settling since", "pupil", "spacing", "distance")
 """What is not about object and probe in the memory of a `State`."""
 
 
@@ -88,6 +88,8 @@ class State:
     """Distance from one slice to the next, relative to that of the problem, shape (); None: 1."""
     background: NDArray[np.float64] | None = None
     """Counts without the beam, beside those that the problem knows of, shape (ny, nx) of a frame; None: 0."""
+    distance: NDArray[np.float64] | None = None
+    """Distance of a far-field detector, relative to that of the problem, shape (); None: 1. Positions say it too."""
 
     def forget(self) -> None:
         """Make an algorithm start afresh from object and probe, which something else has moved."""

@@ -20,6 +20,7 @@ from typing import Any
 
 from exitwave.engine.model import (
     background,
+    distance,
     object_constraints,
     positions,
     probe_constraints,
@@ -34,6 +35,7 @@ from exitwave.engine.sweeps import State
 
 REFINEMENTS: dict[str, ModuleType] = {
     "position_update": positions,
+    "distance_update": distance,
     "scale_update": scales,
     "variation_update": variations,
     "tilt_update": tilts,
