@@ -15,8 +15,8 @@ As with positions, the object holds on to the scale that it was found with, and 
 steps are longer than 1 and have momentum (B. T. Polyak, USSR Comput. Math. Math. Phys. 4, 1 (1964)).
 
 A detector far behind a defocused beam sees the sample magnified by the distance over the defocus, so that a wrong scale
-hides in the probe's defocus. With a known probe that is held, the scale converges in some ten iterations; with a probe
-that is found from the same frames it takes a hundred, and may stay half-way.
+hides in the probe's defocus. With a known probe that is held, the scale converges in some tens of iterations; with a
+probe that is found from the same frames it takes a hundred, and may stay half-way.
 
 Where positions are refined as well, what they have in common is the distance's: it is read off all positions, by least
 squares against those of the scan.
