@@ -114,6 +114,9 @@ class Stage(Settings):
                 raise ValueError(f"{self.algorithm} does not use {key}; it is a setting of {users}")
         if self.algorithm == "LSQ-ML" and self.batching == "compact" and self.settle is not None:
             raise ValueError("LSQ-ML with compact batches does not use settle; its steps are accelerated to the end")
+        if self.algorithm in ("DM", "RAAR") and self.position_update:
+            remedy = "refine positions with another algorithm, and continue from its result"
+            raise ValueError(f"{self.algorithm} keeps the waves of the old positions, and cannot refine them; {remedy}")
         if self.coarse > 1 and self.probe_constraints and self.probe_constraints.moves_object:
             raise ValueError("a coarse stage cannot centre the probe or take a ramp: it hands on small changes only")
         return self

@@ -61,14 +61,15 @@ def test_exact_positions_stay_and_frames_that_see_nothing_too():
     assert np.abs(step(problem, double(truth), ReferenceSweeps(problem))).max() < 1e-4
     flat = double(truth)
     flat.object[:] = 1
-    assert np.array_equal(step(problem, flat, ReferenceSweeps(problem)), np.zeros((30, 2)))
+    assert np.abs(step(problem, flat, ReferenceSweeps(problem))).max() < 1e-9
 
 
 def test_no_frame_goes_far_beyond_the_others_or_the_largest_step():
     problem, truth = smooth_case()
     state = double(truth)
     state.positions = problem.pixels + np.random.default_rng(0).normal(0, 0.3, (30, 2))
-    assert np.hypot(*step(problem, state, ReferenceSweeps(problem), largest=0.05).T).max() < 0.1
+    told = Listening(ReferenceSweeps(problem), state).complete(state)
+    assert np.hypot(*positions.moves(told, 4.0, 0.05).T).max() == pytest.approx(0.05)
 
 
 def test_positions_stay_where_their_windows_are_inside_the_object():
@@ -100,6 +101,17 @@ def test_an_affine_fit_finds_what_is_free_and_nothing_else(name):
     assert np.abs(list(affine.fit(nominal, moved, np.ones(80), others).parameters.values())).max() < 5e-3
 
 
+def test_what_hides_in_the_probe_is_bounded_by_the_errors_of_single_frames():
+    problem, _ = make_problem((32, 32), frames=30)
+    about = problem.scanned - problem.scanned.mean(0)
+    noise = np.random.default_rng(1).normal(0, 0.01, (30, 2))
+    for name, basis in affine._BASIS.items():
+        moved = problem.scanned + 0.02 * about @ basis.T + noise
+        found = affine.fit(problem.scanned, affine.bounded(moved, problem), np.ones(30), Affine()).parameters[name]
+        assert (abs(found) < 1e-3) if name != "rotation" else (found == pytest.approx(0.02, abs=1e-3))
+    assert np.abs(affine.bounded(problem.scanned + noise, problem) - problem.scanned - noise).max() < 0.02
+
+
 def make(**settings):
     pixel = simulate(frames=2, detector=128).object_pixel[0]
     wanted = {"frames": 50, "detector": 128, "step": STEP * pixel, "scan": "jitter", "photons": 1e7, "seed": 3}
@@ -126,12 +138,19 @@ def test_jitter_of_several_pixels_is_recovered_and_a_result_goes_on():
 def test_good_positions_stay():
     scan, pixel = make()
     result = exitwave.reconstruct(scan, iterations=25, position_update=True, threads=1)
-    assert error(result, pixel) < 0.1
+    assert error(result, pixel) < 0.05
 
 
 def test_settings_are_switched_on_with_a_word():
     assert make_recipe({"position_update": True}).stages[0].position_update == PositionUpdate()
     assert make_recipe({"position_update": False}).stages[0].position_update is None
+
+
+@pytest.mark.parametrize("algorithm", ["DM", "RAAR"])
+def test_algorithms_that_keep_the_waves_of_old_positions_are_refused(algorithm):
+    with pytest.raises(InputError, match="keeps the waves of the old positions"):
+        make_recipe({"algorithm": algorithm, "position_update": True})
+    assert make_recipe({"algorithm": algorithm, "position_update": False})
 
 
 def test_scans_that_share_something_are_not_refined():

@@ -27,6 +27,8 @@ _BASIS = {
     "shear": np.array([[0.0, 1.0], [1.0, 0.0]]),
 }
 _ROUNDS = 5
+_HIDING = ("scale", "asymmetry", "shear")
+"""What can hide in the curvature and the astigmatism of the probe."""
 
 
 class Affine(Settings):
@@ -79,6 +81,24 @@ def drawn(positions: NDArray[np.float64], told: Told, settings: Affine, problem:
     image = fit(problem.scanned, positions, weights, settings).positions
     part = settings.pull if settings.pull == 1 else np.minimum(1, 2 * settings.pull / (1 + weights))[:, None]
     return positions + part * (image - positions)
+
+
+def bounded(positions: NDArray[np.float64], problem: Problem) -> NDArray[np.float64]:
+    """Return the positions without more scale, asymmetry and shear than errors of single frames can make.
+
+    Independent errors of standard deviation s, that of what the fit leaves, make each parameter scatter by
+    s / sqrt(sum |p0|^2), and no more is believed: a probe out of focus, or still on its way, asks for more.
+    """
+    weights = np.zeros(len(positions))
+    weights[problem.used] = 1
+    about = problem.scanned - np.average(problem.scanned, axis=0, weights=weights)
+    image, parameters = fit(problem.scanned, positions, weights, Affine())
+    left = float(np.median(np.abs(positions - image)[problem.used])) / 0.6745
+    limit = left / max(float(np.linalg.norm(about[problem.used])), 1.0)
+    for name in _HIDING:
+        value = parameters[name]
+        positions = positions - (value - np.clip(value, -limit, limit)) * about @ _BASIS[name].T
+    return positions
 
 
 def determined(told: Told) -> NDArray[np.float64]:

@@ -17,8 +17,8 @@ takes many such moves. Momentum makes them up to 1 / (1 - momentum) times as far
 
     v <- momentum v + d,   position <- position + v
 
-as B. T. Polyak, USSR Comput. Math. Math. Phys. 4, 1 (1964). The first iterations wait for an object: as long as there
-is little of it, its detail is noise, and all positions would go astray.
+as B. T. Polyak, USSR Comput. Math. Math. Phys. 4, 1 (1964). The first two iterations wait for an object, for without
+one good positions go astray; later, the object settles around wrong positions, and leads from less far away.
 """
 
 import numpy as np
@@ -28,7 +28,7 @@ from pydantic import Field
 from exitwave.engine.model import affine
 from exitwave.engine.model.affine import Affine
 from exitwave.engine.model.listen import Told
-from exitwave.engine.model.search import VELOCITY, search
+from exitwave.engine.model.search import AFTER, VELOCITY, search
 from exitwave.engine.problem import Problem
 from exitwave.engine.schedule import Refinement, Schedule
 from exitwave.engine.sweeps import State
@@ -43,11 +43,11 @@ Moves = NDArray[np.float64]
 class PositionUpdate(Refinement):
     """How the positions are refined."""
 
-    schedule: Schedule = Field(Schedule(start=5), description="when; by default after the first 5 iterations")
+    schedule: Schedule = Field(Schedule(start=2), description="when; by default after the first 2 iterations")
     step: float = Field(4.0, gt=0, le=8, description="length of the step")
     largest: float = Field(2.0, gt=0, description="longest step in object pixels")
-    momentum: float = Field(0.5, ge=0, lt=1, description="part of a move that goes on in the next iteration")
-    search: bool = Field(True, description="search for frames that fit much worse than the others")
+    momentum: float = Field(0.9, ge=0, lt=1, description="part of a move that goes on in the next iteration")
+    search: bool = Field(True, description="search for frames that are lost")
     affine: Affine | None = Field(None, description="draw the positions to an affine image of the scan's; None: do not")
 
 
@@ -63,10 +63,10 @@ def update(state: State, told: Told, settings: PositionUpdate, problem: Problem)
     move = moves(told, settings.step, settings.largest)
     move -= move[problem.used].mean(0)
     velocity = state.memory[VELOCITY] = settings.momentum * state.memory.get(VELOCITY, 0) + move
-    state.positions = inside(state.positions + velocity, problem)
-    if settings.affine:
-        state.positions = inside(affine.drawn(state.positions, told, settings.affine, problem), problem)
-    if settings.search and not state.settling:
+    moved = state.positions + velocity
+    moved = affine.drawn(moved, told, settings.affine, problem) if settings.affine else affine.bounded(moved, problem)
+    state.positions = inside(moved, problem)
+    if settings.search and state.iteration >= AFTER:
         search(state, told, problem)
 
 

@@ -19,11 +19,13 @@ from exitwave.engine.sweeps import RESPONSES, State
 
 VELOCITY = "velocity of the positions"
 """Where a state remembers it, shape (npos, 2)."""
-LOST = 2.0
+AFTER = 5
+"""Iterations without a search: until then most frames look lost."""
+LOST = 5.0
 """Relative misfit of a lost frame, in medians of all."""
 EFFORT = 0.5
 """Trials in an iteration, over the number of frames."""
-MOST = 8
+MOST = 50
 """Trials of a frame in an iteration."""
 BETTER = 0.9
 """A place must have at most this part of the misfit to be taken."""

@@ -1,0 +1,84 @@
+"""Refined positions: how far off they are in the end, after jitter, an affine distortion, and on a measured scan.
+
+``python benchmarks/model/positions.py`` prints Markdown tables; with ``EXITWAVE_DATA`` the folder of the measured scan.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import exitwave
+
+SEEDS, PIXEL = (3, 4, 5, 6), exitwave.simulate(frames=2, detector=128).object_pixel[0]
+TURN, SCALE = np.deg2rad(1), 1.02
+DISTORTION = SCALE * np.array([[np.cos(TURN), -np.sin(TURN)], [np.sin(TURN), np.cos(TURN)]])
+
+
+def main() -> None:
+    """Print the tables."""
+    print("| jitter (px rms) | seed | off (px rms) | robust | frames off by more than 2 px |")
+    print("|---|---|---|---|---|")
+    for jitter in (0, 0.5, 3, 6):
+        for seed in SEEDS:
+            off = (
+                _off(_refined(_scan(seed, position_error=jitter * PIXEL), iterations=60 if jitter > 3 else 40)) / PIXEL
+            )
+            beside = off - np.median(off, axis=0)
+            lost = int((np.hypot(*beside.T) > 2).sum())
+            found = f"{np.sqrt((off**2).mean()):.3f} | {np.median(np.abs(beside)) / 0.6745:.3f} | {lost}"
+            print(f"| {jitter:g} | {seed} | {found} |", flush=True)
+    print("\n| distortion by 2 % and 1 degree | seed | scale (%) | asymmetry | rotation | shear |")
+    print("|---|---|---|---|---|---|")
+    free = {"position_update": {"affine": {}}}
+    for name, settings in {"probe refined": free, "probe held 20": free | _held(20)}.items():
+        for seed in SEEDS[:2]:
+            left = _distortion(_refined(_scan(seed, affine=DISTORTION), **settings))
+            print(f"| {name} | {seed} | " + " | ".join(f"{100 * value:.3f}" for value in left) + " |", flush=True)
+    if os.environ.get("EXITWAVE_DATA"):
+        _measured(Path(os.environ["EXITWAVE_DATA"]) / "velociprobe_siemens_star.cxi")
+
+
+def _held(iterations: int) -> dict[str, Any]:
+    """Return settings that hold the probe at first."""
+    return {"probe_update": {"schedule": {"start": iterations}}}
+
+
+def _scan(seed: int, **settings: Any) -> exitwave.Scan:
+    """Return a scan of 100 frames with three modes, whose starting probe is the true one."""
+    known: dict[str, Any] = {"frames": 100, "detector": 128, "step": 14 * PIXEL, "scan": "jitter", "photons": 5e7}
+    return exitwave.simulate("26-ID", modes=3, seed=seed, **known, **settings)
+
+
+def _refined(scan: exitwave.Scan, **settings: Any) -> exitwave.Result:
+    return exitwave.reconstruct(scan, threads=1, **{"position_update": True} | settings)
+
+
+def _off(result: exitwave.Result) -> NDArray[np.float64]:
+    """Return what positions are off in metres, but for a shift of all, shape (npos, 2)."""
+    off = (result.positions - result.scan.truth.positions)[:, :2]
+    return off - off.mean(0)
+
+
+def _distortion(result: exitwave.Result) -> list[float]:
+    """Return scale, asymmetry, rotation and shear of the positions beside the true ones."""
+    true = result.scan.truth.positions[:, :2]
+    (a, b), (c, d) = np.linalg.lstsq(true - true.mean(0), _off(result), rcond=None)[0]
+    return [(a + d) / 2, (a - d) / 2, (b - c) / 2, (b + c) / 2]
+
+
+def _measured(path: Path) -> None:
+    """Print the held-out error and the time of a measured scan, without and with refinement."""
+    print("\n| measured scan | error | held out | seconds |")
+    print("|---|---|---|---|")
+    for name, wanted in (("as it is", False), ("refined", True)):
+        *_, last = exitwave.iterate(exitwave.open(path), position_update=wanted, threads=1, iterations=25)
+        result = last.result()
+        errors = f"{result.errors[-1]:.5f} | {result.holdout_errors[-1]:.5f}"
+        print(f"| {name} | {errors} | {last.seconds['run']:.0f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
