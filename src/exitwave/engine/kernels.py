@@ -127,9 +127,8 @@ def vary_back(spectra_num, products, spectra, weights, wave, row_ramp, column_ra
             re, im = row_ramp[2 * r], row_ramp[2 * r + 1]
             for left in range(0, plans.stride - plans.columns + 1, plans.columns):
                 part = slice(2 * left, 2 * (left + plans.columns))
-                ramp_part, z = column_ramp[part], wave[r, part]
-                rows.add_turned_back(spectra_num[m, r, part], ramp_part, z, v * re, v * im, plans.columns)
-                rows.add_turned_dot(sums, ramp_part, spectra[m, r, part], z, re, im, plans.columns)
+                out, u, z = spectra_num[m, r, part], spectra[m, r, part], wave[r, part]
+                rows.add_varied_back(out, sums, column_ramp[part], u, z, v, re, im, plans.columns)
         if products.shape[0]:
             products[m] = sums.sum()
 

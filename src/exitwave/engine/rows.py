@@ -343,12 +343,13 @@ def _slope(v: Any, far_before: Any, before: Any, after: Any, far_after: Any) -> 
     return v.sub(v.mul(near, v.constant(8 / 12, near)), v.mul(far, v.constant(1 / 12, far)))
 
 
-@_operation("sccc", scalars=2)
-def add_turned_dot(v: Any, rows: Any, re: Any, im: Any) -> None:
-    """Add Re conj((re + i im) ramp u) z to the sums; rows are the sums, ramp, u and z."""
-    ramp = v.multiply(v.fill(re, v.width), v.fill(im, v.width), rows[1])
-    turned = v.multiply(v.real(ramp), v.imag(ramp), rows[2])
-    rows[0] = v.add(rows[0], v.dot(turned, rows[3]))
+@_operation("csccc", scalars=3)
+def add_varied_back(v: Any, rows: Any, weight: Any, re: Any, im: Any) -> None:
+    """With b = conj((re + i im) ramp) z, out += weight b and sums += Re conj(u) b: out, sums, ramp, u, z."""
+    ramp = v.multiply(v.fill(re, v.width), v.fill(im, v.width), rows[2])
+    back = v.multiply(v.real(ramp), v.imag(ramp), rows[4], conjugate=True)
+    rows[0] = v.add(rows[0], v.mul(v.fill(weight, v.width), back))
+    rows[1] = v.add(rows[1], v.dot(rows[3], back))
 
 
 @_operation("ccc", scalars=2)
