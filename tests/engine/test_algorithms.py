@@ -8,10 +8,10 @@ from problems import double, make_problem, perturb, single
 
 from exitwave.engine.algorithms import epie, rpie
 from exitwave.engine.algorithms.settling import settled
+from exitwave.engine.algorithms.table import ALGORITHMS
 from exitwave.engine.cpu import CpuSweeps
 from exitwave.engine.recipe import USES, Stage
 from exitwave.engine.reference import ReferenceSweeps
-from exitwave.engine.run import ALGORITHMS
 from exitwave.engine.schedule import Update
 from exitwave.engine.sweeps import NOISE, State, Step, Sums
 

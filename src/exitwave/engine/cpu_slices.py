@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 from exitwave.engine import fftw, kernels_slices
 from exitwave.engine.cpu import CpuSweeps, Groups
 from exitwave.engine.problem import Problem
-from exitwave.engine.reference_slices import sequential
+from exitwave.engine.reference_slices import GatherOnly
 from exitwave.engine.slices import refuse
-from exitwave.engine.sweeps import NOISE, Misfit, Noise, State, Step, Sums
+from exitwave.engine.sweeps import NOISE, Noise, State, Sums
 from exitwave.errors import InputError
 
 _F32 = np.float32
 
 
-class SlicedSweeps(CpuSweeps):
+class SlicedSweeps(GatherOnly, CpuSweeps):
     """The sweeps through several slices; see `CpuSweeps` for the parameters."""
 
     def __init__(self, problem: Problem, modes: int, threads: int | None = None) -> None:
@@ -35,37 +35,10 @@ class SlicedSweeps(CpuSweeps):
         waves, tangents = fftw.zeros(self._slices.number, *shape), fftw.zeros(4, *shape)
         return waves, tangents, fftw.zeros(2 * nx), fftw.zeros(ny + 1, nx), fftw.zeros(*shape)
 
-    def gather(
-        self,
-        state: State,
-        frames: NDArray[np.int64],
-        *,
-        object: bool = True,
-        probe: bool = True,
-        chi: NDArray[np.complexfloating[Any]] | None = None,
-        noise: Noise = "amplitude",
-        responses: NDArray[np.float64] | None = None,
-    ) -> Sums:
+    def gather(self, state: State, frames: NDArray[np.int64], **wanted: Any) -> Sums:
         """Pass over the frames without changing the state; see `Sweeps.gather`."""
         self._apart[:] = 0
-        sums = super().gather(state, frames, object=object, probe=probe, chi=chi, noise=noise, responses=responses)
-        return replace(sums, spacing=float(self._apart.sum()))
-
-    def sequential(self, state: State, frames: NDArray[np.int64], object: Step | None, probe: Step | None) -> Misfit:
-        """Update the state in place after every frame; see `Sweeps.sequential`."""
-        return sequential(self, state, frames, object, probe)
-
-    def products(self, *arguments: Any) -> NDArray[np.float64]:
-        """Refuse: the exit wave is not linear in the object."""
-        raise refuse("products of changes")
-
-    def along(self, *arguments: Any) -> NDArray[np.float64]:
-        """Refuse: the exit wave is not quadratic along a line."""
-        raise refuse("derivatives along a line")
-
-    def project(self, *arguments: Any, **wanted: Any) -> Sums:
-        """Refuse: no projection on the overlap is known."""
-        raise refuse("projections of exit waves")
+        return replace(super().gather(state, frames, **wanted), spacing=float(self._apart.sum()))
 
     def _carry(
         self,

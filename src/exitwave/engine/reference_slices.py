@@ -13,7 +13,36 @@ from exitwave.engine.sweeps import Misfit, Noise, State, Step, Sums, gradient
 Waves = NDArray[np.complexfloating[Any]]
 
 
-class SlicedReference(ReferenceSweeps):
+class GatherOnly:
+    """The passes of a thick sample that are not `Sweeps.gather`: made of it, or refused."""
+
+    def sequential(self, state: State, frames: NDArray[np.int64], object: Step | None, probe: Step | None) -> Misfit:
+        """Update object and probe after every frame, by passes over single frames; see `Sweeps.sequential`."""
+        sweeps: Any = self
+        difference = signal = 0.0
+        for j in frames:
+            sums = sweeps.gather(state, np.array([j]), object=object is not None, probe=probe is not None)
+            if object:
+                sweeps.descend(state.object, sums.object, sums.illumination, object)
+            if probe:
+                sweeps.descend(state.probe, sums.probe, sums.transmission, probe)
+            difference, signal = difference + sums.misfit.difference, signal + sums.misfit.signal
+        return Misfit(difference, signal)
+
+    def products(self, *arguments: Any) -> NDArray[np.float64]:
+        """Refuse: the exit wave is not linear in the object."""
+        raise refuse("products of changes")
+
+    def along(self, *arguments: Any) -> NDArray[np.float64]:
+        """Refuse: the exit wave is not quadratic along a line."""
+        raise refuse("derivatives along a line")
+
+    def project(self, *arguments: Any, **wanted: Any) -> Sums:
+        """Refuse: no projection on the overlap is known."""
+        raise refuse("projections of exit waves")
+
+
+class SlicedReference(GatherOnly, ReferenceSweeps):
     """The sweeps through several slices; see `ReferenceSweeps`."""
 
     def gather(
@@ -47,22 +76,6 @@ class SlicedReference(ReferenceSweeps):
             loss=loss,
             spacing=spacing,
         )
-
-    def sequential(self, state: State, frames: NDArray[np.int64], object: Step | None, probe: Step | None) -> Misfit:
-        """Update the state in place after every frame; see `Sweeps.sequential`."""
-        return sequential(self, state, frames, object, probe)
-
-    def products(self, *arguments: Any) -> NDArray[np.float64]:
-        """Refuse: the exit wave is not linear in the object."""
-        raise refuse("products of changes")
-
-    def along(self, *arguments: Any) -> NDArray[np.float64]:
-        """Refuse: the exit wave is not quadratic along a line."""
-        raise refuse("derivatives along a line")
-
-    def project(self, *arguments: Any, **wanted: Any) -> Sums:
-        """Refuse: no projection on the overlap is known."""
-        raise refuse("projections of exit waves")
 
     def _window(self, state: State, j: int) -> tuple[slice, slice]:
         (top, left), (ny, nx) = self._windows(state)[0][j], self.problem.shape
@@ -140,16 +153,3 @@ class SlicedReference(ReferenceSweeps):
             first = self._changes(state, window, change)[0]
             pairs += [(self._shifted(state, j, each) * slices[0], first[0]) for each in state.variations]
         return [np.vdot(a, b).real for a, b in pairs], float(np.vdot(z, change).real)
-
-
-def sequential(sweeps: Any, state: State, frames: NDArray[np.int64], object: Step | None, probe: Step | None) -> Misfit:
-    """Update object and probe after every frame, by passes over single frames."""
-    difference = signal = 0.0
-    for j in frames:
-        sums = sweeps.gather(state, np.array([j]), object=object is not None, probe=probe is not None)
-        if object:
-            sweeps.descend(state.object, sums.object, sums.illumination, object)
-        if probe:
-            sweeps.descend(state.probe, sums.probe, sums.transmission, probe)
-        difference, signal = difference + sums.misfit.difference, signal + sums.misfit.signal
-    return Misfit(difference, signal)

@@ -8,13 +8,13 @@ import pytest
 import exitwave
 from exitwave.analysis.error import recompute
 from exitwave.engine.algorithms.momentum import Momentum
+from exitwave.engine.algorithms.table import ALGORITHMS
 from exitwave.engine.cpu import CpuSweeps
 from exitwave.engine.model import constrain
 from exitwave.engine.model import object_constraints as of_object
 from exitwave.engine.model import probe_constraints as of_probe
 from exitwave.engine.problem import Problem
 from exitwave.engine.recipe import Stage
-from exitwave.engine.run import ALGORITHMS
 from exitwave.engine.sweeps import State
 from exitwave.errors import InputError
 from exitwave.simulate import simulate

@@ -1,0 +1,203 @@
+"""How a reconstruction starts: frames, grid, probe and object, from a scan or an earlier result."""
+
+import hashlib
+import math
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exitwave.engine import coarse, fly, joint
+from exitwave.engine.algorithms.table import ALGORITHMS
+from exitwave.engine.cpu import CpuSweeps
+from exitwave.engine.cpu_slices import make_sweeps
+from exitwave.engine.geometry import placed
+from exitwave.engine.initial import check_probe, fit_modes, starting_probe
+from exitwave.engine.joint import Joint
+from exitwave.engine.model import background
+from exitwave.engine.model.distance import REACH
+from exitwave.engine.problem import Grid, Problem, pose
+from exitwave.engine.recipe import Recipe, Stage
+from exitwave.engine.sweeps import OWN, State
+from exitwave.engine.thick import slice_positions, starting_object, with_slices
+from exitwave.errors import Finding, InputError
+from exitwave.positions.grid import MARGIN, ROOM, object_grid
+from exitwave.scan import Result, Scan
+
+
+@dataclass
+class Run:
+    """What belongs to one run, from its start to its result."""
+
+    scan: Scan
+    recipe: Recipe
+    problem: Problem
+    sweeps: dict[int, CpuSweeps]
+    """Those of all frames (1), and of frames cropped by the factors that stages ask for."""
+    state: State
+    grid: Grid
+    z: NDArray[np.float64] | None
+    positions: NDArray[np.float64]
+    assumed_distance: float
+    """Distance of the detector in metres before any refinement."""
+    errors: list[float]
+    holdout_errors: list[float]
+    digest: Future[str]
+    earlier: int
+    algorithm: str = ""
+    stopped_by: str = "interrupted"
+    findings: tuple[Finding, ...] = ()
+    seconds: dict[str, float] = field(default_factory=dict)
+    passed: int = 0
+    joint: Joint | None = None
+    """The scans that make the one that runs, where there are several."""
+    pair: coarse.Pair | None = None
+    """The state on two grids, while a coarse stage runs."""
+
+    def on_the_fine_grid(self) -> State:
+        """Return the state with what a coarse stage has found so far."""
+        return self.pair.merged() if self.pair else self.state
+
+    def settings(self) -> dict[str, Any]:
+        """Return the recipe as it runs, and the device."""
+        resolved: dict[str, Any] = {"modes": len(self.state.probe), "threads": self.sweeps[1].threads}
+        if self.z is not None:
+            resolved |= {"slices": len(self.z), "slice_spacing": float(self.z[1])}
+        return self.recipe.model_dump(mode="json") | resolved | {"device": "cpu"}
+
+
+def prepare(data: Scan | Result, recipe: Recipe, announce: Callable[[str], None]) -> Run:
+    """Load the frames, compile, and set up the starting state."""
+    earlier = data if isinstance(data, Result) else None
+    scan = data.scan if isinstance(data, Result) else placed(data, recipe)
+    if earlier:
+        _check_continuing(earlier, recipe)
+    digest = ThreadPoolExecutor(1).submit(digest_of, scan.path)
+    start = time.perf_counter()
+    announce(f"loading {len(scan.patterns)} frames")
+    positions = earlier.positions if earlier else scan.positions
+    offsets = earlier.model.get("exposures") if earlier else fly.offsets(scan.positions, recipe.fly)
+    if earlier:
+        y, x = earlier.y, earlier.x
+    else:
+        y, x = _grid(scan, recipe, fly.places(positions, offsets))
+    problem = pose(scan, positions, (y, x), holdout=recipe.holdout, seed=recipe.seed, settings=recipe.detector)
+    if earlier:
+        used = np.setdiff1d(np.union1d(problem.used, problem.held_out), earlier.held_out)
+        problem = replace(problem, used=used, held_out=earlier.held_out)
+    z = slice_positions(scan, problem, recipe, earlier)
+    problem = with_slices(problem, scan, z)
+    if offsets is not None:
+        problem = _flying(problem, offsets, (y, x), recipe)
+    loaded = time.perf_counter()
+    announce("getting the compiled loops ready (some seconds on the first run)")
+    problems = {factor: problem if factor == 1 else coarse.crop(problem, factor) for factor in _factors(recipe)}
+    for stage in recipe.stages:
+        _warm_up(problems[stage.coarse], stage)
+    compiled = time.perf_counter()
+    probe = _earlier_probe(earlier, problem, recipe) if earlier else starting_probe(scan, problem, recipe, announce)
+    obj = starting_object(problem, earlier)
+    done = len(earlier.errors) if earlier else 0
+    sweeps = {factor: make_sweeps(each, len(probe), recipe.threads) for factor, each in problems.items()}
+    return Run(
+        scan=scan,
+        recipe=recipe,
+        problem=problem,
+        sweeps=sweeps,
+        state=_own(State(obj, probe, np.random.default_rng([recipe.seed, done])), earlier),
+        grid=(y, x),
+        z=z,
+        positions=positions,
+        assumed_distance=float((earlier.model if earlier else {}).get("assumed_distance", scan.detector.distance)),
+        errors=list(earlier.errors) if earlier else [],
+        holdout_errors=list(earlier.holdout_errors) if earlier else [],
+        digest=digest,
+        earlier=done,
+        algorithm=earlier.algorithm if earlier else "",
+        seconds={"prepare": loaded - start + time.perf_counter() - compiled, "compile": compiled - loaded, "run": 0.0},
+    )
+
+
+def _grid(scan: Scan, recipe: Recipe, places: NDArray[np.float64]) -> Grid:
+    """Return the coordinates of the object's pixels around some places; more where positions are refined."""
+    names = ("position_update", "distance_update")
+    refined = [name for name in names if any(getattr(stage, name) for stage in recipe.stages)]
+    if refined and isinstance(scan.patterns, joint.JointFrames):
+        remedy = "Refine the positions of each scan by itself first, or leave them as they are"
+        raise InputError(
+            "Positions are not refined while scans share something", found=", ".join(refined), remedy=remedy
+        )
+    margin = ROOM if refined else MARGIN
+    if "distance_update" in refined:
+        margin += math.ceil(REACH * float(np.ptp(places[:, :2], axis=0).max() / min(scan.object_pixel)) / 2)
+    ny, nx = (recipe.detector.oversample * n for n in scan.patterns.shape[1:])
+    return object_grid(places, (ny, nx), scan.object_pixel, margin)
+
+
+def _flying(problem: Problem, offsets: NDArray[np.float64], grid: Grid, recipe: Recipe) -> Problem:
+    """Return the problem with exposures beside its positions in metres, columns x and y."""
+    fly.check([stage.algorithm for stage in recipe.stages])
+    if problem.slices is not None:
+        remedy = "Leave the slices out, or the exposures"
+        raise InputError("A thick sample cannot be reconstructed from a fly scan", found="both", remedy=remedy)
+    pixel = np.array([axis[1] - axis[0] for axis in grid])
+    return replace(problem, exposures=fly.Exposures(offsets[..., ::-1] / pixel))
+
+
+def _own(state: State, earlier: Result | None) -> State:
+    """Return the state with what an earlier result has learnt beside object and probe."""
+    for name, value in (earlier.model if earlier else {}).items():
+        if name in OWN:
+            setattr(state, name, np.fft.ifftshift(value) if name == "background" else value)
+    if state.distance is not None:  # the scan of a result has the distance that was found
+        state.distance = np.ones(())
+    return state
+
+
+def _check_continuing(earlier: Result, recipe: Recipe) -> None:
+    """Refuse what would have to start again: a result goes on from its own probe, and keeps the frames it held out."""
+    remedy = "Leave the setting out, or start again from the scan"
+    if recipe.probe == "auto" and earlier.recipe.get("probe") != "auto":
+        raise InputError("A result continues from its own probe", found="probe: auto", remedy=remedy)
+    if placed(earlier.scan, recipe).near != earlier.scan.near:
+        raise InputError("A result keeps the geometry of its detector", found="another one", remedy=remedy)
+    if recipe.fly and earlier.recipe.get("fly") != recipe.fly.model_dump(mode="json"):
+        raise InputError("A result keeps the exposures of its frames", found=f"fly: {recipe.fly}", remedy=remedy)
+    held_out, frames = len(earlier.held_out), len(earlier.positions)
+    if "holdout" in recipe.model_fields_set and abs(recipe.holdout * frames - held_out) > 1 + 0.01 * frames:
+        found = f"holdout: {recipe.holdout}, and {held_out} of {frames} frames held out so far"
+        raise InputError("A result keeps the frames that it has held out", found=found, remedy=remedy)
+
+
+def _earlier_probe(earlier: Result, problem: Problem, recipe: Recipe) -> NDArray[np.complex64]:
+    """Return the modes from which an earlier result goes on."""
+    return fit_modes(check_probe(earlier.probe, problem.shape, "the result"), recipe.modes)
+
+
+def _factors(recipe: Recipe) -> list[int]:
+    """Return by how much the frames are cropped at one time or another; 1 is always among them, for the result."""
+    return sorted({1} | {stage.coarse for stage in recipe.stages})
+
+
+def _warm_up(problem: Problem, stage: Stage) -> None:
+    """Do one iteration of a stage on one frame, so that compiling is not counted as iterating."""
+    first = replace(problem, used=problem.used[:1])
+    ones = np.ones(first.full_shape, np.complex64), np.ones((1, *first.shape), np.complex64)
+    state = State(*ones, np.random.default_rng(0))
+    if stage.background_update:
+        background.prepare(state, first, stage.background_update)
+    ALGORITHMS[stage.algorithm](state, make_sweeps(first, 1, 1), stage)
+
+
+def digest_of(path: Path | None) -> str:
+    """Return the SHA-256 of the input file, or nothing for a scan that has none (any more)."""
+    try:
+        with open(path or "", "rb") as file:
+            return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""
