@@ -14,21 +14,20 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from exitwave.engine import (
-    fftw,
-    fly,
-    kernels,
-    kernels_fly,
-    kernels_line,
-    kernels_products,
-    kernels_project,
-    kernels_sequential,
-)
+from exitwave.engine import fftw, fly
 from exitwave.engine.detector import ideal
-from exitwave.engine.kernels_detector import Pixels
-from exitwave.engine.kernels_near import Near
+from exitwave.engine.kernels.chain import Own, gather
+from exitwave.engine.kernels.detector import Pixels
+from exitwave.engine.kernels.fly import gather_fly
+from exitwave.engine.kernels.line import along
+from exitwave.engine.kernels.near import Near
+from exitwave.engine.kernels.products import products
+from exitwave.engine.kernels.project import project
+from exitwave.engine.kernels.rows import WIDTH
+from exitwave.engine.kernels.sequential import sequential
+from exitwave.engine.kernels.sums import clear, collect, descend, signals
+from exitwave.engine.kernels.waves import transform_columns, transform_rows
 from exitwave.engine.problem import Problem
-from exitwave.engine.rows import WIDTH
 from exitwave.engine.sweeps import NOISE, RESPONSES, Line, Misfit, Noise, State, Step, Sums, Weights
 from exitwave.errors import InputError
 
@@ -131,7 +130,7 @@ class CpuSweeps:
         if not problem.stack.flags.c_contiguous:
             raise TypeError("a problem needs a contiguous stack")
         self._invalid, self._floor = problem.stack.dtype.type(problem.invalid), _F32(problem.floor)
-        self._signals = kernels.signals(problem.stack, self._invalid)
+        self._signals = signals(problem.stack, self._invalid)
         self._beam = self._empty_beam(modes)
         self._parts = _Totals(problem, modes, self._plans, self.threads)
         self._used = (0, 0)
@@ -140,7 +139,7 @@ class CpuSweeps:
         self._near = [self._way() for _ in range(self.threads)]
         self._pool = ThreadPoolExecutor(self.threads)
         self._seen: tuple[Any, ...] = ()
-        self._own: kernels.Own
+        self._own: Own
         self._pixels: list[Pixels | None] = [None] * self.threads
 
     def gather(
@@ -178,7 +177,7 @@ class CpuSweeps:
             waves, out = [self._waves(len(state.probe)) for _ in range(3)], np.zeros((len(lengths), 2))
             second = self._waves(len(state.probe))
             wave, first, row_ramp, column_ramp = scratch.gather[:4]
-            kernels_line.along(
+            along(
                 part.frames, self.problem.stack, self._invalid, self._floor, self._own, self._plans,
                 state.object.view(_F32), *self._beam, line.object.view(_F32), *aside, NOISE.index(noise),
                 lengths.astype(_F32), out, near, pixels, (wave, *waves[:2], first, second, row_ramp, column_ramp),
@@ -207,7 +206,7 @@ class CpuSweeps:
         factors = [_F32(each) for each in weights or (0, 0, 0)]
 
         def share(number: int) -> float:
-            return kernels_project.project(
+            return project(
                 shares[number].frames, shares[number].places, kept, self.problem.stack, self._invalid, self._floor,
                 self._own, self._plans, state.object.view(_F32), *self._beam,
                 weights is not None, *factors, object, probe, self._near[number], self._pixels[number],
@@ -229,7 +228,7 @@ class CpuSweeps:
         self._refuse_exposures()
         self._load_state(state)
         ny, nx = self.problem.shape
-        difference = kernels_sequential.sequential(
+        difference = sequential(
             frames, self.problem.stack, self._invalid, self._floor, self._own, self._plans,
             state.object.view(_F32), self._beam.spectrum, *(object or (0.0, 1.0)), *(probe or (0.0, 1.0)),
             self._near[0], self._pixels[0], self._scratch[0].gather,
@@ -254,7 +253,7 @@ class CpuSweeps:
         out, objects = np.zeros((len(frames), 5)), (state.object.view(_F32), object.view(_F32))
 
         def share(part: _Share, scratch: _Scratch) -> None:
-            kernels_products.products(
+            products(
                 out, part.frames, part.places, kept, self._own, self._plans, objects,
                 tuple(self._beam), tuple(change), scratch.gather, fftw.zeros(5, WIDTH), *self.problem.shape,
             )  # fmt: skip
@@ -280,7 +279,7 @@ class CpuSweeps:
             part = slice(2 * first, 2 * last)
             for mode in range(len(out)):
                 second = also[mode, part] if len(also) else also[:0, 0]
-                kernels.descend(out[mode, part], second, num[mode, part], den[first:last], largest, *step)
+                descend(out[mode, part], second, num[mode, part], den[first:last], largest, *step)
 
         if den.size < _SMALL:
             share(0, den.size)
@@ -308,7 +307,7 @@ class CpuSweeps:
         """Carry the frames through the model, every thread its share into its own sums; return misfit and loss."""
 
         def moving(number: int, exposures: int) -> tuple[float, float]:
-            return kernels_fly.gather_fly(
+            return gather_fly(
                 shares[number].frames, shares[number].places, self.problem.stack, self._invalid, self._floor,
                 self._own, self._plans, state.object.view(_F32), self._beam.spectrum,
                 NOISE.index(noise), object, probe, told, self._near[number], exposures,
@@ -318,7 +317,7 @@ class CpuSweeps:
         def share(number: int) -> tuple[float, float]:
             if self.problem.exposures:
                 return moving(number, self.problem.exposures.count)
-            return kernels.gather(
+            return gather(
                 shares[number].frames, shares[number].places, self.problem.stack, self._invalid, self._floor,
                 self._own, self._plans, state.object.view(_F32), *self._beam,
                 NOISE.index(noise), object, probe, kept, told, self._near[number], self._pixels[number],
@@ -336,7 +335,7 @@ class CpuSweeps:
         """Add what the threads have collected to the sums of the first, in the order of the threads."""
         rows = np.array([(part.low, part.high) for part in shares]).T * object
         lines = np.array([(0, len(part.frames) and self._parts.probe_num.size) for part in shares]).T * probe
-        self._in_stripes(kernels.collect, *self._object_groups(rows), (self._parts.probe, lines))
+        self._in_stripes(collect, *self._object_groups(rows), (self._parts.probe, lines))
         self._used = int(rows[0].min()), int(rows[1].max())
         object_num, object_den, probe_num, spectrum_num, probe_den, varied_num = self._parts.of(0)
         exposures = self.problem.exposures
@@ -360,7 +359,7 @@ class CpuSweeps:
         for pixels in self._pixels:
             if pixels is not None:
                 pixels.change[:] = 0
-        self._in_stripes(kernels.clear, *self._object_groups(self._used))
+        self._in_stripes(clear, *self._object_groups(self._used))
         for array in self._parts.probe:
             array[0] = 0
 
@@ -427,8 +426,8 @@ class CpuSweeps:
         """Copy a probe, as it is and transformed."""
         self._as_probe(beam.waves)[:] = probe
         beam.spectrum[:] = beam.waves
-        kernels.transform_rows(self._plans.rows_forward, beam.spectrum, self._plans)
-        kernels.transform_columns(self._plans.columns_forward, beam.spectrum, self._plans)
+        transform_rows(self._plans.rows_forward, beam.spectrum, self._plans)
+        transform_columns(self._plans.columns_forward, beam.spectrum, self._plans)
 
     def _load_state(self, state: State) -> None:
         """Check the state, and copy its probe and, where it is new, what the frames have of their own.
@@ -446,7 +445,7 @@ class CpuSweeps:
             self._own, self._seen = self._load_own(state), seen
             self._pixels = [self._load_detector(state) for _ in range(self.threads)]
 
-    def _load_own(self, state: State) -> kernels.Own:
+    def _load_own(self, state: State) -> Own:
         """Return what the frames have of their own, in the layout of the loops."""
         if self.problem.exposures:
             state = self.problem.exposures.spread(state, self.problem.pixels)
@@ -462,7 +461,7 @@ class CpuSweeps:
         weights = np.zeros((npos, 0)) if state.weights is None else state.weights
         tilts = np.zeros((0, 2)) if state.tilts is None else state.tilts
         places, factors, parts, angles = (np.ascontiguousarray(each, _F32) for each in (shifts, scales, weights, tilts))
-        return kernels.Own(np.ascontiguousarray(corners), places, factors, parts, beam.spectrum, angles)
+        return Own(np.ascontiguousarray(corners), places, factors, parts, beam.spectrum, angles)
 
     def _load_detector(self, state: State) -> Pixels | None:
         """Return the detector in the layout of the loops, with scratch for a thread; None: it is ideal."""
@@ -492,6 +491,6 @@ class CpuSweeps:
 
     def _inverse(self, spectrum: NDArray[np.float32]) -> NDArray[np.complex64]:
         """Return the unnormalised inverse transform of a spectrum, shape (modes, ny, nx), in the spectrum's place."""
-        kernels.transform_columns(self._plans.columns_backward, spectrum, self._plans)
-        kernels.transform_rows(self._plans.rows_backward, spectrum, self._plans)
+        transform_columns(self._plans.columns_backward, spectrum, self._plans)
+        transform_rows(self._plans.rows_backward, spectrum, self._plans)
         return self._as_probe(spectrum)

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from exitwave.engine import fftw, kernels_slices
+from exitwave.engine import fftw
 from exitwave.engine.cpu import CpuSweeps, Groups
+from exitwave.engine.kernels import slices
 from exitwave.engine.problem import Problem
 from exitwave.engine.reference_slices import GatherOnly
 from exitwave.engine.slices import refuse
@@ -53,7 +54,7 @@ class SlicedSweeps(GatherOnly, CpuSweeps):
         """Carry the frames through the slices, every thread its share into its own sums; return misfit and loss."""
 
         def share(number: int) -> tuple[float, float]:
-            return kernels_slices.gather(
+            return slices.gather(
                 shares[number].frames, shares[number].places, self.problem.stack, self._invalid, self._floor,
                 self._own, self._plans, state.object.view(_F32), *self._beam, self._transfer[0], self._steeper[0],
                 NOISE.index(noise), object, probe, kept, told, self._apart[number], self._scratch[number].gather,

@@ -186,49 +186,49 @@ def fetch(v: Any, rows: Any) -> None:
 
 @_operation("ccc")
 def multiply(v: Any, rows: Any) -> None:
-    """out = p o."""
+    """Out = p o."""
     p = rows[1]
     rows[0] = v.multiply(v.real(p), v.imag(p), rows[2])
 
 
 @_operation("ccc")
 def subtract_product(v: Any, rows: Any) -> None:
-    """out -= p o."""
+    """Out -= p o."""
     p = rows[1]
     rows[0] = v.sub(rows[0], v.multiply(v.real(p), v.imag(p), rows[2]))
 
 
 @_operation("ccc", scalars=2)
 def turn(v: Any, rows: Any, re: Any, im: Any) -> None:
-    """out = (re + i im) ramp z."""
+    """Out = (re + i im) ramp z."""
     ramp = v.multiply(v.fill(re, v.width), v.fill(im, v.width), rows[1])
     rows[0] = v.multiply(v.real(ramp), v.imag(ramp), rows[2])
 
 
 @_operation("ccc", scalars=2)
 def add_turned_back(v: Any, rows: Any, re: Any, im: Any) -> None:
-    """out += conj((re + i im) ramp) z."""
+    """Out += conj((re + i im) ramp) z."""
     ramp = v.multiply(v.fill(re, v.width), v.fill(im, v.width), rows[1])
     rows[0] = v.add(rows[0], v.multiply(v.real(ramp), v.imag(ramp), rows[2], conjugate=True))
 
 
 @_operation("ccc")
 def add_conjugate_product(v: Any, rows: Any) -> None:
-    """out += conj(p) w."""
+    """Out += conj(p) w."""
     p = rows[1]
     rows[0] = v.add(rows[0], v.multiply(v.real(p), v.imag(p), rows[2], conjugate=True))
 
 
 @_operation("cc")
 def conjugate_multiply(v: Any, rows: Any) -> None:
-    """w = conj(o) w."""
+    """W = conj(o) w."""
     o = rows[1]
     rows[0] = v.multiply(v.real(o), v.imag(o), rows[0], conjugate=True)
 
 
 @_operation("crcrcc", width=2 * WIDTH)
 def add_and_multiply(v: Any, rows: Any) -> None:
-    """out += conj(p) w and power += |p|^2, then w = conj(o) w; rows are out, power, w, |o|^2 to add to, p, o."""
+    """Out += conj(p) w and power += |p|^2, then w = conj(o) w; rows are out, power, w, |o|^2 to add to, p, o."""
     w, p, o = rows[2], rows[4], rows[5]
     rows[0] = v.add(rows[0], v.multiply(v.real(p), v.imag(p), w, conjugate=True))
     rows[2] = v.multiply(v.real(o), v.imag(o), w, conjugate=True)
@@ -237,7 +237,7 @@ def add_and_multiply(v: Any, rows: Any) -> None:
 
 @_operation("crcrccc", width=2 * WIDTH)
 def add_both(v: Any, rows: Any) -> None:
-    """out += conj(p) w and power += |p|^2, other += conj(o) w and |o|^2: out, power, other, power, p, o, w."""
+    """Out += conj(p) w and power += |p|^2, other += conj(o) w and |o|^2: out, power, other, power, p, o, w."""
     p, o, w = rows[4], rows[5], rows[6]
     rows[0] = v.add(rows[0], v.multiply(v.real(p), v.imag(p), w, conjugate=True))
     rows[2] = v.add(rows[2], v.multiply(v.real(o), v.imag(o), w, conjugate=True))
@@ -246,19 +246,19 @@ def add_both(v: Any, rows: Any) -> None:
 
 @_operation("rc", width=2 * WIDTH)
 def power(v: Any, rows: Any) -> None:
-    """out = |z|^2."""
+    """Out = |z|^2."""
     rows[0] = v.power(rows[1])
 
 
 @_operation("rc", width=2 * WIDTH)
 def add_power(v: Any, rows: Any) -> None:
-    """out += |z|^2."""
+    """Out += |z|^2."""
     rows[0] = v.add(rows[0], v.power(rows[1]))
 
 
 @_operation("cr", width=2 * WIDTH)
 def scale(v: Any, rows: Any) -> None:
-    """z *= factor."""
+    """Z *= factor."""
     rows[0] = v.mul(rows[0], v.twice(rows[1]))
 
 
@@ -276,7 +276,7 @@ def _correction(v: Any, model: Any, counts: Any, invalid: Any, fade: Any) -> tup
 
 @_operation("rrs", scalars=4, width=2 * WIDTH)
 def correct(v: Any, rows: Any, invalid: Any, fade: Any, intensity: Any, normal: Any) -> None:
-    """model -> normal * factor, in place: rows are model / intensity, counts, and the sums of the misfit."""
+    """Model -> normal * factor, in place: rows are model / intensity, counts, and the sums of the misfit."""
     model = v.mul(rows[0], v.fill(intensity, v.width // 2))
     factor, misfit = _correction(v, model, rows[1], invalid, fade)
     rows[0] = v.mul(factor, v.fill(normal, v.width // 2))
@@ -295,7 +295,7 @@ def correct_wave(v: Any, rows: Any, invalid: Any, fade: Any, intensity: Any, nor
 
 @_operation("ccccc")
 def cross(v: Any, rows: Any) -> None:
-    """out = p a + q b."""
+    """Out = p a + q b."""
     p, q = rows[1], rows[3]
     first = v.multiply(v.real(p), v.imag(p), rows[2])
     rows[0] = v.add(first, v.multiply(v.real(q), v.imag(q), rows[4]))
@@ -354,7 +354,7 @@ def add_varied_back(v: Any, rows: Any, weight: Any, re: Any, im: Any) -> None:
 
 @_operation("ccc", scalars=2)
 def add_turned(v: Any, rows: Any, re: Any, im: Any) -> None:
-    """out += (re + i im) ramp z; rows are out, ramp and z."""
+    """Out += (re + i im) ramp z; rows are out, ramp and z."""
     ramp = v.multiply(v.fill(re, v.width), v.fill(im, v.width), rows[1])
     rows[0] = v.add(rows[0], v.multiply(v.real(ramp), v.imag(ramp), rows[2]))
 
@@ -369,7 +369,7 @@ def add_mixture(v: Any, rows: Any, normal: Any, c: Any, other: Any) -> None:
 
 @_operation("ccr", scalars=5)
 def advance(v: Any, rows: Any, normal: Any, keep: Any, a: Any, c: Any, other: Any) -> None:
-    """p = (keep + other f) p + (a + c f) normal w, then w = (p - normal w) normal; rows are w, p and f."""
+    """P = (keep + other f) p + (a + c f) normal w, then w = (p - normal w) normal; rows are w, p and f."""
     factor, normal = v.twice(rows[2]), v.fill(normal, v.width)
     w = v.mul(rows[0], normal)
     own = v.add(v.fill(keep, v.width), v.mul(factor, v.fill(other, v.width)))
@@ -380,7 +380,7 @@ def advance(v: Any, rows: Any, normal: Any, keep: Any, a: Any, c: Any, other: An
 
 @_operation("cccr", scalars=3)
 def step(v: Any, rows: Any, length: Any, share: Any, floor: Any) -> None:
-    """out += length conj(p) w / (share d + floor)."""
+    """Out += length conj(p) w / (share d + floor)."""
     p = rows[1]
     weight = _weight(v, rows[3], length, share, floor)
     rows[0] = v.add(rows[0], v.mul(weight, v.multiply(v.real(p), v.imag(p), rows[2], conjugate=True)))
@@ -388,7 +388,7 @@ def step(v: Any, rows: Any, length: Any, share: Any, floor: Any) -> None:
 
 @_operation("ccr", scalars=3)
 def into_step(v: Any, rows: Any, length: Any, share: Any, floor: Any) -> None:
-    """w = length conj(o) w / (share d + floor)."""
+    """W = length conj(o) w / (share d + floor)."""
     o = rows[1]
     weight = _weight(v, rows[2], length, share, floor)
     rows[0] = v.mul(weight, v.multiply(v.real(o), v.imag(o), rows[0], conjugate=True))
@@ -396,7 +396,7 @@ def into_step(v: Any, rows: Any, length: Any, share: Any, floor: Any) -> None:
 
 @_operation("ccr", scalars=3)
 def descend(v: Any, rows: Any, length: Any, share: Any, floor: Any) -> None:
-    """out += length z / (share d + floor)."""
+    """Out += length z / (share d + floor)."""
     rows[0] = v.add(rows[0], v.mul(_weight(v, rows[2], length, share, floor), rows[1]))
 
 

@@ -6,10 +6,9 @@ slices, shape (slices, modes, height, 2 * stride).
 
 import numpy as np
 
-from exitwave.engine import rows
-from exitwave.engine.compiled import compiled
 from exitwave.engine.fftw import execute
-from exitwave.engine.kernels import (
+from exitwave.engine.kernels import rows
+from exitwave.engine.kernels.chain import (
     as_it_is,
     compare,
     enter,
@@ -17,9 +16,10 @@ from exitwave.engine.kernels import (
     ramps,
     shift_columns,
     shift_columns_back,
-    transform_rows,
     vary_back,
 )
+from exitwave.engine.kernels.compiled import compiled
+from exitwave.engine.kernels.waves import transform_rows
 
 _EIGHT, _TWELVE = np.float32(8), np.float32(12)
 
@@ -167,7 +167,7 @@ def forward(wave, beam, waves, half_shifted, obj, top, left, transfer, plans, ny
 def gather(frames, places, stack, invalid, floor, own, plans, obj, probe, spectrum, transfer, steeper, noise,
            want_object, want_probe, kept, responses, apart, scratch, thick, object_num, object_den, probe_num,
            spectrum_num, probe_den, varied_num):  # fmt: skip
-    """Carry frames through the slices and add up what an update needs; see `kernels.gather`.
+    """Carry frames through the slices and add up what an update needs; see `chain.gather`.
 
     Behind the last slice chi is what the measurement asks for. Every slice but the first sends it back to the one
     before: times the conjugate slice, and propagated back.

@@ -1,9 +1,10 @@
 """The compiled loops that weigh a change of object and probe against what the frames ask for; see `kernels`."""
 
-from exitwave.engine import rows
-from exitwave.engine.compiled import compiled
-from exitwave.engine.kernels import as_it_is, ramps, shift_columns, transform_rows
-from exitwave.engine.kernels_tilt import tilt
+from exitwave.engine.kernels import rows
+from exitwave.engine.kernels.chain import as_it_is, ramps, shift_columns
+from exitwave.engine.kernels.compiled import compiled
+from exitwave.engine.kernels.tilt import tilt
+from exitwave.engine.kernels.waves import transform_rows
 
 
 @compiled

@@ -5,7 +5,7 @@ For arrays and their layout see `kernels`; for the models `sweeps.NOISE`.
 
 import numpy as np
 
-from exitwave.engine.compiled import compiled
+from exitwave.engine.kernels.compiled import compiled
 from exitwave.engine.sweeps import READOUT
 
 AMPLITUDE, INTENSITY, POISSON = 0, 1, 2
@@ -53,6 +53,20 @@ def weigh(model, counts, invalid, noise, normal):
 
 
 @compiled
+def derivatives(intensity, model, noise, fade):
+    """Return - dL/dm and d2L/dm2 of a pixel's loss at the modelled intensity m."""
+    if noise == AMPLITUDE:
+        inverse = _ONE / (model + fade)
+        root = np.sqrt(intensity * model) * inverse
+        return root - model * inverse, _HALF * root * inverse
+    if noise == INTENSITY:
+        curve = _HALF / (intensity + _READOUT)
+        return (intensity - model) * curve, curve
+    inverse = _ONE / (model + _READOUT)
+    return _HALF * (intensity - model) * inverse, _HALF * (intensity + _READOUT) * inverse * inverse
+
+
+@compiled
 def slopes(q, counts, invalid, floor, noise, t, normal):
     """Return the first and second derivative of one row's loss at t, for intensities of coefficients normal * q.
 
@@ -65,17 +79,7 @@ def slopes(q, counts, invalid, floor, noise, t, normal):
         model = normal * max((((q[4, c] * t + q[3, c]) * t + q[2, c]) * t + q[1, c]) * t + q[0, c], np.float32(0.0))
         d1 = normal * (((_FOUR * q[4, c] * t + _THREE * q[3, c]) * t + _TWO * q[2, c]) * t + q[1, c])
         d2 = normal * ((_TWELVE * q[4, c] * t + _TWO * _THREE * q[3, c]) * t + _TWO * q[2, c])
-        if noise == AMPLITUDE:
-            inverse = _ONE / (model + fade)
-            root = np.sqrt(intensity * model) * inverse
-            force, curve = root - model * inverse, _HALF * root * inverse
-        elif noise == INTENSITY:
-            curve = _HALF / (intensity + _READOUT)
-            force = (intensity - model) * curve
-        else:
-            inverse = _ONE / (model + _READOUT)
-            force = _HALF * (intensity - model) * inverse
-            curve = _HALF * (intensity + _READOUT) * inverse * inverse
+        force, curve = derivatives(intensity, model, noise, fade)
         first -= good * force * d1
         second += good * (curve * d1 * d1 - force * d2)
     return first, second

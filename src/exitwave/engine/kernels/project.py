@@ -6,10 +6,9 @@ pixel, and the misfit of the model comes with the transform that is needed anywa
 
 import numpy as np
 
-from exitwave.engine import kernels_detector, rows
-from exitwave.engine.compiled import compiled
 from exitwave.engine.fftw import execute
-from exitwave.engine.kernels import (
+from exitwave.engine.kernels import detector, rows
+from exitwave.engine.kernels.chain import (
     as_it_is,
     enter,
     field,
@@ -18,11 +17,12 @@ from exitwave.engine.kernels import (
     shift_columns,
     shift_columns_back,
     tilt_back,
-    transform_rows,
     vary_back,
 )
-from exitwave.engine.kernels_near import forth, shift_back, turn
-from exitwave.engine.kernels_tilt import tilt
+from exitwave.engine.kernels.compiled import compiled
+from exitwave.engine.kernels.near import forth, shift_back, turn
+from exitwave.engine.kernels.tilt import tilt
+from exitwave.engine.kernels.waves import transform_rows
 
 _ONE = np.float32(1)
 
@@ -48,7 +48,7 @@ def advance(own, wave, frame, invalid, floor, a, b, c, plans, ny, nx, modelled, 
 
         Psi <- (1 - a - b) Psi + a Psi_O + b Pi_F Phi        wave <- (Psi - Psi_O) / sqrt(ny nx)
 
-    with the columns of the wave transformed back. The factor of Pi_F is that of `kernels.compare`. Returns the misfit
+    with the columns of the wave transformed back. The factor of Pi_F is that of `chain.compare`. Returns the misfit
     of the model; ``modelled`` and ``mixed`` are scratch for a row.
     """
     normal = np.float32(1.0 / np.sqrt(ny * nx))
@@ -129,7 +129,7 @@ def project(frames, places, kept, stack, invalid, floor, own, plans, obj, probe,
             varied_num):  # fmt: skip
     """Carry frames and their own waves, ``kept``, shape (frames, modes, 2 * ny * nx); returns the misfit.
 
-    With ``move`` the waves are advanced, else they stay; then the numerators and denominators of `kernels.gather` are
+    With ``move`` the waves are advanced, else they stay; then the numerators and denominators of `chain.gather` are
     added up with psi - P O in the place of chi.
     """
     wave, shifted, row_ramp, column_ramp, modelled, mixed, sums, heard = scratch
@@ -150,7 +150,7 @@ def project(frames, places, kept, stack, invalid, floor, own, plans, obj, probe,
         if move:
             enter(wave, beam, False, obj, top, left, plans, ny, nx)
             if pixels is not None:
-                misfit += kernels_detector.advance(
+                misfit += detector.advance(
                     waves, wave, stack[j], invalid, floor, a, b, c, plans, ny, nx, pixels
                 )  # fmt: skip
             elif near is None:

@@ -2,22 +2,14 @@
 
 import numpy as np
 
-from exitwave.engine import kernels_detector, rows
-from exitwave.engine.compiled import compiled
 from exitwave.engine.fftw import execute
-from exitwave.engine.kernels import (
-    compare,
-    enter,
-    field,
-    ramps,
-    shift_columns,
-    shift_columns_back,
-    tilt_back,
-    transform_rows,
-)
-from exitwave.engine.kernels_near import compare_near
-from exitwave.engine.kernels_noise import AMPLITUDE
-from exitwave.engine.kernels_tilt import tilt
+from exitwave.engine.kernels import detector, rows
+from exitwave.engine.kernels.chain import compare, enter, field, ramps, shift_columns, shift_columns_back, tilt_back
+from exitwave.engine.kernels.compiled import compiled
+from exitwave.engine.kernels.near import compare_near
+from exitwave.engine.kernels.noise import AMPLITUDE
+from exitwave.engine.kernels.tilt import tilt
+from exitwave.engine.kernels.waves import transform_rows
 
 _TINY = np.float32(1e-20)
 
@@ -84,7 +76,7 @@ def sequential(frames, stack, invalid, floor, own, plans, obj, spectrum, object_
             tilt(beam, column_ramp, own.tilts[j, 0], own.tilts[j, 1], ny, nx)
         enter(wave, beam, not tilted, obj, top, left, plans, ny, nx)
         if pixels is not None:
-            misfit += kernels_detector.compare(
+            misfit += detector.compare(
                 wave, stack[j], invalid, floor, AMPLITUDE, True, plans, ny, nx, model, pixels
             )[0]  # fmt: skip
         elif near is None:

@@ -1,4 +1,4 @@
-"""The compiled loops of a detector that is less than ideal; see `detector` for the model, `kernels` for the arrays.
+"""The compiled loops of a detector that is less than ideal; see `engine.detector` for the model, `kernels` for arrays.
 
 Where the model is local, the columns of the waves are compared as they are propagated. Where a pixel sees several
 samples of the far field, the whole frame is propagated, seen, judged, and spread back.
@@ -9,10 +9,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from exitwave.engine import rows
-from exitwave.engine.compiled import compiled
 from exitwave.engine.fftw import execute
-from exitwave.engine.kernels_noise import AMPLITUDE, INTENSITY, POISSON
+from exitwave.engine.kernels import rows
+from exitwave.engine.kernels.compiled import compiled
+from exitwave.engine.kernels.noise import AMPLITUDE, INTENSITY, POISSON, derivatives
+from exitwave.engine.kernels.waves import transform_columns
 from exitwave.engine.sweeps import READOUT
 
 _READOUT = np.float32(READOUT)
@@ -146,7 +147,7 @@ def blur(plane, ny, nx, kernel, line, scratch):
 
 @compiled
 def owners(sample, oversample, n):
-    """Return the two pixels that own half of a sample each; see `detector.owners`."""
+    """Return the two pixels that own half of a sample each; see `engine.detector.owners`."""
     first, rest = divmod(sample + oversample // 2, oversample)
     border = 1 if rest == 0 and oversample % 2 == 0 else 0
     return first % n, (first - border) % n
@@ -185,15 +186,6 @@ def spread(samples, seen, pixels, scratch):
 
 
 @compiled
-def propagate(wave, plan, plans, nx):
-    """Run a plan on the columns of every mode."""
-    for k in range(wave.shape[0]):
-        for left in range(0, nx, plans.columns):
-            address = wave[k].ctypes.data + 8 * left
-            execute(plan, address, address)
-
-
-@compiled
 def add_up(out, wave, ny, nx):
     """Write sum_k |wave_k|^2, shape (ny, nx)."""
     for r in range(ny):
@@ -218,11 +210,11 @@ def judge_frame(samples, seen, frame, invalid, floor, noise, normal, pixels):
 
 @compiled
 def compare(wave, frame, invalid, floor, noise, back, plans, ny, nx, model, pixels):
-    """Do what `kernels.compare` does, with the detector in the model."""
+    """Do what `chain.compare` does, with the detector in the model."""
     if is_local(pixels):
         return compare_columns(wave, frame, invalid, floor, noise, back, plans, ny, nx, model, pixels)
     samples = pixels.planes[0]
-    propagate(wave, plans.columns_forward, plans, nx)
+    transform_columns(plans.columns_forward, wave, plans)
     add_up(samples, wave, ny, nx)
     normal = np.float32(1.0 / (ny * nx))
     misfit, loss = judge_frame(samples, pixels.planes[1], frame, invalid, floor, noise, normal, pixels)
@@ -230,7 +222,7 @@ def compare(wave, frame, invalid, floor, noise, back, plans, ny, nx, model, pixe
         for r in range(ny):
             for k in range(wave.shape[0]):
                 rows.scale(wave[k, r, : 2 * nx], samples[r], nx)
-        propagate(wave, plans.columns_backward, plans, nx)
+        transform_columns(plans.columns_backward, wave, plans)
     return misfit, loss
 
 
@@ -265,11 +257,11 @@ def compare_columns(wave, frame, invalid, floor, noise, back, plans, ny, nx, mod
 
 @compiled
 def advance(own, wave, frame, invalid, floor, a, b, c, plans, ny, nx, pixels):
-    """Do what `kernels_project.advance` does, with the detector in the model."""
+    """Do what `project.advance` does, with the detector in the model."""
     normal = np.float32(1.0 / np.sqrt(ny * nx))
     keep, other = _ONE - a - b, _ONE - c
     modelled, mixed, seen = pixels.planes[0], pixels.planes[1], pixels.planes[2]
-    propagate(wave, plans.columns_forward, plans, nx)
+    transform_columns(plans.columns_forward, wave, plans)
     for r in range(ny):
         place = slice(2 * r * nx, 2 * (r + 1) * nx)
         modelled[r] = 0
@@ -284,16 +276,16 @@ def advance(own, wave, frame, invalid, floor, a, b, c, plans, ny, nx, pixels):
             factor[x] = b + b * factor[x]
         for k in range(wave.shape[0]):
             rows.advance(wave[k, r, : 2 * nx], own[k, place], factor, normal, keep, a, c, other, nx)
-    propagate(wave, plans.columns_backward, plans, nx)
+    transform_columns(plans.columns_backward, wave, plans)
     return misfit
 
 
 @compiled
 def compare_along(start, slope, bend, frame, invalid, floor, noise, lengths, out, plans, ny, nx, pixels, planes):
-    """Do what `kernels_line.compare_along` does, with the detector in the model; ``planes`` are ten of samples."""
+    """Do what `line.compare_along` does, with the detector in the model; ``planes`` are ten of samples."""
     normal = np.float32(1.0 / (ny * nx))
     for wave in (start, slope, bend):
-        propagate(wave, plans.columns_forward, plans, nx)
+        transform_columns(plans.columns_forward, wave, plans)
     q, seen = planes[:5], planes[5:]
     for r in range(ny):
         q[:, r] = 0
@@ -323,17 +315,7 @@ def slopes(q, r, counts, invalid, floor, noise, t, normal, pixels):
         good = np.float32(counts[c] != invalid)
         measured = np.float32(counts[c]) * good
         good *= asked(measured, model, cap[c])
-        if noise == AMPLITUDE:
-            inverse = _ONE / (model + fade)
-            root = np.sqrt(measured * model) * inverse
-            force, curve = root - model * inverse, _HALF * root * inverse
-        elif noise == INTENSITY:
-            curve = _HALF / (measured + _READOUT)
-            force = (measured - model) * curve
-        else:
-            inverse = _ONE / (model + _READOUT)
-            force = _HALF * (measured - model) * inverse
-            curve = _HALF * (measured + _READOUT) * inverse * inverse
+        force, curve = derivatives(measured, model, noise, fade)
         first -= good * force * d1
         second += good * (curve * d1 * d1 - force * d2)
     return first, second

@@ -2,8 +2,8 @@
 
 import math
 
-from exitwave.engine import rows
-from exitwave.engine.compiled import compiled
+from exitwave.engine.kernels import rows
+from exitwave.engine.kernels.compiled import compiled
 
 
 @compiled

@@ -10,11 +10,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from exitwave.engine import rows
-from exitwave.engine.compiled import compiled
 from exitwave.engine.fftw import execute
-from exitwave.engine.kernels_noise import AMPLITUDE, weigh
-from exitwave.engine.kernels_ramp import ramp
+from exitwave.engine.kernels import rows
+from exitwave.engine.kernels.compiled import compiled
+from exitwave.engine.kernels.noise import AMPLITUDE, weigh
+from exitwave.engine.kernels.waves import ramp
 
 _ONE = np.float32(1)
 
@@ -73,7 +73,7 @@ def shift_back(near, shift, ny, nx):
 
 @compiled
 def compare_near(wave, frame, invalid, floor, noise, back, plans, ny, nx, near, shift, sums):
-    """End the propagation, compare with the measured counts, and turn the waves into chi: `kernels.compare`."""
+    """End the propagation, compare with the measured counts, and turn the waves into chi: `chain.compare`."""
     forth(wave, near, shift, plans, ny, nx)
     misfit, loss = judge(wave, frame, invalid, floor, noise, back, plans, ny, nx, near, sums)
     if back:

@@ -1,15 +1,15 @@
 """The compiled loop over frames of several exposures, for fly scans; for arrays and their layout see `kernels`."""
 
-from exitwave.engine.compiled import compiled
-from exitwave.engine.kernels import compare, enter, leave, ramps, shift_columns, shift_columns_back, vary_back
-from exitwave.engine.kernels_near import forth, judge, shift_back, turn
+from exitwave.engine.kernels.chain import compare, enter, leave, ramps, shift_columns, shift_columns_back, vary_back
+from exitwave.engine.kernels.compiled import compiled
+from exitwave.engine.kernels.near import forth, judge, shift_back, turn
 
 
 @compiled
 def gather_fly(frames, places, stack, invalid, floor, own, plans, obj, spectrum, noise, want_object, want_probe,
                responses, near, exposures, scratch, object_num, object_den, probe_num, spectrum_num, probe_den,
                varied_num):  # fmt: skip
-    """Do what `kernels.gather` does where a frame is an incoherent sum of exposures.
+    """Do what `chain.gather` does where a frame is an incoherent sum of exposures.
 
     ``own`` has the exposure e of frame j at j * exposures + e. Waves and shifted probes hold all modes of the first
     exposure, then of the second, and so on. The probe's denominator gets the sum over the exposures.

@@ -1,9 +1,7 @@
-"""The compiled loops of the CPU backend: one thread carries one frame through the whole chain, inside its cache.
+"""One thread carries one frame through the whole chain, inside its cache.
 
 The chain works on some rows in real space, and on some columns at the detector, while the transform has them in the
-first cache; the row operations are those of `rows`. Waves and probes have the layout of `fftw.Plans`, shape (modes,
-height, 2 * stride), with zeros beyond the frame; the object is (rows, 2 * columns). Real and imaginary parts lie side
-by side (index 2i and 2i + 1).
+first cache. For arrays and their layout see `kernels`.
 """
 
 from typing import NamedTuple
@@ -11,13 +9,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from exitwave.engine import kernels_detector, rows
-from exitwave.engine.compiled import compiled
 from exitwave.engine.fftw import execute
-from exitwave.engine.kernels_near import compare_near
-from exitwave.engine.kernels_noise import AMPLITUDE, weigh
-from exitwave.engine.kernels_ramp import ramp
-from exitwave.engine.kernels_tilt import respond_to_tilt, tilt
+from exitwave.engine.kernels import detector, rows
+from exitwave.engine.kernels.compiled import compiled
+from exitwave.engine.kernels.near import compare_near
+from exitwave.engine.kernels.noise import AMPLITUDE, weigh
+from exitwave.engine.kernels.tilt import respond_to_tilt, tilt
+from exitwave.engine.kernels.waves import ramp, transform_rows
 
 
 class Own(NamedTuple):
@@ -49,24 +47,6 @@ def as_it_is(own, j):
     """Say whether frame j has the probe as it is: on whole pixels, not scaled, varied or tilted."""
     whole = own.shifts[j, 0] == 0.0 and own.shifts[j, 1] == 0.0
     return whole and own.scales[j] == 1.0 and own.spectra.shape[0] + own.tilts.shape[0] == 0
-
-
-@compiled
-def transform_rows(plan, wave, plans):
-    """Run a plan for rows on every row, in place."""
-    for k in range(wave.shape[0]):
-        for first in range(0, plans.height, plans.rows):
-            address = wave[k, first].ctypes.data
-            execute(plan, address, address)
-
-
-@compiled
-def transform_columns(plan, wave, plans):
-    """Run a plan for columns on every column, in place."""
-    for k in range(wave.shape[0]):
-        for left in range(0, plans.stride - plans.columns + 1, plans.columns):
-            address = wave[k].ctypes.data + 8 * left
-            execute(plan, address, address)
 
 
 @compiled
@@ -272,7 +252,7 @@ def gather(frames, places, stack, invalid, floor, own, plans, obj, probe, spectr
     and its correction is collected in ``spectrum_num``, shifted back. ``kept``, shape (some frames, modes,
     2 * ny * nx), receives the chi of the first frames at their places, ``responses``, shape (frames or 0, columns),
     what a frame tells. ``near`` is the way to a detector in the near field; it is compiled for None, the far field, or
-    for that. So is ``pixels``, the detector as in `kernels_detector.Pixels`, or None for an ideal one.
+    for that. So is ``pixels``, the detector as in `detector.Pixels`, or None for an ideal one.
     """
     wave, shifted, row_ramp, column_ramp, model, sums, heard = scratch
     ny, nx = field(stack, pixels)
@@ -293,7 +273,7 @@ def gather(frames, places, stack, invalid, floor, own, plans, obj, probe, spectr
             tilt(beam, column_ramp, own.tilts[j, 0], own.tilts[j, 1], ny, nx)
         enter(wave, beam, not whole and not tilted, obj, top, left, plans, ny, nx)
         if pixels is not None:
-            frame_misfit, frame_loss = kernels_detector.compare(
+            frame_misfit, frame_loss = detector.compare(
                 wave, stack[j], invalid, floor, noise, wanted, plans, ny, nx, model, pixels
             )  # fmt: skip
         elif near is None:
@@ -330,54 +310,3 @@ def gather(frames, places, stack, invalid, floor, own, plans, obj, probe, spectr
                 plans, ny, sums,
             )  # fmt: skip
     return misfit, loss
-
-
-@compiled
-def collect(parts, low, high, first, last):
-    """Move the other threads' rows from first to last to the first's; thread t has rows from low[t] to high[t] only."""
-    for r in range(first, last):
-        for t in range(1, parts.shape[0]):
-            if low[t] <= r < high[t]:
-                move(parts[0, r], parts[t, r])
-
-
-@compiled
-def move(total, part):
-    """Add a part to the total, and clear it."""
-    for i in range(total.shape[0]):
-        total[i] += part[i]
-        part[i] = 0.0
-
-
-@compiled
-def clear(parts, low, high, first, last):
-    """Set the first thread's rows from first to last to 0, of those from low to high."""
-    for r in range(max(low, first), min(high, last)):
-        parts[0, r] = 0.0
-
-
-@compiled
-def descend(target, velocity, numerator, denominator, largest, length, alpha):
-    """Update flat arrays: target += length * numerator / ((1 - alpha) * denominator + alpha * largest).
-
-    The same is added to a velocity that is not empty.
-    """
-    share, floor, n = np.float32(1.0 - alpha), np.float32(alpha * largest) + np.float32(1e-20), denominator.shape[0]
-    if velocity.shape[0]:
-        rows.descend_both(target, velocity, numerator, denominator, length, share, floor, n)
-    else:
-        rows.descend(target, numerator, denominator, length, share, floor, n)
-
-
-@compiled
-def signals(stack, invalid):
-    """Return the sum of the valid counts of every frame."""
-    out = np.zeros(stack.shape[0])
-    for j in range(stack.shape[0]):
-        for r in range(stack.shape[1]):
-            total = np.float32(0)
-            counts = stack[j, r]
-            for c in range(stack.shape[2]):
-                total += np.float32(counts[c]) if counts[c] != invalid else np.float32(0)
-            out[j] += total
-    return out

@@ -2,13 +2,14 @@
 
 import numpy as np
 
-from exitwave.engine import kernels_detector, rows
-from exitwave.engine.compiled import compiled
 from exitwave.engine.fftw import execute
-from exitwave.engine.kernels import as_it_is, enter, field, ramps, shift_columns, transform_rows
-from exitwave.engine.kernels_near import forth
-from exitwave.engine.kernels_noise import slopes
-from exitwave.engine.kernels_tilt import tilt
+from exitwave.engine.kernels import detector, rows
+from exitwave.engine.kernels.chain import as_it_is, enter, field, ramps, shift_columns
+from exitwave.engine.kernels.compiled import compiled
+from exitwave.engine.kernels.near import forth
+from exitwave.engine.kernels.noise import slopes
+from exitwave.engine.kernels.tilt import tilt
+from exitwave.engine.kernels.waves import transform_rows
 
 
 @compiled
@@ -28,7 +29,7 @@ def along(frames, stack, invalid, floor, own, plans, obj, probe, spectrum, obj_l
 
     The modelled wave is A + t B + t^2 C, with A = F[P O], B = F[P h_O + h_P O], C = F[h_P h_O]. ``scratch`` holds
     buffers for A, B, C and both shifted probes, and the ramps of the shift; ``q`` is (5, columns at a time, or a row),
-    ``planes`` scratch for a detector that is not ideal, see `kernels_detector.compare_along`.
+    ``planes`` scratch for a detector that is not ideal, see `detector.compare_along`.
     """
     start, slope, bend, beam_buffer, line_buffer, row_ramp, column_ramp = scratch
     ny, nx = field(stack, pixels)
@@ -49,7 +50,7 @@ def along(frames, stack, invalid, floor, own, plans, obj, probe, spectrum, obj_l
         enter(bend, line, False, obj_line, top, left, plans, ny, nx)
         cross(slope, beam, obj_line, line, obj, top, left, plans, ny, nx)
         if pixels is not None:
-            kernels_detector.compare_along(
+            detector.compare_along(
                 start, slope, bend, stack[j], invalid, floor, noise, lengths, out, plans, ny, nx, pixels, planes
             )  # fmt: skip
         elif near is None:
