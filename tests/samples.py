@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from exitwave.positions import fermat_spiral, object_grid
-from exitwave.scan import Detector, Frames, Result, Scan, Truth
+from exitwave.scan import Detector, Frames, Result, Scan, Step, Truth
 
 NPOS, SIDE = 200, 64
 
@@ -35,6 +35,8 @@ def small_scan(npos: int = NPOS, side: int = SIDE, **changes: Any) -> Scan:
         "name": "biofilm §1",
         "description": "A scan made up for a test",
         "instrument": "26-ID",
+        "left_out": {"the beam was off": (1, 3)},
+        "preparation": (Step("crop", "window", {"rows": [0, 64]}, "the speckles are there"),),
     }
     return Scan(**(values | changes))
 
@@ -87,4 +89,5 @@ def small_result(scan: Scan, modes: int = 2, iterations: int = 5) -> Result:
             "device": "cpu",
         },
         model=_own(len(scan.positions), scan.probe.shape[-2:]),
+        choices=(Step("modes", "two", {"modes": 2}, "the beam is partly coherent"),),
     )

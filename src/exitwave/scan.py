@@ -214,6 +214,20 @@ class Truth:
     """Where the slices of a thick sample lie along the beam in metres, shape (slices,), the first at 0; None: thin."""
 
 
+@dataclass(frozen=True)
+class Step:
+    """One thing that was done to a scan, or chosen for its reconstruction, and why."""
+
+    heading: str
+    """What it concerns: background, pixels, crop, positions or probe; a choice also orientation, modes or algorithm."""
+    name: str
+    """What was done or chosen, in a word or two."""
+    settings: dict[str, Any]
+    """The numbers with which it can be done again, ready for JSON."""
+    why: str
+    """One line of plain words."""
+
+
 @dataclass(frozen=True, eq=False)
 class Scan:
     """What was measured, in SI units, as in the file."""
@@ -238,6 +252,10 @@ class Scan:
     """The simulated truth, or None for a measurement."""
     near: NearField | None = None
     """That the frames are images in the near field; None: they are far-field patterns."""
+    left_out: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    """Frames that are not to be used, by the reason; all others are."""
+    preparation: tuple[Step, ...] = ()
+    """What was done to the measurement, in this order."""
     path: Path | None = None
     """The file that the scan was read from."""
     findings: tuple[Finding, ...] = field(default=(), compare=False)
@@ -329,6 +347,8 @@ class Result:
 
     z: NDArray[np.float64] | None = None
     """Where the slices of a thick sample lie along the beam in metres, shape (slices,), the first at 0; None: thin."""
+    choices: tuple[Step, ...] = ()
+    """What was chosen for the reconstruction because nobody had said it."""
 
     def __repr__(self) -> str:
         size = " x ".join(map(str, self.object.shape))

@@ -290,3 +290,17 @@ def test_changes_of_a_recipe_keep_its_other_settings(scan):
     assert recipe.stages[0].object_update.alpha == 0.3
     assert recipe.stages[0].object_update.step == 0.5
     assert recipe.stages[0].iterations == 7
+
+
+def test_frames_that_are_left_out_change_nothing(scan):
+    """Whatever lies in them: neither the result nor its recomputed error sees them."""
+    out = {"the shutter was closed": (5, 60)}
+    one = small(dataclasses.replace(scan, left_out=out))
+
+    def spoil(stack):
+        stack[[5, 60]] = 7
+
+    other = small(dataclasses.replace(with_counts(scan, spoil), left_out=out))
+    np.testing.assert_array_equal(one.object, other.object)
+    assert not {5, 60} & set(one.held_out)
+    assert recompute(one) == pytest.approx(one.errors[-1], rel=1e-4)

@@ -54,7 +54,7 @@ def recompute(result: Result, frames: Iterable[int] | None = None) -> float:
     result : Result
         Object, probe, positions and the scan with its frames and detector (mask, saturation, dark frame).
     frames : iterable of int, optional
-        Which frames; by default all that were not held out of the reconstruction.
+        Which frames; by default all that were reconstructed: neither left out nor held out.
 
     Returns
     -------
@@ -70,7 +70,8 @@ def recompute(result: Result, frames: Iterable[int] | None = None) -> float:
     capped, flat = settings.saturated == "cap", efficiency(result.scan, settings)
     detector = detector_model(scan, settings, saturated=True) or ideal(scan.patterns.shape[1:])
     every = np.arange(len(scan.patterns))
-    chosen = np.setdiff1d(every, result.held_out) if frames is None else np.asarray(list(frames), dtype=np.int64)
+    unused = [*result.held_out, *(index for indices in scan.left_out.values() for index in indices)]
+    chosen = np.setdiff1d(every, unused) if frames is None else np.asarray(list(frames), dtype=np.int64)
     shape = result.probe.shape[-2:]
     offsets = result.model.get("exposures", np.zeros((len(every), 1, 2)))
     exposures = np.repeat(result.positions[:, None], offsets.shape[1], axis=1)

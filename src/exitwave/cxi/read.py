@@ -20,7 +20,7 @@ from exitwave.cxi.schema import TABLE, path
 from exitwave.cxi.translation import read_positions
 from exitwave.errors import InputError
 from exitwave.positions.grid import object_grid
-from exitwave.scan import Detector, Frames, NearField, Result, Scan, Truth
+from exitwave.scan import Detector, Frames, NearField, Result, Scan, Step, Truth
 from exitwave.units import factor, parse
 
 OVERRIDES = {
@@ -100,6 +100,8 @@ def _scan(source: Source) -> Scan:
         instrument=text(source.dataset("instrument_name")),
         truth=_truth(source),
         near=_near(source),
+        left_out=_left_out(source, len(patterns)),
+        preparation=_steps(source, "preparation"),
         path=Path(source.file.filename).resolve(),
     )
     _check_scale(source, scan)
@@ -233,6 +235,7 @@ def _result(source: Source, scan: Scan) -> Result:
         provenance=_provenance(source),
         model=_model(source, "model_"),
         z=_depths(source, len(image)) if image.ndim == 3 else None,
+        choices=_steps(source, "choices"),
     )
 
 
@@ -271,11 +274,37 @@ def _history(source: Source, key: str) -> NDArray[np.float32]:
 
 
 def _recipe(source: Source) -> dict[str, Any]:
-    stored = text(source.dataset("recipe"))
+    return dict(_json(source, "recipe", dict) or {})
+
+
+def _steps(source: Source, key: str) -> tuple[Step, ...]:
     try:
-        return dict(json.loads(stored or "{}"))
+        return tuple(Step(**each) for each in _json(source, key, list) or ())
+    except TypeError as error:
+        raise InputError("A list of steps has other entries", where=source.where(key), found=str(error)) from error
+
+
+def _left_out(source: Source, frames: int) -> dict[str, tuple[int, ...]]:
+    """Return the frames that are not to be used, by the reason."""
+    stored = _json(source, "left_out", dict) or {}
+    for why, indices in stored.items():
+        if not isinstance(indices, list) or any(not isinstance(i, int) or not 0 <= i < frames for i in indices):
+            remedy = f"Give a list of frames, counted from 0 to {frames - 1}, for each reason"
+            found = f"{why}: {str(indices)[:80]}"
+            raise InputError("There are no such frames", where=source.where("left_out"), found=found, remedy=remedy)
+    return {why: tuple(indices) for why, indices in stored.items()}
+
+
+def _json(source: Source, key: str, kind: type) -> Any:
+    """Return what a dataset holds as JSON, or None where there is none."""
+    stored = text(source.dataset(key))
+    try:
+        value = json.loads(stored) if stored else None
     except ValueError as error:
-        raise InputError("The recipe is not JSON", where=source.where("recipe"), found=stored[:80]) from error
+        raise InputError("Not JSON", where=source.where(key), found=stored[:80]) from error
+    if value is not None and not isinstance(value, kind):
+        raise InputError(f"Not a {kind.__name__} in JSON", where=source.where(key), found=stored[:80])
+    return value
 
 
 def _provenance(source: Source) -> dict[str, str]:
@@ -285,5 +314,5 @@ def _provenance(source: Source) -> dict[str, str]:
         name: text(thing)
         for name, thing in stored
         if isinstance(thing, h5py.Dataset) and thing.dtype.kind in "OS" and not thing.shape
-        if f"{path('process')}/{name}" != path("recipe")
+        if f"{path('process')}/{name}" not in (path("recipe"), path("choices"))
     }

@@ -143,8 +143,16 @@ _HEAD = (
     ),
     _group("instrument", INSTRUMENT, "the beamline"),
     _nx("instrument", INSTRUMENT, "NXinstrument", need="required"),
+    Entry(
+        "preparation", f"{ENTRY}/preparation", "dataset", "what was done to the measurement, and why, as JSON",
+        (), "str", "", "optional",
+    ),
+    Entry(
+        "left_out", f"{ENTRY}/left_out", "dataset", "frames that are not to be used, by the reason, as JSON",
+        (), "str", "", "optional",
+    ),
     Entry("instrument_name", f"{INSTRUMENT}/name", "dataset", "name of the beamline", (), "str", "", "optional"),
-)
+)  # fmt: skip
 
 _BEAM = (
     _group("source", SOURCE, "photon energy and probe"),
@@ -310,6 +318,7 @@ _RESULT = (
         ("any", "any", "any"), "complex64",
     ),
     _result("recipe", "every setting, as JSON", (), "str"),
+    _result("choices", "what was chosen because nobody had said it, and why, as JSON", (), "str"),
     _result("program", "program that made the result", (), "str"),
     _result("version", "its version", (), "str"),
     _result("date", "when it was made, ISO 8601", (), "str"),

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from exitwave.cxi.schema import BY_KEY, TABLE, Entry, Part, path
 from exitwave.errors import Finding
 from exitwave.findings import finding
 from exitwave.outputs import check_output
-from exitwave.scan import Frames, MissingFrames, Result, Scan
+from exitwave.scan import Frames, MissingFrames, Result, Scan, Step
 from exitwave.units import ELEMENTARY_CHARGE
 
 BLOCK = 32 * 2**20
@@ -130,6 +131,8 @@ def _scan_values(scan: Scan) -> dict[str, Any]:
         "name": scan.name,
         "name_dataset": scan.name,
         "positions": scan.positions,
+        "preparation": _steps(scan.preparation),
+        "left_out": json.dumps(scan.left_out) if scan.left_out else None,
     }
     if truth is not None:
         values |= {f"true_{key}": getattr(truth, key) for key in ("object", "x", "y", "z", "probe", "positions")}
@@ -156,7 +159,12 @@ def _result_values(result: Result) -> dict[str, Any]:
         "held_out": result.held_out if len(result.held_out) else None,
         "used_positions": result.positions,
         "recipe": json.dumps(result.recipe),
+        "choices": _steps(result.choices),
     } | {f"model_{name}": value for name, value in result.model.items()}
+
+
+def _steps(steps: tuple[Step, ...]) -> str | None:
+    return json.dumps([asdict(step) for step in steps]) if steps else None
 
 
 def _middle(probe: NDArray[np.complex64], shape: tuple[int, ...]) -> NDArray[np.complex64]:

@@ -238,12 +238,14 @@ def pose(
     stack, invalid, findings = load_stack(scan, settings)
     detector = detector_model(scan, settings, saturated=any(each.code == "W233" for each in findings))
     totals = np.array([frame[frame != invalid].sum(dtype=np.float64) for frame in stack])
-    alive = np.flatnonzero(totals > 0)
+    lit = totals > 0
+    unwanted = [index for indices in scan.left_out.values() for index in indices]
+    alive = np.setdiff1d(np.flatnonzero(lit), unwanted)
     if len(alive) < 2:
         remedy = "Check the mask (0 is good, 1 is bad; --set mask=inverted) and the frames themselves"
         raise InputError("The frames hold no counts", where=str(scan.path or ""), found="no photon", remedy=remedy)
-    if len(alive) < len(stack):
-        count = len(stack) - len(alive)
+    if not lit.all():
+        count = len(stack) - int(lit.sum())
         remedy = "They are left out; check the shutter and the beam"
         empty = finding("W234", scan.patterns.dataset, f"{count} empty frames", "counts in every frame", remedy)
         findings = (*findings, empty)
