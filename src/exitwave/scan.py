@@ -1,140 +1,18 @@
-"""The three nouns that travel: what was measured (Scan), with its lazy Frames and its Detector, and the Result."""
+"""The nouns that travel: what was measured (Scan), with its lazy Frames and its Detector, and the Result."""
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from exitwave.errors import Finding, InputError
+from exitwave.errors import Finding
+from exitwave.frames import Frames as Frames
+from exitwave.frames import MissingFrames as MissingFrames
+from exitwave.frames import open_hdf5 as open_hdf5
 from exitwave.units import H_C
-
-if TYPE_CHECKING:
-    import h5py
-
-
-CHUNKS = 32 * 2**20
-"""Bytes of unpacked chunks that an open dataset keeps: a chunk of many frames is unpacked once for all of them."""
-
-
-def open_hdf5(path: Path) -> "h5py.File":
-    """Open an HDF5 file to read, without a lock, unless this process has it open with one already."""
-    import h5py
-    import hdf5plugin  # noqa: F401  (registers the compression filters)
-
-    try:
-        return h5py.File(path, "r", locking=False, rdcc_nbytes=CHUNKS)
-    except OSError as error:
-        if "locking flag values" not in str(error):
-            raise
-        return h5py.File(path, "r")
-
-
-class Frames:
-    """The stack of diffraction patterns, shape (npos, ny, nx), read from the file only where it is sliced.
-
-    Parameters
-    ----------
-    source : ndarray of shape (npos, ny, nx), or Path
-        The counts themselves, or the HDF5 file that holds them.
-    dataset : str
-        Absolute path of the dataset inside the file; not used for an array.
-
-    Attributes
-    ----------
-    shape : tuple of int
-        (npos, ny, nx).
-    dtype : numpy.dtype
-        Native byte order, otherwise as stored.
-    path, dataset : Path or None, str
-        Where the frames lie.
-    """
-
-    def __init__(self, source: NDArray[Any] | Path, dataset: str = "") -> None:
-        self.path = source if isinstance(source, Path) else None
-        self.dataset = dataset
-        if isinstance(source, Path):
-            with self._file() as file:
-                stack = file[dataset]
-                self.shape: tuple[int, int, int] = stack.shape
-                self.dtype: np.dtype[Any] = stack.dtype.newbyteorder("=")
-        else:
-            self._array = np.asarray(source)
-            self.shape, self.dtype = self._array.shape, self._array.dtype.newbyteorder("=")
-
-    def _file(self) -> "h5py.File":
-        assert self.path is not None
-        return open_hdf5(self.path)
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __getitem__(self, index: Any) -> NDArray[Any]:
-        if self.path is None:
-            return self._array[index].astype(self.dtype, copy=False)
-        return next(self._read([index]))
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        stack = self[:]
-        return stack if dtype is None else stack.astype(dtype)
-
-    def _each(self, indices: Iterable[Any]) -> Iterator[NDArray[Any]]:
-        """Yield what lies at each index. A subclass may compute what it gives, so it is asked one by one."""
-        plain = type(self) is Frames and self.path is not None
-        return self._read(indices) if plain else (self[index] for index in indices)
-
-    def _read(self, indices: Iterable[Any]) -> Iterator[NDArray[Any]]:
-        """Yield what lies at each index in the file, which is opened once."""
-        with self._file() as file:
-            stack = file[self.dataset]
-            for index in indices:
-                try:
-                    yield np.asarray(stack[index]).astype(self.dtype, copy=False)
-                except OSError as error:
-                    raise InputError(
-                        "The frames cannot be read",
-                        where=f"{self.path}:{self.dataset}",
-                        found=str(error),
-                        remedy="The file may be truncated or use a compression filter that is not installed; copy it "
-                        "again or repack it with gzip",
-                    ) from error
-
-    def pick(self, frames: Iterable[int]) -> Iterator[NDArray[Any]]:
-        """Yield the frames of the given indices, each of shape (ny, nx), one at a time in memory."""
-        return self._each(int(frame) for frame in frames)
-
-    def blocks(self, size: int = 64) -> Iterator[tuple[slice, NDArray[Any]]]:
-        """Yield ``(slice, frames)`` through the stack, ``size`` frames at a time, shape (<=size, ny, nx)."""
-        indices = [slice(start, min(start + size, len(self))) for start in range(0, len(self), size)]
-        return zip(indices, self._each(indices), strict=True)
-
-
-class MissingFrames(Frames):
-    """The stack of a result whose frames have moved away, shape (npos, ny, nx): slicing it raises InputError.
-
-    Parameters
-    ----------
-    path : Path
-        The HDF5 file that held them.
-    dataset : str
-        Their absolute path in it.
-    shape : tuple of int
-        (npos, ny, nx), from what the result keeps itself.
-    """
-
-    def __init__(self, path: Path, dataset: str, shape: tuple[int, int, int]) -> None:
-        self.path, self.dataset, self.shape, self.dtype = path, dataset, shape, np.dtype(np.float32)
-
-    def _file(self) -> "h5py.File":
-        raise InputError(
-            "The frames of this result are missing",
-            where=f"{self.path}:{self.dataset}",
-            found="no such file or dataset",
-            remedy="Put the input back where it was, or reconstruct again with --embed, which copies the frames",
-        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.cxi.energy import HIGHEST, LOWEST, compare_wavelength
-from exitwave.cxi.frames import unreadable
+from exitwave.cxi.frames import read_view, seen_shape, unreadable
 from exitwave.cxi.hdf import Source, attribute
 from exitwave.errors import InputError
+from exitwave.frames import View
 from exitwave.positions.grid import object_grid
 from exitwave.units import H_C, show
 
@@ -66,7 +67,7 @@ def check_typical(source: Source, size: int) -> None:
             source.remark(code, key, show(value, unit), usual, "Check it if this is not on purpose")
     frames = _dataset(source, "frames")
     if frames is not None and frames.ndim == 3:
-        npos, ny, nx = frames.shape
+        npos, ny, nx = seen_shape(source, frames)
         if not _within(npos, *TYPICAL_POSITIONS):
             usual = "{} to {} positions".format(*TYPICAL_POSITIONS)
             source.remark("W221", "frames", f"{npos} positions", usual, "Check it if this is not on purpose")
@@ -155,7 +156,7 @@ def _check_scale(source: Source) -> None:
     energy, distance, py, px = (number or 1.0 for number in numbers)
     if not LOWEST <= energy <= HIGHEST:  # which E109 has said
         return
-    ny, nx = frames.shape[1:]
+    ny, nx = seen_shape(source, frames)[1:]
     reach = H_C / energy * distance
     pixel = reach / (ny * py), reach / (nx * px)
     if _number(source, "near_field"):
@@ -181,11 +182,17 @@ def _check_frames(source: Source, bad: NDArray[np.bool_] | None) -> None:
     if problem:
         source.remark("E114", "frames", problem[0], "frames that can be read", problem[1])
         return
-    known = bad is not None and bad.shape in (frames.shape[1:], frames.shape)
-    good = np.broadcast_to(~bad if bad is not None and known else True, frames.shape)
+    try:
+        view = read_view(source) or View()
+        shape = (len(frames), *view.shape(frames.shape[1:]))
+    except InputError as error:
+        source.remark("E108", "frames_view", error.found, "a view of the frames, as JSON", error.remedy)
+        return
+    known = bad is not None and bad.shape in (shape[1:], shape)
+    good = np.broadcast_to(~bad if bad is not None and known else True, shape)
     for index in np.unique(np.linspace(0, len(frames) - 1, SAMPLE).astype(int)):
         try:
-            counts = frames[index][good[index]]
+            counts = view.see(frames[index])[good[index]]
         except OSError as error:
             source.remark("E114", "frames", f"frame {index}: {error}", "frames that can be read", "Copy the file again")
             return

@@ -1,14 +1,16 @@
 """The stack of frames: where it lies, and whether it can be read at all, without reading it."""
 
+import json
 import os
 from pathlib import Path
 
 import h5py
+import numpy as np
 
-from exitwave.cxi.hdf import Source, candidates, resolve
+from exitwave.cxi.hdf import Source, candidates, resolve, scalar, text
 from exitwave.cxi.schema import path
 from exitwave.errors import InputError
-from exitwave.scan import Frames, MissingFrames, open_hdf5
+from exitwave.frames import Frames, MissingFrames, View, ViewedFrames, open_hdf5
 
 PLACES = ("data_frames", "frames")
 """Entries that may hold the frames, in the order in which they are tried."""
@@ -41,7 +43,40 @@ def read_frames(source: Source) -> Frames:
     problem = unreadable(dataset)
     if problem:
         raise InputError("The frames cannot be read", where=name_of(dataset), found=problem[0], remedy=problem[1])
-    return Frames(Path(dataset.file.filename).resolve(), dataset.name)
+    frames, view = Frames(Path(dataset.file.filename).resolve(), dataset.name), read_view(source)
+    if view is None:
+        return frames
+    saturation = scalar(source, "saturation_value")
+    known = saturation is not None and np.isfinite(saturation)
+    return ViewedFrames(frames, view, saturation / view.bin**2 if known and saturation is not None else None)
+
+
+def read_view(source: Source) -> View | None:
+    """Return how the frames of a file are looked at, or None where they are as they lie there.
+
+    Raises
+    ------
+    InputError
+        If it is not the JSON of a view.
+    """
+    stored = text(source.dataset("frames_view"))
+    try:
+        return View(**json.loads(stored)) if stored else None
+    except (ValueError, TypeError, InputError) as error:
+        remedy = "Reconstruct again from the scan"
+        raise InputError(
+            "The view of the frames cannot be read", where=source.where("frames_view"), found=error, remedy=remedy
+        ) from error
+
+
+def seen_shape(source: Source, dataset: h5py.Dataset) -> tuple[int, ...]:
+    """Return the shape of a stack of frames as they are looked at; its own where the view cannot be read."""
+    try:
+        view = read_view(source)
+        seen = dataset.shape if view is None or dataset.ndim != 3 else (len(dataset), *view.shape(dataset.shape[1:]))
+    except InputError:
+        return tuple(dataset.shape)
+    return tuple(seen)
 
 
 def _missing(source: Source) -> MissingFrames | None:
@@ -53,7 +88,8 @@ def _missing(source: Source) -> MissingFrames | None:
     if mask is None or positions is None or (mask.ndim, positions.ndim) != (2, 2):
         return None
     file = Path(source.file.filename).resolve().parent / link.filename
-    return MissingFrames(Path(os.path.normpath(file)), link.path, (len(positions), *mask.shape))
+    shape = (len(positions), *mask.shape)
+    return MissingFrames(Path(os.path.normpath(file)), link.path, shape, read_view(source))
 
 
 def _others(source: Source, remedy: str) -> str:

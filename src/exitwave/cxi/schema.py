@@ -151,6 +151,11 @@ _HEAD = (
         "left_out", f"{ENTRY}/left_out", "dataset", "frames that are not to be used, by the reason, as JSON",
         (), "str", "", "optional",
     ),
+    Entry(
+        "frames_view", f"{ENTRY}/frames_view", "dataset",
+        "how the linked frames are turned, cut and binned before anything else here has their shape, as JSON",
+        (), "str", "", "optional",
+    ),
     Entry("instrument_name", f"{INSTRUMENT}/name", "dataset", "name of the beamline", (), "str", "", "optional"),
 )  # fmt: skip
 

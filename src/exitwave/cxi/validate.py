@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 
 from exitwave.cxi.checks import check_typical, check_values
+from exitwave.cxi.frames import seen_shape
 from exitwave.cxi.hdf import Source, open_file, text, units_of
 from exitwave.cxi.schema import BY_KEY, BY_PATH, TABLE, Entry, path
 from exitwave.errors import Finding, InputError
@@ -75,7 +76,8 @@ def _lengths(source: Source) -> Lengths:
         if isinstance(dataset, h5py.Dataset) and dataset.ndim < len(symbols):
             symbols = [symbol for symbol in symbols if not symbol.endswith("?")]
         if isinstance(dataset, h5py.Dataset) and dataset.ndim == len(symbols):
-            lengths |= dict(zip(symbols, dataset.shape, strict=True))
+            shape = seen_shape(source, dataset) if key == "frames" else dataset.shape
+            lengths |= dict(zip(symbols, shape, strict=True))
     return lengths
 
 
@@ -112,7 +114,8 @@ def _check_dataset(source: Source, entry: Entry, lengths: Lengths) -> None:
         source.remark("E102", entry.key, "a group", "a dataset", "Write a dataset")
         return
     _check_type(source, entry, found.dtype)
-    _check_shape(source, entry, found.shape, lengths)
+    shape = seen_shape(source, found) if entry.key == "frames" else found.shape
+    _check_shape(source, entry, shape, lengths)
     if entry.units:
         _check_units(source, entry, found)
 

@@ -16,8 +16,9 @@ from exitwave.cxi.mask import USER_BIT
 from exitwave.cxi.schema import BY_KEY, TABLE, Entry, Part, path
 from exitwave.errors import Finding
 from exitwave.findings import finding
+from exitwave.frames import Frames, MissingFrames, ViewedFrames
 from exitwave.outputs import check_output
-from exitwave.scan import Frames, MissingFrames, Result, Scan, Step
+from exitwave.scan import Result, Scan, Step
 from exitwave.units import ELEMENTARY_CHARGE
 
 BLOCK = 32 * 2**20
@@ -58,7 +59,7 @@ def write_result(result: Result, target: Path, *, overwrite: bool = False, embed
     """Write a result as a CXI file.
 
     The frames become an external link, relative to the folder of the target, to the file that holds them; or a copy
-    with ``embed``, and where they are not simply the dataset of a file.
+    with ``embed``, and where they are not simply the dataset of a file. A view of them is kept beside the link.
 
     Parameters
     ----------
@@ -83,9 +84,12 @@ def write_result(result: Result, target: Path, *, overwrite: bool = False, embed
     """
     scan = result.scan
     check_output(Path(target), scan.patterns.path, scan.path, overwrite=overwrite)
-    link = not embed and type(scan.patterns) in (Frames, MissingFrames) and scan.patterns.path is not None
+    link = not embed and _lies_in_a_file(scan.patterns)
     with atomic(target, overwrite) as partial, create(partial) as (file, check):
-        _fill(file, (*_parts(scan), "result"), _scan_values(scan) | _result_values(result))
+        values = _scan_values(scan) | _result_values(result)
+        if link and scan.patterns.view is not None:
+            values["frames_view"] = json.dumps(scan.patterns.view.as_dict())
+        _fill(file, (*_parts(scan), "result"), values)
         _set_provenance(file, result)
         if not link:
             return _write_frames(file, scan, check)
@@ -93,6 +97,12 @@ def write_result(result: Result, target: Path, *, overwrite: bool = False, embed
         relative = Path(os.path.relpath(Path(str(scan.patterns.path)).resolve(), folder)).as_posix()
         file[path("frames")] = h5py.ExternalLink(relative, scan.patterns.dataset)
         return ()
+
+
+def _lies_in_a_file(frames: Frames) -> bool:
+    """Say whether frames are the dataset of a file, or a view of it."""
+    source = frames.source if isinstance(frames, ViewedFrames) else frames
+    return type(source) in (Frames, MissingFrames) and source.path is not None
 
 
 def _parts(scan: Scan) -> tuple[Part, ...]:
