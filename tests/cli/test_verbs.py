@@ -1,5 +1,6 @@
 """Every verb on a small simulated scan, as a user would run it."""
 
+import importlib
 import json
 import shutil
 import sys
@@ -214,6 +215,20 @@ def test_plot_writes_figures_beside_the_file(files):
     assert all(scan.with_name("scan_result_figures").joinpath(name).stat().st_size > 0 for name in names)
 
 
+def test_report_writes_one_page_beside_the_file_and_never_over_another(files):
+    scan, result, _, _ = files
+    document = answer("report", result)
+    assert document["output"] == str(result.with_name("scan_result_report.html"))
+    page = result.with_name("scan_result_report.html").read_text(encoding="utf-8")
+    assert document["size"] == len(page.encode())
+    assert "mPIE, 12 iterations" in page
+    assert run("report", result).exit_code == 2
+    assert run("report", result, "--overwrite").exit_code == 0
+    done = run("report", scan, "-o", scan, "--overwrite")
+    assert done.exit_code == 2
+    assert "never changed" in done.stderr
+
+
 def test_a_result_is_shown_as_far_as_it_goes_when_its_input_has_moved_away(files, tmp_path):
     scan, result = (shutil.copy(file, tmp_path / file.name) for file in files[:2])
     before = answer("compare", result)
@@ -243,8 +258,12 @@ def test_lines_are_wrapped_for_a_terminal_only(files, monkeypatch):
 
 
 def test_doctor_says_where_no_compiled_loop_can_be_kept(monkeypatch):
-    def refuse(name):
-        raise RuntimeError("cannot cache function: no locator available")
+    real = importlib.import_module
+
+    def refuse(name, package=None):
+        if name.startswith("exitwave.engine.kernels"):
+            raise RuntimeError("cannot cache function: no locator available")
+        return real(name, package)
 
     monkeypatch.setattr("importlib.import_module", refuse)
     done = run("doctor")
@@ -276,6 +295,8 @@ def test_demo_goes_the_whole_way_and_replaces_an_earlier_one(tmp_path, monkeypat
     assert document["reconstruct"]["holdout_error"] < 1.5 * document["reconstruct"]["error"]
     assert len(list((tmp_path / "figures").glob("*.png"))) == len(document["figures"]) >= 6
     assert answer("validate", tmp_path / "scan_result.cxi")["findings"] == []
+    assert document["report"] == str(tmp_path / "scan_report.html")
+    assert (tmp_path / "scan_report.html").read_text(encoding="utf-8").count("<figure") >= 6
 
 
 @pytest.mark.parametrize(

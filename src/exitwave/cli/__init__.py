@@ -15,6 +15,7 @@ from exitwave.cli.group import Verbs
 from exitwave.cli.inspect import inspect
 from exitwave.cli.plot import plot
 from exitwave.cli.reconstruct import reconstruct
+from exitwave.cli.report import report
 from exitwave.cli.simulate import simulate
 from exitwave.cli.validate import validate
 
@@ -44,7 +45,7 @@ def _root(
     pass
 
 
-for _verb in (demo, simulate, inspect, validate, reconstruct, compare, plot, doctor):
+for _verb in (demo, simulate, inspect, validate, reconstruct, compare, plot, report, doctor):
     app.command()(_verb)
 
 

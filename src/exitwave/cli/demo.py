@@ -30,13 +30,14 @@ def demo(
 ) -> None:
     """Do all of it on a simulated scan: what a newcomer runs.
 
-    Simulates a scan as of beamline 26-ID, validates the file, reconstructs it, compares the image with the truth and
-    draws the figures. Ends with exit code 1 if the image is too far from the truth.
+    Simulates a scan as of beamline 26-ID, validates the file, reconstructs it, compares the image with the truth,
+    draws the figures and writes the report. Ends with exit code 1 if the image is too far from the truth.
     """
     import exitwave
     from exitwave import figures
     from exitwave.cli.console import Console
     from exitwave.cli.work import describe, summary, work
+    from exitwave.figures.report import write_report
 
     begin = time.perf_counter()
     say = Console(stderr=as_json)
@@ -53,14 +54,17 @@ def demo(
     comparison = exitwave.compare(done.result, scan.truth)
     good = comparison.error <= GOOD
     say.print(comparison.verdict())
-    say.print("\n5. Draw")
+    say.print("\n5. Draw and report")
     written = figures.plot_all(done.result, make_folder(folder / "figures"))
     say.print(f"{len(written)} figures in {folder / 'figures'}")
+    page = write_report(done.result, folder / "scan_report.html", file=result_file, overwrite=True)
+    say.print(f"All of it in one page: {page}")
     seconds = time.perf_counter() - begin
-    say.print(f"\nDone in {seconds:.0f} s. {_conclusion(good)} Look at {folder / 'figures'} first.")
+    say.print(f"\nDone in {seconds:.0f} s. {_conclusion(good)} Look at {page} first.")
     if as_json:
         document: dict[str, Any] = {"folder": folder, "scan": scan_file, "reconstruct": summary(done)}
-        print_json(document | {"compare": comparison.as_dict(), "good": good, "figures": written, "seconds": seconds})
+        document |= {"compare": comparison.as_dict(), "good": good, "figures": written, "report": page}
+        print_json(document | {"seconds": seconds})
     raise typer.Exit(0 if good else 1)
 
 

@@ -19,7 +19,7 @@ from exitwave.cli.options import Json
 from exitwave.units import show
 
 PACKAGES = ["numpy", "scipy", "h5py", "hdf5plugin", "numba", "pyfftw", "scikit-image", "matplotlib"]
-PACKAGES += ["pydantic", "PyYAML", "typer", "rich"]
+PACKAGES += ["jinja2", "pydantic", "PyYAML", "typer", "rich"]
 ROOM = 1e9
 """Free bytes below which the disk is called nearly full."""
 

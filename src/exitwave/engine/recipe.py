@@ -221,7 +221,7 @@ def _refusal(problem: Any) -> InputError:
     if problem["type"] != "extra_forbidden":
         what = f"Bad value of the setting {'.'.join(path)}: {problem['msg']}"
         return InputError(what, found=repr(problem["input"]), remedy=f"Known settings: {', '.join(known)}")
-    inner = next((group for part in reversed(path[:-1]) if (group := _group(part))), None)
+    inner = next((group for part in reversed(path[:-1]) if (group := group_of(part))), None)
     names = list(inner.model_fields) if inner else known
     close = difflib.get_close_matches(path[-1], names, n=1)
     prefix = "".join(f"{part}." for part in path[:-1])
@@ -229,8 +229,8 @@ def _refusal(problem: Any) -> InputError:
     return InputError("Unknown setting", found=".".join(path), remedy=remedy)
 
 
-def _group(name: str) -> type[BaseModel] | None:
-    """Return the group of settings that a field of a stage is, if it is one."""
+def group_of(name: str) -> type[BaseModel] | None:
+    """Return the group of settings that a field of a stage or a recipe is, if it is one."""
     if name == "schedule":
         return Schedule
     fields = Stage.model_fields | Recipe.model_fields

@@ -82,13 +82,13 @@ def _of_result(result: Result) -> Iterator[tuple[str, Figure]]:
     yield "probe", probe_figure(result.probe, result.object_pixel)
     if len(result.errors):
         yield "errors", errors_figure(result.errors, result.holdout_errors)
-    comparison = _with_truth(result)
+    comparison = with_truth(result)
     if comparison is not None:
         yield "comparison", comparison_figure(comparison)
         yield "frc", frc_figure(comparison.frc)
 
 
-def _with_truth(result: Result) -> Comparison | None:
+def with_truth(result: Result) -> Comparison | None:
     """Compare with the truth where it is known and on the same pixels, which cropped frames no longer have."""
     try:
         return compare(result)

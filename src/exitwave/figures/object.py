@@ -1,6 +1,6 @@
 """The complex image of the sample."""
 
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -14,6 +14,7 @@ from exitwave.analysis.area import bounding_box
 from exitwave.analysis.gauge import remove_ramp
 from exitwave.figures.style import DOUBLE, OUTSIDE, colour_bar, image_panel, letter, new_figure, paper, scale_bar
 
+Part = Literal["amplitude", "phase"]
 PERCENTILE = 0.5
 """Share of pixels, in percent, that may lie beyond either end of the colours."""
 HALF = ListedColormap(mpl.colormaps["twilight"](np.linspace(0.5, 0.0, 256)), "half of twilight")
@@ -26,6 +27,7 @@ def object_figure(
     pixel: tuple[float, float],
     mask: NDArray[Any] | None = None,
     *,
+    parts: tuple[Part, ...] = ("amplitude", "phase"),
     width: float = DOUBLE,
 ) -> Figure:
     """Draw amplitude and phase of an object, cropped to where the beam has been; of a thick one slice by slice.
@@ -40,6 +42,8 @@ def object_figure(
         Pixel size (y, x) in metres.
     mask : ndarray of shape (ny, nx), optional
         Where the beam has been, above one half; everywhere by default.
+    parts : tuple of str
+        What to draw, from left to right.
     width : float
         Width of the figure in millimetres.
 
@@ -52,18 +56,27 @@ def object_figure(
     box = bounding_box(inside)
     shape = inside[box].shape
     extent = (shape[0] * pixel[0], shape[1] * pixel[1])
-    figure = new_figure(width, image_height(width, len(slices), 2, extent, 36), images=True)
-    panels = figure.subplots(len(slices), 2, squeeze=False)
-    for number, (left, right) in enumerate(panels):
+    columns = len(parts)
+    figure = new_figure(width, image_height(width, len(slices), columns, extent, 18 * columns), images=True)
+    panels = figure.subplots(len(slices), columns, squeeze=False)
+    for number, row in enumerate(panels):
         level = remove_ramp(slices[number][box], inside[box])[0]
-        colour_bar(left, draw_amplitude(left, np.ma.masked_array(np.abs(level), ~inside[box]), pixel))
-        phase_bar(right, draw_phase(right, np.ma.masked_array(np.angle(level), ~inside[box]), pixel))
+        for axes, part in zip(row, parts, strict=True):
+            _draw_part(axes, part, level, ~inside[box], pixel)
         if len(slices) > 1:
-            left.set_title(f"{left.get_title()}, slice {number + 1}")
+            row[0].set_title(f"{row[0].get_title()}, slice {number + 1}")
     scale_bar(panels[0, 0], extent[1], pixel[1])
-    for axes, name in zip(panels.flat, "abcdefghijklmnopqrstuvwxyz", strict=False):
+    for axes, name in zip(panels.flat if panels.size > 1 else (), "abcdefghijklmnopqrstuvwxyz", strict=False):
         letter(axes, name)
     return figure
+
+
+def _draw_part(axes: Axes, part: Part, level: Any, outside: NDArray[np.bool_], pixel: tuple[float, float]) -> None:
+    """Draw amplitude or phase of an object without its ramp, with a colour bar."""
+    if part == "amplitude":
+        colour_bar(axes, draw_amplitude(axes, np.ma.masked_array(np.abs(level), outside), pixel))
+    else:
+        phase_bar(axes, draw_phase(axes, np.ma.masked_array(np.angle(level), outside), pixel))
 
 
 def image_height(width: float, rows: int, columns: int, extent: tuple[float, float], beside: float) -> float:

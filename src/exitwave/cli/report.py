@@ -1,0 +1,39 @@
+"""``exitwave report``: everything about a scan or a result in one HTML file."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from exitwave.cli.document import print_json
+from exitwave.cli.options import Input, Json, Overwrite
+from exitwave.cli.outputs import beside, size_of
+from exitwave.outputs import check_output
+
+
+def report(
+    path: Input,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="HTML", help="NAME_report.html beside FILE if not given.")
+    ] = None,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Write everything about a scan or a result into one HTML file.
+
+    It holds its figures and needs no other file; it prints well.
+    """
+    target = output or beside(path, f"{path.stem}_report.html")
+    check_output(target, path, overwrite=overwrite)
+
+    import exitwave
+    from exitwave.cli.console import Console, print_findings
+    from exitwave.figures.report import write_report
+    from exitwave.scan import Result
+
+    data = exitwave.open(path)
+    print_findings(Console(stderr=True), data.scan.findings if isinstance(data, Result) else data.findings)
+    write_report(data, target, file=path, overwrite=overwrite)
+    Console(stderr=as_json).print(f"Saved {target} ({size_of(target)}).")
+    if as_json:
+        print_json({"file": path, "output": target, "size": target.stat().st_size})
