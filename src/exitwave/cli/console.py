@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Mapping
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from rich.console import Console as RichConsole
 from rich.table import Table
@@ -10,6 +10,9 @@ from rich.text import Text
 from rich.tree import Tree
 
 from exitwave.errors import Finding
+
+if TYPE_CHECKING:
+    from exitwave.analysis.diagnosis import Diagnosis
 
 UNWRAPPED = 10_000
 """Characters of a line in a pipe or a file."""
@@ -48,6 +51,17 @@ def print_findings(out: Console, findings: Iterable[Finding]) -> None:
         lines = (finding.path, f"{finding.found}; expected {finding.expected}", finding.remedy)
         label = Text(f"{finding.level} {finding.code}", style=_STYLES[finding.level])
         table.add_row(label, Text("\n".join(line for line in lines if line)))
+    if table.row_count:
+        out.lay_out(table)
+
+
+def print_diagnoses(out: Console, diagnoses: Iterable["Diagnosis"]) -> None:
+    """Print diagnoses: what is wrong and how that is known, what follows, what to do."""
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for each in diagnoses:
+        what = f"{each.what[0].upper()}{each.what[1:]}. {each.evidence}"
+        label = Text(f"{each.level} {each.code}", style=_STYLES[each.level])
+        table.add_row(label, Text("\n".join((what, each.consequence, each.remedy))))
     if table.row_count:
         out.lay_out(table)
 

@@ -19,11 +19,13 @@ LONGEST = 60
 def inspect(path: Input, pairs: Set = None, as_json: Json = False) -> None:
     """Show what is in a file, in words and units.
 
-    First the tree with shapes, types, units and links; then what was measured; then what is odd.
+    First the tree with shapes, types, units and links; then what was measured; then what is wrong with it, and what is
+    odd in the file.
     """
     import exitwave
+    from exitwave.analysis.diagnosis import diagnose
     from exitwave.analysis.summary import summarise
-    from exitwave.cli.console import Console, print_facts, print_findings
+    from exitwave.cli.console import Console, print_diagnoses, print_facts, print_findings
     from exitwave.cxi.inspect import tree
     from exitwave.cxi.validate import validate
     from exitwave.scan import Result
@@ -32,18 +34,19 @@ def inspect(path: Input, pairs: Set = None, as_json: Json = False) -> None:
     nodes = tree(path)
     out.lay_out(draw(str(path), nodes))
     data = exitwave.open(path, **parse_settings(pairs))
-    summary = summarise(data, path)
+    summary, diagnoses = summarise(data, path), diagnose(data)
     scan = data.scan if isinstance(data, Result) else data
     findings = list(dict.fromkeys((*scan.findings, *validate(path))))
     departures = sum(finding.level == "error" for finding in findings)
     out.print()
     print_facts(out, facts(summary))
     out.print()
+    print_diagnoses(out, diagnoses)
     print_findings(out, (finding for finding in findings if finding.level != "error"))
     if departures:
         out.print(f"It departs from the schema in {departures} places; exitwave validate says where.")
     if as_json:
-        print_json({"file": path, "tree": nodes, "summary": summary, "findings": findings})
+        print_json({"file": path, "tree": nodes, "summary": summary, "diagnoses": diagnoses, "findings": findings})
 
 
 def draw(name: str, nodes: Iterable["Node"]) -> "Tree":
