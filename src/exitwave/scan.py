@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,9 @@ from exitwave.frames import Frames as Frames
 from exitwave.frames import MissingFrames as MissingFrames
 from exitwave.frames import open_hdf5 as open_hdf5
 from exitwave.units import H_C
+
+if TYPE_CHECKING:
+    from exitwave.analysis.frc import FRC
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,6 +230,8 @@ class Result:
     """Where the slices of a thick sample lie along the beam in metres, shape (slices,), the first at 0; None: thin."""
     choices: tuple[Step, ...] = ()
     """What was chosen for the reconstruction because nobody had said it."""
+    frc: "FRC | None" = None
+    """Fourier ring correlation of two reconstructions from half of the frames each; None: it was not measured."""
 
     def __repr__(self) -> str:
         size = " x ".join(map(str, self.object.shape))

@@ -13,7 +13,6 @@ from typer.testing import CliRunner
 import exitwave
 from exitwave.analysis.error import recompute
 from exitwave.cli import app
-from exitwave.cli.work import judge
 
 FRAMES = 40
 HELD_OUT = 2
@@ -132,7 +131,7 @@ def test_reconstruct_says_in_words_what_it_did(files, tmp_path):
     done = run("reconstruct", files[0], "-o", tmp_path / "r.cxi", "--iterations", 2, "--holdout", 0)
     assert done.exit_code == 0
     assert f"Reconstructed {FRAMES} frames with mPIE: 2 iterations, 1 probe mode" in done.stdout
-    assert "No frame was held out" in done.stdout
+    assert "no frame was held out" in done.stdout
     assert f"exitwave plot {tmp_path / 'r.cxi'}" in done.stdout
     assert "iteration 2/2" in done.stderr
 
@@ -242,7 +241,7 @@ def test_a_result_is_shown_as_far_as_it_goes_when_its_input_has_moved_away(files
     assert done.exit_code == 0
     assert "W211" in done.stderr
     names = {figure.stem for figure in (tmp_path / "scan_result_figures").iterdir()}
-    assert {"positions", "object", "probe", "errors", "comparison", "frc"} == names
+    assert {"positions", "object", "probe", "coverage", "errors", "comparison", "frc"} == names
     assert [finding["code"] for finding in answer("validate", result, code=1)["findings"]][:1] == ["E106"]
     done = run("reconstruct", result, "--iterations", 1)
     assert done.exit_code == 2
@@ -297,19 +296,6 @@ def test_demo_goes_the_whole_way_and_replaces_an_earlier_one(tmp_path, monkeypat
     assert answer("validate", tmp_path / "scan_result.cxi")["findings"] == []
     assert document["report"] == str(tmp_path / "scan_report.html")
     assert (tmp_path / "scan_report.html").read_text(encoding="utf-8").count("<figure") >= 6
-
-
-@pytest.mark.parametrize(
-    ("error", "holdout_error", "modes", "words"),
-    [
-        (0.01, 0.012, 1, "1.20 times as much: the image also explains"),
-        (0.01, 0.03, 1, "so do not trust its details. Check positions and geometry; scan"),
-        (0.01, 0.03, 2, "use fewer modes"),
-        (0.9, 1.0, 1, "explains little of either, so do not trust it"),
-    ],
-)
-def test_the_errors_are_judged_in_words(error, holdout_error, modes, words):
-    assert words in judge(error, holdout_error, 5, modes)
 
 
 def test_reconstruct_runs_a_recipe_and_repeats_that_of_a_result(files, tmp_path):

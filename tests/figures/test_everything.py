@@ -14,6 +14,7 @@ from exitwave.figures.style import save
 from exitwave.scan import Frames, Result
 
 COLUMNS = {"positions": 85, "errors": 85, "frc": 85, "patterns": 170, "object": 170, "comparison": 170, "probe": 170}
+COLUMNS |= {"coverage": 85}
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,7 @@ def test_no_comparison_where_there_is_no_truth_or_none_on_the_same_pixels(result
     other = replace(result.scan.truth, x=2 * result.x, y=2 * result.y)
     for truth in (None, other):
         names = [name for name, _ in everything._of_result(replace(result, scan=replace(result.scan, truth=truth)))]
-        assert names == ["positions", "patterns", "object", "probe", "errors"]
+        assert names == ["positions", "patterns", "object", "probe", "coverage", "errors"]
 
 
 def test_a_figure_is_written_whole_or_not_at_all(result, tmp_path, monkeypatch):

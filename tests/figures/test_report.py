@@ -133,7 +133,7 @@ def test_the_page_says_everything(page):
         "warning /positions W204 micrometres; expected metres",
         "digest of the input sha256:0123",
         "object pixel 12 nm x 10 nm",
-        "1.10 times as much: the image also explains frames that it has never seen",
+        "on 2 frames that it has never seen",
     ):
         assert words in page.text
     assert "largest" not in page.text.partition("Every setting")[0]

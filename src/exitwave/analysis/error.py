@@ -1,7 +1,7 @@
 """The error metric, and its independent recomputation from a result alone."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,33 +66,55 @@ def recompute(result: Result, frames: Iterable[int] | None = None) -> float:
     InputError
         If a position lies outside the object, or the frames hold no counts.
     """
+    every = np.arange(len(result.scan.patterns))
+    unused = [*result.held_out, *(index for indices in result.scan.left_out.values() for index in indices)]
+    chosen = np.setdiff1d(every, unused) if frames is None else np.asarray(list(frames), dtype=np.int64)
+    sums = np.zeros(2)
+    for each in modelled(result, chosen):
+        sums += _sums(each.counts, each.model, ~each.good)
+    return _quotient(*sums)
+
+
+class Modelled(NamedTuple):
+    """A frame and what the result makes of it, zero frequency of the far field at n//2."""
+
+    frame: int
+    """Its index."""
+    counts: NDArray[Any]
+    """Counts as the model knows them, shape (ny, nx)."""
+    model: NDArray[np.float64]
+    """Expected counts, shape (ny, nx)."""
+    good: NDArray[np.bool_]
+    """Which pixels are measurements, shape (ny, nx)."""
+
+
+def modelled(result: Result, frames: Iterable[int]) -> Iterator[Modelled]:
+    """Yield what a result makes of some frames, one at a time; see `recompute`.
+
+    Where a saturated pixel is a lower bound that the model respects, the model is the count.
+    """
     scan, settings = result.scan, DetectorSettings(**result.recipe.get("detector", {}))
     capped, flat = settings.saturated == "cap", efficiency(result.scan, settings)
     detector = detector_model(scan, settings, saturated=True) or ideal(scan.patterns.shape[1:])
-    every = np.arange(len(scan.patterns))
-    unused = [*result.held_out, *(index for indices in scan.left_out.values() for index in indices)]
-    chosen = np.setdiff1d(every, unused) if frames is None else np.asarray(list(frames), dtype=np.int64)
-    shape = result.probe.shape[-2:]
-    offsets = result.model.get("exposures", np.zeros((len(every), 1, 2)))
+    chosen = [int(frame) for frame in frames]
+    offsets = result.model.get("exposures", np.zeros((len(scan.patterns), 1, 2)))
     exposures = np.repeat(result.positions[:, None], offsets.shape[1], axis=1)
     exposures[..., :2] += offsets
-    corners, rest = split(to_pixels(exposures.reshape(-1, 3), result.y, result.x), shape)
+    corners, rest = split(to_pixels(exposures.reshape(-1, 3), result.y, result.x), result.probe.shape[-2:])
     count = offsets.shape[1]
-    sums = np.zeros(2)
     for index, frame in zip(chosen, scan.patterns.pick(chosen), strict=True):
         own = slice(index * count, (index + 1) * count)
         views = zip(corners[own], rest[own], strict=True)
-        intensity = np.mean([_intensity(result, corner, shift, int(index)) for corner, shift in views], axis=0)
+        intensity = np.mean([_intensity(result, corner, shift, index) for corner, shift in views], axis=0)
         model = _counted(result, detector, intensity)
         counts = frame.astype(np.float32)
-        usable = scan.detector.usable(counts, int(index), saturated=capped)
+        usable = scan.detector.usable(counts, index, saturated=capped)
         usable &= True if flat is None else ~blind(flat)
         if capped and scan.detector.saturation is not None:
             counts = np.minimum(counts, np.float32(scan.detector.saturation))
         counts = counts if settings.background == "dark" else scan.detector.without_dark(counts)
         excused = (counts >= np.fft.fftshift(detector.cap)) & (model > counts)
-        sums += _sums(counts, np.where(excused, counts, model), ~usable)
-    return _quotient(*sums)
+        yield Modelled(index, counts, np.where(excused, counts, model), usable)
 
 
 def _intensity(result: Result, corner: NDArray[np.int64], rest: NDArray[np.float64], index: int) -> NDArray[np.float64]:

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
-from scipy.signal.windows import tukey
 
 SOFT = 0.5
 """Share of each side over which the window falls off (cosine)."""
@@ -81,6 +80,8 @@ def frc(a: NDArray[Any], b: NDArray[Any], pixel: tuple[float, float], *, truth: 
     W. O. Saxton and W. Baumeister, J. Microsc. 127, 127 (1982). For ``truth``: P. B. Rosenthal and R. Henderson,
     J. Mol. Biol. 333, 721 (2003).
     """
+    from scipy.signal.windows import tukey  # slow to import, and a file that holds an FRC does not need it
+
     window = np.outer(*(tukey(n, SOFT) for n in a.shape))
     one, two = (fft.fft2(window * (wave - np.sum(window * wave) / window.sum())) for wave in (a, b))
     fy, fx = (fft.fftfreq(n, step) for n, step in zip(a.shape, pixel, strict=True))

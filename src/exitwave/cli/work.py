@@ -5,10 +5,13 @@ import shlex
 import tempfile
 import time
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import exitwave
+from exitwave.analysis.diagnosis import Diagnosis, diagnose
+from exitwave.analysis.verdict import Verdict, verdict
 from exitwave.cli.console import Console
 from exitwave.cli.outputs import size_of
 from exitwave.cli.progress import reporting, stopping
@@ -19,11 +22,6 @@ from exitwave.units import show
 
 if TYPE_CHECKING:
     from exitwave.engine.run import Progress
-
-TRUSTED = 1.5
-"""Held-out error over error, up to which the image is believed."""
-BLIND = 0.5
-"""Held-out error from which on the image explains too little of the counts to be believed."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +50,16 @@ class Work:
     def holdout_error(self) -> float:
         """The same on the frames held out; NaN where there are none."""
         return float(self.result.holdout_errors[-1]) if len(self.result.holdout_errors) else math.nan
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        """What the result is worth."""
+        return verdict(self.result)
+
+    @cached_property
+    def diagnoses(self) -> tuple[Diagnosis, ...]:
+        """What is wrong with it, or with the scan."""
+        return diagnose(self.result)
 
     @property
     def frames(self) -> int:
@@ -129,6 +137,8 @@ def summary(done: Work) -> dict[str, Any]:
         "threads": last.settings["threads"],
         "frames_per_second": last.frames_per_second,
         "seconds": done.seconds,
+        "verdict": done.verdict.as_dict(),
+        "diagnoses": [each.as_dict() for each in done.diagnoses],
         "findings": [finding.as_dict() for finding in last.findings],
         "recipe": done.result.recipe,
     }
@@ -147,7 +157,8 @@ def describe(done: Work) -> str:
         f"Reconstructed {done.frames} frames with {result.algorithm}: {iterations}, "
         f"{_count(len(result.probe), 'probe mode')}, {_count(last.settings['threads'], 'thread')}, "
         f"{done.seconds['run']:.1f} s at {last.frames_per_second:,.0f} frames/s.",
-        judge(done.error, done.holdout_error, len(result.held_out), len(result.probe)),
+        *done.verdict.words(),
+        *(f"{each.what.capitalize()} ({each.code}). {each.evidence} {each.remedy}" for each in _worst(done.diagnoses)),
         f"The object is {layers}{rows} x {columns} pixels of {show(height, 'm')} x {show(width, 'm')}, "
         f"a field of {show(rows * height, 'm', 3)} x {show(columns * width, 'm', 3)} (y x x).",
         f"Saved {done.output} ({size_of(done.output)}).",
@@ -160,29 +171,10 @@ def describe(done: Work) -> str:
     return "\n".join(lines)
 
 
+def _worst(diagnoses: tuple[Diagnosis, ...]) -> list[Diagnosis]:
+    """Return what matters to the image."""
+    return [each for each in diagnoses if each.level != "info"]
+
+
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'s' * (number != 1)}"
-
-
-def judge(error: float, holdout_error: float, held_out: int, modes: int = 1) -> str:
-    """Return what the two errors mean."""
-    start = f"Error {error:.4g} (the unexplained part of the counts; 0 is perfect)"
-    if math.isnan(holdout_error):
-        return f"{start}. No frame was held out, so nothing tells whether the image explains more than its own data."
-    ratio = holdout_error / error if error > 0 else math.inf
-    fewer = "use fewer modes; " if modes > 1 else ""
-    if ratio > TRUSTED:
-        meaning = (
-            "the image explains its own frames much better than others, so do not trust its details. "
-            f"Check positions and geometry; {fewer}scan with more overlap."
-        )
-    elif holdout_error > BLIND:
-        meaning = (
-            "the image explains little of either, so do not trust it. "
-            "Check positions, geometry, mask and starting probe; count more photons."
-        )
-    else:
-        meaning = "the image also explains frames that it has never seen."
-    return (
-        f"{start}.\nOn {_count(held_out, 'held-out frame')} {holdout_error:.4g}, {ratio:.2f} times as much: {meaning}"
-    )

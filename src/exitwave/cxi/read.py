@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
@@ -22,6 +22,9 @@ from exitwave.errors import InputError
 from exitwave.positions.grid import object_grid
 from exitwave.scan import Detector, Frames, NearField, Result, Scan, Step, Truth
 from exitwave.units import factor, parse
+
+if TYPE_CHECKING:
+    from exitwave.analysis.frc import FRC
 
 OVERRIDES = {
     "energy": "8.8keV",
@@ -236,7 +239,19 @@ def _result(source: Source, scan: Scan) -> Result:
         model=_model(source, "model_"),
         z=_depths(source, len(image)) if image.ndim == 3 else None,
         choices=_steps(source, "choices"),
+        frc=_frc(source),
     )
+
+
+def _frc(source: Source) -> "FRC | None":
+    """Return the correlation of two halves of the scan, where it was measured."""
+    from exitwave.analysis.frc import FRC
+
+    stored = [source.dataset(f"frc_{name}") for name in ("frequency", "correlation", "threshold", "resolution")]
+    if any(data is None for data in stored):
+        return None
+    frequency, correlation, threshold, resolution = (np.asarray(data, np.float64) for data in stored)
+    return FRC(frequency, correlation, threshold, float(resolution), bool((correlation >= threshold).all()))
 
 
 def _depths(source: Source, slices: int) -> NDArray[np.float64]:

@@ -195,7 +195,7 @@ def _check_units(source: Source, entry: Entry, dataset: h5py.Dataset) -> None:
         return
     dimension = "length" if entry.units == "m" else "energy"
     try:
-        same = factor(unit, dimension) == factor(entry.units, dimension)
+        same = unit == entry.units or factor(unit, dimension) == factor(entry.units, dimension)
     except InputError:
         same = False
     if not same:

@@ -152,25 +152,34 @@ def _scan_values(scan: Scan) -> dict[str, Any]:
 
 def _result_values(result: Result) -> dict[str, Any]:
     shape = result.scan.patterns.shape[1:]
-    return {
-        "entry_default": BY_KEY["image"].name,
-        "illumination": _one_or_more(_middle(result.probe, shape)),
-        "wide_probe": None if result.probe.shape[1:] == shape else result.probe,
-        "object": result.object,
-        "object_mask": result.mask,
-        "object_x": result.x,
-        "object_y": result.y,
-        "object_z": result.z,
-        "image_axes": ("y", "x") if result.z is None else ("z", "y", "x"),
-        "algorithm": result.algorithm,
-        "iterations": len(result.errors),
-        "error_metric": result.errors,
-        "holdout_error_metric": result.holdout_errors if len(result.holdout_errors) else None,
-        "held_out": result.held_out if len(result.held_out) else None,
-        "used_positions": result.positions,
-        "recipe": json.dumps(result.recipe),
-        "choices": _steps(result.choices),
-    } | {f"model_{name}": value for name, value in result.model.items()}
+    return (
+        {
+            "entry_default": BY_KEY["image"].name,
+            "illumination": _one_or_more(_middle(result.probe, shape)),
+            "wide_probe": None if result.probe.shape[1:] == shape else result.probe,
+            "object": result.object,
+            "object_mask": result.mask,
+            "object_x": result.x,
+            "object_y": result.y,
+            "object_z": result.z,
+            "image_axes": ("y", "x") if result.z is None else ("z", "y", "x"),
+            "algorithm": result.algorithm,
+            "iterations": len(result.errors),
+            "error_metric": result.errors,
+            "holdout_error_metric": result.holdout_errors if len(result.holdout_errors) else None,
+            "held_out": result.held_out if len(result.held_out) else None,
+            "used_positions": result.positions,
+            "recipe": json.dumps(result.recipe),
+            "choices": _steps(result.choices),
+        }
+        | {f"model_{name}": value for name, value in result.model.items()}
+        | _frc_values(result)
+    )
+
+
+def _frc_values(result: Result) -> dict[str, Any]:
+    names = ("frequency", "correlation", "threshold", "resolution")
+    return {} if result.frc is None else {f"frc_{name}": getattr(result.frc, name) for name in names}
 
 
 def _steps(steps: tuple[Step, ...]) -> str | None:

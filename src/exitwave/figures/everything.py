@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from exitwave.analysis.compare import Comparison, compare
 from exitwave.errors import InputError, OutputError
 from exitwave.figures.comparison import comparison_figure
+from exitwave.figures.coverage import coverage_figure
 from exitwave.figures.curves import errors_figure, frc_figure
 from exitwave.figures.object import object_figure
 from exitwave.figures.patterns import patterns_figure
@@ -24,8 +25,8 @@ def plot_all(data: Scan | Result, folder: str | Path, *, formats: Sequence[str] 
     """Draw every figure that applies and write it into a folder.
 
     A scan gives its positions, patterns and starting probe; a result its positions, how far they were refined, its
-    patterns, object, probe and errors, and where the truth is known the comparison and the FRC; its patterns only
-    where its frames are not missing.
+    patterns, object, probe, coverage and errors, the FRC of two halves of the scan if it was measured, and where the
+    truth is known the comparison and the FRC; its patterns only where its frames are not missing.
 
     Parameters
     ----------
@@ -80,8 +81,12 @@ def _of_result(result: Result) -> Iterator[tuple[str, Figure]]:
         yield "patterns", patterns_figure(result.scan)
     yield "object", object_figure(result.object, result.object_pixel, result.mask)
     yield "probe", probe_figure(result.probe, result.object_pixel)
+    if len(result.probe):
+        yield "coverage", coverage_figure(result)
     if len(result.errors):
         yield "errors", errors_figure(result.errors, result.holdout_errors)
+    if result.frc is not None:
+        yield "frc_halves", frc_figure(result.frc)
     comparison = with_truth(result)
     if comparison is not None:
         yield "comparison", comparison_figure(comparison)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 import exitwave
 from exitwave.analysis.ledger import ledger, ranges
 from exitwave.analysis.summary import summarise
+from exitwave.analysis.verdict import verdict
 from exitwave.cxi.atomic import atomic
 from exitwave.engine.changes import changes
 from exitwave.figures.sheets import Sheets, of_result, of_scan
@@ -110,11 +111,8 @@ def _scan() -> dict[str, Any]:
 
 def _result(result: Result) -> dict[str, Any]:
     """Return what is said of a result only."""
-    from exitwave.cli.work import judge
-
-    held_out = float(result.holdout_errors[-1]) if len(result.holdout_errors) else float("nan")
     return {
-        "verdict": judge(float(result.errors[-1]), held_out, len(result.held_out), len(result.probe)),
+        "verdict": " ".join(verdict(result).words()),
         "remedy": "",
         "choices": result.choices,
         "changed": _yaml(changes(result.recipe)),

@@ -66,7 +66,10 @@ def step_for_overlap(overlap: float, diameter: float) -> float:
 
 
 def coverage(
-    positions: NDArray[np.float64], probe: NDArray[np.complexfloating], pixel: tuple[float, float]
+    positions: NDArray[np.float64],
+    probe: NDArray[np.complexfloating],
+    pixel: tuple[float, float],
+    grid: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Return the illumination of the object: the probe's intensity, summed over modes and over positions.
 
@@ -80,17 +83,19 @@ def coverage(
         The probe; its index n//2 sits on the position.
     pixel : tuple of float
         Object pixel (y, x) in metres.
+    grid : tuple of ndarray, optional
+        Sample coordinates y, x of an object that is there already; every window must lie inside it.
 
     Returns
     -------
     y, x : ndarray of shape (rows,), ndarray of shape (columns,)
-        Sample coordinates in metres, as `exitwave.positions.object_grid` gives them.
+        Sample coordinates in metres: those of the grid, or as `exitwave.positions.object_grid` gives them.
     illumination : ndarray of shape (rows, columns)
         Sum of the intensities, in the units of ``abs(probe)**2``.
     """
     ny, nx = probe.shape[-2:]
     intensity = np.sum(np.abs(probe.reshape(-1, ny, nx)).astype(np.float64) ** 2, axis=0)
-    y, x = object_grid(positions, (ny, nx), pixel)
+    y, x = grid or object_grid(positions, (ny, nx), pixel)
     corners, _ = split(to_pixels(positions, y, x), (ny, nx))
     illumination = np.zeros((y.size, x.size))
     for row, column in corners:

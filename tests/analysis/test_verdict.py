@@ -1,0 +1,82 @@
+import json
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from known import known_result
+
+import exitwave
+from exitwave.analysis.error import modelled, recompute
+from exitwave.analysis.frc import FRC
+from exitwave.analysis.verdict import Verdict, noise_misfit, verdict
+from exitwave.scan import Frames, Result
+
+
+@pytest.fixture(scope="module")
+def perfect() -> Result:
+    """Return a result that is the truth, with frames that scatter about its model as photons do."""
+    result = known_result(npos=20)
+    rng = np.random.default_rng(5)
+    frames = [rng.poisson(each.model) for each in modelled(result, range(20))]
+    return replace(result, scan=replace(result.scan, patterns=Frames(np.array(frames, np.float32))))
+
+
+@pytest.mark.parametrize("mean", [1e-3, 0.1, 0.9, 4.0, 50.0, 900.0])
+def test_what_noise_leaves_of_a_perfect_model(mean: float) -> None:
+    counts = np.random.default_rng(2).poisson(mean, 400_000)
+    assert noise_misfit(np.array(mean)) == pytest.approx(np.mean((np.sqrt(counts) - np.sqrt(mean)) ** 2), rel=0.03)
+
+
+def test_its_limits_are_a_quarter_and_twice_the_mean() -> None:
+    assert noise_misfit(np.array([0.0, 1e-8, 1e5])) == pytest.approx([0, 2e-8, 0.25], rel=1e-3)
+
+
+def test_the_truth_is_as_good_as_noise_allows(perfect: Result) -> None:
+    judged = verdict(perfect)
+    assert judged.above_noise == pytest.approx(1.0, abs=0.02)
+    assert judged.noise_error == pytest.approx(recompute(perfect), rel=0.02)
+    assert "only more photons" in judged.words()[2]
+
+
+def test_what_the_beam_has_covered(perfect: Result) -> None:
+    judged = verdict(perfect)
+    pixel = perfect.object_pixel[0] * perfect.object_pixel[1]
+    assert judged.area == pytest.approx((perfect.mask > 0.5).sum() * pixel)
+    assert 0 <= judged.probes[0] <= judged.probes[1] <= 20
+    assert judged.photons_per_resolution is None
+    frc = FRC(np.ones(2), np.ones(2), np.zeros(2), 30e-9, False)
+    judged = verdict(replace(perfect, frc=frc))
+    assert judged.photons_per_resolution == pytest.approx(judged.photons[1] * 9e-16 / pixel)
+    assert "30 nm" in judged.words()[1]
+
+
+def test_without_frames_there_is_no_limit_of_noise(result_file: Any, scan_file: Any) -> None:
+    scan_file.unlink()
+    judged = verdict(exitwave.open(result_file))
+    assert judged.noise_error is None
+    assert "frames are missing" in judged.words()[2]
+
+
+@pytest.mark.parametrize(
+    ("error", "holdout_error", "modes", "grade", "words"),
+    [
+        (0.01, 0.012, 1, "good", "good: an error of 0.012 on 5 frames that it has never seen, 0.01 on its own"),
+        (0.01, 0.03, 1, "poor", "3 times that on its own (0.01). Check positions and geometry; scan"),
+        (0.01, 0.03, 2, "poor", "use fewer modes"),
+        (0.9, 1.0, 1, "poor", "explains little of either"),
+        (0.01, None, 1, "unknown", "no frame was held out"),
+    ],
+)
+def test_the_words(error: float, holdout_error: float | None, modes: int, grade: str, words: str) -> None:
+    result = replace(
+        known_result(modes=modes),
+        errors=np.array([error], np.float32),
+        holdout_errors=np.array([] if holdout_error is None else [holdout_error], np.float32),
+        held_out=np.arange(5),
+    )
+    judged = verdict(result)
+    assert judged.grade == grade
+    assert words in judged.words()[0]
+    assert json.loads(json.dumps(judged.as_dict()))["words"] == judged.words()
+    assert isinstance(judged, Verdict)
