@@ -126,6 +126,14 @@ def _nan_position(old: Any) -> Any:
     return np.where(np.arange(len(old))[:, None] == 5, np.nan, old)
 
 
+def _nan_positions(old: Any) -> Any:
+    return np.full_like(old, np.nan)
+
+
+def _lost_position(old: Any) -> Any:
+    return np.where(np.arange(len(old))[:, None] == 5, 0.3, old)
+
+
 def _odd_basis(file: h5py.File) -> None:
     file[path("basis_vectors")] = np.array([[75e-6, 0, 0], [0, 55e-6, 0]])
 
@@ -160,7 +168,9 @@ BAD_INPUTS = (
     BadInput("more frames", put("frames", np.zeros((203, 64, 64), "f4")), "203 frames and 200 positions"),
     BadInput("more positions", put("positions", np.zeros((207, 3)), "m"), "200 frames and 207 positions"),
     BadInput("positions of four columns", put("positions", np.zeros((200, 4)), "m"), "wrong shape"),
-    BadInput("positions with NaN", put("positions", _nan_position, "m"), "the first at index 5"),
+    BadInput("positions with NaN", put("positions", _nan_position, "m"), code="W243"),
+    BadInput("positions of NaN", put("positions", _nan_positions, "m"), "the first at index 0"),
+    BadInput("a lost position", put("positions", _lost_position, "m"), code="W244"),
     BadInput("positions (3, N)", put("positions", np.transpose, "m"), code="W205"),
     BadInput("positions (2, N)", put("positions", lambda old: old[:, :2].T, "m"), code="W205"),
     BadInput("positions (N, 2)", put("positions", lambda old: old[:, :2], "m"), code="I303"),

@@ -1,8 +1,9 @@
 """The frames of a scan, read only where they are sliced, and a view of them: turned, cut and binned on the way."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -271,32 +272,31 @@ def binned_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(f"{dtype.kind}{min(2 * dtype.itemsize, 8)}") if dtype.kind in "iu" else dtype
 
 
-class ViewedFrames(Frames):
-    """Frames as a view shows them, shape (npos, ny, nx); read, turned, cut and binned where they are sliced.
+class ChangedFrames(Frames):
+    """Frames that are computed from others where they are sliced, shape (npos, ny, nx).
 
     Parameters
     ----------
     source : Frames
-        The frames; views of views become one.
-    view : View
-        How they are looked at.
-    saturation : float, optional
-        Counts of ``source`` above which a pixel is saturated.
+        The frames that are read.
+    change : callable
+        Makes of their counts, shape (..., ny, nx), what is given; each frame by itself.
+    shape : tuple of int
+        Shape (ny, nx) of a frame that is given.
+    dtype : numpy.dtype
+        Its type.
     """
 
-    source: Frames
-    view: View
-    saturation: float | None
-
-    def __init__(self, source: Frames, view: View, saturation: float | None = None) -> None:
-        self.source, self.saturation, self.view = source, saturation, view
-        if isinstance(source, ViewedFrames):
-            first = source.view
-            self.source, self.view = source.source, first.then(view, source.source.shape[1:])
-            self.saturation = source.saturation if saturation is None else saturation / first.bin**2
+    def __init__(
+        self,
+        source: Frames,
+        change: Callable[[NDArray[Any]], NDArray[Any]],
+        shape: tuple[int, int],
+        dtype: np.dtype[Any],
+    ) -> None:
+        self.source, self.change = source, change
         self.path, self.dataset = source.path, source.dataset
-        self.shape = (len(source), *self.view.shape(self.source.shape[1:]))
-        self.dtype = self.source.dtype if self.view.bin == 1 else binned_type(self.source.dtype)
+        self.shape, self.dtype = (len(source), *shape), dtype
 
     def __getitem__(self, index: Any) -> NDArray[Any]:
         parts = index if isinstance(index, tuple) else (index,)
@@ -310,4 +310,30 @@ class ViewedFrames(Frames):
         return stack.reshape(*wanted.shape, *self.shape[1:])[(*[slice(None)] * wanted.ndim, *parts[1:])]
 
     def _each(self, indices: Iterable[Any]) -> Iterator[NDArray[Any]]:
-        return (self.view.see(counts, self.saturation) for counts in self.source._each(indices))
+        return (self.change(counts) for counts in self.source._each(indices))
+
+
+class ViewedFrames(ChangedFrames):
+    """Frames as a view shows them, shape (npos, ny, nx); read, turned, cut and binned where they are sliced.
+
+    Parameters
+    ----------
+    source : Frames
+        The frames; views of views become one.
+    view : View
+        How they are looked at.
+    saturation : float, optional
+        Counts of ``source`` above which a pixel is saturated.
+    """
+
+    view: View
+
+    def __init__(self, source: Frames, view: View, saturation: float | None = None) -> None:
+        self.saturation = saturation
+        if isinstance(source, ViewedFrames):
+            first, inner = source.view, source.source
+            self.saturation = source.saturation if saturation is None else saturation / first.bin**2
+            source, view = inner, first.then(view, inner.shape[1:])
+        dtype = source.dtype if view.bin == 1 else binned_type(source.dtype)
+        super().__init__(source, partial(view.see, saturation=self.saturation), view.shape(source.shape[1:]), dtype)
+        self.view = view

@@ -133,6 +133,11 @@ class Scan:
     """The simulated truth, or None for a measurement."""
     near: NearField | None = None
     """That the frames are images in the near field; None: they are far-field patterns."""
+    monitor: NDArray[np.float64] | None = None
+    """Intensity of the beam in every frame as a monitor saw it, in any unit, shape (npos,); None: unknown.
+
+    A reconstruction starts from probes scaled by its root; the counts stay as they are, and so does their noise.
+    """
     left_out: dict[str, tuple[int, ...]] = field(default_factory=dict)
     """Frames that are not to be used, by the reason; all others are."""
     preparation: tuple[Step, ...] = ()

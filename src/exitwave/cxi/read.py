@@ -19,6 +19,7 @@ from exitwave.cxi.mask import CHOICES, read_mask
 from exitwave.cxi.schema import TABLE, path
 from exitwave.cxi.translation import read_positions
 from exitwave.errors import InputError
+from exitwave.positions.faults import between, find_outliers
 from exitwave.positions.grid import object_grid
 from exitwave.scan import Detector, Frames, NearField, Result, Scan, Step, Truth
 from exitwave.units import factor, parse
@@ -87,6 +88,10 @@ def _check_overrides(overrides: Mapping[str, str]) -> None:
 
 def _scan(source: Source) -> Scan:
     patterns = read_frames(source)
+    positions, missing = read_positions(source, len(patterns))
+    left_out = _left_out(source, len(patterns))
+    if missing.any():
+        left_out |= {"position not finite": tuple(np.flatnonzero(missing).tolist())}
     energy = photon_energy(source)
     detector = _detector(source, patterns)
     for key, value in source.overrides.items():
@@ -94,7 +99,7 @@ def _scan(source: Source) -> Scan:
         source.remark("I304", where, f"{key}={value}", "the value of the file", "It was set by the user")
     scan = Scan(
         patterns=patterns,
-        positions=read_positions(source, len(patterns)),
+        positions=positions,
         energy=energy,
         detector=detector,
         probe=_probe(source, patterns.shape[1:]),
@@ -103,15 +108,16 @@ def _scan(source: Source) -> Scan:
         instrument=text(source.dataset("instrument_name")),
         truth=_truth(source),
         near=_near(source),
-        left_out=_left_out(source, len(patterns)),
+        monitor=_monitor(source, len(patterns)),
+        left_out=left_out,
         preparation=_steps(source, "preparation"),
         path=Path(source.file.filename).resolve(),
     )
-    _check_scale(source, scan)
-    return scan
+    return _of_believable_scale(source, scan)
 
 
-def _check_scale(source: Source, scan: Scan) -> None:
+def _of_believable_scale(source: Source, scan: Scan) -> Scan:
+    """Return the scan, without positions far from all others if these make it too large to be reconstructed."""
     pixel = scan.object_pixel
     if not believable(pixel):
         raise InputError(
@@ -121,7 +127,17 @@ def _check_scale(source: Source, scan: Scan) -> None:
             f"{scan.detector.distance:g} m and pixels of {scan.detector.pixel_size[1]:g} m",
             remedy="Check their units; --set distance=2m, --set pixel_size=75um and --set energy=8.8keV replace them",
         )
-    object_grid(scan.positions, scan.patterns.shape[1:], pixel)
+    try:
+        object_grid(scan.positions, scan.patterns.shape[1:], pixel)
+        return scan
+    except InputError:
+        far = find_outliers(scan.positions[:, :2])
+        positions = between(scan.positions, far)
+        object_grid(positions, scan.patterns.shape[1:], pixel)
+    frames = tuple(np.flatnonzero(far).tolist())
+    found = f"{len(frames)} of {len(far)} positions, the first at index {frames[0]}, lie far from all others"
+    source.remark("W244", "positions", found, "positions of one scan", "Their frames are left out")
+    return replace(scan, positions=positions, left_out=scan.left_out | {"position far from the scan": frames})
 
 
 def _detector(source: Source, patterns: Frames) -> Detector:
@@ -297,6 +313,19 @@ def _steps(source: Source, key: str) -> tuple[Step, ...]:
         return tuple(Step(**each) for each in _json(source, key, list) or ())
     except TypeError as error:
         raise InputError("A list of steps has other entries", where=source.where(key), found=str(error)) from error
+
+
+def _monitor(source: Source, frames: int) -> NDArray[np.float64] | None:
+    """Return the intensity of the beam in every frame, or None where there is none that can be used."""
+    dataset = source.dataset("monitor")
+    if dataset is None:
+        return None
+    values = np.asarray(dataset[()]).squeeze()
+    if values.shape == (frames,) and values.dtype.kind in "iuf" and np.isfinite(values).all() and (values > 0).all():
+        return values.astype(np.float64)
+    found = f"{values.dtype} of shape {values.shape}" + (", not all positive" if values.shape == (frames,) else "")
+    source.remark("W245", "monitor", found, f"{frames} positive numbers", "It was left aside")
+    return None
 
 
 def _left_out(source: Source, frames: int) -> dict[str, tuple[int, ...]]:

@@ -149,6 +149,10 @@ _HEAD = (
         (), "str", "", "optional",
     ),
     Entry(
+        "monitor", f"{ENTRY}/control/data", "dataset", "intensity of the beam in every frame, in any unit",
+        ("npos",), "float64", "", "optional",
+    ),
+    Entry(
         "left_out", f"{ENTRY}/left_out", "dataset", "frames that are not to be used, by the reason, as JSON",
         (), "str", "", "optional",
     ),

@@ -8,20 +8,25 @@ from numpy.typing import NDArray
 
 from exitwave.cxi.hdf import Source, candidates, known_factor, units_of
 from exitwave.errors import InputError
+from exitwave.positions.faults import between
 
 PLACES = ("positions", "data_positions", "detector_positions")
 """Entries that may hold the positions, in the order in which they are tried."""
+MISSING = 0.2
+"""Most of the positions that may be missing."""
 
 
-def read_positions(source: Source, npos: int) -> NDArray[np.float64]:
-    """Return the centre of the probe on the sample, shape (npos, 3), in metres.
+def read_positions(source: Source, npos: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return the centre of the probe on the sample, shape (npos, 3), in metres, and which frames have none.
 
-    Accepts (N, 3), (N, 2), (3, N) and (2, N), any length as ``@units``, and the signs of ``basis_vectors``.
+    Accepts (N, 3), (N, 2), (3, N) and (2, N), any length as ``@units``, and the signs of ``basis_vectors``. Positions
+    that are not finite are replaced by those between their neighbours'; a file where they are many is refused.
 
     Raises
     ------
     InputError
-        If there are none, their number is not that of the frames, their unit is unknown or a number is not finite.
+        If there are none, their number is not that of the frames, their unit is unknown, or more than
+        `MISSING` of them are not finite.
     """
     key, dataset = _find(source)
     if dataset.dtype.kind not in "iuf":
@@ -33,15 +38,20 @@ def read_positions(source: Source, npos: int) -> NDArray[np.float64]:
         source.remark("W204", key, f"positions in {unit}", "metres", "They were converted")
     positions = np.zeros((npos, 3))
     positions[:, : stored.shape[1]] = stored * scale if scale != 1 else stored
-    wrong = np.flatnonzero(~np.isfinite(positions).all(axis=1))
-    if wrong.size:
+    broken = np.asarray(~np.isfinite(positions).all(axis=1))
+    wrong = np.flatnonzero(broken)
+    if broken.mean() > MISSING:
         raise InputError(
             "Positions are not finite",
             where=source.where(key),
             found=f"{wrong.size} of {npos}, the first at index {wrong[0]}",
             remedy="Leave out these frames and their positions",
         )
-    return positions * _signs(source)
+    if wrong.size:
+        found = f"{wrong.size} of {npos} positions, the first at index {wrong[0]}, are not finite"
+        source.remark("W243", key, found, "finite numbers", "Their frames are left out")
+        positions = between(positions, broken)
+    return positions * _signs(source), broken
 
 
 def _find(source: Source) -> tuple[str, h5py.Dataset]:

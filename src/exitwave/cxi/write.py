@@ -142,6 +142,7 @@ def _scan_values(scan: Scan) -> dict[str, Any]:
         "name_dataset": scan.name,
         "positions": scan.positions,
         "preparation": _steps(scan.preparation),
+        "monitor": scan.monitor,
         "left_out": json.dumps(scan.left_out) if scan.left_out else None,
     }
     if truth is not None:

@@ -110,10 +110,28 @@ def join(scans: Sequence[Any], share: str | None) -> Joint:
         detector=detector,
         probe=next((scan.probe for scan in scans if scan.probe is not None), None),
         truth=None,
+        monitor=_all_monitors(scans),
+        left_out=_all_left_out(parts),
+        preparation=(),
         path=None,
         findings=tuple(finding for scan in scans for finding in scan.findings),
     )
     return Joint(joint, parts, "probe" if share == "probe" else "both")
+
+
+def _all_monitors(scans: Sequence[Scan]) -> NDArray[np.float64] | None:
+    """Return the monitor of all frames, relative to each scan's mean, for their units may differ; None if one lacks."""
+    known = [scan.monitor / scan.monitor.mean() for scan in scans if scan.monitor is not None]
+    return np.concatenate(known) if len(known) == len(scans) else None
+
+
+def _all_left_out(parts: tuple["Part", ...]) -> dict[str, tuple[int, ...]]:
+    """Return which of all frames are not to be used, by the reason."""
+    merged: dict[str, tuple[int, ...]] = {}
+    for part in parts:
+        for why, frames in part.scan.left_out.items():
+            merged[why] = (*merged.get(why, ()), *(part.frames.start + frame for frame in frames))
+    return merged
 
 
 def check(scans: Sequence[Any], share: str | None) -> None:

@@ -109,7 +109,7 @@ def prepare(data: Scan | Result, recipe: Recipe, announce: Callable[[str], None]
         recipe=recipe,
         problem=problem,
         sweeps=sweeps,
-        state=_own(State(obj, probe, np.random.default_rng([recipe.seed, done])), earlier),
+        state=_own(State(obj, probe, np.random.default_rng([recipe.seed, done]), scales=_seen(scan, problem)), earlier),
         grid=(y, x),
         z=z,
         positions=positions,
@@ -147,6 +147,14 @@ def _flying(problem: Problem, offsets: NDArray[np.float64], grid: Grid, recipe: 
         raise InputError("A thick sample cannot be reconstructed from a fly scan", found="both", remedy=remedy)
     pixel = np.array([axis[1] - axis[0] for axis in grid])
     return replace(problem, exposures=fly.Exposures(offsets[..., ::-1] / pixel))
+
+
+def _seen(scan: Scan, problem: Problem) -> NDArray[np.float64] | None:
+    """Return the factor of the probe in every frame that a monitor of the beam implies, 1 on average; None: no monitor."""
+    if scan.monitor is None:
+        return None
+    scales = np.sqrt(scan.monitor)
+    return np.asarray(scales / scales[problem.used].mean())
 
 
 def _own(state: State, earlier: Result | None) -> State:
