@@ -14,6 +14,7 @@ from exitwave.cli.doctor import doctor
 from exitwave.cli.group import Verbs
 from exitwave.cli.inspect import inspect
 from exitwave.cli.plot import plot
+from exitwave.cli.prepare import prepare
 from exitwave.cli.reconstruct import reconstruct
 from exitwave.cli.report import report
 from exitwave.cli.simulate import simulate
@@ -45,7 +46,7 @@ def _root(
     pass
 
 
-for _verb in (demo, simulate, inspect, validate, reconstruct, compare, plot, report, doctor):
+for _verb in (demo, simulate, inspect, validate, prepare, reconstruct, compare, plot, report, doctor):
     app.command()(_verb)
 
 

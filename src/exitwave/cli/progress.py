@@ -74,6 +74,33 @@ def reporting(console: "Console") -> Iterator[Bar | Lines]:
         yield Bar(progress)
 
 
+@contextmanager
+def counting(console: "Console", what: str) -> Iterator[Callable[[int, int], None]]:
+    """Give what shows how many frames are done: a bar on a terminal, a plain line at every tenth elsewhere."""
+    if not console.is_terminal:
+        yield _Tenths(console, what).update
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), MofNCompleteColumn(), BarColumn(30), TimeRemainingColumn())
+    with Progress(*columns, TextColumn("left"), console=console) as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda done, of: progress.update(task, total=of, completed=done)
+
+
+class _Tenths:
+    """A plain line at every tenth."""
+
+    def __init__(self, console: "Console", what: str) -> None:
+        self._line, self._what, self._said = Lines(console), what, 0
+
+    def update(self, done: int, of: int) -> None:
+        """Say how far it is, if that is a tenth more than what was said."""
+        if 10 * done // of > self._said:
+            self._said = 10 * done // of
+            self._line.announce(f"{self._what} {done}/{of} frames")
+
+
 class Stop:
     """Whether somebody asked to stop (Ctrl-C or SIGTERM)."""
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import exitwave
 from exitwave.analysis.diagnosis import Diagnosis, diagnose
+from exitwave.analysis.ledger import USED, ledger
 from exitwave.analysis.verdict import Verdict, verdict
 from exitwave.cli.console import Console
 from exitwave.cli.outputs import size_of
@@ -64,7 +65,7 @@ class Work:
     @property
     def frames(self) -> int:
         """Number of frames that were reconstructed."""
-        return len(self.result.positions) - len(self.result.held_out)
+        return len(ledger(self.result)[USED])
 
 
 def work(

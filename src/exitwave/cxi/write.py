@@ -27,7 +27,9 @@ EXACT = 2**24
 """Whole numbers up to this are exact in float32."""
 
 
-def write_scan(scan: Scan, target: Path, *, overwrite: bool = False) -> tuple[Finding, ...]:
+def write_scan(
+    scan: Scan, target: Path, *, overwrite: bool = False, progress: Callable[[int, int], None] | None = None
+) -> tuple[Finding, ...]:
     """Write a scan as a CXI file after the schema.
 
     Parameters
@@ -38,6 +40,8 @@ def write_scan(scan: Scan, target: Path, *, overwrite: bool = False) -> tuple[Fi
         The file to write.
     overwrite : bool
         Whether an existing file may be replaced.
+    progress : callable, optional
+        Is told how many frames are written, of how many.
 
     Returns
     -------
@@ -52,7 +56,7 @@ def write_scan(scan: Scan, target: Path, *, overwrite: bool = False) -> tuple[Fi
     check_output(Path(target), scan.patterns.path, scan.path, overwrite=overwrite)
     with atomic(target, overwrite) as partial, create(partial) as (file, check):
         _fill(file, _parts(scan), _scan_values(scan))
-        return _write_frames(file, scan, check)
+        return _write_frames(file, scan, check, progress)
 
 
 def write_result(result: Result, target: Path, *, overwrite: bool = False, embed: bool = False) -> tuple[Finding, ...]:
@@ -232,7 +236,9 @@ def _set_provenance(file: h5py.File, result: Result) -> None:
         file.create_dataset(f"{path('process')}/{name}", data=str(remark), track_times=False)
 
 
-def _write_frames(file: h5py.File, scan: Scan, check: Callable[[], None]) -> tuple[Finding, ...]:
+def _write_frames(
+    file: h5py.File, scan: Scan, check: Callable[[], None], progress: Callable[[int, int], None] | None = None
+) -> tuple[Finding, ...]:
     entry, patterns = BY_KEY["frames"], scan.patterns
     ny, nx = patterns.shape[1:]
     dataset = file.create_dataset(
@@ -250,6 +256,8 @@ def _write_frames(file: h5py.File, scan: Scan, check: Callable[[], None]) -> tup
             stored = frames.astype(entry.dtype)
         dataset[index] = stored
         check()
+        if progress:
+            progress(index.stop, len(patterns))
         if frames.dtype != stored.dtype and frames.max(initial=0) > EXACT:
             lost = max(lost, _loss(frames, stored, good))
     if lost == 0:

@@ -14,7 +14,7 @@ from scipy.ndimage import binary_fill_holes, binary_opening
 import exitwave
 from exitwave.engine.geometry import refined as with_distance
 from exitwave.engine.joint import part_of
-from exitwave.engine.problem import Grid
+from exitwave.engine.problem import Grid, Problem
 from exitwave.engine.start import Run, digest_of
 from exitwave.engine.sweeps import State
 from exitwave.engine.thick import balance, refined
@@ -38,7 +38,7 @@ def result(run: Run) -> Result:
     errors, holdout = np.array(run.errors, np.float32), np.array(run.holdout_errors, np.float32)
     errors[-1] = run.sweeps[1].misfit(state, problem.used).error
     return Result(
-        scan=scan,
+        scan=_accounted(scan, problem),
         object=state.object,
         probe=state.probe,
         x=grid[1],
@@ -63,6 +63,14 @@ def result(run: Run) -> Result:
             "digest": run.digest.result(),
         },
     )
+
+
+def _accounted(scan: Scan, problem: Problem) -> Scan:
+    """Return the scan with the frames that were left out because they hold no counts."""
+    known = np.concatenate([problem.used, problem.held_out, *(np.array(f, int) for f in scan.left_out.values())])
+    empty = np.setdiff1d(np.arange(len(scan.patterns)), known)
+    more = {"no counts": tuple(empty.tolist())} if len(empty) else {}
+    return replace(scan, left_out=scan.left_out | more)
 
 
 def results(run: Run) -> list[Result]:

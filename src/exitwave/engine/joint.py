@@ -125,6 +125,12 @@ def _all_monitors(scans: Sequence[Scan]) -> NDArray[np.float64] | None:
     return np.concatenate(known) if len(known) == len(scans) else None
 
 
+def _left_out_of(result: Result, part: Part) -> dict[str, tuple[int, ...]]:
+    """Return which frames of one scan were not used, by the reason."""
+    own = {why: part.among(np.array(frames, np.int64)) for why, frames in result.scan.left_out.items()}
+    return {why: tuple((frames - part.frames.start).tolist()) for why, frames in own.items() if len(frames)}
+
+
 def _all_left_out(parts: tuple["Part", ...]) -> dict[str, tuple[int, ...]]:
     """Return which of all frames are not to be used, by the reason."""
     merged: dict[str, tuple[int, ...]] = {}
@@ -192,7 +198,7 @@ def part_of(result: Result, part: Part, error: float, holdout: float, digest: st
     moved = result.positions[part.frames] - part.nominal
     return replace(
         result,
-        scan=replace(part.scan, near=result.scan.near),
+        scan=replace(part.scan, near=result.scan.near, left_out=_left_out_of(result, part)),
         object=np.ascontiguousarray(result.object[(..., *window)]),
         mask=np.ascontiguousarray(result.mask[window]),
         x=x,

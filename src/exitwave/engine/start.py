@@ -150,7 +150,7 @@ def _flying(problem: Problem, offsets: NDArray[np.float64], grid: Grid, recipe: 
 
 
 def _seen(scan: Scan, problem: Problem) -> NDArray[np.float64] | None:
-    """Return the factor of the probe in every frame that a monitor of the beam implies, 1 on average; None: no monitor."""
+    """Return the factor of the probe in every frame, 1 on average, that a monitor implies; None: there is none."""
     if scan.monitor is None:
         return None
     scales = np.sqrt(scan.monitor)

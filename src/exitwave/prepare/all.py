@@ -2,7 +2,6 @@
 
 from typing import Any, Literal
 
-import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.errors import InputError

@@ -95,9 +95,7 @@ def subtract_dark(scan: Scan) -> Scan:
         return np.where((kept < 0) | full, kept, detector.without_dark(kept)).astype(np.float32)
 
     frames = ChangedFrames(scan.patterns, change, shape, np.dtype(np.float32))
-    return replace(
-        scan, patterns=frames, detector=replace(detector, dark=None), preparation=(*scan.preparation, step)
-    )
+    return replace(scan, patterns=frames, detector=replace(detector, dark=None), preparation=(*scan.preparation, step))
 
 
 def _mean_dark(scan: Scan, dark: NDArray[Any]) -> NDArray[np.float32]:
