@@ -75,6 +75,11 @@ class Frames:
     def __len__(self) -> int:
         return self.shape[0]
 
+    @property
+    def room(self) -> int:
+        """Bytes that a frame may take on its way, as floats of double precision."""
+        return 8 * self.shape[1] * self.shape[2]
+
     def __getitem__(self, index: Any) -> NDArray[Any]:
         if self.path is None:
             return self._array[index].astype(self.dtype, copy=False)
@@ -308,6 +313,11 @@ class ChangedFrames(Frames):
         for place, frame in enumerate(self.pick(wanted.ravel())):
             stack[place] = frame
         return stack.reshape(*wanted.shape, *self.shape[1:])[(*[slice(None)] * wanted.ndim, *parts[1:])]
+
+    @property
+    def room(self) -> int:
+        """Bytes that a frame may take on its way, as it is read or as it is given."""
+        return max(super().room, self.source.room)
 
     def _each(self, indices: Iterable[Any]) -> Iterator[NDArray[Any]]:
         return (self.change(counts) for counts in self.source._each(indices))

@@ -19,7 +19,7 @@ def read_array(place: str) -> NDArray[Any]:
     import numpy as np
 
     name, _, dataset = place.rpartition(":")
-    name, dataset = (name, dataset) if dataset.startswith("/") else (place, "")
+    name, dataset = (name, dataset) if name and dataset.startswith("/") else (place, "")
     file = Path(name)
     remedy = "Give an .npy file, or FILE.h5:/path/of/the/dataset"
     if not file.is_file():

@@ -251,7 +251,7 @@ def _write_frames(
         track_times=False,
     )
     good, lost = scan.detector.always_good, 0.0
-    for index, frames in patterns.blocks(max(1, BLOCK // (8 * ny * nx))):
+    for index, frames in patterns.blocks(max(1, BLOCK // patterns.room)):
         with np.errstate(over="ignore"):
             stored = frames.astype(entry.dtype)
         dataset[index] = stored

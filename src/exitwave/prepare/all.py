@@ -2,9 +2,11 @@
 
 from typing import Any, Literal
 
+import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.errors import InputError
+from exitwave.frames import View
 from exitwave.prepare.background import How, subtract_dark
 from exitwave.prepare.background import background as know_background
 from exitwave.prepare.crop import Size
@@ -77,12 +79,14 @@ def prepare(
     if dark is not None and background == "none":
         remedy = "Choose background model or subtract, or leave the dark frame out"
         raise InputError("A dark frame is given, and no background wanted", found="none", remedy=remedy)
+    View(bin=bin)  # refuses what is no bin before the frames are looked at
     known = survey(scan, progress)
     done = scan if pixels == "none" else clean_pixels(scan, interpolate=pixels == "interpolate", found=known)
     done = know_background(done, dark=dark, found=known) if background != "none" else done
     done = clean_positions(done) if positions else done
     done = use_monitor(done, monitor, found=known) if monitor is not None else done
+    counts = float(np.median(known.frame_counts(done.detector.always_good)))
     if crop is not None or bin > 1:
         done = cut(done, crop, bin=bin, centre=centre, found=known)
-    done = start_probe(done, optics, found=known) if optics is not None else done
+    done = start_probe(done, optics, counts=counts) if optics is not None else done
     return subtract_dark(done) if background == "subtract" else done

@@ -21,6 +21,8 @@ CONTRAST = 0.5
 """Variance of a speckle pattern over its squared mean, of several modes and of pixels that average over a speckle."""
 DARKEST = 0.05
 """Part of the pixels, the darkest ones, of which the background is estimated."""
+CAUTION = 1.5
+"""Standard errors of the variance that are added to it, so that no signal is taken for background."""
 SHORT = 3.0
 """Standard errors that an estimate must exceed to be taken for more than nothing."""
 LOST = 0.05
@@ -128,7 +130,7 @@ def find_floor(found: Survey, detector: Detector) -> float:
     variance = np.maximum(found.squares[darkest] / times - mean**2, 0) * times / np.maximum(times - 1, 1)
     level, excess = float(mean.mean()), float((variance - mean).mean())
     doubt = level * np.sqrt(2 / times.sum()) + np.sqrt(level / times.sum())
-    signal = np.sqrt(max(excess + SHORT * doubt, 0) / CONTRAST)
+    signal = np.sqrt(max(excess + CAUTION * doubt, 0) / CONTRAST)
     dark = 0.0 if detector.dark is None else float(np.maximum(np.nan_to_num(detector.dark[darkest]), 0).mean())
     floor = level - dark - signal
     return floor if floor > SHORT * np.sqrt(level / times.sum()) else 0.0

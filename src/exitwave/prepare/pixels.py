@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from exitwave.frames import ChangedFrames
-from exitwave.prepare.survey import LONELY, Progress, Survey, survey
+from exitwave.prepare.survey import CLEAR, LONELY, Progress, Survey, survey
 from exitwave.scan import Scan, Step
 
 BITS = {"unset": 1 << 0, "dead": 1 << 1, "hot": 1 << 3, "flickering": 1 << 4, "stuck": 1 << 4}
@@ -107,9 +107,12 @@ def find_bad_pixels(found: Survey, good: NDArray[np.bool_]) -> dict[str, NDArray
         if not new.any():
             break
         hot |= new
-    dark = ranked_neighbour(found.mean, good & ~hot, 3, largest=False) * found.valid
-    dead = good & ~hot & np.isfinite(dark) & (found.total < DARKER * (dark - NOTHING))
+    dark = ranked_neighbour(found.mean, good & ~hot, 3, largest=False)
+    dark = np.where(np.isfinite(dark), dark, 0) * found.valid
+    dead = good & ~hot & (found.total < DARKER * (dark - NOTHING))
+    peaks = ranked_neighbour(found.most, good & ~hot, 3, largest=True)
     flickering = good & ~hot & ~dead & (found.alone >= max(3.0, OFTEN * found.frames))
+    flickering &= found.most > LONELY * peaks + CLEAR  # at the edge of a pupil others are as bright at times
     return {"unset": unset, "dead": dead, "hot": hot, "stuck": stuck, "flickering": flickering}
 
 

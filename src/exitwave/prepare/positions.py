@@ -32,7 +32,7 @@ def clean_positions(scan: Scan) -> Scan:
     plane = scan.positions[:, :2]
     broken = ~np.isfinite(plane).all(axis=1)
     lone = find_outliers(plane)
-    double = find_duplicates(plane)
+    double = find_duplicates(plane) & ~lone
     reasons = {"position not finite": broken, "position far from the scan": lone, "position of another frame": double}
     bad = broken | lone | double
     if (~bad).sum() < 2:

@@ -6,7 +6,7 @@ import numpy as np
 
 from exitwave.errors import InputError
 from exitwave.optics import rectangular_probe, zone_plate_probe
-from exitwave.prepare.survey import Progress, Survey, survey
+from exitwave.prepare.survey import Progress, survey
 from exitwave.scan import Scan, Step
 
 
@@ -57,7 +57,7 @@ def optics_of(preset: str) -> ZonePlate:
 
 
 def start_probe(
-    scan: Scan, optics: Optics | str, *, found: Survey | None = None, progress: Progress | None = None
+    scan: Scan, optics: Optics | str, *, counts: float | None = None, progress: Progress | None = None
 ) -> Scan:
     """Return a scan with the probe that a lens puts on the sample, of the mean counts of a frame.
 
@@ -67,8 +67,8 @@ def start_probe(
         The scan, in the far field; cut and binned as it will be reconstructed.
     optics : ZonePlate, Mirrors or str
         The lens, or the name of a beamline, ``2-ID-D`` or ``26-ID``.
-    found : Survey, optional
-        What is known of the frames; else they are looked at.
+    counts : float, optional
+        Counts of a usual frame, the power of the probe; else the frames are looked at.
     progress : callable, optional
         As `survey`.
 
@@ -89,9 +89,9 @@ def start_probe(
     shape = (scan.patterns.shape[1], scan.patterns.shape[2])
     make = zone_plate_probe if isinstance(lens, ZonePlate) else rectangular_probe
     probe = make(shape, scan.object_pixel, scan.wavelength, **asdict(lens))
-    counts = float(np.median((found or survey(scan, progress)).frame_counts(scan.detector.always_good)))
+    power = float(np.median(survey(scan, progress).sums)) if counts is None else counts
     kind = "zone plate" if isinstance(lens, ZonePlate) else "mirrors"
     why = f"the {kind}{f' of {optics}' if isinstance(optics, str) else ''}, propagated to the sample"
     step = Step("probe", kind, asdict(lens), why)
-    made = (probe * np.sqrt(max(counts, 1.0)))[None].astype(np.complex64)
+    made = (probe * np.sqrt(max(power, 1.0)))[None].astype(np.complex64)
     return replace(scan, probe=made, preparation=(*scan.preparation, step))

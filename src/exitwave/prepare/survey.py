@@ -85,7 +85,7 @@ def survey(scan: Scan, progress: Progress | None = None) -> Survey:
     least = np.full((ny, nx), np.inf)
     valid, at_most, alone, marked, negative = (np.zeros((ny, nx), np.int64) for _ in range(5))
     sums = np.zeros(npos)
-    for index, block in scan.patterns.blocks(max(1, BLOCK // (8 * ny * nx))):
+    for index, block in scan.patterns.blocks(max(1, BLOCK // scan.patterns.room)):
         wrong = ~np.isfinite(block) | (block < 0) | (block >= mark)
         counts = np.where(wrong, 0, block).astype(np.float32)
         valid += len(block) - wrong.sum(axis=0)

@@ -1,0 +1,86 @@
+"""Zero frequency is found, and what holds signal is kept."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from samples import small_scan
+
+from exitwave.errors import InputError
+from exitwave.frames import Frames, View
+from exitwave.optics import fraunhofer
+from exitwave.prepare import apply_view, clean_pixels, crop, find_centre, signal_size, survey
+from exitwave.prepare.crop import mean_pattern
+from exitwave.scan import Scan
+from exitwave.simulate import simulate
+
+
+def off_centre(scan: Scan, rows: int, columns: int) -> Scan:
+    """Return a scan whose detector has been moved, and whose probe has not."""
+    ny, nx = scan.patterns.shape[1:]
+    seen = apply_view(scan, View(rows=(-rows, ny - rows), columns=(-columns, nx - columns)))
+    stack = seen.patterns[:]
+    stack[:, seen.detector.mask != 0] = 0
+    detector = replace(seen.detector, mask=np.zeros((ny, nx), np.uint8), pixel_mask=None)
+    return replace(seen, patterns=Frames(stack), detector=detector, probe=scan.probe)
+
+
+@pytest.mark.parametrize("preset", ["26-ID", "2-ID-D"])
+@pytest.mark.parametrize("seed", range(4))
+def test_the_centre_is_found_to_less_than_a_pixel(preset: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    rows, columns = (int(n) for n in rng.integers(-12, 13, 2))
+    pattern = ("fermat", "raster", "rings", "jitter")[seed]
+    faults = {"dark": 0.2 * (seed % 2), "bad_pixels": 0.01 * (seed // 2), "background": 0.05 * (seed == 3)}
+    size, photons = (128, 192)[seed % 2], 10 ** rng.uniform(5, 8)
+    scan = simulate(preset, scan=pattern, frames=40, detector=size, photons=photons, seed=seed, **faults)
+    dark = scan.detector.dark
+    moved = clean_pixels(off_centre(scan, rows, columns))
+    moved = replace(moved, detector=replace(moved.detector, dark=None if dark is None else dark * 0 + dark.mean()))
+    row, column = find_centre(mean_pattern(moved, survey(moved)))
+    assert np.hypot(row - size // 2 - rows, column - size // 2 - columns) < 1
+
+
+def test_frames_off_centre_come_to_the_middle_and_the_probe_stays_on_its_axis() -> None:
+    scan = simulate("26-ID", frames=40, detector=128, photons=1e6)
+    seen = crop(off_centre(scan, 5, -7))
+    assert seen.patterns.shape == scan.patterns.shape
+    inside = seen.detector.mask == 0
+    assert 0.85 < inside.mean() < 0.95
+    np.testing.assert_array_equal(seen.patterns[3][inside], scan.patterns[3][inside])
+    np.testing.assert_allclose(seen.probe, scan.probe, atol=1e-3 * np.abs(scan.probe).max())
+    assert seen.preparation[-1].settings["centre"] == [69, 57]
+    # a probe that knew of the shift goes with the frames
+    tilted = replace(off_centre(scan, 5, -7), probe=apply_view(scan, View(rows=(-5, 123), columns=(7, 135))).probe)
+    power = np.abs(fraunhofer(crop(tilted).probe[0])) ** 2
+    assert find_centre(power) == (64, 64)
+
+
+def test_all_signal_is_kept_and_no_more() -> None:
+    scan = simulate("26-ID", frames=40, detector=128, photons=1e6)
+    assert crop(scan) is scan
+    ring = np.pad(scan.patterns[:], ((0, 0), (64, 64), (64, 64)))
+    detector = replace(scan.detector, mask=np.zeros((256, 256), np.uint8), pixel_mask=None)
+    wide = replace(scan, patterns=Frames(ring), detector=detector, probe=None)
+    seen = crop(wide)
+    assert seen.patterns.shape[1] in (128, 132)
+    assert seen.object_pixel[0] == pytest.approx(scan.object_pixel[0], rel=0.05)
+    known = survey(wide)
+    assert signal_size(wide, mean_pattern(wide, known), (128, 128), 1) == seen.patterns.shape[1]
+    binned = crop(wide, bin=2)
+    assert binned.patterns.shape[1] * 2 >= seen.patterns.shape[1]
+    assert binned.patterns[3].sum() == wide.patterns[3].sum()
+
+
+def test_a_size_that_is_given_is_kept_and_bad_ones_are_refused() -> None:
+    scan = small_scan()
+    assert crop(scan, 48, centre=(32, 32)).patterns.shape == (200, 48, 48)
+    assert crop(scan, None, centre=(32, 32)) is scan
+    assert crop(scan, 48, bin=3, centre=(30, 34)).detector.mask.shape == (16, 16)
+    near = simulate("near-field", frames=10, detector=64)
+    assert crop(near) is near
+    assert crop(near, 32).patterns.shape[1:] == (32, 32)
+    with pytest.raises(InputError, match="Too little"):
+        crop(scan, 2, bin=2, centre=(32, 32))
+    with pytest.raises(InputError, match="no counts"):
+        crop(replace(scan, patterns=Frames(np.zeros((200, 64, 64)))))
