@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from exitwave import __version__
 from exitwave.cli import app
 
-VERBS = ["demo", "simulate", "inspect", "validate", "reconstruct", "compare", "plot", "doctor"]
+VERBS = ["demo", "simulate", "inspect", "validate", "prepare", "reconstruct", "compare", "plot", "doctor"]
 HEAVY = ["numpy", "scipy", "h5py", "hdf5plugin", "numba", "pyfftw", "skimage", "matplotlib", "pydantic", "yaml"]
 
 

@@ -121,7 +121,7 @@ def test_every_row_of_the_table_is_written_as_it_says(result_file: Path) -> None
             if entry.need == "foreign" or entry.key in (
                 "command", "input", "digest", "near_field", "source_distance", "object_z", "true_z", "model_exposures",
                 "true_model_motion", "frame_mask", "wide_probe", "model_distance", "model_assumed_distance",
-                "frames_view",
+                "frames_view", "monitor",
             ):  # fmt: skip
                 assert entry.path not in file
                 continue

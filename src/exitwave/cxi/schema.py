@@ -149,10 +149,6 @@ _HEAD = (
         (), "str", "", "optional",
     ),
     Entry(
-        "monitor", f"{ENTRY}/control/data", "dataset", "intensity of the beam in every frame, in any unit",
-        ("npos",), "float64", "", "optional",
-    ),
-    Entry(
         "left_out", f"{ENTRY}/left_out", "dataset", "frames that are not to be used, by the reason, as JSON",
         (), "str", "", "optional",
     ),
@@ -183,6 +179,10 @@ _BEAM = (
     _group("beam", BEAM, "the beam at the sample, in the units of CXI 1.6", need="added"),
     _nx("beam", BEAM, "NXbeam"),
     Entry("incident_energy", f"{BEAM}/incident_energy", "dataset", "photon energy", (), "float64", "J", "added"),
+    Entry(
+        "monitor", f"{BEAM}/monitor", "dataset", "intensity of the beam in every frame, in any unit",
+        ("npos",), "float64", "", "optional",
+    ),
     Entry(
         "incident_wavelength", f"{BEAM}/incident_wavelength", "dataset", "photon wavelength",
         (), "float64", "m", "foreign",
