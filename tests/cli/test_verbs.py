@@ -119,7 +119,7 @@ def test_reconstruct_answers_with_all_keys(files):
         "device": "cpu",
     }
     assert (done["frames"], done["threads"], done["recipe"]["stages"][0]["iterations"]) == (FRAMES - HELD_OUT, 1, 12)
-    assert set(done["seconds"]) == {"open", "prepare", "compile", "run", "write"}
+    assert set(done["seconds"]) == {"open", "prepare", "compile", "run", "halves", "write"}
     assert done["frames_per_second"] == pytest.approx(done["frames"] * 12 / done["seconds"]["run"])
     saved = exitwave.open(result)
     assert done["error"] == pytest.approx(float(saved.errors[-1]))
@@ -134,6 +134,13 @@ def test_reconstruct_says_in_words_what_it_did(files, tmp_path):
     assert "no frame was held out" in done.stdout
     assert f"exitwave plot {tmp_path / 'r.cxi'}" in done.stdout
     assert "iteration 2/2" in done.stderr
+
+
+def test_reconstruct_measures_the_resolution(files, tmp_path):
+    done = answer("reconstruct", files[0], "-o", tmp_path / "r.cxi", "--iterations", 2, "--frc")
+    saved = exitwave.open(tmp_path / "r.cxi")
+    assert saved.frc.resolution == done["verdict"]["resolution"] > 0
+    assert len(saved.frc.frequency) == len(saved.frc.correlation)
 
 
 def test_reconstruct_refuses_its_output_before_any_work(files, monkeypatch):

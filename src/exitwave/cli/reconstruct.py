@@ -50,6 +50,9 @@ def reconstruct(
     seconds: Annotated[float | None, typer.Option(help="Time for all iterations.")] = None,
     threads: Annotated[int | None, typer.Option(help="Threads; one for each core if not given.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
+    frc: Annotated[
+        bool, typer.Option("--frc", help="Measure the resolution: reconstruct two halves of the scan as well.")
+    ] = False,
     pairs: SetAny = None,
     embed: Annotated[bool, typer.Option("--embed", help="Copy the frames into the result instead of a link.")] = False,
     overwrite: Overwrite = False,
@@ -84,7 +87,7 @@ def reconstruct(
     words = Console(stderr=as_json)
     remarks = [finding for data in inputs for finding in _scan(data).findings]
     print_findings(Console(stderr=True), remarks)
-    done = _work(inputs, share, settings, targets, overwrite=overwrite, embed=embed, opened=opened)
+    done = _work(inputs, share, settings, targets, overwrite=overwrite, embed=embed, opened=opened, frc=frc)
     print_findings(Console(stderr=True), set(done[0].progress.findings) - set(remarks))
     for each in done:
         words.print(describe(each))

@@ -15,7 +15,7 @@ from exitwave.analysis.ledger import USED, ledger
 from exitwave.analysis.verdict import Verdict, verdict
 from exitwave.cli.console import Console
 from exitwave.cli.outputs import size_of
-from exitwave.cli.progress import reporting, stopping
+from exitwave.cli.progress import Bar, Lines, Stop, reporting, stopping
 from exitwave.errors import OutputError
 from exitwave.optics import mode_powers
 from exitwave.scan import Result, Scan
@@ -40,7 +40,7 @@ class Work:
     output: Path
     """Where."""
     seconds: dict[str, float]
-    """Time of each part: open, prepare, compile, run, write."""
+    """Time of each part: open, prepare, compile, run, halves, write."""
 
     @property
     def error(self) -> float:
@@ -69,11 +69,21 @@ class Work:
 
 
 def work(
-    data: Scan | Result, settings: dict[str, Any], output: Path, *, overwrite: bool, embed: bool, opened: float
+    data: Scan | Result,
+    settings: dict[str, Any],
+    output: Path,
+    *,
+    overwrite: bool,
+    embed: bool,
+    opened: float,
+    frc: bool = False,
 ) -> Work:
-    """Reconstruct and save. The first Ctrl-C or SIGTERM stops after the current iteration and saves what there is."""
+    """Reconstruct, measure the resolution by two halves of the scan if asked for (``frc``), and save.
+
+    The first Ctrl-C or SIGTERM stops after the current iteration and saves what there is.
+    """
     earlier = len(data.errors) if isinstance(data, Result) else 0
-    (done,) = _work(data, settings, [output], overwrite=overwrite, embed=embed, opened=opened)
+    (done,) = _work(data, settings, [output], overwrite=overwrite, embed=embed, opened=opened, frc=frc)
     return replace(done, earlier=earlier)
 
 
@@ -85,7 +95,14 @@ def work_together(
 
 
 def _work(
-    data: Any, settings: dict[str, Any], outputs: list[Path], *, overwrite: bool, embed: bool, opened: float
+    data: Any,
+    settings: dict[str, Any],
+    outputs: list[Path],
+    *,
+    overwrite: bool,
+    embed: bool,
+    opened: float,
+    frc: bool = False,
 ) -> list[Work]:
     """Reconstruct and save all results."""
     last = None
@@ -96,17 +113,37 @@ def _work(
             if stop.asked:
                 break
         assert last is not None  # a recipe has at least one iteration
+        results, begin = last.results(), time.perf_counter()
+        if frc and not stop.asked:
+            results = [_with_frc(result, report, stop) for result in results]
+        halves, begin = time.perf_counter() - begin, time.perf_counter()
         stop.saving = True
         report.announce("saving")
-        begin = time.perf_counter()
-        results = last.results()
         for result, output in zip(results, outputs, strict=True):
             _save(result, output, overwrite=overwrite, embed=embed)
-        seconds = {"open": opened, **last.seconds, "write": time.perf_counter() - begin}
+        seconds = {"open": opened, **last.seconds, "halves": halves, "write": time.perf_counter() - begin}
     return [
         Work(last, result, 0, result.provenance["stopped_by"], output, seconds)
         for result, output in zip(results, outputs, strict=True)
     ]
+
+
+def _with_frc(result: Result, report: Bar | Lines, stop: Stop) -> Result:
+    """Return the result with its resolution, unless somebody asks to stop meanwhile."""
+    report.announce("reconstructing two halves of the scan for the resolution")
+
+    def watch(half: int, progress: "Progress") -> None:
+        if stop.asked:
+            raise _StoppedError
+
+    try:
+        return replace(result, frc=exitwave.half_scan_frc(result, watch))
+    except _StoppedError:
+        return result
+
+
+class _StoppedError(Exception):
+    """Somebody asked to stop."""
 
 
 def _save(result: Result, output: Path, *, overwrite: bool, embed: bool) -> None:

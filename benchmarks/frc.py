@@ -1,0 +1,55 @@
+"""The resolution of two halves of a scan beside that against the truth. Prints a Markdown table.
+
+    python benchmarks/frc.py [FILE]
+
+Simulated scans have 128 x 128 pixels; a measured FILE has no truth. Everything runs on one thread.
+"""
+
+import sys
+import time
+from dataclasses import replace
+from typing import Any
+
+import exitwave
+from exitwave.scan import Frames, Scan
+from exitwave.simulate import simulate
+
+SCANS: dict[str, dict[str, Any]] = {
+    "26-ID, spiral, cells, 1e4 photons": {"photons": 1e4},
+    "26-ID, spiral, cells, 1e5 photons": {"photons": 1e5},
+    "26-ID, jittered grid, star, 1e6 photons": {"photons": 1e6, "scan": "jitter", "specimen": "star"},
+    "26-ID, rings, cells, 1e7 photons": {"photons": 1e7, "scan": "rings"},
+    "2-ID-D, spiral, texture, 3e4 photons": {"preset": "2-ID-D", "photons": 3e4, "specimen": "texture"},
+    "2-ID-D, raster, cells, 3e5 photons, two modes": {
+        "preset": "2-ID-D",
+        "photons": 3e5,
+        "scan": "raster",
+        "mode_powers": [0.8, 0.2],
+    },
+}
+FRAMES = 200
+
+
+def row(name: str, scan: Scan) -> None:
+    """Reconstruct a scan and its halves, and print what they say."""
+    result = exitwave.reconstruct(scan, threads=1)
+    begin = time.perf_counter()
+    halves = exitwave.half_scan_frc(result)
+    seconds = time.perf_counter() - begin
+    cells = [name, f"{result.object_pixel[0] * 1e9:.1f} nm", f"{halves.resolution * 1e9:.1f} nm", "", ""]
+    if scan.truth is not None:
+        truth = exitwave.compare(result).frc.resolution
+        cells[3:] = [f"{truth * 1e9:.1f} nm", f"{halves.resolution / truth:.2f}"]
+    print("|", " | ".join([*cells, f"{seconds:.0f} s"]), "|", flush=True)
+
+
+if __name__ == "__main__":
+    print("| Scan | Object pixel | Two halves | Against the truth | Ratio | Time of the halves |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: |")
+    for label, settings in SCANS.items():
+        made = simulate(**{"detector": 128, "frames": FRAMES, "seed": 3} | settings)
+        row(label, replace(made, patterns=Frames(made.patterns[:])))
+    for path in sys.argv[1:]:
+        measured = exitwave.open(path)
+        assert isinstance(measured, Scan)
+        row(measured.name, measured)
