@@ -28,10 +28,9 @@ from exitwave.scan import Detector, Scan
 SIDE, BLOCK = 512, 16
 WAYS = {
     "h5py, read and rewritten": [],
-    "prepare --crop none": ["--crop", "none"],
-    "prepare (crop auto)": [],
+    "prepare": [],
     "prepare --bin 2": ["--bin", "2"],
-    "prepare --crop 256 --background subtract": ["--crop", "256", "--background", "subtract"],
+    "prepare --crop 256 --bin 2 --background subtract": ["--crop", "256", "--bin", "2", "--background", "subtract"],
 }
 
 

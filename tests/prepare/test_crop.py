@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from samples import small_scan
 
+import exitwave
 from exitwave.errors import InputError
 from exitwave.frames import Frames, View
 from exitwave.optics import fraunhofer
@@ -68,6 +69,8 @@ def test_all_signal_is_kept_and_no_more() -> None:
     known = survey(wide)
     assert signal_size(wide, mean_pattern(wide, known), (128, 128), 1) == seen.patterns.shape[1]
     binned = crop(wide, bin=2)
+    with pytest.raises(InputError, match="no caps"):
+        exitwave.reconstruct(binned, iterations=1, threads=1, detector={"saturated": "cap"})
     assert binned.patterns.shape[1] * 2 >= seen.patterns.shape[1]
     assert binned.patterns[3].sum() == wide.patterns[3].sum()
 

@@ -144,8 +144,13 @@ def detector_model(scan: Scan, settings: DetectorSettings, *, saturated: bool) -
     Raises
     ------
     InputError
-        If a dark frame or a flat field is asked for that the scan does not have, or something of a near field.
+        If a dark frame or a flat field is asked for that the scan does not have, or something of a near field, or
+        saturated pixels of binned frames as caps.
     """
+    if settings.saturated == "cap" and _binned(scan):
+        found = "a bin is marked where one of its pixels is saturated, and its counts are no cap"
+        remedy = "Leave saturated pixels out (detector.saturated: exclude), or do not bin the frames"
+        raise InputError("Saturated pixels of binned frames are no caps", found=found, remedy=remedy)
     detector, shape = scan.detector, scan.patterns.shape[1:]
     model = replace(ideal(shape), oversample=settings.oversample, blur=settings.blur)
     plain = model.local
@@ -162,6 +167,12 @@ def detector_model(scan: Scan, settings: DetectorSettings, *, saturated: bool) -
         found = settings.model_dump_json(exclude_defaults=True)
         raise InputError("The detector of a near field is not in the model yet", found=found, remedy=remedy)
     return None if plain else model
+
+
+def _binned(scan: Scan) -> bool:
+    """Say whether pixels of the frames are sums of several."""
+    view = scan.patterns.view
+    return (view is not None and view.bin > 1) or any(step.settings.get("bin", 1) > 1 for step in scan.preparation)
 
 
 def efficiency(scan: Scan, settings: DetectorSettings) -> NDArray[np.float64] | None:

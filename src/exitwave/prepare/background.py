@@ -51,7 +51,8 @@ def background(
     dark : ndarray of shape (ny, nx) or (n, ny, nx), optional
         Dark frame in counts, or several, whose mean it is.
     estimate : bool
-        Whether scattered light, a constant beside the dark frame, is looked for, see `find_floor`.
+        Whether scattered light, a constant beside the dark frame, is looked for, see `find_floor`; not in the near
+        field, where there is signal everywhere.
     found : Survey, optional
         What is known of the frames; else they are looked at.
     progress : callable, optional
@@ -68,7 +69,7 @@ def background(
     """
     known = found or survey(scan, progress)
     detector = scan.detector if dark is None else replace(scan.detector, dark=_mean_dark(scan, dark))
-    floor = find_floor(known, detector) if estimate else 0.0
+    floor = find_floor(known, detector) if estimate and not scan.near else 0.0
     base = np.zeros(scan.patterns.shape[1:], np.float32) if detector.dark is None else np.nan_to_num(detector.dark)
     total = np.maximum(base, 0) + np.float32(floor)
     lost = _lost(known, scan.detector.always_good, total)
@@ -133,7 +134,7 @@ def find_floor(found: Survey, detector: Detector) -> float:
     signal = np.sqrt(max(excess + CAUTION * doubt, 0) / CONTRAST)
     dark = 0.0 if detector.dark is None else float(np.maximum(np.nan_to_num(detector.dark[darkest]), 0).mean())
     floor = level - dark - signal
-    return floor if floor > SHORT * np.sqrt(level / times.sum()) else 0.0
+    return float(floor) if floor > SHORT * np.sqrt(level / times.sum()) else 0.0
 
 
 def _lost(found: Survey, good: NDArray[np.bool_], dark: NDArray[Any]) -> tuple[int, ...]:
