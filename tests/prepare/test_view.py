@@ -138,6 +138,16 @@ def test_the_near_field_is_cut_in_real_space() -> None:
     assert apply_view(scan, View(bin=2)).object_pixel == pytest.approx([2 * p for p in scan.object_pixel])
 
 
+@pytest.mark.parametrize(("size", "bin"), [(144, 1), (176, 2)])
+def test_a_result_of_fewer_pixels_is_compared_with_the_truth(size: int, bin: int) -> None:
+    scan = simulate(frames=50, detector=192, photons=1e7, seed=2)
+    start = (192 - size) // 2
+    seen = apply_view(scan, View(rows=(start, start + size), columns=(start, start + size), bin=bin))
+    assert seen.truth.y[1] - seen.truth.y[0] == pytest.approx(seen.object_pixel[0])
+    assert exitwave.compare(exitwave.reconstruct(seen, iterations=8, threads=1)).error < 0.3
+    assert apply_view(scan, View(flip_rows=True)).truth.object is scan.truth.object
+
+
 @pytest.fixture(scope="module")
 def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("raw") / "raw.cxi"

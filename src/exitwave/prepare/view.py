@@ -1,5 +1,6 @@
 """A scan whose frames are seen through a view: detector, masks and probe follow, the positions stay as they are."""
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -83,7 +84,7 @@ def _corner(detector: Detector, view: View, shape: tuple[int, int]) -> NDArray[n
 
 
 def _truth(truth: Truth, view: View, shape: tuple[int, int], *, near: bool) -> Truth:
-    """Return the truth with a probe, and what varies of it, as the frames are seen; the object keeps its own grid."""
+    """Return the truth as the frames are seen: its probe, what varies of it, and its object with their pixels."""
     model = dict(truth.model)
     if "variations" in model:
         model["variations"] = _beam(model["variations"], view, near=near)
@@ -92,8 +93,41 @@ def _truth(truth: Truth, view: View, shape: tuple[int, int], *, near: bool) -> T
     if "tilts" in model:
         tilts = model["tilts"][:, ::-1] if view.transpose else model["tilts"]
         model["tilts"] = tilts * np.where((view.flip_rows, view.flip_columns), -1, 1) / view.bin
-    fits = truth.probe.shape[-2:] == shape
-    return replace(truth, probe=_beam(truth.probe, view, near=near) if fits else truth.probe, model=model)
+    probe = _beam(truth.probe, view, near=near) if truth.probe.shape[-2:] == shape else truth.probe
+    (top, bottom), (left, right) = view.window(shape)
+    kept = [(bottom - top, shape[0]), (right - left, shape[1])]
+    if near:
+        kept = [(1, view.bin)] * 2
+    if view.transpose and kept[0] != kept[1]:
+        return replace(truth, probe=probe, model=model)
+    obj, y = _coarser(truth.object, truth.y, -2, *kept[0])
+    obj, x = _coarser(obj, truth.x, -1, *kept[1])
+    return replace(truth, object=obj.astype(np.complex64, copy=False), x=x, y=y, probe=probe, model=model)
+
+
+def _coarser(
+    obj: NDArray[Any], places: NDArray[np.float64], axis: int, kept: int, of: int
+) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """Return an object without the frequencies that pixels larger by of/kept cannot hold, and where these lie.
+
+    It goes on as it ends, up to a length that both pixels divide, for the sake of its Fourier transform.
+    """
+    common = math.gcd(kept, of)
+    kept, of = kept // common, of // common
+    if kept >= of:
+        return obj, places
+    n = obj.shape[axis]
+    more = -n % of + 2 * of * math.ceil(16 / of)  # room behind the end, where it returns to the beginning
+    padding = [(0, 0)] * obj.ndim
+    padding[axis] = (0, more)
+    spectrum = np.fft.fftshift(np.fft.fft(np.pad(obj.astype(np.complex128), padding, mode="edge"), axis=axis), axis)
+    length = spectrum.shape[axis] // of * kept
+    before, first = spectrum.shape[axis] // 2, length // 2
+    window = np.take(spectrum, np.arange(before - first, before - first + length), axis)
+    coarse = np.fft.ifft(np.fft.ifftshift(window, axis), axis=axis) * kept / of
+    step = (places[1] - places[0]) * of / kept
+    number = min(length, int((places[-1] - places[0]) / step) + 1)
+    return np.take(coarse, np.arange(number), axis), places[0] + step * np.arange(number)
 
 
 def _beam(probe: Any, view: View, *, near: bool) -> NDArray[np.complex64]:
