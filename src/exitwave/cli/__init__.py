@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from exitwave import __version__
+from exitwave.cli.batch import batch
 from exitwave.cli.compare import compare
 from exitwave.cli.demo import demo
 from exitwave.cli.doctor import doctor
@@ -46,7 +47,7 @@ def _root(
     pass
 
 
-for _verb in (demo, simulate, inspect, validate, prepare, reconstruct, compare, plot, report, doctor):
+for _verb in (demo, simulate, inspect, validate, prepare, reconstruct, batch, compare, plot, report, doctor):
     app.command()(_verb)
 
 

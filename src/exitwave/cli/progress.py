@@ -2,6 +2,7 @@
 
 import math
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -21,8 +22,8 @@ def state(step: "Progress") -> str:
 class Lines:
     """Plain lines for logs and pipes: the announcements, the first and last iteration and every tenth part."""
 
-    def __init__(self, console: "Console") -> None:
-        self._console: Console | None = console
+    def __init__(self, console: "Console | None") -> None:
+        self._console = console
         self._first: int | None = None
 
     def announce(self, text: str) -> None:
@@ -62,9 +63,9 @@ class Bar:
 
 
 @contextmanager
-def reporting(console: "Console") -> Iterator[Bar | Lines]:
-    """Give the bar of a terminal, or plain lines."""
-    if not console.is_terminal:
+def reporting(console: "Console | None") -> Iterator[Bar | Lines]:
+    """Give the bar of a terminal, or plain lines, or silence where there is no console."""
+    if console is None or not console.is_terminal:
         yield Lines(console)
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -114,8 +115,14 @@ class Stop:
 
 @contextmanager
 def stopping(announce: Callable[[str], None]) -> Iterator[Stop]:
-    """Turn the first Ctrl-C or SIGTERM into a polite request; a second one raises KeyboardInterrupt."""
+    """Turn the first Ctrl-C or SIGTERM into a polite request; a second one raises KeyboardInterrupt.
+
+    A thread other than the main one hears no signals, and is never asked.
+    """
     stop = Stop()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
 
     def handle(signum: int, frame: FrameType | None) -> None:
         if stop.asked or not stop.something_to_save:

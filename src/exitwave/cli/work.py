@@ -77,13 +77,14 @@ def work(
     embed: bool,
     opened: float,
     frc: bool = False,
+    quiet: bool = False,
 ) -> Work:
     """Reconstruct, measure the resolution by two halves of the scan if asked for (``frc``), and save.
 
     The first Ctrl-C or SIGTERM stops after the current iteration and saves what there is.
     """
     earlier = len(data.errors) if isinstance(data, Result) else 0
-    (done,) = _work(data, settings, [output], overwrite=overwrite, embed=embed, opened=opened, frc=frc)
+    (done,) = _work(data, settings, [output], overwrite=overwrite, embed=embed, opened=opened, frc=frc, quiet=quiet)
     return replace(done, earlier=earlier)
 
 
@@ -103,10 +104,11 @@ def _work(
     embed: bool,
     opened: float,
     frc: bool = False,
+    quiet: bool = False,
 ) -> list[Work]:
     """Reconstruct and save all results."""
     last = None
-    with reporting(Console(stderr=True)) as report, stopping(report.announce) as stop:
+    with reporting(None if quiet else Console(stderr=True)) as report, stopping(report.announce) as stop:
         for last in exitwave.iterate(data, announce=report.announce, **settings):
             stop.something_to_save = True
             report.update(last)
