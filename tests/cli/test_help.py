@@ -9,8 +9,10 @@ from typer.testing import CliRunner
 from exitwave import __version__
 from exitwave.cli import app
 
-VERBS = ["demo", "simulate", "inspect", "validate", "prepare", "reconstruct", "compare", "plot", "doctor"]
+VERBS = ["demo", "simulate", "inspect", "validate", "prepare", "reconstruct", "batch"]
+VERBS += ["compare", "plot", "report", "doctor"]
 HEAVY = ["numpy", "scipy", "h5py", "hdf5plugin", "numba", "pyfftw", "skimage", "matplotlib", "pydantic", "yaml"]
+HEAVY += ["jinja2", "dask", "distributed"]
 
 
 def test_importing_the_command_line_loads_nothing_heavy():

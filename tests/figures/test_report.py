@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from known import known_result
 
+from exitwave.analysis.diagnosis import diagnose
+from exitwave.analysis.frc import frc
 from exitwave.engine.recipe import make_recipe
 from exitwave.errors import OutputError
 from exitwave.figures import report, sheets
@@ -70,6 +72,7 @@ def result():
         made,
         scan=scan,
         positions=made.positions + moved,
+        frc=frc(made.object, made.object + 0.1, made.object_pixel),
         choices=(Step("modes", "two", {"modes": 2}, "the beam is partly coherent"),),
         recipe=make_recipe({"iterations": 21, "position_update": True}).model_dump(mode="json"),
         provenance={"command": f"exitwave reconstruct {NASTY}", "digest": "sha256:0123", "date": "2026-01-02T03:04:05"},
@@ -108,7 +111,8 @@ def test_images_are_png_and_curves_are_svg_and_all_have_words(page):
         "Phase of the object": "png",
         "Probe modes in complex colours": "png",
         "Error metric over 20 iterations": "svg+xml",
-        "Fourier ring correlation": "svg+xml",
+        "Fourier ring correlation of two halves of the scan": "svg+xml",
+        "Fourier ring correlation with the truth": "svg+xml",
         "Scan positions on the sample": "png",
         "Photons on every pixel of the object": "png",
         "How far the positions were refined": "png",
@@ -134,10 +138,18 @@ def test_the_page_says_everything(page):
         "digest of the input sha256:0123",
         "object pixel 12 nm x 10 nm",
         "on 2 frames that it has never seen",
+        "What is wrong, and what to do about it",
     ):
         assert words in page.text
     assert "largest" not in page.text.partition("Every setting")[0]
     assert "largest" in page.text.partition("Every setting")[2]
+
+
+def test_the_diagnoses_are_those_of_the_result(result, page):
+    found = diagnose(result)
+    assert found
+    for each in found:
+        assert f"{each.level} {each.what.capitalize()} {each.code} {each.evidence} {each.consequence}" in page.text
 
 
 def test_it_is_small_and_the_same_every_time(result, html):
@@ -158,7 +170,7 @@ def test_a_result_without_its_frames_says_so(result):
     page = Page(render_report(replace(result, scan=replace(result.scan, patterns=frames))))
     assert "The frames of this result are missing" in page.text
     assert "What the detector saw" not in page.text
-    assert len(page.images) == 8
+    assert len(page.images) == 9
 
 
 def test_a_scan_has_a_report_too(result):

@@ -1,7 +1,6 @@
 """One scan of a batch, as a worker sees it: nothing to do, or reconstruct, save, report; and a row that sums it up."""
 
 import dataclasses
-import math
 import sys
 import threading
 import time
@@ -61,12 +60,18 @@ class Row:
     """The result."""
     report: str = ""
     """The page about the result."""
-    error: float = math.nan
+    error: float | None = None
     """Error metric of the result."""
-    holdout_error: float = math.nan
+    holdout_error: float | None = None
     """The same on the frames held out."""
+    resolution: float | None = None
+    """Half period in metres down to which two halves of the scan agree, where that was measured."""
+    grade: str = ""
+    """good, poor or unknown."""
     verdict: str = ""
     """How good the result is, in words."""
+    diagnoses: tuple[str, ...] = ()
+    """What is wrong with scan or model, codes and words."""
     thumbnail: str = ""
     """A small image of the phase, as a data URI."""
     seconds: float = 0.0
@@ -151,10 +156,11 @@ def _reconstruct(job: Job, scan: Scan) -> Result:
 
 
 def _row(job: Job, result: Result, status: Status) -> Row:
-    from exitwave.cli.work import judge
+    from exitwave.analysis.diagnosis import diagnose
+    from exitwave.analysis.verdict import verdict
     from exitwave.figures.thumbnail import thumbnail
 
-    error, held_out = (float(each[-1]) if len(each) else math.nan for each in (result.errors, result.holdout_errors))
+    judged = verdict(result)
     diverged = result.provenance.get("stopped_by") == "divergence"
     return Row(
         input=str(job.input),
@@ -162,8 +168,11 @@ def _row(job: Job, result: Result, status: Status) -> Row:
         message="It diverged, and its best iteration was kept" if diverged else "",
         output=str(job.output),
         report=str(job.report),
-        error=error,
-        holdout_error=held_out,
-        verdict=judge(error, held_out, len(result.held_out), len(result.probe)),
+        error=judged.error,
+        holdout_error=judged.holdout_error,
+        resolution=judged.resolution,
+        grade=judged.grade,
+        verdict=judged.words()[0],
+        diagnoses=tuple(f"{each.code} {each.what}" for each in diagnose(result) if each.level != "info"),
         thumbnail=thumbnail(result),
     )

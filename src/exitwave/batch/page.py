@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from exitwave.batch.job import Row
 from exitwave.cxi.atomic import atomic
+from exitwave.units import show
 
 NAME = "batch.html"
 
@@ -15,6 +16,14 @@ def counts(rows: list[Row]) -> dict[str, int]:
     """Return how many scans have ended in which way, the good ways first."""
     number = Counter(row.status for row in rows)
     return {status: number[status] for status in ("done", "already done", "left out", "diverged", "failed")}
+
+
+def _numbers(row: Row) -> dict[str, str]:
+    return {
+        "error": "" if row.error is None else f"{row.error:.4g}",
+        "held out": "" if row.holdout_error is None else f"{row.holdout_error:.4g}",
+        "resolution": "" if row.resolution is None else show(row.resolution, "m", 3),
+    }
 
 
 def write_page(rows: list[Row], folder: Path) -> Path:
@@ -30,6 +39,7 @@ def write_page(rows: list[Row], folder: Path) -> Path:
             "name": Path(row.input).name,
             "result": link(row.output) if row.output else "",
             "report": link(row.report) if row.report else "",
+            "numbers": _numbers(row),
             "level": "error" if row.failed else "warning" if row.status == "left out" else "info",
         }
         for row in rows

@@ -1,7 +1,6 @@
 """``exitwave batch``: many scans with the same settings, on the workers of dask.distributed."""
 
 import itertools
-import math
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -50,9 +49,9 @@ def batch(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Reconstruct many scans, each as reconstruct does, and sum them up on one page.
+    """Reconstruct many scans and sum them up on one page.
 
-    A scan that fails, or a worker that dies, does not stop the others. The same command goes on where an earlier one
+    Each is made as reconstruct makes it. A scan that fails, or a worker that dies, does not stop the others. The same command goes on where an earlier one
     stopped, and does no scan twice. Ends with exit code 1 if a scan failed.
     """
     from exitwave.batch.cluster import check_installed, share_cores
@@ -187,8 +186,9 @@ def _line(row: "Row") -> str:
     start = f"{row.status}: {Path(row.input).name}"
     if row.message:
         return f"{start}: {row.message}"
-    held_out = "" if math.isnan(row.holdout_error) else f", held-out {row.holdout_error:.4g}"
-    return f"{start}: error {row.error:.4g}{held_out}, {row.seconds:.0f} s"
+    error = "" if row.error is None else f", error {row.error:.4g}"
+    held_out = "" if row.holdout_error is None else f", held-out {row.holdout_error:.4g}"
+    return f"{start}: {row.grade}{error}{held_out}{''.join(f', {each}' for each in row.diagnoses)}, {row.seconds:.0f} s"
 
 
 def _sum_up(rows: list["Row"], jobs: int, folder: Path, *, interrupted: bool, as_json: bool) -> None:

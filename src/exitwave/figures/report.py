@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 
 import exitwave
+from exitwave.analysis.diagnosis import Diagnosis, diagnose
 from exitwave.analysis.ledger import ledger, ranges
 from exitwave.analysis.summary import summarise
 from exitwave.analysis.verdict import verdict
@@ -57,7 +58,9 @@ def render_report(data: Scan | Result, file: Path | None = None) -> str:
     """Return the report of a scan or a result as HTML."""
     scan = data.scan if isinstance(data, Result) else data
     file = file or scan.path
-    return render("report.html", **_both(data, scan, file), **(_result(data) if isinstance(data, Result) else _scan()))
+    diagnoses = diagnose(data)
+    own = _result(data) if isinstance(data, Result) else _scan(diagnoses)
+    return render("report.html", diagnoses=diagnoses, **_both(data, scan, file), **own)
 
 
 def render(template: str, **values: Any) -> str:
@@ -103,17 +106,20 @@ def _both(data: Scan | Result, scan: Scan, file: Path | None) -> dict[str, Any]:
     }
 
 
-def _scan() -> dict[str, Any]:
+def _scan(diagnoses: tuple[Diagnosis, ...]) -> dict[str, Any]:
     """Return what is said of a scan only."""
-    words = "This is a scan that is not reconstructed yet: there is no image to judge."
-    return {"verdict": words, "remedy": "Next: exitwave reconstruct", "provenance": {}}
+    wrong = sum(each.level != "info" for each in diagnoses)
+    words = "This is a scan that is not reconstructed yet: there is no image to judge. "
+    words += f"Wrong with it: {wrong}, see below." if wrong else "Nothing is wrong with it as far as that can be told."
+    return {"verdict": words, "grade": "unknown", "provenance": {}}
 
 
 def _result(result: Result) -> dict[str, Any]:
     """Return what is said of a result only."""
+    judged = verdict(result)
     return {
-        "verdict": " ".join(verdict(result).words()),
-        "remedy": "",
+        "verdict": " ".join(judged.words()),
+        "grade": judged.grade,
         "choices": result.choices,
         "changed": _yaml(changes(result.recipe)),
         "recipe": _yaml(result.recipe),

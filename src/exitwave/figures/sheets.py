@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.analysis.compare import Comparison
+from exitwave.analysis.frc import FRC
 from exitwave.figures.coverage import coverage_figure
 from exitwave.figures.curves import errors_figure, frc_figure
 from exitwave.figures.embed import Picture, picture
@@ -47,15 +48,19 @@ def of_result(result: Result) -> Sheets:
     """Return what a result shows: object, probe, convergence, resolution, and where the beam has been."""
     comparison = with_truth(result)
     convergence = [_errors(result)] if len(result.errors) else []
+    resolution = {} if result.frc is None else {"resolution": result.frc}
+    resolution |= {} if comparison is None else {"resolution, against the truth": comparison.frc}
+    probe = [_probe(result.probe, result.object_pixel, "Probe modes")] if len(result.probe) else []
+    lit = [_coverage(result)] if len(result.probe) else []
     return Sheets(
         {
             "The object": _object(result),
-            "The probe": [_probe(result.probe, result.object_pixel, "Probe modes")],
-            "How well it converged, and to which detail": convergence + _resolution(comparison),
-            "Where it was measured": [_positions(result.positions), _coverage(result), *_moves(result)],
+            "The probe": probe,
+            "How well it converged, and to which detail": convergence + _resolution(result.frc, comparison),
+            "Where it was measured": [_positions(result.positions), *lit, *_moves(result)],
             "What the detector saw": _patterns(result.scan),
         },
-        {} if comparison is None else {"resolution, against the truth": show(comparison.frc.resolution, "m", 3)},
+        {name: show(curve.resolution, "m", 3) for name, curve in resolution.items()},
     )
 
 
@@ -90,12 +95,14 @@ def _errors(result: Result) -> Picture:
     return picture(figure, words + held_out, f"{words}{held_out}. 0 is perfect.", kind="svg")
 
 
-def _resolution(comparison: Comparison | None) -> list[Picture]:
-    if comparison is None:
-        return []
-    length = show(comparison.frc.resolution, "m", 3)
-    caption = f"Fourier ring correlation with the simulated truth: {length} half period. {comparison.verdict()}"
-    return [picture(frc_figure(comparison.frc), f"Fourier ring correlation, {length}", caption, kind="svg")]
+def _resolution(halves: FRC | None, comparison: Comparison | None) -> list[Picture]:
+    shown = [] if halves is None else [_frc(halves, "of two halves of the scan")]
+    return shown if comparison is None else [*shown, _frc(comparison.frc, "with the truth", comparison.verdict())]
+
+
+def _frc(curve: FRC, what: str, words: str = "") -> Picture:
+    alt = f"Fourier ring correlation {what}, half period {show(curve.resolution, 'm', 3)}"
+    return picture(frc_figure(curve), alt, f"{alt}. {words}".rstrip(), kind="svg")
 
 
 def _positions(positions: NDArray[np.float64]) -> Picture:
