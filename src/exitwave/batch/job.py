@@ -38,6 +38,8 @@ class Job:
     """``auto``, ``file`` or the file of the starting probe."""
     embed: bool
     """Whether the frames are copied into the result."""
+    frc: bool
+    """Whether the resolution is measured by two halves of the scan."""
     replace: bool
     """Whether a result of another input may be replaced."""
     stale: Stamp | None
@@ -150,7 +152,8 @@ def _reconstruct(job: Job, scan: Scan) -> Result:
     data, settings = _starting_probe(scan, job.probe, job.settings)
     before, sys.argv = sys.argv, list(job.command)  # the result tells the command that makes it
     try:
-        return work(data, settings, job.output, overwrite=True, embed=job.embed, opened=0.0, quiet=True).result
+        how = {"embed": job.embed, "frc": job.frc}
+        return work(data, settings, job.output, overwrite=True, opened=0.0, quiet=True, **how).result
     finally:
         sys.argv = before
 

@@ -43,6 +43,9 @@ def batch(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
     pairs: SetAny = None,
+    frc: Annotated[
+        bool, typer.Option("--frc", help="Measure the resolutions by two halves of each scan: twice the time.")
+    ] = False,
     embed: Annotated[bool, typer.Option("--embed", help="Copy the frames into the results.")] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace results of other settings or another input; others stay.")
@@ -51,15 +54,15 @@ def batch(
 ) -> None:
     """Reconstruct many scans and sum them up on one page.
 
-    Each is made as reconstruct makes it. A scan that fails, or a worker that dies, does not stop the others. The same command goes on where an earlier one
-    stopped, and does no scan twice. Ends with exit code 1 if a scan failed.
+    Each is made as reconstruct makes it. A scan that fails, or a worker that dies, does not stop the others. The same
+    command goes on where an earlier one stopped, and does no scan twice. Ends with exit code 1 if a scan failed.
     """
     from exitwave.batch.cluster import check_installed, share_cores
 
     check_installed()
     options: dict[str, Any] = {"recipe": recipe, "algorithm": algorithm, "iterations": iterations, "modes": modes}
     options |= {"probe": probe, "holdout": holdout, "seconds": seconds, "seed": seed}
-    options |= {"refine-positions": refine_positions or None, "embed": embed or None}
+    options |= {"refine-positions": refine_positions or None, "embed": embed or None, "frc": frc or None}
     given = {name: value for name, value in options.items() if value is not None}
     workers, shared = share_cores(len(paths), workers, threads)
     jobs = _jobs(paths, make_folder(folder), given, pairs or [], threads if scheduler else shared, overwrite=overwrite)
@@ -93,6 +96,7 @@ def _jobs(
             overrides=asked["overrides"],
             probe=asked["probe"],
             embed=asked["embed"],
+            frc=asked["frc"],
             replace=overwrite,
             stale=journal.stale.get(output.name),
             command=_command(path.absolute(), output, given | extra, pairs),
@@ -107,7 +111,7 @@ def _asked(given: dict[str, Any], pairs: list[str]) -> dict[str, Any]:
     from exitwave.engine.recipe import make_recipe, merge
 
     overrides, settings = split_settings(parse_settings(pairs))
-    words = ("recipe", "probe", "refine-positions", "embed")
+    words = ("recipe", "probe", "refine-positions", "embed", "frc")
     settings |= {name: value for name, value in given.items() if name not in words}
     settings = merge(read_recipe(given["recipe"]), settings) if "recipe" in given else settings
     settings = _with_positions(settings) if "refine-positions" in given else settings
@@ -115,7 +119,8 @@ def _asked(given: dict[str, Any], pairs: list[str]) -> dict[str, Any]:
     probe = given.get("probe")
     if probe not in (None, "auto", "file"):
         probe = str(Path(probe).absolute())
-    return plain({"overrides": overrides, "settings": settings, "probe": probe, "embed": "embed" in given})
+    flags = {name: name in given for name in ("embed", "frc")}
+    return plain({"overrides": overrides, "settings": settings, "probe": probe, **flags})
 
 
 def _command(path: Path, output: Path, given: dict[str, Any], pairs: list[str]) -> tuple[str, ...]:

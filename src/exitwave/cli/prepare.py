@@ -54,7 +54,7 @@ def prepare(
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Clean, centre, crop and bin a scan, and write it as a new one.
+    """Clean, centre, crop and bin a scan into a new file.
 
     The frames stream from file to file. What was done is in the new file, and which frames are not to be used, and why.
     """
