@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from exitwave.cli.console import Console
-from exitwave.cli.progress import Bar, Lines, reporting, stopping
+from exitwave.cli.progress import Bar, Lines, counting, reporting, stopping
 
 
 def step(iteration, iterations, holdout_error=0.2):
@@ -33,6 +33,19 @@ def test_a_log_gets_about_ten_lines_the_first_and_the_last(capsys):
 
 def test_a_continued_run_gets_about_ten_lines_too(capsys):
     assert 10 <= len(lines_of(capsys, 501, 600)) <= 12
+
+
+def test_frames_are_counted_by_tenths_in_a_log_and_by_a_bar_on_a_terminal(capsys):
+    with counting(Console(stderr=True), "looking at") as progress:
+        for done in range(1, 501):
+            progress(done, 500)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [f"looking at {50 * k}/500 frames" for k in range(1, 11)]
+    terminal = Console(stderr=True)
+    terminal._force_terminal, terminal.file = True, io.StringIO()
+    with counting(terminal, "writing") as progress:
+        progress(7, 8)
+    assert "7/8" in terminal.file.getvalue()
 
 
 def test_a_short_run_gets_every_iteration(capsys):
