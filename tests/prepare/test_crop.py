@@ -75,6 +75,13 @@ def test_all_signal_is_kept_and_no_more() -> None:
     assert binned.patterns[3].sum() == wide.patterns[3].sum()
 
 
+def test_a_detector_that_is_no_square_keeps_its_shape() -> None:
+    scan = simulate("26-ID", frames=30, detector=160, photons=1e6)
+    oblong = apply_view(scan, View(rows=(16, 144)))
+    assert crop(oblong) is oblong
+    assert crop(oblong, 100).patterns.shape[1:] == (100, 100)
+
+
 def test_a_size_that_is_given_is_kept_and_bad_ones_are_refused() -> None:
     scan = small_scan()
     assert crop(scan, 48, centre=(32, 32)).patterns.shape == (200, 48, 48)

@@ -46,7 +46,7 @@ def raw_file(raw: Scan, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_raw_scan_becomes_as_good_as_a_clean_one(raw: Scan) -> None:
-    how = {"iterations": 15, "threads": 1}
+    how = {"iterations": 8, "threads": 1}
     clean = exitwave.compare(exitwave.reconstruct(simulate(**CLEAN), **how)).error
     ready = exitwave.prepare(raw)
     result = exitwave.reconstruct(ready, **how)

@@ -37,17 +37,17 @@ def test_mirrors_and_mistakes() -> None:
 
 
 def test_a_monitor_that_explains_the_counts_scales_the_probe() -> None:
-    scan = simulate(frames=60, detector=128, photons=1e6, beam_fluctuation=0.2, seed=2)
+    scan = simulate(frames=40, detector=128, photons=1e6, beam_fluctuation=0.2, seed=2)
     intensity = scan.truth.model["scales"] ** 2
     known = use_monitor(scan, 7e5 * intensity)
     assert known.preparation[-1].name == "monitor"
     np.testing.assert_array_equal(known.monitor, 7e5 * intensity)
-    how = {"iterations": 8, "threads": 1}
+    how = {"iterations": 6, "threads": 1}
     plain, better = exitwave.reconstruct(scan, **how), exitwave.reconstruct(known, **how)
     assert exitwave.compare(better).error < 0.9 * exitwave.compare(plain).error
     scales = np.sqrt(intensity)
     np.testing.assert_allclose(better.model["scales"], scales / scales.mean(), rtol=0.01)
-    noise = np.random.default_rng(0).uniform(0.5, 1.5, 60)
+    noise = np.random.default_rng(0).uniform(0.5, 1.5, 40)
     aside = use_monitor(scan, noise)
     assert (aside.monitor, aside.preparation[-1].name) == (None, "no monitor")
     with pytest.raises(InputError, match="does not fit"):

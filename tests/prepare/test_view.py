@@ -117,14 +117,14 @@ def frame_of(probe: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("preset", ["26-ID", "2-ID-D"])
 def test_the_probe_explains_the_frames_as_they_are_seen(preset: str) -> None:
-    scan = simulate(preset, frames=20, detector=128)
+    scan = simulate(preset, frames=3, detector=128)
     for view in (View(True, True, False), View(rows=(5, 117), columns=(-4, 120)), View(rows=(0, 126))):
         seen = apply_view(scan, view)
         expected = view.see(frame_of(scan.probe))
         np.testing.assert_allclose(frame_of(seen.probe), expected, atol=1e-4 * expected.max())
     # bins: the far field is smooth on the scale of a pixel for a beam much narrower than its array
-    seen = apply_view(simulate(preset, frames=20, detector=256, seed=1), View(bin=2))
-    expected = View(bin=2).see(frame_of(simulate(preset, frames=20, detector=256, seed=1).probe))
+    wide = simulate(preset, frames=3, detector=256)
+    seen, expected = apply_view(wide, View(bin=2)), View(bin=2).see(frame_of(wide.probe))
     found = frame_of(seen.probe)
     assert np.linalg.norm(found - expected) < 0.1 * np.linalg.norm(expected)
     assert abs(found.sum() / expected.sum() - 1) < 0.02
@@ -138,13 +138,11 @@ def test_the_near_field_is_cut_in_real_space() -> None:
     assert apply_view(scan, View(bin=2)).object_pixel == pytest.approx([2 * p for p in scan.object_pixel])
 
 
-@pytest.mark.parametrize(("size", "bin"), [(144, 1), (176, 2)])
-def test_a_result_of_fewer_pixels_is_compared_with_the_truth(size: int, bin: int) -> None:
-    scan = simulate(frames=50, detector=192, photons=1e7, seed=2)
-    start = (192 - size) // 2
-    seen = apply_view(scan, View(rows=(start, start + size), columns=(start, start + size), bin=bin))
+def test_a_result_of_fewer_pixels_is_compared_with_the_truth() -> None:
+    scan = simulate(frames=40, detector=160, photons=1e7, seed=2)
+    seen = apply_view(scan, View(rows=(20, 140), columns=(20, 140)))
     assert seen.truth.y[1] - seen.truth.y[0] == pytest.approx(seen.object_pixel[0])
-    assert exitwave.compare(exitwave.reconstruct(seen, iterations=8, threads=1)).error < 0.3
+    assert exitwave.compare(exitwave.reconstruct(seen, iterations=6, threads=1)).error < 0.25
     assert apply_view(scan, View(flip_rows=True)).truth.object is scan.truth.object
 
 

@@ -53,7 +53,8 @@ def prepare(
     dark : ndarray of shape (ny, nx) or (n, ny, nx), optional
         Dark frame in counts, in place of the file's.
     crop : int, "auto" or None
-        Pixels along a side before binning; auto: those with signal; None: all, with zero frequency where it is.
+        Pixels along a side before binning; auto: those with signal; None: all, with zero
+        frequency where it is unless a centre is given.
     bin : int
         Pixels that are summed along each axis.
     centre : tuple of float, optional
@@ -86,7 +87,8 @@ def prepare(
     done = clean_positions(done) if positions else done
     done = use_monitor(done, monitor, found=known) if monitor is not None else done
     counts = float(np.median(known.frame_counts(done.detector.always_good)))
-    if crop is not None or bin > 1:
-        done = cut(done, crop, bin=bin, centre=centre, found=known)
+    if crop is None and centre is None:
+        centre = (scan.patterns.shape[1] // 2, scan.patterns.shape[2] // 2)
+    done = cut(done, crop, bin=bin, centre=centre, found=known)
     done = start_probe(done, optics, counts=counts) if optics is not None else done
     return subtract_dark(done) if background == "subtract" else done

@@ -34,15 +34,15 @@ def crop(
     found: Survey | None = None,
     progress: Progress | None = None,
 ) -> Scan:
-    """Return a scan whose frames are cut to a square about zero frequency, and binned by sums.
+    """Return a scan whose frames are cut to a square about zero frequency, as far as there is one, and binned by sums.
 
     Parameters
     ----------
     scan : Scan
         The scan. In the near field nothing is centred, and a size must be given to cut.
     size : int, "auto" or None
-        Pixels along a side before binning; auto: the smallest fast size that holds all signal; None: all pixels,
-        centred.
+        Pixels along a side before binning, also more than there are; auto: the smallest fast size that holds all
+        signal; None: all pixels, centred.
     bin : int
         Pixels that are summed along each axis.
     centre : tuple of float, optional
@@ -72,7 +72,8 @@ def crop(
         near = max(abs(row - ny // 2), abs(column - nx // 2)) < 1  # which is a tilt of the probe like any other
         middle = (ny // 2, nx // 2) if near else (round(row), round(column))
         n = signal_size(scan, mean, middle, bin) if size == "auto" else size
-    view = View(rows=_window(ny, middle[0], n, bin), columns=_window(nx, middle[1], n, bin), bin=bin)
+    sides = [side if n is None else n if size != "auto" else min(n, side) for side in (ny, nx)]
+    view = View(rows=_window(middle[0], sides[0], bin), columns=_window(middle[1], sides[1], bin), bin=bin)
     if view == View(rows=(0, ny), columns=(0, nx)):
         return scan
     seen = apply_view(scan, view)
@@ -85,10 +86,9 @@ def crop(
     return replace(seen, preparation=(*seen.preparation, step))
 
 
-def _window(n: int, middle: int, size: int | None, bin: int) -> tuple[int, int]:
+def _window(middle: int, size: int, bin: int) -> tuple[int, int]:
     """Return first and last of so many pixels, with the middle at bin n//2; it may reach beyond the frame."""
-    kept = n if size is None else size
-    kept -= kept % bin
+    kept = size - size % bin
     start = middle - (kept // bin // 2) * bin
     return start, start + kept
 
@@ -154,7 +154,7 @@ def signal_size(scan: Scan, mean: NDArray[np.float64], middle: tuple[int, int], 
     side = fft.next_fast_len(max(-(-2 * reach // bin), -(-SMALLEST // bin)))
     while side % 2:
         side = fft.next_fast_len(side + 1)
-    return int(side * bin) if side * bin < min(ny, nx) else min(ny, nx)
+    return min(int(side * bin), max(ny, nx))
 
 
 def _on_axis(scan: Scan, seen: Scan, middle: tuple[int, int], bin: int) -> Any:
@@ -167,5 +167,5 @@ def _on_axis(scan: Scan, seen: Scan, middle: tuple[int, int], bin: int) -> Any:
     if np.linalg.norm(own - middle) <= np.linalg.norm(own - axis):
         return seen.probe
     size = [n * bin for n in seen.patterns.shape[1:]]
-    windows = [_window(size[k], int(axis[k]), size[k], bin) for k in range(2)]
+    windows = [_window(int(axis[k]), size[k], bin) for k in range(2)]
     return apply_view(scan, View(rows=windows[0], columns=windows[1], bin=bin)).probe
