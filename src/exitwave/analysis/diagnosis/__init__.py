@@ -1,13 +1,15 @@
 """What is wrong with a measurement, before and after its reconstruction: each finding with a number and a remedy."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
-from exitwave.analysis.diagnosis.codes import CODES, Diagnosis
+from exitwave.analysis.diagnosis.codes import CODES, Diagnosis, found
 from exitwave.analysis.diagnosis.light import diagnose_light
+from exitwave.analysis.diagnosis.model import diagnose_model
 from exitwave.analysis.diagnosis.pixels import diagnose_pixels
 from exitwave.analysis.diagnosis.places import diagnose_positions
 from exitwave.analysis.diagnosis.sample import Sample, take
@@ -18,16 +20,21 @@ __all__ = ["CODES", "Diagnosis", "diagnose"]
 
 CELLS = 500
 """Cells along a side of the scan in which the covered area is counted."""
+BETTER = 1.1
+"""Error with the orientation of the scan over the least one, from which on the axes are wrong."""
 _ORDER = ("error", "warning", "info")
 
 
-def diagnose(data: Scan | Result) -> tuple[Diagnosis, ...]:
+def diagnose(data: Scan | Result, orientations: Mapping[str, float] | None = None) -> tuple[Diagnosis, ...]:
     """Say what is wrong with a scan, or with a result and the scan that it was made from.
 
     Parameters
     ----------
     data : Scan or Result
-        Of a scan some frames are looked at, which takes about a second. Frames that are left out are not.
+        Of a scan some frames are looked at, which takes about a second. Frames that are left out are not. Of a result
+        the model is computed again for some frames.
+    orientations : mapping of str to float, optional
+        Error with every orientation of the axes that was tried, by its name, that of the scan first.
 
     Returns
     -------
@@ -44,7 +51,21 @@ def diagnose(data: Scan | Result) -> tuple[Diagnosis, ...]:
     if sample is not None and len(sample.frames) > 1:
         diagnoses += diagnose_pixels(sample)
         diagnoses += diagnose_light(sample, _covered(scan, used, diameter))
+    diagnoses += _orientation(orientations or {})
+    if isinstance(data, Result) and sample is not None:
+        diagnoses += diagnose_model(data, {each.code for each in diagnoses})
     return tuple(sorted(diagnoses, key=lambda each: _ORDER.index(each.level)))
+
+
+def _orientation(errors: Mapping[str, float]) -> list[Diagnosis]:
+    """Say that another orientation than the first explains the frames better."""
+    if not errors:
+        return []
+    best, own = min(errors, key=errors.__getitem__), next(iter(errors))
+    ratio = errors[own] / max(errors[best], 1e-12)
+    if ratio < BETTER:
+        return []
+    return [found("D412", ratio, f"The error is {ratio:.3g} times that with the orientation {best}.")]
 
 
 def _diameter(scan: Scan, probe: NDArray[Any] | None, sample: Sample | None) -> float | None:

@@ -129,7 +129,7 @@ CODES: dict[str, _Fault] = {
     "D418": _Fault(
         "warning", "the model does not explain the counts",
         "What it lacks goes into the image as artefacts.",
-        "Try --refine-positions, more --modes and more iterations, one after the other; check the geometry.",
+        "Try more iterations, more --modes and --refine-positions, one by one; check the axes of the positions.",
     ),
 }  # fmt: skip
 """What each stable code means."""
