@@ -25,7 +25,7 @@ STEP = 0.25
 """Object pixels by which a frame is moved to see how its model changes."""
 MISPLACED, LEFT, MOVED = 0.1, 0.3, 0.5
 """Object pixels (rms) that frames may want to move, the same after a refinement, and by which that may move them."""
-SURE = 4.0
+SURE = 5.0
 """Such a move must exceed its standard error by this in half of the frames, for something else pulls a little too."""
 DRIFTS = 0.4
 """Part of the moves that goes steadily with time in a drift."""
@@ -101,9 +101,8 @@ def residuals(result: Result) -> Residuals | None:
         sums += (apart**2).sum(), noise_misfit(here.model[here.good]).sum()
     sure = np.square(np.array(moves) / np.maximum(errors, 1e-12)).mean(axis=1)
     blur = float(np.median(blurs)), float(np.std(blurs) / np.sqrt(len(blurs)))
-    return Residuals(
-        frames, np.array(moves), float(np.sqrt(np.median(sure))), blur, float(sums[0] / max(sums[1], 1e-12))
-    )
+    above = float(sums[0] / max(sums[1], 1e-12))
+    return Residuals(frames, np.array(moves), float(np.sqrt(np.median(sure))), blur, above)
 
 
 def _moved(result: Result, frames: NDArray[np.int64], which: int) -> Iterator[Modelled]:
@@ -136,8 +135,13 @@ def _refined(result: Result) -> Diagnosis | None:
     length = show(rms * float(pixel.mean()), "m", 3)
     if way is not None:
         words = f"The refinement found that they go {way:.3g} object pixels astray, steadily from first to last."
-        return found("D405", way, words, "info")
-    return found("D408", rms, f"The refinement has moved them by {length} rms, {rms:.2g} object pixels.", "info")
+        return _mended(found("D405", way, words, "info"))
+    words = f"The refinement has moved them by {length} rms, {rms:.2g} object pixels."
+    return _mended(found("D408", rms, words, "info"))
+
+
+def _mended(fault: Diagnosis) -> Diagnosis:
+    return replace(fault, consequence="The model takes account of it.", remedy="Nothing needs to be done.")
 
 
 def _misplaced(result: Result, rest: Residuals, most: float) -> Diagnosis | None:
@@ -183,7 +187,8 @@ def _modes(result: Result) -> Iterator[Diagnosis]:
     if first < COHERENT:
         level: Level = "warning" if first < MIXED else "info"
         words = f"The strongest of {len(result.probe)} probe modes has {first:.0%} of the beam."
-        yield found("D409", first, words, level)
+        mixed = found("D409", first, words, level)
+        yield _mended(mixed) if level == "info" else mixed
 
 
 def _distance(result: Result) -> Iterator[Diagnosis]:
@@ -192,4 +197,4 @@ def _distance(result: Result) -> Iterator[Diagnosis]:
     before, now = float(result.model["assumed_distance"]), result.scan.detector.distance
     if abs(now / before - 1) > OTHER_DISTANCE:
         words = f"The refinement found a distance of {show(now, 'm', 5)} instead of {show(before, 'm', 5)}"
-        yield found("D411", now / before - 1, f"{words}, {now / before - 1:+.2%}.", "warning")
+        yield _mended(found("D411", now / before - 1, f"{words}, {now / before - 1:+.2%}.", "warning"))
