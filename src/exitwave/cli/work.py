@@ -202,7 +202,7 @@ def describe(done: Work) -> str:
         f"The object is {layers}{rows} x {columns} pixels of {show(height, 'm')} x {show(width, 'm')}, "
         f"a field of {show(rows * height, 'm', 3)} x {show(columns * width, 'm', 3)} (y x x).",
         f"Saved {done.output} ({size_of(done.output)}).",
-        f"Next: exitwave plot {out}",
+        f"Next: exitwave report {out}",
     ]
     if done.stopped_by == "interrupted":
         lines.insert(0, f"Interrupted after {last.iteration} of {last.iterations} iterations; what there is was saved.")
