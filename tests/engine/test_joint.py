@@ -42,6 +42,21 @@ def test_one_scan_in_two_parts_is_one_scan(scan):
     assert np.array_equal(np.r_[first.held_out, second.held_out + 25], whole.held_out)
 
 
+def test_frames_left_out_and_monitors_stay_with_their_scan(scan):
+    first, second = part(scan, np.arange(0, 25)), part(scan, np.arange(25, 60))
+    counts = np.array(second.patterns[:])
+    counts[7] = 0
+    first = dataclasses.replace(first, left_out={"shutter": (2,)}, monitor=np.full(25, 3.0))
+    second = dataclasses.replace(second, patterns=Frames(counts), left_out={"shutter": (1,), "lost": (4,)})
+    joint = join([first, dataclasses.replace(second, monitor=np.full(35, 8.0))], "both").scan
+    assert joint.left_out == {"shutter": (2, 26), "lost": (29,)}
+    assert np.array_equal(joint.monitor, np.ones(60))
+    assert join([first, second], "both").scan.monitor is None
+    results = fast([first, second], share="both", iterations=1)
+    assert results[0].scan.left_out == {"shutter": (2,)}
+    assert results[1].scan.left_out == {"shutter": (1,), "lost": (4,), "no counts": (7,)}
+
+
 def test_two_scans_of_one_object_are_better_than_either(scan):
     again = simulate(detector=128, frames=60, photons=2e5, seed=3)
     again = dataclasses.replace(
