@@ -18,7 +18,7 @@ from exitwave.simulate import simulate
 
 SCANS, CORRUPT, KILL_AFTER = 20, 7, 4
 """How many scans; which of them is cut short; after how many lines a worker is killed."""
-SETTINGS = ("--iterations", "60", "--workers", "2")
+SETTINGS = ("--iterations", "40", "--workers", "2")
 
 
 def main() -> None:
@@ -49,7 +49,7 @@ def _scans(folder: Path) -> list[Path]:
     paths = [folder / f"scan_{number:02}.cxi" for number in range(SCANS)]
     say(f"writing {SCANS} scans into {folder}")
     for number, path in enumerate(paths):
-        simulate(frames=100, detector=128, step=150e-9, seed=number).save(path, overwrite=True)
+        simulate(frames=50, detector=128, step=150e-9, seed=number).save(path, overwrite=True)
     os.truncate(paths[CORRUPT], paths[CORRUPT].stat().st_size // 2)
     return paths
 
@@ -67,7 +67,7 @@ def _run(scans: list[Path], out: Path, *, kill: bool) -> tuple[int, list[str]]:
     for line in batch.stdout:
         lines.append(line.rstrip())
         say(lines[-1])
-        if kill and len(lines) == KILL_AFTER:
+        if kill and line.startswith(f"[ {KILL_AFTER}/"):
             _kill_busy(batch.pid)
     return batch.wait(), lines
 

@@ -65,7 +65,7 @@ def connected(workers: int, scheduler: str | None) -> Iterator["Client"]:
             logging.getLogger(name).setLevel(logging.CRITICAL)
         if scheduler is None:
             local = LocalCluster(
-                n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL
+                n_workers=workers, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=logging.CRITICAL
             )
             client = stack.enter_context(Client(stack.enter_context(local)))
             client.register_plugin(_deaf())
@@ -148,7 +148,12 @@ def _row(future: "Future", job: Job) -> Row:
     error = future.exception() if future.status == "error" else None
     if isinstance(error, KilledWorker):
         remedy = "They may have run out of memory: with fewer --workers each has more"
-        return failure(job, RunError(f"Given up: {LIVES} workers died on this scan", where=job.input, remedy=remedy))
+        return failure(
+            job,
+            RunError(
+                f"Given up: {error.allowed_failures + 1} workers died on this scan", where=job.input, remedy=remedy
+            ),
+        )
     remedy = "The same command goes on with what is not done; workers need the same version of Exitwave"
     found = f"{type(error).__name__}: {error}" if error else future.status
     return failure(job, RunError("The scan was lost on its way", where=job.input, found=found, remedy=remedy))

@@ -136,19 +136,25 @@ def _run(jobs: list["Job"], workers: int, scheduler: str | None) -> tuple[list["
 
     from exitwave.batch.cluster import connected, run_all
     from exitwave.cli.console import Console
+    from exitwave.cli.progress import Lines
 
-    tell = Console(stderr=True)
+    console = Console(stderr=True)
+    tell = Lines(console).announce  # to the end, even where nobody reads any more
+    columns = (MofNCompleteColumn(), BarColumn(30), TimeElapsedColumn())
     rows = list["Row"]()
-    bar = Progress(MofNCompleteColumn(), BarColumn(30), TimeElapsedColumn(), console=tell, disable=not tell.is_terminal)
     try:
-        with _stoppable(tell.print) as stop, bar, connected(workers, scheduler) as client:
+        with (
+            _stoppable(tell) as stop,
+            Progress(*columns, console=console, disable=not console.is_terminal) as bar,
+            connected(workers, scheduler) as client,
+        ):
             stop.starting = False
             if stop.asked:
                 raise KeyboardInterrupt
             task = bar.add_task("", total=len(jobs))
-            for row in run_all(client, jobs, len(jobs) if scheduler else workers, tell.print):
+            for row in run_all(client, jobs, len(jobs) if scheduler else workers, tell):
                 rows.append(row)
-                tell.print(f"[{len(rows):{len(str(len(jobs)))}}/{len(jobs)}] {_line(row)}")
+                tell(f"[{len(rows):{len(str(len(jobs)))}}/{len(jobs)}] {_line(row)}")
                 bar.advance(task)
     except KeyboardInterrupt:
         return _in_order(rows, jobs), True
