@@ -16,16 +16,13 @@ from exitwave.simulate import simulate
 
 SCANS: dict[str, dict[str, Any]] = {
     "26-ID, spiral, cells, 1e4 photons": {"photons": 1e4},
+    "26-ID, spiral, cells, 3e4 photons": {"photons": 3e4},
     "26-ID, spiral, cells, 1e5 photons": {"photons": 1e5},
-    "26-ID, jittered grid, star, 1e6 photons": {"photons": 1e6, "scan": "jitter", "specimen": "star"},
+    "26-ID, spiral, cells, 2e5 photons, two modes": {"photons": 2e5, "modes": 2},
+    "26-ID, rings, cells, 1e5 photons": {"photons": 1e5, "scan": "rings", "seed": 5},
+    "26-ID, jittered grid, texture, 5e4 photons": {"photons": 5e4, "scan": "jitter", "specimen": "texture"},
     "26-ID, rings, cells, 1e7 photons": {"photons": 1e7, "scan": "rings"},
-    "2-ID-D, spiral, texture, 3e4 photons": {"preset": "2-ID-D", "photons": 3e4, "specimen": "texture"},
-    "2-ID-D, raster, cells, 3e5 photons, two modes": {
-        "preset": "2-ID-D",
-        "photons": 3e5,
-        "scan": "raster",
-        "mode_powers": [0.8, 0.2],
-    },
+    "2-ID-D, spiral, cells, 3e4 photons": {"preset": "2-ID-D", "photons": 3e4},
 }
 FRAMES = 200
 

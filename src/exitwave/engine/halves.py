@@ -52,7 +52,7 @@ def half_scan_frc(result: Result, watch: Callable[[int, Progress], None] | None 
     -----
     A half has half of the overlap as well, and faint speckles tell less of the object than their photons say: S of the
     whole was 2 to 3.5 times that of a half in simulated scans (benchmarks/frc.py). So the estimate is on the safe side,
-    by up to a quarter where photons are few. What both halves have wrong in the same way, they do not know of: with
+    by up to a third where photons are few. What both halves have wrong in the same way, they do not know of: with
     less than a count a pixel and frame, coarse structure may agree between them that is not that of the sample.
 
     References
