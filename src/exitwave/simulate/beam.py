@@ -28,7 +28,14 @@ def make_modes(probe: NDArray[Any], modes: int, powers: Sequence[float] | None) 
 
 
 def make_beam(
-    mode: NDArray[np.complexfloating[Any]], frames: int, *, drift: float, fluctuation: float, pointing: float, seed: int
+    mode: NDArray[np.complexfloating[Any]],
+    frames: int,
+    *,
+    drift: float,
+    fluctuation: float,
+    pointing: float,
+    centre: Sequence[float],
+    seed: int,
 ) -> dict[str, NDArray[Any]]:
     """Return what every frame has of its own, by the names of `exitwave.scan.Result.model`.
 
@@ -45,6 +52,8 @@ def make_beam(
         Root mean square of the intensity of a frame, relative to the mean.
     pointing : float
         Root mean square of the shift of the diffraction pattern along rows, and along columns, in detector pixels.
+    centre : sequence of float
+        Shift of the diffraction pattern (row, column) in all frames, in detector pixels.
     seed : int
         Seed of the fluctuation and of the pointing.
     """
@@ -56,8 +65,8 @@ def make_beam(
     if fluctuation > 0:
         intensities = 1 + fluctuation * stream(seed, 3).standard_normal(frames)
         model["scales"] = np.sqrt(np.maximum(intensities, FAINTEST))
-    if pointing > 0:
-        model["tilts"] = pointing * stream(seed, 4).standard_normal((frames, 2))
+    if pointing > 0 or any(centre):
+        model["tilts"] = np.array(centre) + pointing * stream(seed, 4).standard_normal((frames, 2))
     return model
 
 

@@ -46,6 +46,7 @@ def simulate(
     probe_drift: float = 0.0,
     beam_fluctuation: float = 0.0,
     pointing: float = 0.0,
+    centre: Sequence[float] = (0.0, 0.0),
     fly: float = 0.0,
     position_error: float = 0.0,
     affine: Sequence[Sequence[float]] | None = None,
@@ -92,6 +93,9 @@ def simulate(
     pointing : float
         Root mean square of the shift of the diffraction pattern along rows, and along columns, in detector pixels: the
         beam hits the sample at a varying angle.
+    centre : sequence of float
+        How far the middle of the beam (row, column) is off that of the detector, in its pixels. What leaves the
+        detector at one side comes back at the other.
     fly : float
         Way of the probe along x while a frame is counted, in diameters of the probe; the positions are its middle.
     position_error : float
@@ -147,9 +151,12 @@ def simulate(
     _check(0 <= probe_drift < 1, "probe drift", probe_drift, "a part of the probe, from 0 to below 1")
     _check(0 <= beam_fluctuation < 1, "beam fluctuation", beam_fluctuation, "a part of the mean, from 0 to below 1")
     _check(0 <= pointing < detector / 4, "pointing", pointing, "detector pixels, from 0 to a quarter of the detector")
+    off = len(centre) == 2 and all(abs(each) < detector / 4 for each in centre)
+    _check(off, "centre", tuple(centre), "two numbers of less than a quarter of the detector")
     _check(1 <= slices <= MOST_SLICES, "number of slices", slices, f"1 to {MOST_SLICES}")
     _check(slice_spacing is None or slices > 1, "slice spacing", slice_spacing, "the number of slices too")
-    _check(pointing == 0 or slices == 1, "pointing", pointing, "0 for a thick sample")
+    leaning = pointing or any(centre)
+    _check(not leaning or slices == 1, "pointing or centre", (pointing, *centre), "0 for a thick sample")
     _check(seed >= 0, "seed", seed, "0 or more")
     _check(0 < photons <= MOST_PHOTONS, "number of photons", photons, f"more than 0 and up to {MOST_PHOTONS:g}")
     _check(saturation is None or saturation > 0, "saturation", saturation, "more than 0")
@@ -164,7 +171,7 @@ def simulate(
     _check(0 <= bad_pixels < 1, "fraction of bad pixels", bad_pixels, "a fraction from 0 to below 1")
 
     _check(0 <= fly <= MOST_MOTION, "motion", fly, f"probe diameters, from 0 to {MOST_MOTION:g}")
-    _check(beamline.near is None or pointing == 0, "pointing", pointing, "0 in the near field")
+    _check(beamline.near is None or not leaning, "pointing or centre", (pointing, *centre), "0 in the near field")
     _check(beamline.near is None or slices == 1, "number of slices", slices, "1 in the near field")
 
     shape = (detector, detector)
@@ -193,6 +200,7 @@ def simulate(
             drift=probe_drift,
             fluctuation=beam_fluctuation,
             pointing=pointing,
+            centre=centre,
             seed=seed,
         )
         | ({"motion": motion[:2]} if fly else {})

@@ -1,0 +1,118 @@
+"""The parameter-free run against the best run with everything known, on simulated scans drawn at random.
+
+    python benchmarks/auto.py [--scans 20] [--first 0] [--threads 2]
+
+The scans have the schema's typical ranges: both presets, four patterns, 1e5 to 1e8 photons in a frame, 1 to 3 modes,
+position errors of 0 to 2 pixels, 0 to 1 % bad pixels, dark current, a centre that is off by up to 8 pixels. Half of the
+files know their bad pixels, half have a dark frame; none has a probe. The run to compare with knows positions, probe,
+bad pixels, dark current and centre, and is the best of several recipes. Prints a Markdown table.
+"""
+
+import argparse
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+import exitwave
+from exitwave.errors import ExitwaveError
+from exitwave.optics import phase_ramp
+from exitwave.scan import Frames, Scan
+from exitwave.simulate import simulate
+from exitwave.simulate.presets import preset
+
+POISSON = {"algorithm": "ML", "noise": "Poisson", "iterations": 20}
+KNOWING: dict[str, dict[str, Any]] = {
+    "mPIE": {"iterations": 40},
+    "LSQ-ML": {"algorithm": "LSQ-ML"},
+    "mPIE, ML": {"stages": [{"iterations": 40}, POISSON]},
+}
+ENOUGH = 1.25
+"""Error of the object over that of the best run with everything known that counts as found."""
+
+
+@dataclass(frozen=True)
+class Draw:
+    """A simulated scan as it is, and as a file has it."""
+
+    known: Scan
+    """Its positions are the true ones, its probe is the true one, at the true centre."""
+    given: Scan
+    """What a user has."""
+    words: list[str]
+    """What was drawn."""
+
+
+def draw(number: int) -> Draw:
+    """Return a random scan."""
+    rng = np.random.default_rng([5, number])
+    name = str(rng.choice(["26-ID", "2-ID-D"]))
+    pattern = str(rng.choice(["fermat", "raster", "rings", "jitter"]))
+    side, frames = int(rng.choice([128, 128, 128, 192])), int(rng.integers(200, 350))
+    photons, modes = 10 ** rng.uniform(5, 8), int(rng.integers(1, 4))
+    jitter, bad, dark = rng.uniform(0, 2), rng.uniform(0, 0.01), float(rng.choice([0, 0.01, 0.1, 0.5]))
+    centre = tuple(int(each) for each in rng.integers(-8, 9, 2))
+    specimen = str(rng.choice(["cells", "star", "texture", "particles"]))
+    settings: dict[str, Any] = {"scan": pattern, "detector": side, "specimen": specimen}
+    pixel = preset(name).probe((side, side))[1][0]
+    scan = simulate(
+        name, **settings, frames=frames, photons=photons, modes=modes, position_error=jitter * pixel, dark=dark,
+        bad_pixels=bad, centre=centre, seed=number,
+    )  # fmt: skip
+    scan = replace(scan, patterns=Frames(scan.patterns[:]))
+    has_mask, has_dark = rng.random() < 0.5, rng.random() < 0.5
+    detector = scan.detector
+    detector = detector if has_mask else replace(detector, mask=np.zeros_like(detector.mask), pixel_mask=None)
+    detector = detector if has_dark else replace(detector, dark=None)
+    assert scan.truth is not None
+    ramp = phase_ramp((side, side), 2 * np.pi * np.array(centre) / side)
+    known = replace(scan, positions=scan.truth.positions, probe=(scan.truth.probe * ramp).astype(np.complex64))
+    words = [name, pattern, specimen, f"{len(scan.positions)} x {side}", f"{photons:.1e}", f"{modes}", f"{jitter:.1f}"]
+    words += [f"{bad:.1%}" + ("" if has_mask else " *"), f"{dark:g}" + ("" if has_dark else " *"), f"{centre}"]
+    return Draw(known, replace(scan, probe=None, detector=detector), words)
+
+
+def best(scan: Scan, threads: int) -> tuple[float, str]:
+    """Return the least error of the object of the recipes that know everything, and which that was."""
+    found = {}
+    for name, recipe in KNOWING.items():
+        found[name] = exitwave.compare(exitwave.reconstruct(scan, threads=threads, **recipe)).error
+    name = min(found, key=found.__getitem__)
+    return found[name], name
+
+
+def alone(scan: Scan, threads: int) -> tuple[float, str]:
+    """Return the error of the object of the parameter-free run, and what it chose."""
+    result = exitwave.reconstruct(scan, threads=threads)
+    chosen = "; ".join(f"{step.name}" for step in (*result.scan.preparation, *result.choices))
+    return exitwave.compare(result).error, chosen
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scans", type=int, default=20)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    head = ["", "beamline", "pattern", "sample", "frames", "photons", "modes", "jitter (px)", "bad", "dark", "centre"]
+    head += ["best knowing all", "", "alone", "ratio", "seconds", "chosen"]
+    print("| " + " | ".join(head) + " |\n" + "|---" * len(head) + "|", flush=True)
+    good = 0
+    for number in range(options.first, options.first + options.scans):
+        scan = draw(number)
+        least, name = best(scan.known, options.threads)
+        begin = time.perf_counter()
+        try:
+            error, chosen = alone(scan.given, options.threads)
+        except ExitwaveError as failure:
+            error, chosen = np.inf, str(failure)
+        seconds = time.perf_counter() - begin
+        good += error < ENOUGH * least
+        row = [f"{number}", *scan.words, f"{least:.1%}", name, f"{error:.1%}", f"{error / least:.2f}", f"{seconds:.0f}"]
+        print("| " + " | ".join([*row, chosen]) + " |", flush=True)
+    print(f"\n{good} of {options.scans} within {ENOUGH - 1:.0%}. * not in the file")
+
+
+if __name__ == "__main__":
+    main()
