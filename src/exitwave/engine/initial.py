@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,12 +103,35 @@ def _from_images(problem: Problem) -> NDArray[np.complex64]:
 
 
 def _from_data(scan: Scan, problem: Problem, recipe: Recipe, announce: Callable[[str], None]) -> NDArray[np.complex64]:
+    """Return the probe that the mean diffraction pattern implies, at the defocus that explains the frames best."""
+    announce("searching the defocus of the probe")
+    found = search_defocus(scan, problem, recipe)
+    announce(f"starting from a probe {found.defocus * 1e6:+.0f} um out of focus")
+    probe = found.probe
+    if problem.slices:  # a thin sample lies where the middle of a thick one is
+        back = problem.slices.transfer(-(problem.slices.number - 1) / 2)
+        probe = np.fft.ifft2(np.fft.fft2(probe) * back)
+    return probe[None].astype(np.complex64)
+
+
+class Defocused(NamedTuple):
+    """A probe that was found in the data."""
+
+    probe: NDArray[np.complexfloating[Any, Any]]
+    """Shape (ny, nx)."""
+    defocus: float
+    """Distance from the focus to the sample in metres."""
+    error: float
+    """Error metric of the short reconstruction with this defocus."""
+
+
+def search_defocus(scan: Scan, problem: Problem, recipe: Recipe, *, steps: int = 10, rounds: int = 2) -> Defocused:
     """Return the probe that the mean diffraction pattern implies, at the defocus that explains the frames best.
 
     The amplitude of the probe's spectrum is that of the mean pattern, its phase that of a defocus. A short
-    reconstruction of some neighbouring frames tells one defocus from another.
+    reconstruction of some neighbouring frames tells one defocus from another, over a coarse grid of them and then
+    in some finer rounds.
     """
-    announce("searching the defocus of the probe")
     pattern, mask = problem.mean_pattern()
     focus = probe_from_pattern(pattern, mask, defocus=0.0, wavelength=scan.wavelength, pixel=scan.object_pixel)
     focus = widen(focus, problem.shape)
@@ -123,24 +146,19 @@ def _from_data(scan: Scan, problem: Problem, recipe: Recipe, announce: Callable[
             rpie.step(state, sweeps, SEARCH_STAGE)
         return sweeps.misfit(state, part.used).error
 
-    reach = _largest_defocus(pattern, scan)
-    best = _search(error, reach)
-    probe = angular_spectrum(focus, best, scan.wavelength, scan.object_pixel)
-    announce(f"starting from a probe {best * 1e6:+.0f} um out of focus")
-    if problem.slices:  # a thin sample lies where the middle of a thick one is
-        back = problem.slices.transfer(-(problem.slices.number - 1) / 2)
-        probe = np.fft.ifft2(np.fft.fft2(probe) * back)
-    return probe[None].astype(np.complex64)
+    best, least = _search(error, _largest_defocus(pattern, scan), steps, rounds)
+    return Defocused(angular_spectrum(focus, best, scan.wavelength, scan.object_pixel), best, least)
 
 
-def _search(error: Callable[[float], float], reach: float) -> float:
-    """Return the defocus of least error: 21 values over +-reach, then two finer rounds about the best."""
-    step = reach / 10
-    tried = {k * step: error(k * step) for k in range(-10, 11)}
-    for _ in range(2):
+def _search(error: Callable[[float], float], reach: float, steps: int, rounds: int) -> tuple[float, float]:
+    """Return the defocus of least error, and that error: so many steps over +-reach, then finer ones about the best."""
+    step = reach / steps
+    tried = {k * step: error(k * step) for k in range(-steps, steps + 1)}
+    for _ in range(rounds):
         best, step = min(tried, key=tried.__getitem__), step / 2.5
         tried |= {best + k * step: error(best + k * step) for k in (-2, -1, 1, 2)}
-    return min(tried, key=tried.__getitem__)
+    best = min(tried, key=tried.__getitem__)
+    return best, tried[best]
 
 
 def _largest_defocus(pattern: NDArray[np.float64], scan: Scan) -> float:

@@ -1,0 +1,99 @@
+"""Which way round the detector is: positions and frames have axes of their own, and a file may confuse them.
+
+There are eight ways to put the axes of the frames on those of the positions. Two of them that differ by half a turn
+explain the frames equally well: |F[psi(-r)*]| = |F[psi(r)]|, so that the wave psi = P O turned by half a turn, with its
+phase reversed, makes the same frames from reversed positions. There are four pairs of such twins to tell apart. In each
+a short reconstruction of the frames in the middle, with the defocus searched, shows how well object and beam explain
+them; the wrong axes leave neighbours that contradict each other.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from exitwave.engine.initial import search_defocus
+from exitwave.engine.problem import pose
+from exitwave.engine.recipe import Recipe
+from exitwave.frames import Frames, View
+from exitwave.positions.grid import object_grid
+from exitwave.prepare.view import apply_view
+from exitwave.scan import Scan
+
+CLEAR = 0.8
+"""Another orientation is better than that of the file where it leaves less than this part of its error."""
+FRAMES = 49
+"""Frames around the middle of the scan that are reconstructed."""
+TURNS = (
+    View(),
+    View(flip_columns=True),
+    View(transpose=True),
+    View(transpose=True, flip_columns=True),
+)
+"""One of each pair of twins."""
+
+
+@dataclass(frozen=True)
+class Orientation:
+    """How well the frames are explained when the detector is looked at in one way."""
+
+    view: View
+    """How the frames are turned; its twin is turned by half a turn more."""
+    error: float
+    """Error metric of a short reconstruction of some frames."""
+
+    @property
+    def twin(self) -> View:
+        """The view that explains the frames equally well, with the phase of the object reversed."""
+        return replace(self.view, flip_rows=not self.view.flip_rows, flip_columns=not self.view.flip_columns)
+
+
+def rank_orientations(
+    scan: Scan, *, threads: int | None = None, announce: Callable[[str], None] | None = None
+) -> list[Orientation]:
+    """Rank the orientations of the detector by how well the frames in the middle of the scan can be explained.
+
+    Parameters
+    ----------
+    scan : Scan
+        A far-field scan; at most `FRAMES` of its frames are read.
+    threads : int, optional
+        Threads; one for each core where not given.
+    announce : callable, optional
+        Called with a sentence before the work.
+
+    Returns
+    -------
+    list of Orientation
+        One of each pair of twins, the best first.
+    """
+    if announce:
+        announce("trying the orientations of the detector")
+    part = middle(scan, FRAMES)
+    square = part.patterns.shape[1] == part.patterns.shape[2] and len(set(part.detector.pixel_size)) == 1
+    turns = TURNS if square else TURNS[:2]
+    recipe = Recipe(holdout=0, threads=threads)
+    found = [Orientation(turn, _error(apply_view(part, turn), recipe)) for turn in turns]
+    return sorted(found, key=lambda each: each.error)
+
+
+def middle(scan: Scan, frames: int) -> Scan:
+    """Return the frames nearest to the middle of a scan, read into memory, as a scan of their own."""
+    unused = {index for indices in scan.left_out.values() for index in indices}
+    usable = np.array([j for j in range(len(scan.positions)) if j not in unused])
+    plane = scan.positions[usable, :2]
+    order = np.argsort(np.linalg.norm(plane - np.median(plane, axis=0), axis=1), kind="stable")
+    chosen = np.sort(usable[order[:frames]])
+    masks = scan.detector.mask
+    detector = replace(scan.detector, mask=masks[chosen]) if masks.ndim == 3 else scan.detector
+    stack = np.stack(list(scan.patterns.pick(chosen)))
+    return replace(
+        scan, patterns=Frames(stack), positions=scan.positions[chosen], detector=detector, left_out={}, truth=None
+    )
+
+
+def _error(scan: Scan, recipe: Recipe) -> float:
+    """Return the error that is left at the best defocus."""
+    grid = object_grid(scan.positions, scan.patterns.shape[1:], scan.object_pixel)
+    problem = pose(scan, scan.positions, grid, holdout=0, seed=0)
+    return search_defocus(scan, problem, recipe, steps=5, rounds=0).error
