@@ -20,6 +20,7 @@ from exitwave.engine.kernels.chain import Own, gather
 from exitwave.engine.kernels.detector import Pixels
 from exitwave.engine.kernels.fly import gather_fly
 from exitwave.engine.kernels.line import along
+from exitwave.engine.kernels.moves import moves
 from exitwave.engine.kernels.near import Near
 from exitwave.engine.kernels.products import products
 from exitwave.engine.kernels.project import project
@@ -27,7 +28,7 @@ from exitwave.engine.kernels.rows import WIDTH
 from exitwave.engine.kernels.sequential import sequential
 from exitwave.engine.kernels.sums import clear, collect, descend, signals
 from exitwave.engine.kernels.waves import transform_columns, transform_rows
-from exitwave.engine.problem import Problem
+from exitwave.engine.problem import Problem, refuse_moves
 from exitwave.engine.sweeps import NOISE, RESPONSES, Line, Misfit, Noise, State, Step, Sums, Weights
 from exitwave.errors import InputError
 
@@ -172,6 +173,7 @@ class CpuSweeps:
         self._load_state(state)
         aside = self._empty_beam(len(state.probe))
         self._load(aside, line.probe)
+        moved = np.zeros((0, 2), _F32) if line.moves is None else line.moves.astype(_F32)
 
         def share(part: _Share, scratch: _Scratch, near: Near | None, pixels: Pixels | None) -> NDArray[np.float64]:
             waves, out = [self._waves(len(state.probe)) for _ in range(3)], np.zeros((len(lengths), 2))
@@ -179,8 +181,9 @@ class CpuSweeps:
             wave, first, row_ramp, column_ramp = scratch.gather[:4]
             along(
                 part.frames, self.problem.stack, self._invalid, self._floor, self._own, self._plans,
-                state.object.view(_F32), *self._beam, line.object.view(_F32), *aside, NOISE.index(noise),
-                lengths.astype(_F32), out, near, pixels, (wave, *waves[:2], first, second, row_ramp, column_ramp),
+                state.object.view(_F32), *self._beam, line.object.view(_F32), *aside, moved, NOISE.index(noise),
+                lengths.astype(_F32), out, near, pixels,
+                (wave, *waves[:2], first, second, row_ramp, column_ramp, self._slants()),
                 fftw.zeros(5, self._plans.columns if near is None else self._plans.stride),
                 fftw.zeros(10 * (pixels is not None), *self.problem.shape),
             )  # fmt: skip
@@ -188,6 +191,25 @@ class CpuSweeps:
 
         own = self._scratch, self._near, self._pixels
         return np.sum(self._run(share, self._shares(frames), *own), axis=0)
+
+    def moves(self, state: State, frames: NDArray[np.int64], noise: Noise) -> NDArray[np.float64]:
+        """Return what the frames tell of their positions; see `Sweeps.moves`."""
+        self._refuse_exposures()
+        refuse_moves(self.problem)
+        self._load_state(state)
+        out = np.zeros((len(frames), 5))
+
+        def share(part: _Share, scratch: _Scratch, pixels: Pixels | None) -> None:
+            wave, beam, row_ramp, column_ramp = scratch.gather[:4]
+            waves = wave, *(self._waves(len(state.probe)) for _ in range(2)), beam
+            moves(
+                part.frames, part.places, self.problem.stack, self._invalid, self._floor, self._own, self._plans,
+                state.object.view(_F32), self._beam.spectrum, NOISE.index(noise), out, pixels, waves,
+                (row_ramp, column_ramp, self._slants()), fftw.zeros(10, *self.problem.shape),
+            )  # fmt: skip
+
+        self._run(share, self._shares(frames), self._scratch, self._pixels)
+        return out
 
     def project(
         self,
@@ -386,6 +408,10 @@ class CpuSweeps:
         if waves.shape != shape or waves.dtype != np.complex64 or not waves.flags.c_contiguous:
             raise TypeError(f"waves need contiguous complex64 arrays of shape {shape}, not {waves.dtype} {waves.shape}")
         return waves.reshape(*shape[:2], -1).view(_F32)
+
+    def _slants(self) -> NDArray[np.float32]:
+        """Return scratch for two ramps."""
+        return fftw.zeros(2, 2 * max(self.problem.shape[0], self._plans.stride))
 
     def _refuse_exposures(self) -> None:
         """Refuse a pass that knows nothing of fly scans."""

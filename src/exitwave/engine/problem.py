@@ -267,6 +267,13 @@ def pose(
     )
 
 
+def refuse_moves(problem: Problem) -> None:
+    """Refuse to move positions together with object and probe in the near field, where they move the image too."""
+    if problem.propagator:
+        remedy = "Refine them with another algorithm, and continue from its result"
+        raise InputError("ML does not refine positions in the near field", found="position_update", remedy=remedy)
+
+
 def beam_counts(counts: float, detector: DetectorModel | None) -> float:
     """Return the mean counts of a frame that come from the beam: without the background, but at least a tenth."""
     return counts if detector is None else max(counts - float(detector.background.sum()), counts / 10)

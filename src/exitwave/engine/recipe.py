@@ -117,6 +117,10 @@ class Stage(Settings):
         if self.algorithm in ("DM", "RAAR") and self.position_update:
             remedy = "refine positions with another algorithm, and continue from its result"
             raise ValueError(f"{self.algorithm} keeps the waves of the old positions, and cannot refine them; {remedy}")
+        if self.algorithm == "ML" and self.position_update:
+            unknown = sorted(self.position_update.model_fields_set - {"schedule", "largest"})
+            if unknown:
+                raise ValueError(f"ML refines positions without position_update.{unknown[0]}; it finds its own steps")
         if self.coarse > 1 and self.probe_constraints and self.probe_constraints.moves_object:
             raise ValueError("a coarse stage cannot centre the probe or take a ramp: it hands on small changes only")
         return self

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from exitwave.engine import reference_fly
 from exitwave.engine.detector import ideal
-from exitwave.engine.problem import Problem
+from exitwave.engine.problem import Problem, refuse_moves
 from exitwave.engine.sweeps import READOUT, Line, Misfit, Noise, State, Step, Sums, Weights, gradient
 from exitwave.optics import phase_ramp
 
@@ -104,6 +104,10 @@ class ReferenceSweeps:
         for j in frames:
             window, beam, a = self._frame(state, j)
             aside = self._shifted(state, j, line.probe)
+            if line.moves is not None:
+                aside = aside + sum(
+                    d * each for d, each in zip(line.moves[j], self._derivatives(state, j), strict=True)
+                )
             slope, bend = beam * line.object[window] + aside * state.object[window], aside * line.object[window]
             b, c = (self.forth(state, j, wave) for wave in (slope, bend))
             for i, t in enumerate(lengths):
@@ -115,6 +119,32 @@ class ReferenceSweeps:
                 _, force, curve = self._likelihood(j, d0, noise)
                 out[i] += -(force * d1).sum(), (curve * d1**2 - force * d2).sum()
         return out
+
+    def moves(self, state: State, frames: NDArray[np.int64], noise: Noise) -> NDArray[np.float64]:
+        """Return what the frames tell of their positions; see `Sweeps.moves`."""
+        refuse_moves(self.problem)
+        rows = []
+        for j in frames:
+            window, _, far = self._frame(state, j)
+            changes = [self.forth(state, j, each * state.object[window]) for each in self._derivatives(state, j)]
+            y, x = (self._detector.linear(2 * (far.conj() * each).real.sum(0)) for each in changes)
+            model = self._detector.counts((np.abs(far) ** 2).sum(0), state.background)
+            force = self._likelihood(j, model, noise)[1]
+            spare = READOUT if noise == "Poisson" else self.problem.floor**2
+            weight = np.where(self._measured(j, model)[2], 1, 0) / (4 * (model + spare))
+            rows.append(
+                [(force * y).sum() / 2, (force * x).sum() / 2, *((weight * a).sum() for a in (y * y, x * x, y * x))]
+            )
+        return np.array(rows)
+
+    def _derivatives(self, state: State, j: int) -> list[NDArray[Any]]:
+        """Return how the probe of frame j changes with its position along rows and columns."""
+        probe = state.probe.astype(complex)
+        if state.variations is not None and state.weights is not None:
+            probe[0] += np.tensordot(state.weights[j], state.variations, 1)
+        fy, fx = (np.fft.fftfreq(n) for n in self.problem.shape)
+        spectrum = np.fft.fft2(probe)
+        return [self._shifted(state, j, np.fft.ifft2(-2j * np.pi * f * spectrum)) for f in (fy[:, None], fx)]
 
     def misfit(self, state: State, frames: NDArray[np.int64]) -> Misfit:
         """Compare the model with the measurement; see `Sweeps.misfit`."""

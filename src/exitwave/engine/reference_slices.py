@@ -37,6 +37,10 @@ class GatherOnly:
         """Refuse: the exit wave is not quadratic along a line."""
         raise refuse("derivatives along a line")
 
+    def moves(self, *arguments: Any) -> NDArray[np.float64]:
+        """Refuse: the positions of a thick sample are refined after an iteration."""
+        raise refuse("moves along a line")
+
     def project(self, *arguments: Any, **wanted: Any) -> Sums:
         """Refuse: no projection on the overlap is known."""
         raise refuse("projections of exit waves")

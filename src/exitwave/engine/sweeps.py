@@ -184,12 +184,14 @@ class Weights(NamedTuple):
 
 
 class Line(NamedTuple):
-    """A direction (h_O, h_P) through object and probe."""
+    """A direction (h_O, h_P, d) through object and probe, and positions where these move too."""
 
     object: NDArray[np.complexfloating[Any]]
     """Shape (rows, columns)."""
     probe: NDArray[np.complexfloating[Any]]
     """Shape (modes, ny, nx)."""
+    moves: NDArray[np.float64] | None = None
+    """How far every frame moves in object pixels (row, column), shape (npos, 2)."""
 
 
 class Sweeps(Protocol):
@@ -240,7 +242,19 @@ class Sweeps(Protocol):
         """Return dL/dt and d2L/dt2 of the loss L at (O + t h_O, P + t h_P) for some lengths t, shape (lengths, 2).
 
         Along a line the modelled wave is A + t B + t^2 C, and its intensity a quartic in t: three transforms of a
-        frame serve all lengths. (Below `Problem.floor` the amplitude model's derivatives fade to zero.)
+        frame serve all lengths. (Below `Problem.floor` the amplitude model's derivatives fade to zero.) A move adds to
+        the h_P of a frame how its probe changes, to first order in t.
+        """
+
+    def moves(self, state: State, frames: NDArray[np.int64], noise: Noise) -> NDArray[np.float64]:
+        """Return what the frames tell of their positions, shape (frames, 5), without changing the state.
+
+        With Y and X the waves at the detector of d P_j / d y O_j and d P_j / d x O_j, how frame j's wave changes with
+        its position in object pixels (row, column), and m_y = 2 sum_k Re conj(F psi_k) Y_k its intensity: minus half
+        the derivative of the loss L, ``(y, x)``, and half the Gauss-Newton matrix of L, ``(yy, xx, yx)``, with
+        yy = sum m_y^2 / (4 m) over the pixels, so that the solution of ``[yy yx; yx xx] d = (y, x)`` is the move that
+        takes L to its minimum, were object and probe to stay. A shift of the whole wave, of which Y and X contain much,
+        changes no intensity, and so counts for nothing.
         """
 
     def misfit(self, state: State, frames: NDArray[np.int64]) -> Misfit:

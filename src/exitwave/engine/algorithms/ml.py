@@ -10,6 +10,14 @@ conj(P) over all frames, and <a, b> = Re sum conj(a) b over object and probe:
 
 P. Thibault and M. Guizar-Sicairos, New J. Phys. 14, 063004 (2012). The denominators are the diagonal of the Hessian,
 close to the solution; they put object and probe on one scale, so the steps' lengths only weigh one against the other.
+
+Where positions are refined they are unknowns like the others, with g_j minus half the gradient of L with respect to the
+position of frame j, and the block of the Gauss-Newton matrix that belongs to it as preconditioner (`Sweeps.moves`):
+
+    z_j = [yy yx; yx xx]^-1 g_j,    p_j <- p_j + t h_j
+
+One direction for all of them is what makes positions converge: refined in turns, the object follows its frames, so that
+what neighbours are off by together hardly shows; conjugate directions see how one depends on the other.
 """
 
 from collections.abc import Callable
@@ -19,15 +27,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.engine.algorithms.epie import choose
+from exitwave.engine.model.positions import inside
 from exitwave.engine.recipe import Stage
-from exitwave.engine.sweeps import Line, Misfit, State, Step, Sums, Sweeps
+from exitwave.engine.sweeps import Line, Misfit, Noise, State, Step, Sums, Sweeps
 
 OBJECT, PROBE = Step(1.0, 0.1), Step(1.0, 0.1)
 """Length and alpha of the steps, where the stage does not say."""
+Moves = NDArray[np.float64]
 TRIALS = np.array([0.5, 0.8, 1.25, 2.0])
 """Lengths at which the slope is measured in one pass, relative to the length expected."""
 PASSES = 6
 """The most passes for one line search; one or two are usual."""
+DAMPING = 0.02
+"""Of the mean diagonal of all frames' matrices, added to a frame's: one without detail stays where it is."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +47,7 @@ class _Last:
     """What an iteration leaves to the next."""
 
     iteration: int
-    steps: tuple[Step | None, Step | None]
+    steps: tuple[Step | None, Step | None, bool]
     gradient: Line
     product: float
     line: Line
@@ -47,10 +59,19 @@ def step(state: State, sweeps: Sweeps, stage: Stage) -> Misfit:
     frames, noise = sweeps.problem.used, stage.noise or "amplitude"
     object_step = choose(stage.object_update, OBJECT, state.iteration)
     probe_step = choose(stage.probe_update, PROBE, state.iteration)
+    places = stage.position_update
+    moving = places is not None and places.schedule.active(state.iteration)
     sums = sweeps.gather(state, frames, object=object_step is not None, probe=probe_step is not None, noise=noise)
     # copies, for the arrays of the sums are the backend's, and the next iteration compares with this gradient
-    steps, gradient = (object_step, probe_step), Line(sums.object.copy(), sums.probe.copy())
-    downhill = precondition(sweeps, state, sums, *steps)
+    gradient, downhill = (
+        Line(sums.object.copy(), sums.probe.copy()),
+        precondition(sweeps, state, sums, object_step, probe_step),
+    )
+    if moving:
+        pull, moves = newton(state, sweeps, frames, noise)
+        moves[frames] -= moves[frames].mean(0)  # the object could follow a move of all
+        gradient, downhill = gradient._replace(moves=pull), downhill._replace(moves=moves)
+    steps = (object_step, probe_step, moving)
     last, product = state.memory.pop("ML", None), inner(gradient, downhill)
     line, length = downhill, 1.0
     if last and (last.iteration, last.steps) == (state.iteration - 1, steps):
@@ -60,20 +81,45 @@ def step(state: State, sweeps: Sweeps, stage: Stage) -> Misfit:
     if slope == 0:  # nothing to update, or nothing left to improve
         return sums.misfit
     length = minimise(lambda lengths: sweeps.along(state, line, frames, lengths, noise), slope, length)
-    for target, direction, update in zip((state.object, state.probe), line, steps, strict=True):
+    for target, direction, update in zip((state.object, state.probe), line[:2], (object_step, probe_step), strict=True):
         if update:
             go(target, direction, np.float32(length))
+    if places is not None and line.moves is not None:
+        move(state, sweeps, length * line.moves, places.largest)
+        move(state, sweeps, newton(state, sweeps, sweeps.problem.held_out, noise)[1], places.largest)
     state.memory["ML"] = _Last(state.iteration, steps, gradient, product, line, length)
     return sums.misfit
+
+
+def newton(state: State, sweeps: Sweeps, frames: NDArray[np.int64], noise: Noise) -> tuple[Moves, Moves]:
+    """Return the pull on the frames' positions, and the move that would follow it alone; 0 for other frames."""
+    told = sweeps.moves(state, frames, noise) if len(frames) else np.zeros((0, 5))
+    pull, moves = np.zeros((2, len(sweeps.problem.stack), 2))
+    y, x, yy, xx, yx = told.T
+    damping = DAMPING * (yy + xx).mean() / 2 + np.finfo(float).tiny if len(frames) else 0.0
+    yy, xx = yy + damping, xx + damping
+    determinant = yy * xx - yx**2
+    pull[frames] = told[:, :2]
+    moves[frames] = np.stack([xx * y - yx * x, yy * x - yx * y], axis=1) / determinant[:, None]
+    return pull, moves
+
+
+def move(state: State, sweeps: Sweeps, moves: Moves, largest: float) -> None:
+    """Move the positions, none further than so many object pixels."""
+    positions = sweeps.problem.pixels.astype(np.float64) if state.positions is None else state.positions
+    length = np.maximum(np.hypot(*moves.T), np.finfo(float).tiny)
+    state.positions = inside(positions + moves * np.minimum(1, largest / length)[:, None], sweeps.problem)
 
 
 def turn(last: _Last, downhill: Line, product: float) -> Line:
     """Return the conjugate direction, in the place of the last one."""
     beta = np.float32(max(0.0, (product - inner(last.gradient, downhill)) / last.product))
-    for direction, gradient in zip(last.line, downhill, strict=True):
+    for direction, gradient in zip(last.line[:2], downhill[:2], strict=True):
         direction *= beta
         direction += gradient
-    return last.line
+    if last.line.moves is None or downhill.moves is None:
+        return last.line
+    return last.line._replace(moves=beta * last.line.moves + downhill.moves)
 
 
 def go(target: NDArray[np.complexfloating], direction: NDArray[np.complexfloating], length: np.float32) -> None:
@@ -93,8 +139,9 @@ def precondition(sweeps: Sweeps, state: State, sums: Sums, object_step: Step | N
 
 
 def inner(a: Line, b: Line) -> float:
-    """Return Re sum conj(a) b over object and probe."""
-    return float(np.vdot(a.object, b.object).real) + float(np.vdot(a.probe, b.probe).real)
+    """Return Re sum conj(a) b over object, probe and positions."""
+    moves = 0.0 if a.moves is None or b.moves is None else float(np.vdot(a.moves, b.moves))
+    return float(np.vdot(a.object, b.object).real) + float(np.vdot(a.probe, b.probe).real) + moves
 
 
 def minimise(slopes: Callable[[NDArray[np.float64]], NDArray[np.float64]], slope: float, expected: float) -> float:

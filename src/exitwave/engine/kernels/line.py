@@ -6,10 +6,11 @@ from exitwave.engine.fftw import execute
 from exitwave.engine.kernels import detector, rows
 from exitwave.engine.kernels.chain import as_it_is, enter, field, ramps, shift_columns
 from exitwave.engine.kernels.compiled import compiled
+from exitwave.engine.kernels.moves import move_columns, turn_rows
 from exitwave.engine.kernels.near import forth
 from exitwave.engine.kernels.noise import slopes
 from exitwave.engine.kernels.tilt import tilt
-from exitwave.engine.kernels.waves import transform_rows
+from exitwave.engine.kernels.waves import transform_columns, transform_rows
 
 
 @compiled
@@ -24,23 +25,31 @@ def cross(wave, first, obj, second, other, top, left, plans, ny, nx):
 
 @compiled
 def along(frames, stack, invalid, floor, own, plans, obj, probe, spectrum, obj_line, probe_line,
-          line_spectrum, noise, lengths, out, near, pixels, scratch, q, planes):  # fmt: skip
+          line_spectrum, moves, noise, lengths, out, near, pixels, scratch, q, planes):  # fmt: skip
     """Add the first and second derivative of the loss at (O + t h_O, P + t h_P) to ``out``, shape (lengths, 2).
 
     The modelled wave is A + t B + t^2 C, with A = F[P O], B = F[P h_O + h_P O], C = F[h_P h_O]. ``scratch`` holds
-    buffers for A, B, C and both shifted probes, and the ramps of the shift; ``q`` is (5, columns at a time, or a row),
-    ``planes`` scratch for a detector that is not ideal, see `detector.compare_along`.
+    buffers for A, B, C and both shifted probes, the ramps of the shift and two more; ``q`` is (5, columns at a time, or
+    a row), ``planes`` scratch for a detector that is not ideal, see `detector.compare_along`. ``moves``, shape (npos or
+    0, 2), is how far the frames move; how that changes the probe of a frame is part of its h_P.
     """
-    start, slope, bend, beam_buffer, line_buffer, row_ramp, column_ramp = scratch
+    start, slope, bend, beam_buffer, line_buffer, row_ramp, column_ramp, slants = scratch
     ny, nx = field(stack, pixels)
     for j in frames:
         top, left = own.corners[j, 0], own.corners[j, 1]
         beam, line = probe, probe_line
-        if not as_it_is(own, j):
+        if moves.shape[0] or not as_it_is(own, j):
             beam, line = beam_buffer, line_buffer
             ramps(row_ramp, column_ramp, own, j, ny, nx)
             shift_columns(beam, spectrum, own.spectra, own.weights[j], row_ramp, column_ramp, plans, ny)
-            shift_columns(line, line_spectrum, own.spectra[:0], own.weights[j], row_ramp, column_ramp, plans, ny)
+            if moves.shape[0]:
+                turn_rows(line, line_spectrum, row_ramp, column_ramp, ny, plans.stride)
+                move_columns(
+                    line, spectrum, own.spectra, own.weights[j], moves[j], row_ramp, column_ramp, slants, plans, ny, nx
+                )  # fmt: skip
+                transform_columns(plans.columns_backward, line, plans)
+            else:
+                shift_columns(line, line_spectrum, own.spectra[:0], own.weights[j], row_ramp, column_ramp, plans, ny)
             transform_rows(plans.rows_backward, beam, plans)
             transform_rows(plans.rows_backward, line, plans)
         if own.tilts.shape[0]:

@@ -49,9 +49,14 @@ CONSTRAINTS = ("object_constraints", "probe_constraints")
 
 
 def refinements(stage: Any, iteration: int | None = None) -> Iterator[tuple[ModuleType, Any]]:
-    """Yield the modules that a stage uses, or uses in one iteration, each with its settings."""
+    """Yield the modules that a stage uses, or uses after one iteration, each with its settings.
+
+    ML refines the positions itself, together with object and probe.
+    """
     for name, module in REFINEMENTS.items():
         settings = getattr(stage, name)
+        if module is positions and stage.algorithm == "ML" and iteration is not None:
+            continue
         if settings is not None and (iteration is None or settings.schedule.active(iteration)):
             yield module, settings
 
