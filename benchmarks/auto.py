@@ -84,7 +84,8 @@ def best(scan: Scan, threads: int) -> tuple[float, str]:
 
 def alone(scan: Scan, threads: int) -> tuple[float, str]:
     """Return the error of the object of the parameter-free run, and what it chose."""
-    result = exitwave.reconstruct(scan, threads=threads)
+    found = exitwave.choose(scan, threads=threads)
+    result = exitwave.reconstruct(found.scan, found.recipe, choices=found.choices)
     chosen = "; ".join(f"{step.name}" for step in (*result.scan.preparation, *result.choices))
     return exitwave.compare(result).error, chosen
 

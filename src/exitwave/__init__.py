@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from exitwave.analysis.compare import compare
+    from exitwave.engine.auto import choose
     from exitwave.engine.halves import half_scan_frc
     from exitwave.engine.run import iterate, reconstruct
     from exitwave.prepare.all import prepare
@@ -21,11 +22,23 @@ if TYPE_CHECKING:
     from exitwave.simulate.experiment import simulate
 
 __version__ = "0.1.0"
-__all__ = ["Result", "Scan", "compare", "half_scan_frc", "iterate", "open", "prepare", "reconstruct", "simulate"]
+__all__ = [
+    "Result",
+    "Scan",
+    "choose",
+    "compare",
+    "half_scan_frc",
+    "iterate",
+    "open",
+    "prepare",
+    "reconstruct",
+    "simulate",
+]
 
 _HOMES = {
     "Result": "exitwave.scan",
     "Scan": "exitwave.scan",
+    "choose": "exitwave.engine.auto",
     "compare": "exitwave.analysis.compare",
     "half_scan_frc": "exitwave.engine.halves",
     "iterate": "exitwave.engine.run",

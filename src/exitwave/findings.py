@@ -47,6 +47,7 @@ CODES = {
     "W243": "positions are not finite; their frames are left out",
     "W244": "positions lie far from the scan; their frames are left out",
     "W245": "the beam monitor was not used",
+    "W246": "the frames were turned, for they do not fit the positions as they are",
     "I301": "there is no mask: all pixels are taken as good",
     "I302": "the mask was reduced to 0 and 1",
     "I303": "the positions have no z: it is 0",

@@ -51,6 +51,7 @@ def result(run: Run) -> Result:
         holdout_errors=holdout if len(problem.held_out) else holdout[:0],
         held_out=problem.held_out,
         algorithm=run.algorithm,
+        choices=run.choices,
         recipe={key: value for key, value in run.settings().items() if key != "device"},
         provenance={
             "program": "exitwave",

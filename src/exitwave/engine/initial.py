@@ -21,6 +21,8 @@ from exitwave.scan import Scan
 
 SEARCH_FRAMES = 64
 """Frames around the middle of the scan on which the defocus is searched."""
+JUDGE = 5
+"""One in so many of them is held out of the search, and judges it."""
 SEARCH_ITERATIONS = 8
 SEARCH_STAGE = Stage(algorithm="rPIE", batch=8, object_update=Update(alpha=0.05), probe_update=Update(alpha=0.5))
 """Iterations that each defocus is given, and how they are done."""
@@ -122,7 +124,7 @@ class Defocused(NamedTuple):
     defocus: float
     """Distance from the focus to the sample in metres."""
     error: float
-    """Error metric of the short reconstruction with this defocus."""
+    """Error metric of the short reconstruction with this defocus, on frames held out of it."""
 
 
 def search_defocus(scan: Scan, problem: Problem, recipe: Recipe, *, steps: int = 10, rounds: int = 2) -> Defocused:
@@ -130,7 +132,8 @@ def search_defocus(scan: Scan, problem: Problem, recipe: Recipe, *, steps: int =
 
     The amplitude of the probe's spectrum is that of the mean pattern, its phase that of a defocus. A short
     reconstruction of some neighbouring frames tells one defocus from another, over a coarse grid of them and then
-    in some finer rounds.
+    in some finer rounds. Frames held out of it are the judges: a small probe explains every frame for itself, all the
+    better the more wrong the positions are, but not a frame that it has not seen.
     """
     pattern, mask = problem.mean_pattern()
     focus = probe_from_pattern(pattern, mask, defocus=0.0, wavelength=scan.wavelength, pixel=scan.object_pixel)
@@ -144,7 +147,7 @@ def search_defocus(scan: Scan, problem: Problem, recipe: Recipe, *, steps: int =
         state = State(np.ones(part.object_shape, np.complex64), probe, np.random.default_rng(recipe.seed))
         for state.iteration in range(SEARCH_ITERATIONS):
             rpie.step(state, sweeps, SEARCH_STAGE)
-        return sweeps.misfit(state, part.used).error
+        return sweeps.misfit(state, part.held_out if len(part.held_out) else part.used).error
 
     best, least = _search(error, _largest_defocus(pattern, scan), steps, rounds)
     return Defocused(angular_spectrum(focus, best, scan.wavelength, scan.object_pixel), best, least)
@@ -169,10 +172,11 @@ def _largest_defocus(pattern: NDArray[np.float64], scan: Scan) -> float:
 
 
 def _middle(problem: Problem) -> Problem:
-    """Return the frames nearest to the middle of the scan as a problem of their own."""
+    """Return the frames nearest to the middle of the scan as a problem of their own, every `JUDGE`-th held out."""
     pixels = problem.pixels[problem.used]
     nearest = np.argsort(np.linalg.norm(pixels - np.median(pixels, axis=0), axis=1), kind="stable")[:SEARCH_FRAMES]
     chosen = problem.used[nearest]
+    judges = np.arange(JUDGE // 2, len(chosen), JUDGE) if len(chosen) >= 4 * JUDGE else np.arange(0)
     pixels = problem.pixels[chosen]
     exposures = problem.exposures and Exposures(problem.exposures.offsets[chosen])
     margin = MARGIN + (int(np.ceil(np.abs(exposures.offsets).max())) if exposures else 0)
@@ -183,8 +187,8 @@ def _middle(problem: Problem) -> Problem:
         stack=problem.stack[chosen],
         pixels=(pixels - offset).astype(np.float32),
         object_shape=(int(extent[0]), int(extent[1])),
-        used=np.arange(len(chosen)),
-        held_out=np.arange(0),
+        used=np.setdiff1d(np.arange(len(chosen)), judges),
+        held_out=judges,
         slices=None,
         exposures=exposures,
     )

@@ -20,7 +20,7 @@ from exitwave.positions.grid import object_grid
 from exitwave.prepare.view import apply_view
 from exitwave.scan import Scan
 
-CLEAR = 0.8
+CLEAR = 0.85
 """Another orientation is better than that of the file where it leaves less than this part of its error."""
 FRAMES = 49
 """Frames around the middle of the scan that are reconstructed."""

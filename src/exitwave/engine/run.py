@@ -21,6 +21,7 @@ from exitwave.engine.stopping import REMEDY, Watch
 from exitwave.engine.sweeps import Misfit, State, Sums
 from exitwave.errors import Finding, InputError, RunError
 from exitwave.scan import Result, Scan
+from exitwave.scan import Step as Choice
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ def iterate(
     *,
     share: str | None = None,
     announce: Callable[[str], None] | None = None,
+    choices: tuple[Choice, ...] = (),
     **settings: Any,
 ) -> Iterator[Progress]:
     """Reconstruct, and yield after every iteration.
@@ -80,6 +82,8 @@ def iterate(
         pixel and shape of the frames; those with one object, in the origin of their positions too.
     announce : callable, optional
         Called with a sentence when something other than iterating takes its time.
+    choices : tuple of Step
+        What has been chosen for it, and why (`choose`); the result remembers it.
     **settings
         The settings one by one; see `Recipe` and `Stage`.
 
@@ -105,7 +109,7 @@ def iterate(
     if recipe is not None and settings:
         raise InputError("Settings come as a recipe or one by one, not both", found=", ".join(settings))
     run = prepare(data, recipe or make_recipe(settings), announce or (lambda _: None))
-    run.joint = together
+    run.joint, run.choices = together, choices
     for number, stage in enumerate(run.recipe.stages, start=1):
         yield from _stage(run, stage, last=number == len(run.recipe.stages))
         if run.stopped_by in ("seconds", "divergence"):

@@ -28,6 +28,7 @@ from exitwave.engine.thick import slice_positions, starting_object, with_slices
 from exitwave.errors import Finding, InputError
 from exitwave.positions.grid import MARGIN, ROOM, object_grid
 from exitwave.scan import Result, Scan
+from exitwave.scan import Step as Choice
 
 
 @dataclass
@@ -54,6 +55,8 @@ class Run:
     findings: tuple[Finding, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
     passed: int = 0
+    choices: tuple[Choice, ...] = ()
+    """What was chosen because nobody had said it."""
     joint: Joint | None = None
     """The scans that make the one that runs, where there are several."""
     pair: coarse.Pair | None = None

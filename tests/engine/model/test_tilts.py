@@ -67,7 +67,7 @@ def test_the_passes_agree_with_the_reference(case):
     chi = np.zeros((len(frames), *state.probe.shape), complex)
     reference.gather(state, frames, chi=chi)
     products = reference.products(state, frames, chi, *line[:2])
-    assert close(cpu.products(found, frames, chi.astype(np.complex64), *single_line), products, 1e-3)
+    assert close(cpu.products(found, frames, chi.astype(np.complex64), *single_line[:2]), products, 1e-3)
     waves = np.random.default_rng(0).standard_normal((*chi.shape, 2)) @ [1, 1j]
     mine = waves.astype(np.complex64)
     expected = reference.project(state, frames, waves, Weights(-0.9, 1.0, 1.9))

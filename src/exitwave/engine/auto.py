@@ -1,0 +1,189 @@
+"""What is chosen for a reconstruction when nobody says how: preparation, orientation, probe, modes, positions, stages.
+
+Every choice is tried on some frames in the middle of the scan, and judged by frames held out: what helps there is
+taken, what does not is left. Each is a `Step` with its reason, and a setting that is given is not chosen.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from exitwave.engine.geometry import placed
+from exitwave.engine.orientation import CLEAR, Orientation, middle, rank_orientations
+from exitwave.engine.recipe import Recipe, Stage, make_recipe
+from exitwave.engine.run import iterate
+from exitwave.errors import Finding
+from exitwave.findings import finding
+from exitwave.frames import View
+from exitwave.prepare import apply_view, prepare
+from exitwave.scan import Scan, Step
+
+TRIAL: dict[str, Any] = {"algorithm": "mPIE", "iterations": 20, "holdout": 0.2}
+"""How a choice is tried."""
+FRAMES = 120
+"""On how many frames."""
+BETTER = 0.97
+"""A trial must have at most this part of the held-out error of the simpler one."""
+MODES = 3
+"""Probe modes where one is not enough: what is not needed stays weak."""
+MOVING: dict[str, Any] = {"position_update": True}
+TOGETHER: dict[str, Any] = {"algorithm": "ML", "noise": "Poisson"}
+"""The last stage: all unknowns together, with the noise of counted photons."""
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """A scan that is ready, and how to reconstruct it."""
+
+    scan: Scan
+    """Prepared, with its detector the right way round."""
+    recipe: Recipe
+    """The settings that were given, and those that were chosen."""
+    choices: tuple[Step, ...]
+    """What was chosen, and why."""
+
+
+def choose(scan: Scan, announce: Callable[[str], None] | None = None, **settings: Any) -> Chosen:
+    """Prepare a scan and choose how to reconstruct it.
+
+    Parameters
+    ----------
+    scan : Scan
+        The measurement, as it is in its file.
+    announce : callable, optional
+        Called with a sentence before what takes its time.
+    **settings
+        Settings of `Recipe` and `Stage` that are not to be chosen.
+
+    Returns
+    -------
+    Chosen
+        ``exitwave.reconstruct(chosen.scan, chosen.recipe, choices=chosen.choices)`` does it.
+
+    Raises
+    ------
+    InputError
+        If the scan cannot be used, or a setting is unknown or out of range.
+    """
+    announce = announce or (lambda _: None)
+    recipe = make_recipe(settings)
+    scan = placed(scan, recipe)
+    announce(f"looking at {len(scan.patterns)} frames")
+    scan = _ready(scan)
+    steps: list[Step] = []
+    if not scan.near and recipe.slices == 1 and recipe.fly is None:
+        scan, step = _turned(scan, rank_orientations(scan, threads=recipe.threads, announce=announce))
+        steps.append(step)
+    chosen = dict(settings)
+    if "detector" not in settings and scan.detector.dark is not None:
+        chosen["detector"] = {"background": "dark"}
+        steps.append(Step("background", "in the model", chosen["detector"], "the detector has a dark frame"))
+    announce("trying modes and positions on some frames")
+    for part, step in _tried(scan, chosen, recipe):
+        chosen |= part
+        steps.append(step)
+    if "stages" not in chosen and not set(settings) & (set(Stage.model_fields) - {"position_update"}):
+        chosen, step = _staged(scan, chosen, recipe)
+        steps.append(step)
+    return Chosen(scan, make_recipe(chosen), tuple(steps))
+
+
+def _ready(scan: Scan) -> Scan:
+    """Return the scan prepared, unless it is so already; what is known of far-field patterns is not done to images."""
+    if scan.preparation:
+        return scan
+    if scan.near:
+        return prepare(scan, background="none", crop=None)
+    return prepare(scan)
+
+
+def _turned(scan: Scan, ranking: list[Orientation]) -> tuple[Scan, Step]:
+    """Return the scan the right way round, and why: the file is believed unless another way is clearly better."""
+    best, own = ranking[0], next(each for each in ranking if each.view == View())
+    numbers = {_name(each.view): round(each.error, 6) for each in ranking}
+    if best.error > CLEAR * own.error:
+        why = f"no other leaves clearly less than its error of {own.error:.3g} on some frames"
+        return scan, Step("orientation", "as in the file", {"errors": numbers}, why)
+    scan = apply_view(scan, best.view)
+    why = f"an error of {best.error:.3g} on some frames, and {own.error:.3g} as it is in the file"
+    settings = {"view": best.view.as_dict(), "errors": numbers}
+    return replace(scan, findings=(*scan.findings, _warning(best, own))), Step(
+        "orientation", _name(best.view), settings, why
+    )
+
+
+def _warning(best: Orientation, own: Orientation) -> Finding:
+    found = f"{_name(best.view)}: error {best.error:.3g} on some frames, {own.error:.3g} as it is"
+    remedy = "The frames were turned; half a turn more, with the opposite phase, would fit as well. Correct the file"
+    return finding("W246", "frames", found, "frames and positions with the same axes", remedy)
+
+
+def _name(view: View) -> str:
+    """Return a view in words."""
+    words = [
+        word
+        for word, done in (
+            ("rows and columns exchanged", view.transpose),
+            ("rows reversed", view.flip_rows),
+            ("columns reversed", view.flip_columns),
+        )
+        if done
+    ]
+    return " and ".join(words) or "as in the file"
+
+
+def _tried(scan: Scan, chosen: dict[str, Any], recipe: Recipe) -> list[tuple[dict[str, Any], Step]]:
+    """Return what modes and refined positions do for some frames, as settings with their reasons."""
+    stages = chosen.get("stages", ())
+    open_modes = "modes" not in chosen and (scan.probe is None or len(scan.probe) == 1 or recipe.probe == "auto")
+    open_places = "position_update" not in chosen and not stages and chosen.get("algorithm", "mPIE") in _CAN_MOVE
+    part, found = middle(scan, FRAMES), []
+    if len(part.positions) < FRAMES // 4 or recipe.slices > 1 or recipe.fly is not None:
+        return []
+    base = _plain(chosen)
+    least = _held_out(part, base)
+    if open_places:
+        error = _held_out(part, base | MOVING)
+        if better := error < BETTER * least:
+            base |= MOVING
+        name, words = ("refined", "with refined positions") if better else ("as in the file", "refined")
+        why = f"held-out error {error:.3g} {words} on some frames, {least:.3g} as they are"
+        found.append((MOVING if better else {}, Step("positions", name, dict(MOVING) if better else {}, why)))
+        least = min(error, least) if better else least
+    if open_modes:
+        error = _held_out(part, base | {"modes": MODES})
+        modes = MODES if error < BETTER * least else 1
+        why = f"held-out error {error:.3g} with {MODES} modes on some frames, {least:.3g} with one"
+        found.append(({"modes": modes}, Step("modes", f"{modes}", {"modes": modes}, why)))
+    return found
+
+
+_CAN_MOVE = ("rPIE", "ePIE", "LSQ-ML", "ML", "Adam", "PIE", "mPIE")
+
+
+def _plain(chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a trial: those that describe the experiment, not how it is solved."""
+    kept = ("probe", "modes", "geometry", "source_distance", "detector", "threads", "seed", "position_update")
+    return TRIAL | {key: chosen[key] for key in kept if key in chosen}
+
+
+def _held_out(scan: Scan, settings: dict[str, Any]) -> float:
+    """Return the least held-out error of a trial."""
+    return min(progress.holdout_error for progress in iterate(scan, make_recipe(settings)))
+
+
+def _staged(scan: Scan, chosen: dict[str, Any], recipe: Recipe) -> tuple[dict[str, Any], Step]:
+    """Return the settings with the stages that suit them."""
+    chosen = dict(chosen)
+    moving = chosen.pop("position_update", None)
+    first: dict[str, Any] = {"algorithm": "mPIE", "iterations": 60 if moving else 40}
+    last = TOGETHER | {"iterations": 60 if moving else 20}
+    stages = [first] if scan.near or recipe.slices > 1 or recipe.fly is not None else [first, last]
+    if moving:
+        stages = [stage | {"position_update": moving if stage is first else True} for stage in stages]
+        why = "mPIE finds positions that are far off; ML then finds object, beam and positions together"
+    else:
+        why = "mPIE converges soonest; ML then weighs every photon as it should"
+    why = why if len(stages) > 1 else "mPIE converges soonest"
+    names = ", then ".join(f"{stage['iterations']} iterations of {stage['algorithm']}" for stage in stages)
+    return chosen | {"stages": stages}, Step("algorithm", names, {"stages": stages}, why)
