@@ -146,13 +146,14 @@ def _reconstruct(job: Job, scan: Scan) -> Result:
     """Reconstruct and save, as `exitwave reconstruct` does."""
     from exitwave.cli.reconstruct import _starting_probe
     from exitwave.cli.work import work
+    from exitwave.engine.auto import leaves_open
 
     for left in job.output.parent.glob(f".{job.output.name}.partial-*"):  # by a worker that was killed
         left.unlink(missing_ok=True)
     data, settings = _starting_probe(scan, job.probe, job.settings)
     before, sys.argv = sys.argv, list(job.command)  # the result tells the command that makes it
     try:
-        how = {"embed": job.embed, "frc": job.frc}
+        how = {"embed": job.embed, "frc": job.frc, "choosing": leaves_open(settings)}
         return work(data, settings, job.output, overwrite=True, opened=0.0, quiet=True, **how).result
     finally:
         sys.argv = before

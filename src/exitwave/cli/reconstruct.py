@@ -53,6 +53,9 @@ def reconstruct(
     frc: Annotated[
         bool, typer.Option("--frc", help="Measure the resolution: reconstruct two halves of the scan as well.")
     ] = False,
+    as_is: Annotated[
+        bool, typer.Option("--as-is", help="Take the scan as it is and the default settings; choose nothing.")
+    ] = False,
     pairs: SetAny = None,
     embed: Annotated[bool, typer.Option("--embed", help="Copy the frames into the result instead of a link.")] = False,
     overwrite: Overwrite = False,
@@ -60,11 +63,15 @@ def reconstruct(
 ) -> None:
     """Reconstruct a scan, or several in one, or continue a result.
 
+    Where nothing says how (no recipe, algorithm or other setting), the scan is prepared, and modes, positions and
+    algorithm are chosen from what some of its frames tell.
+
     Ctrl-C stops after the current iteration and saves what there is; a second one stops at once.
     """
     import exitwave
     from exitwave.cli.console import Console, print_findings
     from exitwave.cli.work import describe, summary
+    from exitwave.engine.auto import leaves_open
     from exitwave.engine.recipe import merge
 
     targets = _targets(paths, output, share)
@@ -87,7 +94,8 @@ def reconstruct(
     words = Console(stderr=as_json)
     remarks = [finding for data in inputs for finding in _scan(data).findings]
     print_findings(Console(stderr=True), remarks)
-    done = _work(inputs, share, settings, targets, overwrite=overwrite, embed=embed, opened=opened, frc=frc)
+    how = {"choosing": True} if share is None and not as_is and leaves_open(settings) else {}
+    done = _work(inputs, share, settings, targets, overwrite=overwrite, embed=embed, opened=opened, frc=frc, **how)
     print_findings(Console(stderr=True), set(done[0].progress.findings) - set(remarks))
     for each in done:
         words.print(describe(each))

@@ -4,7 +4,7 @@ import math
 import shlex
 import tempfile
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,7 +40,7 @@ class Work:
     output: Path
     """Where."""
     seconds: dict[str, float]
-    """Time of each part: open, prepare, compile, run, halves, write."""
+    """Time of each part: open, choose, prepare, compile, run, halves, write."""
 
     @property
     def error(self) -> float:
@@ -77,14 +77,18 @@ def work(
     embed: bool,
     opened: float,
     frc: bool = False,
+    choosing: bool = False,
     quiet: bool = False,
 ) -> Work:
     """Reconstruct, measure the resolution by two halves of the scan if asked for (``frc``), and save.
 
+    With ``choosing`` a scan is prepared first, and what the settings leave open is chosen.
+
     The first Ctrl-C or SIGTERM stops after the current iteration and saves what there is.
     """
     earlier = len(data.errors) if isinstance(data, Result) else 0
-    (done,) = _work(data, settings, [output], overwrite=overwrite, embed=embed, opened=opened, frc=frc, quiet=quiet)
+    how = {"overwrite": overwrite, "embed": embed, "frc": frc, "quiet": quiet}
+    (done,) = _work(data, settings, [output], opened=opened, choosing=choosing, **how)
     return replace(done, earlier=earlier)
 
 
@@ -104,11 +108,17 @@ def _work(
     embed: bool,
     opened: float,
     frc: bool = False,
+    choosing: bool = False,
     quiet: bool = False,
 ) -> list[Work]:
     """Reconstruct and save all results."""
     last = None
     with reporting(None if quiet else Console(stderr=True)) as report, stopping(report.announce) as stop:
+        begin = time.perf_counter()
+        if choosing and isinstance(data, Scan):
+            chosen = exitwave.choose(data, report.announce, **settings)
+            data, settings = chosen.scan, {"recipe": chosen.recipe, "choices": chosen.choices}
+        choice = time.perf_counter() - begin
         for last in exitwave.iterate(data, announce=report.announce, **settings):
             stop.something_to_save = True
             report.update(last)
@@ -123,7 +133,13 @@ def _work(
         report.announce("saving")
         for result, output in zip(results, outputs, strict=True):
             _save(result, output, overwrite=overwrite, embed=embed)
-        seconds = {"open": opened, **last.seconds, "halves": halves, "write": time.perf_counter() - begin}
+        seconds = {
+            "open": opened,
+            "choose": choice,
+            **last.seconds,
+            "halves": halves,
+            "write": time.perf_counter() - begin,
+        }
     return [
         Work(last, result, 0, result.provenance["stopped_by"], output, seconds)
         for result, output in zip(results, outputs, strict=True)
@@ -180,6 +196,8 @@ def summary(done: Work) -> dict[str, Any]:
         "verdict": done.verdict.as_dict(),
         "diagnoses": [each.as_dict() for each in done.diagnoses],
         "findings": [finding.as_dict() for finding in last.findings],
+        "preparation": [asdict(step) for step in done.result.scan.preparation],
+        "choices": [asdict(step) for step in done.result.choices],
         "recipe": done.result.recipe,
     }
 
@@ -194,6 +212,7 @@ def describe(done: Work) -> str:
     ran = last.iteration - done.earlier
     iterations = f"{ran} more iterations ({last.iteration} in all)" if done.earlier else f"{ran} iterations"
     lines = [
+        *(f"Chosen, {step.heading}: {step.name} ({step.why})." for step in result.choices),
         f"Reconstructed {done.frames} frames with {result.algorithm}: {iterations}, "
         f"{_count(len(result.probe), 'probe mode')}, {_count(last.settings['threads'], 'thread')}, "
         f"{done.seconds['run']:.1f} s at {last.frames_per_second:,.0f} frames/s.",

@@ -31,6 +31,15 @@ TOGETHER: dict[str, Any] = {"algorithm": "ML", "noise": "Poisson"}
 """The last stage: all unknowns together, with the noise of counted photons."""
 
 
+ASIDE = frozenset({"threads", "seed", "seconds", "holdout", "modes", "probe", "position_update"})
+"""Settings that do not say how to reconstruct, or only what choosing would find."""
+
+
+def leaves_open(settings: Mapping[str, Any]) -> bool:
+    """Say whether settings leave open how to reconstruct, so that it is to be chosen."""
+    return ASIDE.issuperset(settings)
+
+
 @dataclass(frozen=True, eq=False)
 class Chosen:
     """A scan that is ready, and how to reconstruct it."""
