@@ -119,7 +119,7 @@ def test_reconstruct_answers_with_all_keys(files):
         "device": "cpu",
     }
     assert (done["frames"], done["threads"], done["recipe"]["stages"][0]["iterations"]) == (FRAMES - HELD_OUT, 1, 12)
-    assert set(done["seconds"]) == {"open", "prepare", "compile", "run", "halves", "write"}
+    assert set(done["seconds"]) == {"open", "choose", "prepare", "compile", "run", "halves", "write"}
     assert done["frames_per_second"] == pytest.approx(done["frames"] * 12 / done["seconds"]["run"])
     saved = exitwave.open(result)
     assert done["error"] == pytest.approx(float(saved.errors[-1]))
