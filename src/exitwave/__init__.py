@@ -3,7 +3,8 @@
 import exitwave
 
 scan = exitwave.open("scan.cxi")
-result = exitwave.reconstruct(scan)
+chosen = exitwave.choose(scan)
+result = exitwave.reconstruct(chosen.scan, chosen.recipe, choices=chosen.choices)
 print(result.errors[-1], result.object.shape)
 result.save("result.cxi")
 """

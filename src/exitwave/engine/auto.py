@@ -18,12 +18,13 @@ from exitwave.frames import View
 from exitwave.prepare import apply_view, prepare
 from exitwave.scan import Scan, Step
 
-TRIAL: dict[str, Any] = {"algorithm": "mPIE", "iterations": 20, "holdout": 0.2}
-"""How a choice is tried."""
+TRIAL, HELD_OUT = (20, 12), 0.2
+"""Iterations of mPIE and of ML after it by which a choice is tried, and the part of the frames that judges it."""
 FRAMES = 120
 """On how many frames."""
-BETTER = 0.97
-"""A trial must have at most this part of the held-out error of the simpler one."""
+BETTER, MUCH_BETTER = 0.97, 0.8
+"""A trial must have at most this part of the held-out error of the simpler one: with refined positions, which harm
+nothing where they are right, and with more modes, which take up what else is wrong."""
 MODES = 3
 """Probe modes where one is not enough: what is not needed stays weak."""
 MOVING: dict[str, Any] = {"position_update": True}
@@ -149,19 +150,18 @@ def _tried(scan: Scan, chosen: dict[str, Any], recipe: Recipe) -> list[tuple[dic
     part, found = middle(scan, FRAMES), []
     if len(part.positions) < FRAMES // 4 or recipe.slices > 1 or recipe.fly is not None:
         return []
-    base = _plain(chosen)
-    least = _held_out(part, base)
+    base, moving = _plain(chosen), bool(chosen.get("position_update"))
+    least = _held_out(part, base, moving)
     if open_places:
-        error = _held_out(part, base | MOVING)
-        if better := error < BETTER * least:
-            base |= MOVING
-        name, words = ("refined", "with refined positions") if better else ("as in the file", "refined")
+        error = _held_out(part, base, True)
+        moving = error < BETTER * least
+        name, words = ("refined", "with refined positions") if moving else ("as in the file", "refined")
         why = f"held-out error {error:.3g} {words} on some frames, {least:.3g} as they are"
-        found.append((MOVING if better else {}, Step("positions", name, dict(MOVING) if better else {}, why)))
-        least = min(error, least) if better else least
+        found.append((MOVING if moving else {}, Step("positions", name, dict(MOVING) if moving else {}, why)))
+        least = error if moving else least
     if open_modes:
-        error = _held_out(part, base | {"modes": MODES})
-        modes = MODES if error < BETTER * least else 1
+        error = _held_out(part, base | {"modes": MODES}, moving)
+        modes = MODES if error < MUCH_BETTER * least else 1
         why = f"held-out error {error:.3g} with {MODES} modes on some frames, {least:.3g} with one"
         found.append(({"modes": modes}, Step("modes", f"{modes}", {"modes": modes}, why)))
     return found
@@ -172,13 +172,17 @@ _CAN_MOVE = ("rPIE", "ePIE", "LSQ-ML", "ML", "Adam", "PIE", "mPIE")
 
 def _plain(chosen: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of a trial: those that describe the experiment, not how it is solved."""
-    kept = ("probe", "modes", "geometry", "source_distance", "detector", "threads", "seed", "position_update")
-    return TRIAL | {key: chosen[key] for key in kept if key in chosen}
+    kept = ("probe", "modes", "geometry", "source_distance", "detector", "threads", "seed")
+    return {"holdout": HELD_OUT} | {key: chosen[key] for key in kept if key in chosen}
 
 
-def _held_out(scan: Scan, settings: dict[str, Any]) -> float:
+def _held_out(scan: Scan, settings: dict[str, Any], moving: bool) -> float:
     """Return the least held-out error of a trial."""
-    return min(progress.holdout_error for progress in iterate(scan, make_recipe(settings)))
+    stages = [{"algorithm": "mPIE", "iterations": TRIAL[0]}]
+    if not scan.near:
+        stages.append(TOGETHER | {"iterations": TRIAL[1]})
+    stages = [stage | (MOVING if moving else {}) for stage in stages]
+    return min(progress.holdout_error for progress in iterate(scan, make_recipe(settings | {"stages": stages})))
 
 
 def _staged(scan: Scan, chosen: dict[str, Any], recipe: Recipe) -> tuple[dict[str, Any], Step]:
