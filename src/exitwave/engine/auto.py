@@ -22,8 +22,8 @@ TRIAL, HELD_OUT = (20, 12), 0.2
 """Iterations of mPIE and of ML after it by which a choice is tried, and the part of the frames that judges it."""
 FRAMES = 120
 """On how many frames."""
-BETTER, MUCH_BETTER = 0.97, 0.8
-"""A trial must have at most this part of the held-out error of the simpler one: with refined positions, which harm
+BETTER, MUCH_BETTER = 1.0, 0.8
+"""A trial must have less than this part of the held-out error of the simpler one: with refined positions, which harm
 nothing where they are right, and with more modes, which take up what else is wrong."""
 MODES = 3
 """Probe modes where one is not enough: what is not needed stays weak."""
