@@ -16,7 +16,7 @@ WRONG = View(transpose=True, flip_rows=True)
 
 @pytest.fixture(scope="module")
 def scan():
-    made = exitwave.simulate(frames=120, detector=128, photons=5e6, modes=1, position_error=1e-8, seed=3)
+    made = exitwave.simulate(frames=70, detector=128, photons=5e6, modes=1, position_error=1e-8, seed=3)
     return replace(made, patterns=Frames(made.patterns[:]), probe=None)
 
 
