@@ -10,7 +10,7 @@ export PIP_BUILD_CONSTRAINT := constraints.txt
 
 install: .venv/installed-dev ## .venv with the command `exitwave` and the tools for development
 
-demo: .venv/installed ## the whole way on a simulated scan, in under 90 s
+demo: .venv/installed ## the whole way on a simulated scan
 	$(BIN)/exitwave demo
 
 test: .venv/installed-dev

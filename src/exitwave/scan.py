@@ -152,6 +152,12 @@ class Scan:
         return f"Scan({self.name!r}: {frames} frames of {ny} x {nx}, {self.energy:g} eV, {self.path})"
 
     @property
+    def wanted(self) -> NDArray[np.int64]:
+        """Sorted indices of the frames that are to be used: all that are not left out."""
+        unwanted = [index for indices in self.left_out.values() for index in indices]
+        return np.setdiff1d(np.arange(len(self.patterns)), unwanted)
+
+    @property
     def wavelength(self) -> float:
         """Wavelength in metres."""
         return H_C / self.energy

@@ -66,9 +66,8 @@ def recompute(result: Result, frames: Iterable[int] | None = None) -> float:
     InputError
         If a position lies outside the object, or the frames hold no counts.
     """
-    every = np.arange(len(result.scan.patterns))
-    unused = [*result.held_out, *(index for indices in result.scan.left_out.values() for index in indices)]
-    chosen = np.setdiff1d(every, unused) if frames is None else np.asarray(list(frames), dtype=np.int64)
+    reconstructed = np.setdiff1d(result.scan.wanted, result.held_out)
+    chosen = reconstructed if frames is None else np.asarray(list(frames), dtype=np.int64)
     sums = np.zeros(2)
     for each in modelled(result, chosen):
         sums += _sums(each.counts, each.model, ~each.good)

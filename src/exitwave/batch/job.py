@@ -144,13 +144,13 @@ def _earlier(job: Job) -> Result | None:
 
 def _reconstruct(job: Job, scan: Scan) -> Result:
     """Reconstruct and save, as `exitwave reconstruct` does."""
-    from exitwave.cli.reconstruct import _starting_probe
+    from exitwave.cli.reconstruct import starting_probe
     from exitwave.cli.work import work
     from exitwave.engine.auto import leaves_open
 
     for left in job.output.parent.glob(f".{job.output.name}.partial-*"):  # by a worker that was killed
         left.unlink(missing_ok=True)
-    data, settings = _starting_probe(scan, job.probe, job.settings)
+    data, settings = starting_probe(scan, job.probe, job.settings)
     before, sys.argv = sys.argv, list(job.command)  # the result tells the command that makes it
     try:
         how = {"embed": job.embed, "frc": job.frc, "choosing": leaves_open(settings)}

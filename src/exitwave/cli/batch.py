@@ -107,14 +107,14 @@ def _jobs(
 
 def _asked(given: dict[str, Any], pairs: list[str]) -> dict[str, Any]:
     """Return everything that decides what a result is, ready for JSON; a wrong setting is refused here."""
-    from exitwave.cli.reconstruct import _with_positions
+    from exitwave.cli.reconstruct import with_positions
     from exitwave.engine.recipe import make_recipe, merge
 
     overrides, settings = split_settings(parse_settings(pairs))
     words = ("recipe", "probe", "refine-positions", "embed", "frc")
     settings |= {name: value for name, value in given.items() if name not in words}
     settings = merge(read_recipe(given["recipe"]), settings) if "recipe" in given else settings
-    settings = _with_positions(settings) if "refine-positions" in given else settings
+    settings = with_positions(settings) if "refine-positions" in given else settings
     make_recipe(settings)
     probe = given.get("probe")
     if probe not in (None, "auto", "file"):

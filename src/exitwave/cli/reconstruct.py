@@ -82,7 +82,7 @@ def reconstruct(
     options |= {"holdout": holdout, "seconds": seconds, "threads": threads, "seed": seed}
     settings |= {key: value for key, value in options.items() if value is not None}
     settings = settings if recipe is None else merge(read_recipe(recipe), settings)
-    settings = _with_positions(settings) if refine_positions else settings
+    settings = with_positions(settings) if refine_positions else settings
 
     begin = time.perf_counter()
     inputs = [exitwave.open(path, **overrides) for path in paths]
@@ -90,7 +90,7 @@ def reconstruct(
     sources = [source for data in inputs for source in _sources(data)]
     for target in targets:
         check_output(target, *sources, overwrite=overwrite)
-    inputs[0], settings = _starting_probe(inputs[0], probe, settings)
+    inputs[0], settings = starting_probe(inputs[0], probe, settings)
     words = Console(stderr=as_json)
     remarks = [finding for data in inputs for finding in _scan(data).findings]
     print_findings(Console(stderr=True), remarks)
@@ -134,7 +134,7 @@ def _work(
     return work_together(inputs, share, settings, targets, **how)
 
 
-def _with_positions(settings: dict[str, Any]) -> dict[str, Any]:
+def with_positions(settings: dict[str, Any]) -> dict[str, Any]:
     """Turn the refinement of positions on, in every stage that does not say how."""
     on = {"position_update": True}
     if "stages" not in settings:
@@ -156,7 +156,7 @@ def _sources(data: "Scan | Result") -> list[Path]:
     return [source for source in (scan.path, scan.patterns.path) if source is not None]
 
 
-def _starting_probe(
+def starting_probe(
     data: "Scan | Result", probe: str | None, settings: dict[str, Any]
 ) -> tuple["Scan | Result", dict[str, Any]]:
     """Apply ``--probe``: a word goes to the recipe, a path brings the probe of that file."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from exitwave.engine.geometry import placed
 from exitwave.engine.orientation import CLEAR, Orientation, middle, rank_orientations
-from exitwave.engine.recipe import Recipe, Stage, make_recipe
+from exitwave.engine.recipe import KEEP_WAVES, Recipe, Stage, make_recipe
 from exitwave.engine.run import iterate
 from exitwave.errors import Finding
 from exitwave.findings import finding
@@ -30,8 +30,6 @@ MODES = 3
 MOVING: dict[str, Any] = {"position_update": True}
 TOGETHER: dict[str, Any] = {"algorithm": "ML", "noise": "Poisson"}
 """The last stage: all unknowns together, with the noise of counted photons."""
-
-
 ASIDE = frozenset({"threads", "seed", "seconds", "holdout", "modes", "probe", "position_update"})
 """Settings that do not say how to reconstruct, or only what choosing would find."""
 
@@ -146,7 +144,7 @@ def _tried(scan: Scan, chosen: dict[str, Any], recipe: Recipe) -> list[tuple[dic
     """Return what modes and refined positions do for some frames, as settings with their reasons."""
     stages = chosen.get("stages", ())
     open_modes = "modes" not in chosen and (scan.probe is None or len(scan.probe) == 1 or recipe.probe == "auto")
-    open_places = "position_update" not in chosen and not stages and chosen.get("algorithm", "mPIE") in _CAN_MOVE
+    open_places = "position_update" not in chosen and not stages and chosen.get("algorithm") not in KEEP_WAVES
     part, found = middle(scan, FRAMES), []
     if len(part.positions) < FRAMES // 4 or recipe.slices > 1 or recipe.fly is not None:
         return []
@@ -165,9 +163,6 @@ def _tried(scan: Scan, chosen: dict[str, Any], recipe: Recipe) -> list[tuple[dic
         why = f"held-out error {error:.3g} with {MODES} modes on some frames, {least:.3g} with one"
         found.append(({"modes": modes}, Step("modes", f"{modes}", {"modes": modes}, why)))
     return found
-
-
-_CAN_MOVE = ("rPIE", "ePIE", "LSQ-ML", "ML", "Adam", "PIE", "mPIE")
 
 
 def _plain(chosen: Mapping[str, Any]) -> dict[str, Any]:

@@ -28,7 +28,8 @@ from exitwave.engine.kernels.rows import WIDTH
 from exitwave.engine.kernels.sequential import sequential
 from exitwave.engine.kernels.sums import clear, collect, descend, signals
 from exitwave.engine.kernels.waves import transform_columns, transform_rows
-from exitwave.engine.problem import Problem, refuse_moves
+from exitwave.engine.near import refuse_moves
+from exitwave.engine.problem import Problem
 from exitwave.engine.sweeps import NOISE, RESPONSES, Line, Misfit, Noise, State, Step, Sums, Weights
 from exitwave.errors import InputError
 
@@ -195,7 +196,7 @@ class CpuSweeps:
     def moves(self, state: State, frames: NDArray[np.int64], noise: Noise) -> NDArray[np.float64]:
         """Return what the frames tell of their positions; see `Sweeps.moves`."""
         self._refuse_exposures()
-        refuse_moves(self.problem)
+        refuse_moves(self.problem.propagator)
         self._load_state(state)
         out = np.zeros((len(frames), 5))
 
@@ -508,7 +509,10 @@ class CpuSweeps:
         """Refuse windows so near to the object's edge that it has no derivative there."""
         corners, size = self._own.corners.reshape(len(self.problem.stack), -1, 2)[frames], np.array(self.problem.shape)
         if (corners < 2).any() or (corners + size + 2 > self.problem.object_shape).any():
-            raise InputError("A window has no two pixels of the object around it", found="a position at the edge")
+            remedy = "Positions and object do not belong together; start again from the scan"
+            raise InputError(
+                "A window has no two pixels of the object around it", found="a position at the edge", remedy=remedy
+            )
 
     def _as_probe(self, waves: NDArray[np.float32]) -> NDArray[np.complex64]:
         """Return waves in the layout of the loops as a view of shape (modes, ny, nx)."""

@@ -68,8 +68,7 @@ def result(run: Run) -> Result:
 
 def _accounted(scan: Scan, problem: Problem) -> Scan:
     """Return the scan with the frames that were left out because they hold no counts."""
-    known = np.concatenate([problem.used, problem.held_out, *(np.array(f, int) for f in scan.left_out.values())])
-    empty = np.setdiff1d(np.arange(len(scan.patterns)), known)
+    empty = np.setdiff1d(scan.wanted, np.union1d(problem.used, problem.held_out))
     more = {"no counts": tuple(empty.tolist())} if len(empty) else {}
     return replace(scan, left_out=scan.left_out | more)
 

@@ -86,8 +86,7 @@ def split_frames(result: Result) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     InputError
         If there are fewer than `FEWEST` frames.
     """
-    unwanted = [index for indices in result.scan.left_out.values() for index in indices]
-    frames = np.setdiff1d(np.arange(len(result.positions)), unwanted)
+    frames = result.scan.wanted
     if len(frames) < FEWEST:
         remedy = "Leave --frc out; so small a scan has no resolution to speak of"
         raise InputError("There are too few frames to split them", found=f"{len(frames)} frames", remedy=remedy)

@@ -16,6 +16,7 @@ from exitwave.engine.schedule import Update
 from exitwave.engine.sweeps import State
 from exitwave.errors import InputError
 from exitwave.optics import angular_spectrum, numerical_aperture, probe_from_pattern, starting_modes
+from exitwave.positions import innermost
 from exitwave.positions.grid import MARGIN
 from exitwave.scan import Scan
 
@@ -174,8 +175,7 @@ def _largest_defocus(pattern: NDArray[np.float64], scan: Scan) -> float:
 def _middle(problem: Problem) -> Problem:
     """Return the frames nearest to the middle of the scan as a problem of their own, every `JUDGE`-th held out."""
     pixels = problem.pixels[problem.used]
-    nearest = np.argsort(np.linalg.norm(pixels - np.median(pixels, axis=0), axis=1), kind="stable")[:SEARCH_FRAMES]
-    chosen = problem.used[nearest]
+    chosen = problem.used[innermost(pixels, SEARCH_FRAMES)]
     judges = np.arange(JUDGE // 2, len(chosen), JUDGE) if len(chosen) >= 4 * JUDGE else np.arange(0)
     pixels = problem.pixels[chosen]
     exposures = problem.exposures and Exposures(problem.exposures.offsets[chosen])

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from exitwave.errors import InputError
 from exitwave.optics import angular_spectrum_kernel
 from exitwave.scan import Scan
 
@@ -52,3 +53,10 @@ def propagator(scan: Scan) -> Propagator:
     shape = scan.patterns.shape[1:]
     kernel = angular_spectrum_kernel(shape, scan.propagation_distance, scan.wavelength, scan.object_pixel)
     return Propagator(np.asarray(kernel, np.complex128))
+
+
+def refuse_moves(way: Propagator | None) -> None:
+    """Refuse to move positions together with object and probe in the near field, where they move the image too."""
+    if way:
+        remedy = "Refine them with another algorithm, and continue from its result"
+        raise InputError("ML does not refine positions in the near field", found="position_update", remedy=remedy)

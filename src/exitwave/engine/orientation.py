@@ -16,7 +16,7 @@ from exitwave.engine.initial import search_defocus
 from exitwave.engine.problem import pose
 from exitwave.engine.recipe import Recipe
 from exitwave.frames import Frames, View
-from exitwave.positions.grid import object_grid
+from exitwave.positions import innermost, object_grid
 from exitwave.prepare.view import apply_view
 from exitwave.scan import Scan
 
@@ -41,11 +41,6 @@ class Orientation:
     """How the frames are turned; its twin is turned by half a turn more."""
     error: float
     """Error metric of a short reconstruction of some frames."""
-
-    @property
-    def twin(self) -> View:
-        """The view that explains the frames equally well, with the phase of the object reversed."""
-        return replace(self.view, flip_rows=not self.view.flip_rows, flip_columns=not self.view.flip_columns)
 
 
 def rank_orientations(
@@ -79,11 +74,8 @@ def rank_orientations(
 
 def middle(scan: Scan, frames: int) -> Scan:
     """Return the frames nearest to the middle of a scan, read into memory, as a scan of their own."""
-    unused = {index for indices in scan.left_out.values() for index in indices}
-    usable = np.array([j for j in range(len(scan.positions)) if j not in unused])
-    plane = scan.positions[usable, :2]
-    order = np.argsort(np.linalg.norm(plane - np.median(plane, axis=0), axis=1), kind="stable")
-    chosen = np.sort(usable[order[:frames]])
+    usable = scan.wanted
+    chosen = np.sort(usable[innermost(scan.positions[usable, :2], frames)])
     masks = scan.detector.mask
     detector = replace(scan.detector, mask=masks[chosen]) if masks.ndim == 3 else scan.detector
     stack = np.stack(list(scan.patterns.pick(chosen)))

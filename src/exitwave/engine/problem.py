@@ -239,8 +239,7 @@ def pose(
     detector = detector_model(scan, settings, saturated=any(each.code == "W233" for each in findings))
     totals = np.array([frame[frame != invalid].sum(dtype=np.float64) for frame in stack])
     lit = totals > 0
-    unwanted = [index for indices in scan.left_out.values() for index in indices]
-    alive = np.setdiff1d(np.flatnonzero(lit), unwanted)
+    alive = np.intersect1d(np.flatnonzero(lit), scan.wanted)
     if len(alive) < 2:
         remedy = "Check the mask (0 is good, 1 is bad; --set mask=inverted) and the frames themselves"
         raise InputError("The frames hold no counts", where=str(scan.path or ""), found="no photon", remedy=remedy)
@@ -265,13 +264,6 @@ def pose(
         nominal=to_pixels(scan.positions, *grid),
         detector=detector,
     )
-
-
-def refuse_moves(problem: Problem) -> None:
-    """Refuse to move positions together with object and probe in the near field, where they move the image too."""
-    if problem.propagator:
-        remedy = "Refine them with another algorithm, and continue from its result"
-        raise InputError("ML does not refine positions in the near field", found="position_update", remedy=remedy)
 
 
 def beam_counts(counts: float, detector: DetectorModel | None) -> float:

@@ -52,6 +52,10 @@ ITERATIONS: dict[str, int] = {
 """Iterations that an algorithm takes to converge on a scan with decent overlap, from a probe 15 % off in defocus."""
 
 
+KEEP_WAVES = ("DM", "RAAR")
+"""The algorithms that keep exit waves, and so cannot refine where these are."""
+
+
 class Stage(Settings):
     """One algorithm for some iterations."""
 
@@ -114,7 +118,7 @@ class Stage(Settings):
                 raise ValueError(f"{self.algorithm} does not use {key}; it is a setting of {users}")
         if self.algorithm == "LSQ-ML" and self.batching == "compact" and self.settle is not None:
             raise ValueError("LSQ-ML with compact batches does not use settle; its steps are accelerated to the end")
-        if self.algorithm in ("DM", "RAAR") and self.position_update:
+        if self.algorithm in KEEP_WAVES and self.position_update:
             remedy = "refine positions with another algorithm, and continue from its result"
             raise ValueError(f"{self.algorithm} keeps the waves of the old positions, and cannot refine them; {remedy}")
         if self.algorithm == "ML" and self.position_update:

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from exitwave.engine import reference_fly
 from exitwave.engine.detector import ideal
-from exitwave.engine.problem import Problem, refuse_moves
+from exitwave.engine.near import refuse_moves
+from exitwave.engine.problem import Problem
 from exitwave.engine.sweeps import READOUT, Line, Misfit, Noise, State, Step, Sums, Weights, gradient
 from exitwave.optics import phase_ramp
 
@@ -122,7 +123,7 @@ class ReferenceSweeps:
 
     def moves(self, state: State, frames: NDArray[np.int64], noise: Noise) -> NDArray[np.float64]:
         """Return what the frames tell of their positions; see `Sweeps.moves`."""
-        refuse_moves(self.problem)
+        refuse_moves(self.problem.propagator)
         rows = []
         for j in frames:
             window, _, far = self._frame(state, j)

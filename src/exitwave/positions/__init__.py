@@ -1,6 +1,6 @@
 """Positions of the probe on the sample: scan patterns, overlap and coverage, and the grid of the object around them."""
 
-from exitwave.positions.coverage import coverage, linear_overlap, neighbour_distance, step_for_overlap
+from exitwave.positions.coverage import coverage, innermost, linear_overlap, neighbour_distance, step_for_overlap
 from exitwave.positions.grid import object_grid, split, to_pixels
 from exitwave.positions.patterns import FERMAT_NEIGHBOUR, concentric_rings, fermat_spiral, jittered_grid, raster
 
@@ -9,6 +9,7 @@ __all__ = [
     "concentric_rings",
     "coverage",
     "fermat_spiral",
+    "innermost",
     "jittered_grid",
     "linear_overlap",
     "neighbour_distance",

@@ -1,5 +1,7 @@
 """How well a set of positions covers the sample: overlap of neighbours, and the illumination that a pixel receives."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -101,3 +103,17 @@ def coverage(
     for row, column in corners:
         illumination[row : row + ny, column : column + nx] += intensity
     return y, x, illumination
+
+
+def innermost(places: NDArray[np.floating[Any]], number: int) -> NDArray[np.int64]:
+    """Return the indices of the places nearest to the middle of all, that is to their median, nearest first.
+
+    Parameters
+    ----------
+    places : ndarray of shape (npos, 2)
+        Coordinates in any unit.
+    number : int
+        How many, at most.
+    """
+    away = np.linalg.norm(places - np.median(places, axis=0), axis=1)
+    return np.argsort(away, kind="stable")[:number]

@@ -41,8 +41,8 @@ def use_monitor(
     """
     values = np.asarray(monitor, np.float64).squeeze()
     npos = len(scan.patterns)
-    lit = np.ones(npos, np.bool_)
-    lit[[frame for frames in scan.left_out.values() for frame in frames]] = False
+    lit = np.zeros(npos, np.bool_)
+    lit[scan.wanted] = True
     if values.shape != (npos,) or not np.isfinite(values[lit]).all() or not (values[lit] > 0).all():
         remedy = f"Give {npos} positive numbers, one for each frame"
         raise InputError("The monitor does not fit the frames", found=f"shape {np.shape(monitor)}", remedy=remedy)

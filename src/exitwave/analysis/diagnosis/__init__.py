@@ -45,8 +45,7 @@ def diagnose(data: Scan | Result, orientations: Mapping[str, float] | None = Non
     sample = None if isinstance(scan.patterns, MissingFrames) else take(scan)
     probe = data.probe if isinstance(data, Result) else scan.probe
     diameter = _diameter(scan, probe, sample)
-    unwanted = [index for indices in scan.left_out.values() for index in indices]
-    used = np.setdiff1d(np.arange(len(scan.positions)), unwanted)
+    used = scan.wanted
     diagnoses = list(diagnose_positions(data.positions[used], diameter))
     if sample is not None and len(sample.frames) > 1:
         diagnoses += diagnose_pixels(sample)

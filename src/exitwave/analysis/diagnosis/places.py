@@ -8,7 +8,7 @@ from scipy.spatial import ConvexHull, Delaunay, QhullError
 
 from exitwave.analysis.diagnosis.codes import Diagnosis, found
 from exitwave.errors import Level
-from exitwave.positions import neighbour_distance
+from exitwave.positions import innermost, neighbour_distance
 from exitwave.units import show
 
 LITTLE_OVERLAP, NO_OVERLAP = 0.5, 0.2
@@ -92,7 +92,7 @@ def bragg_peak(positions: NDArray[np.float64]) -> tuple[float, float]:
     between 0.7 and 3 steps.
     """
     plane = positions[:, :2]
-    nearest = np.argsort(np.hypot(*(plane - np.median(plane, axis=0)).T), kind="stable")[:NEIGHBOURHOOD]
+    nearest = innermost(plane, NEIGHBOURHOOD)
     plane = plane[nearest] - plane[nearest].mean(axis=0)
     step, span = neighbour_distance(positions[nearest]), float(np.ptp(plane, axis=0).max())
     if len(plane) < 16 or step <= 0:

@@ -120,8 +120,7 @@ class Sample:
 
 def take(scan: Scan) -> Sample:
     """Return the frames to look at: as many as make `PIXELS`, but `FEWEST` or more; those left out are not in use."""
-    unwanted = [index for indices in scan.left_out.values() for index in indices]
-    used = np.setdiff1d(np.arange(len(scan.patterns)), unwanted)
+    used = scan.wanted
     shape = scan.patterns.shape[1:]
     number = min(len(used), max(FEWEST, PIXELS // int(np.prod(shape))))
     chosen = used[np.unique(np.linspace(0, len(used) - 1, number).astype(int))] if len(used) else used

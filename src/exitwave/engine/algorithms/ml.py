@@ -63,10 +63,8 @@ def step(state: State, sweeps: Sweeps, stage: Stage) -> Misfit:
     moving = places is not None and places.schedule.active(state.iteration)
     sums = sweeps.gather(state, frames, object=object_step is not None, probe=probe_step is not None, noise=noise)
     # copies, for the arrays of the sums are the backend's, and the next iteration compares with this gradient
-    gradient, downhill = (
-        Line(sums.object.copy(), sums.probe.copy()),
-        precondition(sweeps, state, sums, object_step, probe_step),
-    )
+    gradient = Line(sums.object.copy(), sums.probe.copy())
+    downhill = precondition(sweeps, state, sums, object_step, probe_step)
     if moving:
         pull, moves = newton(state, sweeps, frames, noise)
         moves[frames] -= moves[frames].mean(0)  # the object could follow a move of all

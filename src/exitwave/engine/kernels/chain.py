@@ -71,6 +71,14 @@ def shift_columns(beam, spectrum, spectra, weights, row_ramp, column_ramp, plans
 
 
 @compiled
+def end_shift(beam, own, j, column_ramp, plans, ny, nx):
+    """End a Fourier shift whose columns are done, and tilt the beam of frame j; the ramp's place is used for that."""
+    transform_rows(plans.rows_backward, beam, plans)
+    if own.tilts.shape[0]:
+        tilt(beam, column_ramp, own.tilts[j, 0], own.tilts[j, 1], ny, nx)
+
+
+@compiled
 def tilt_back(wave, own, j, row_ramp, column_ramp, plans, ny, nx):
     """Do the adjoint of a tilt, transform the rows, and write the ramps of the shift anew, whose place it takes."""
     tilt(wave, column_ramp, -own.tilts[j, 0], -own.tilts[j, 1], ny, nx)

@@ -4,12 +4,11 @@ import numpy as np
 
 from exitwave.engine.fftw import execute
 from exitwave.engine.kernels import detector, rows
-from exitwave.engine.kernels.chain import as_it_is, enter, field, ramps, shift_columns
+from exitwave.engine.kernels.chain import as_it_is, end_shift, enter, field, ramps, shift_columns
 from exitwave.engine.kernels.compiled import compiled
 from exitwave.engine.kernels.moves import move_columns, turn_rows
 from exitwave.engine.kernels.near import forth
 from exitwave.engine.kernels.noise import slopes
-from exitwave.engine.kernels.tilt import tilt
 from exitwave.engine.kernels.waves import transform_columns, transform_rows
 
 
@@ -50,11 +49,8 @@ def along(frames, stack, invalid, floor, own, plans, obj, probe, spectrum, obj_l
                 transform_columns(plans.columns_backward, line, plans)
             else:
                 shift_columns(line, line_spectrum, own.spectra[:0], own.weights[j], row_ramp, column_ramp, plans, ny)
-            transform_rows(plans.rows_backward, beam, plans)
-            transform_rows(plans.rows_backward, line, plans)
-        if own.tilts.shape[0]:
-            tilt(beam, column_ramp, own.tilts[j, 0], own.tilts[j, 1], ny, nx)
-            tilt(line, column_ramp, own.tilts[j, 0], own.tilts[j, 1], ny, nx)
+            end_shift(beam, own, j, column_ramp, plans, ny, nx)
+            end_shift(line, own, j, column_ramp, plans, ny, nx)
         enter(start, beam, False, obj, top, left, plans, ny, nx)
         enter(bend, line, False, obj_line, top, left, plans, ny, nx)
         cross(slope, beam, obj_line, line, obj, top, left, plans, ny, nx)

@@ -9,12 +9,11 @@ import math
 import numpy as np
 
 from exitwave.engine.kernels import rows
-from exitwave.engine.kernels.chain import enter, field, ramps, shift_columns
+from exitwave.engine.kernels.chain import end_shift, enter, field, ramps, shift_columns
 from exitwave.engine.kernels.compiled import compiled
 from exitwave.engine.kernels.detector import asked, see
 from exitwave.engine.kernels.noise import POISSON, derivatives
-from exitwave.engine.kernels.tilt import tilt
-from exitwave.engine.kernels.waves import transform_columns, transform_rows
+from exitwave.engine.kernels.waves import transform_columns
 
 _ZERO, _ONE, _HALF = np.float32(0), np.float32(1), np.float32(0.5)
 
@@ -59,14 +58,6 @@ def turn_rows(beam, spectrum, row_ramp, column_ramp, ny, n):
     for k in range(beam.shape[0]):
         for r in range(ny):
             rows.turn(beam[k, r], column_ramp, spectrum[k, r], row_ramp[2 * r], row_ramp[2 * r + 1], n)
-
-
-@compiled
-def end_shift(beam, own, j, column_ramp, plans, ny, nx):
-    """End a Fourier shift whose columns are done, and tilt the beam of frame j; the ramp's place is used for that."""
-    transform_rows(plans.rows_backward, beam, plans)
-    if own.tilts.shape[0]:
-        tilt(beam, column_ramp, own.tilts[j, 0], own.tilts[j, 1], ny, nx)
 
 
 @compiled

@@ -1,10 +1,8 @@
 """The compiled loops that weigh a change of object and probe against what the frames ask for; see `kernels`."""
 
 from exitwave.engine.kernels import rows
-from exitwave.engine.kernels.chain import as_it_is, ramps, shift_columns
+from exitwave.engine.kernels.chain import as_it_is, end_shift, ramps, shift_columns
 from exitwave.engine.kernels.compiled import compiled
-from exitwave.engine.kernels.tilt import tilt
-from exitwave.engine.kernels.waves import transform_rows
 
 
 @compiled
@@ -23,11 +21,8 @@ def products(out, frames, places, chi, own, plans, objects, beams, changes, scra
             ramps(row_ramp, column_ramp, own, j, ny, nx)
             shift_columns(beam, beams[1], own.spectra, own.weights[j], row_ramp, column_ramp, plans, ny)
             shift_columns(change, changes[1], own.spectra[:0], own.weights[j], row_ramp, column_ramp, plans, ny)
-            transform_rows(plans.rows_backward, beam, plans)
-            transform_rows(plans.rows_backward, change, plans)
-        if own.tilts.shape[0]:
-            tilt(beam, column_ramp, own.tilts[j, 0], own.tilts[j, 1], ny, nx)
-            tilt(change, column_ramp, own.tilts[j, 0], own.tilts[j, 1], ny, nx)
+            end_shift(beam, own, j, column_ramp, plans, ny, nx)
+            end_shift(change, own, j, column_ramp, plans, ny, nx)
         sums[:] = 0
         for k in range(beam.shape[0]):
             for r in range(ny):
