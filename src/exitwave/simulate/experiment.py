@@ -140,49 +140,19 @@ def simulate(
         beamline.detector if detector is None else detector,
         beamline.frames if frames is None else frames,
     )
-    _check(specimen in SPECIMENS, "specimen", specimen, f"one of {', '.join(SPECIMENS)}")
-    _check(16 <= detector <= MOST_PIXELS, "detector", detector, f"16 to {MOST_PIXELS} pixels")
-    _check(2 <= frames <= MOST_FRAMES, "number of frames", frames, f"2 to {MOST_FRAMES}")
-    _check(modes >= 1, "number of modes", modes, "1 or more")
-    if mode_powers is not None:
-        good = len(mode_powers) > 0 and min(mode_powers) > 0 and modes in (1, len(mode_powers))
-        _check(good, "list of mode powers", list(mode_powers), "a power of more than 0 for each mode")
-        modes = len(mode_powers)
-    _check(0 <= probe_drift < 1, "probe drift", probe_drift, "a part of the probe, from 0 to below 1")
-    _check(0 <= beam_fluctuation < 1, "beam fluctuation", beam_fluctuation, "a part of the mean, from 0 to below 1")
-    _check(0 <= pointing < detector / 4, "pointing", pointing, "detector pixels, from 0 to a quarter of the detector")
-    off = len(centre) == 2 and all(abs(each) < detector / 4 for each in centre)
-    _check(off, "centre", tuple(centre), "two numbers of less than a quarter of the detector")
-    _check(1 <= slices <= MOST_SLICES, "number of slices", slices, f"1 to {MOST_SLICES}")
-    _check(slice_spacing is None or slices > 1, "slice spacing", slice_spacing, "the number of slices too")
-    leaning = pointing or any(centre)
-    _check(not leaning or slices == 1, "pointing or centre", (pointing, *centre), "0 for a thick sample")
-    _check(seed >= 0, "seed", seed, "0 or more")
-    _check(0 < photons <= MOST_PHOTONS, "number of photons", photons, f"more than 0 and up to {MOST_PHOTONS:g}")
-    _check(saturation is None or saturation > 0, "saturation", saturation, "more than 0")
-    _check(step is None or 0 < step < 1, "step", step, "a length in metres, more than 0")
-    _check(0 <= position_error < 1, "position error", position_error, "a length in metres, 0 or more")
-    proper = affine is None or (np.shape(affine) == (2, 2) and 0.5 <= np.linalg.det(np.asarray(affine, float)) <= 2)
-    _check(proper, "affine distortion", affine, "a matrix of shape (2, 2) with a determinant from 0.5 to 2")
-    _check(0 <= dark <= MOST_PHOTONS, "dark current", dark, "counts, 0 or more")
-    _check(0 <= background <= MOST_PHOTONS, "background", background, "counts, 0 or more")
-    _check(0 <= flat < 0.5, "flat field", flat, "a part of the mean, from 0 to below 0.5")
-    _check(0 <= blur < detector / 8, "point spread", blur, "pixels, from 0 to an eighth of the detector")
-    _check(0 <= bad_pixels < 1, "fraction of bad pixels", bad_pixels, "a fraction from 0 to below 1")
-
-    _check(0 <= fly <= MOST_MOTION, "motion", fly, f"probe diameters, from 0 to {MOST_MOTION:g}")
-    _check(beamline.near is None or not leaning, "pointing or centre", (pointing, *centre), "0 in the near field")
-    _check(beamline.near is None or slices == 1, "number of slices", slices, "1 in the near field")
+    near = beamline.near is not None
+    _check_scan(frames, detector, step, position_error, affine, fly, seed)
+    _check_sample(specimen, slices, slice_spacing, near=near)
+    modes = _checked_modes(modes, mode_powers)
+    _check_beam(photons, probe_drift, beam_fluctuation)
+    _check_direction(pointing, centre, detector, thick=slices > 1, near=near)
+    _check_detector(dark, background, flat, blur, bad_pixels, saturation, detector)
 
     shape = (detector, detector)
     probe, pixel = beamline.probe(shape)
     neighbour = step_for_overlap(beamline.overlap, probe_diameter(probe, pixel))
     positions = _positions(scan, frames, step, neighbour, seed)
-    true_positions = positions.copy()
-    if affine is not None:
-        matrix = np.asarray(affine, np.float64)
-        true_positions[:, :2] = (positions - positions.mean(0))[:, :2] @ matrix.T + positions.mean(0)[:2]
-    true_positions[:, :2] += stream(seed, 1).normal(0.0, 1.0, (len(positions), 2)) * position_error
+    true_positions = _true_positions(positions, affine, position_error, seed)
     motion = np.array([fly * probe_diameter(probe, pixel), 0.0, 0.0])
     y, x = object_grid(np.concatenate([true_positions - motion / 2, true_positions + motion / 2]), shape, pixel)
     true_probe = make_modes(probe * math.sqrt(photons), modes, mode_powers)
@@ -230,6 +200,80 @@ def simulate(
         truth=truth,
         near=beamline.near,
     )
+
+
+def _true_positions(
+    positions: Positions, affine: Sequence[Sequence[float]] | None, error: float, seed: int
+) -> Positions:
+    """Return where the probe really is: at the affine image of the positions, and off by a random error."""
+    true = positions.copy()
+    if affine is not None:
+        matrix = np.asarray(affine, np.float64)
+        true[:, :2] = (positions - positions.mean(0))[:, :2] @ matrix.T + positions.mean(0)[:2]
+    true[:, :2] += stream(seed, 1).normal(0.0, 1.0, (len(positions), 2)) * error
+    return true
+
+
+def _check_scan(
+    frames: int,
+    detector: int,
+    step: float | None,
+    position_error: float,
+    affine: Sequence[Sequence[float]] | None,
+    fly: float,
+    seed: int,
+) -> None:
+    _check(16 <= detector <= MOST_PIXELS, "detector", detector, f"16 to {MOST_PIXELS} pixels")
+    _check(2 <= frames <= MOST_FRAMES, "number of frames", frames, f"2 to {MOST_FRAMES}")
+    _check(seed >= 0, "seed", seed, "0 or more")
+    _check(step is None or 0 < step < 1, "step", step, "a length in metres, more than 0")
+    _check(0 <= position_error < 1, "position error", position_error, "a length in metres, 0 or more")
+    proper = affine is None or (np.shape(affine) == (2, 2) and 0.5 <= np.linalg.det(np.asarray(affine, float)) <= 2)
+    _check(proper, "affine distortion", affine, "a matrix of shape (2, 2) with a determinant from 0.5 to 2")
+    _check(0 <= fly <= MOST_MOTION, "motion", fly, f"probe diameters, from 0 to {MOST_MOTION:g}")
+
+
+def _check_sample(specimen: str, slices: int, slice_spacing: float | None, *, near: bool) -> None:
+    _check(specimen in SPECIMENS, "specimen", specimen, f"one of {', '.join(SPECIMENS)}")
+    _check(1 <= slices <= MOST_SLICES, "number of slices", slices, f"1 to {MOST_SLICES}")
+    _check(slice_spacing is None or slices > 1, "slice spacing", slice_spacing, "the number of slices too")
+    _check(not near or slices == 1, "number of slices", slices, "1 in the near field")
+
+
+def _checked_modes(modes: int, powers: Sequence[float] | None) -> int:
+    """Return the number of modes, which their powers may tell."""
+    _check(modes >= 1, "number of modes", modes, "1 or more")
+    if powers is None:
+        return modes
+    good = len(powers) > 0 and min(powers) > 0 and modes in (1, len(powers))
+    _check(good, "list of mode powers", list(powers), "a power of more than 0 for each mode")
+    return len(powers)
+
+
+def _check_beam(photons: float, drift: float, fluctuation: float) -> None:
+    _check(0 < photons <= MOST_PHOTONS, "number of photons", photons, f"more than 0 and up to {MOST_PHOTONS:g}")
+    _check(0 <= drift < 1, "probe drift", drift, "a part of the probe, from 0 to below 1")
+    _check(0 <= fluctuation < 1, "beam fluctuation", fluctuation, "a part of the mean, from 0 to below 1")
+
+
+def _check_direction(pointing: float, centre: Sequence[float], detector: int, *, thick: bool, near: bool) -> None:
+    _check(0 <= pointing < detector / 4, "pointing", pointing, "detector pixels, from 0 to a quarter of the detector")
+    off = len(centre) == 2 and all(abs(each) < detector / 4 for each in centre)
+    _check(off, "centre", tuple(centre), "two numbers of less than a quarter of the detector")
+    upright = not (pointing or any(centre))
+    _check(upright or not thick, "pointing or centre", (pointing, *centre), "0 for a thick sample")
+    _check(upright or not near, "pointing or centre", (pointing, *centre), "0 in the near field")
+
+
+def _check_detector(
+    dark: float, background: float, flat: float, blur: float, bad_pixels: float, saturation: float | None, detector: int
+) -> None:
+    _check(saturation is None or saturation > 0, "saturation", saturation, "more than 0")
+    _check(0 <= dark <= MOST_PHOTONS, "dark current", dark, "counts, 0 or more")
+    _check(0 <= background <= MOST_PHOTONS, "background", background, "counts, 0 or more")
+    _check(0 <= flat < 0.5, "flat field", flat, "a part of the mean, from 0 to below 0.5")
+    _check(0 <= blur < detector / 8, "point spread", blur, "pixels, from 0 to an eighth of the detector")
+    _check(0 <= bad_pixels < 1, "fraction of bad pixels", bad_pixels, "a fraction from 0 to below 1")
 
 
 def _check(condition: bool, name: str, found: object, expected: str) -> None:
