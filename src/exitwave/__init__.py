@@ -49,16 +49,20 @@ _HOMES = {
 }
 
 
-def open(path: str | Path, **overrides: str) -> "Scan | Result":
-    """Open a CXI file: a Result where it holds a reconstruction, else a Scan. The frames stay in the file.
+def open(path: str | Path, dialect: str = "auto", **overrides: str) -> "Scan | Result":
+    """Open a CXI file, or one of another program: a Result where it holds a reconstruction, else a Scan.
+
+    The frames stay in the file.
 
     Parameters
     ----------
     path : str or Path
         The file; it is never changed.
+    dialect : str
+        Whose file it is, as `exitwave formats` lists them; ``"auto"``: told from its content.
     **overrides : str
         What to believe instead of the file: ``energy="8.8keV"``, ``distance="2m"``, ``pixel_size="75um"``,
-        ``positions="um"`` (their unit), ``mask="inverted"``, ``"as-is"`` or ``"none"``.
+        ``positions="um"`` (their unit), ``mask="inverted"``, ``"as-is"`` or ``"none"``; and what a dialect lacks.
 
     Returns
     -------
@@ -70,9 +74,9 @@ def open(path: str | Path, **overrides: str) -> "Scan | Result":
     InputError
         If the file cannot be used, with what to do about it.
     """
-    from exitwave.cxi.read import read
+    from exitwave.dialects.detect import read
 
-    return read(path, overrides)
+    return read(path, overrides, dialect)
 
 
 def __getattr__(name: str) -> Any:

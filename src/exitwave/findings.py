@@ -54,6 +54,7 @@ CODES = {
     "I304": "a value was overridden by the user",
     "I305": "the photon energy was taken from the wavelength",
     "I306": "the coordinates of the object were derived",
+    "I307": "the file is of another program, and was read as such",
 }
 """What each stable code means."""
 

@@ -10,8 +10,10 @@ import typer
 from exitwave import __version__
 from exitwave.cli.batch import batch
 from exitwave.cli.compare import compare
+from exitwave.cli.convert import convert
 from exitwave.cli.demo import demo
 from exitwave.cli.doctor import doctor
+from exitwave.cli.formats import formats
 from exitwave.cli.group import Verbs
 from exitwave.cli.inspect import inspect
 from exitwave.cli.plot import plot
@@ -47,7 +49,9 @@ def _root(
     pass
 
 
-for _verb in (demo, simulate, inspect, validate, prepare, reconstruct, batch, compare, plot, report, doctor):
+for _verb in (
+    demo, simulate, inspect, validate, convert, formats, prepare, reconstruct, batch, compare, plot, report, doctor,
+):  # fmt: skip
     app.command()(_verb)
 
 

@@ -1,4 +1,6 @@
-"""``exitwave validate``: whether a file is as the schema says."""
+"""``exitwave validate``: whether a file is as the schema says, or as another program wants it."""
+
+from typing import Annotated
 
 import typer
 
@@ -6,22 +8,35 @@ from exitwave.cli.document import print_json
 from exitwave.cli.options import Input, Json
 
 
-def validate(path: Input, as_json: Json = False) -> None:
-    """Check a file against the schema.
+def validate(
+    path: Input,
+    profile: Annotated[
+        str, typer.Option(metavar="NAME", help="Whose reader to ask about: seed is the schema; see exitwave formats.")
+    ] = "seed",
+    as_json: Json = False,
+) -> None:
+    """Check a file against the schema, or for another program.
 
     Says what is wrong, where, and what to do about it. Ends with exit code 1 if there is an error among the findings.
     """
     from exitwave.cli.console import Console, print_findings
-    from exitwave.cxi.validate import validate as find
+    from exitwave.dialects.registry import dialect, known
+    from exitwave.errors import InputError
 
-    findings = find(path)
+    check = dialect(profile).check
+    if check is None:
+        profiles = ", ".join(name for name, each in known().items() if each.check)
+        raise InputError("There is no profile of this name", found=profile, remedy=f"Profiles: {profiles}")
+    findings = check(path)
     counts = {level: sum(finding.level == level for finding in findings) for level in ("error", "warning", "info")}
     out = Console(stderr=as_json)
     print_findings(out, findings)
-    out.print(f"{path}: {_verdict(counts)}")
+    out.print(f"{path}: {_verdict(counts)}" + (f" (profile {profile})" if profile != "seed" else ""))
     if as_json:
         documents = [finding.as_dict() for finding in findings]
-        print_json({"file": path, "valid": counts["error"] == 0, "counts": counts, "findings": documents})
+        print_json(
+            {"file": path, "profile": profile, "valid": counts["error"] == 0, "counts": counts, "findings": documents}
+        )
     raise typer.Exit(1 if counts["error"] else 0)
 
 

@@ -40,7 +40,8 @@ def read_mask(source: Source, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
     bad = _bad(source, key, dataset, shape)
     if choice == "inverted":
         bad = ~bad
-    _check_share(source, key, bad, kept=choice is not None)
+    if check_share(bad, source.where(key), kept=choice is not None):
+        source.remark("W209", key, f"{bad.mean():.0%} bad pixels", "at most 50 %", "The mask was kept as you asked")
     return bad.astype(np.uint8)
 
 
@@ -70,18 +71,22 @@ def _defects(values: NDArray[Any], bits: int) -> NDArray[np.bool_]:
     return (values.astype(np.int64) & bits) != 0
 
 
-def _check_share(source: Source, key: str, bad: NDArray[np.bool_], kept: bool) -> None:
+def check_share(bad: NDArray[np.bool_], where: str, kept: bool) -> bool:
+    """Return whether a mask calls more than half of the pixels bad, which is refused unless it is ``kept`` on purpose.
+
+    Raises
+    ------
+    InputError
+        If it is so and is not kept, or if it leaves no good pixel.
+    """
     share = float(bad.mean())
     if share == 1:
-        raise InputError(
-            "The mask leaves no good pixel", where=source.where(key), remedy="Leave it aside with --set mask=none"
-        )
+        raise InputError("The mask leaves no good pixel", where=where, remedy="Leave it aside with --set mask=none")
     if share > 0.5 and not kept:
         raise InputError(
             "The mask calls most pixels bad",
-            where=source.where(key),
+            where=where,
             found=f"{share:.0%} of the pixels are not 0",
             remedy="Here 0 is good and 1 is bad: --set mask=inverted turns it round, --set mask=as-is keeps it",
         )
-    if share > 0.5:
-        source.remark("W209", key, f"{share:.0%} bad pixels", "at most 50 %", "The mask was kept as you asked")
+    return share > 0.5

@@ -11,16 +11,14 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from exitwave.cxi.checks import believable
 from exitwave.cxi.energy import photon_energy
 from exitwave.cxi.frames import read_frames
 from exitwave.cxi.hdf import Source, attribute, length, open_file, scalar, text
 from exitwave.cxi.mask import CHOICES, read_mask
+from exitwave.cxi.scale import of_believable_scale
 from exitwave.cxi.schema import TABLE, path
 from exitwave.cxi.translation import read_positions
 from exitwave.errors import InputError
-from exitwave.positions.faults import between, find_outliers
-from exitwave.positions.grid import object_grid
 from exitwave.scan import Detector, Frames, NearField, Result, Scan, Step, Truth
 from exitwave.units import factor, parse
 
@@ -113,31 +111,7 @@ def _scan(source: Source) -> Scan:
         preparation=_steps(source, "preparation"),
         path=Path(source.file.filename).resolve(),
     )
-    return _of_believable_scale(source, scan)
-
-
-def _of_believable_scale(source: Source, scan: Scan) -> Scan:
-    """Return the scan, without positions far from all others if these make it too large to be reconstructed."""
-    pixel = scan.object_pixel
-    if not believable(pixel):
-        raise InputError(
-            "The geometry gives an impossible object pixel",
-            where=source.where("distance"),
-            found=f"{pixel[0]:.3g} m x {pixel[1]:.3g} m, from wavelength {scan.wavelength:.3g} m, distance "
-            f"{scan.detector.distance:g} m and pixels of {scan.detector.pixel_size[1]:g} m",
-            remedy="Check their units; --set distance=2m, --set pixel_size=75um and --set energy=8.8keV replace them",
-        )
-    try:
-        object_grid(scan.positions, scan.patterns.shape[1:], pixel)
-        return scan
-    except InputError:
-        far = find_outliers(scan.positions[:, :2])
-        positions = between(scan.positions, far)
-        object_grid(positions, scan.patterns.shape[1:], pixel)
-    frames = tuple(np.flatnonzero(far).tolist())
-    found = f"{len(frames)} of {len(far)} positions, the first at index {frames[0]}, lie far from all others"
-    source.remark("W244", "positions", found, "positions of one scan", "Their frames are left out")
-    return replace(scan, positions=positions, left_out=scan.left_out | {"position far from the scan": frames})
+    return of_believable_scale(scan, source.remarks, source.where("distance"), path("positions"))
 
 
 def _detector(source: Source, patterns: Frames) -> Detector:

@@ -7,13 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.cxi.hdf import Source, candidates, known_factor, units_of
+from exitwave.cxi.scale import finite_positions
 from exitwave.errors import InputError
-from exitwave.positions.faults import between
 
 PLACES = ("positions", "data_positions", "detector_positions")
 """Entries that may hold the positions, in the order in which they are tried."""
-MISSING = 0.2
-"""Most of the positions that may be missing."""
 
 
 def read_positions(source: Source, npos: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -26,7 +24,7 @@ def read_positions(source: Source, npos: int) -> tuple[NDArray[np.float64], NDAr
     ------
     InputError
         If there are none, their number is not that of the frames, their unit is unknown, or more than
-        `MISSING` of them are not finite.
+        `exitwave.cxi.scale.MISSING` of them are not finite.
     """
     key, dataset = _find(source)
     if dataset.dtype.kind not in "iuf":
@@ -38,19 +36,7 @@ def read_positions(source: Source, npos: int) -> tuple[NDArray[np.float64], NDAr
         source.remark("W204", key, f"positions in {unit}", "metres", "They were converted")
     positions = np.zeros((npos, 3))
     positions[:, : stored.shape[1]] = stored * scale if scale != 1 else stored
-    broken = np.asarray(~np.isfinite(positions).all(axis=1))
-    wrong = np.flatnonzero(broken)
-    if broken.mean() > MISSING:
-        raise InputError(
-            "Positions are not finite",
-            where=source.where(key),
-            found=f"{wrong.size} of {npos}, the first at index {wrong[0]}",
-            remedy="Leave out these frames and their positions",
-        )
-    if wrong.size:
-        found = f"{wrong.size} of {npos} positions, the first at index {wrong[0]}, are not finite"
-        source.remark("W243", key, found, "finite numbers", "Their frames are left out")
-        positions = between(positions, broken)
+    positions, broken = finite_positions(positions, source.remarks, source.where(key))
     return positions * _signs(source), broken
 
 

@@ -1,0 +1,233 @@
+"""From what a foreign file holds to a Scan or a Result, with the same checks for every dialect."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exitwave.cxi.energy import HIGHEST, LOWEST
+from exitwave.cxi.mask import CHOICES, check_share
+from exitwave.cxi.scale import finite_positions, of_believable_scale
+from exitwave.dialects.dialect import Settings
+from exitwave.errors import Finding, InputError
+from exitwave.frames import Frames
+from exitwave.scan import Detector, Result, Scan
+from exitwave.units import H_C, factor, parse
+
+EXAMPLES = {"energy": "8.8keV", "distance": "2m", "pixel_size": "75um"}
+
+
+def energy_of(settings: Settings, found: float | None, where: str) -> float:
+    """Return the photon energy in eV: the user's, else what was found in the file (in eV already).
+
+    Raises
+    ------
+    InputError
+        If there is none, or it is not between 50 eV and 200 keV.
+    """
+    given = settings.get("energy")
+    energy = parse(given, "energy") if given else found
+    remedy = f"Give it with --set energy={EXAMPLES['energy']}"
+    if energy is None:
+        raise InputError("The file lacks the photon energy", where=where, remedy=remedy)
+    if not LOWEST <= energy <= HIGHEST:
+        found_there = f"{energy:g} eV"
+        raise InputError("The photon energy is impossible", where=where, found=found_there, remedy=remedy)
+    return float(energy)
+
+
+def energy_of_wavelength(wavelength: float | None) -> float | None:
+    """Return the photon energy in eV of a wavelength in metres, or None without one."""
+    return H_C / wavelength if wavelength and np.isfinite(wavelength) and wavelength > 0 else None
+
+
+def length_of(settings: Settings, key: str, found: float | None, where: str) -> float:
+    """Return a length in metres: the user's ``key`` (distance or pixel_size), else what was found in the file.
+
+    Raises
+    ------
+    InputError
+        If there is none, or it is not positive and finite.
+    """
+    given = settings.get(key)
+    length = parse(given, "length") if given else found
+    remedy = f"Give it with --set {key}={EXAMPLES.get(key, '1m')}"
+    if length is None:
+        raise InputError(f"The file lacks the {key.replace('_', ' ')}", where=where, remedy=remedy)
+    if not (np.isfinite(length) and length > 0):
+        raise InputError("A length must be positive", where=where, found=length, remedy=remedy)
+    return float(length)
+
+
+def mask_of(settings: Settings, bad: NDArray[np.bool_] | None, shape: tuple[int, int], where: str) -> NDArray[np.uint8]:
+    """Return a mask, 0 good and 1 bad, of frames of ``shape``, from where a file says that pixels are bad.
+
+    Raises
+    ------
+    InputError
+        If its shape is another, or it calls more than half of the pixels bad and the user has not confirmed that.
+    """
+    choice = settings.get("mask")
+    if choice is not None and choice not in CHOICES:
+        raise InputError("Unknown kind of mask", found=repr(choice), remedy=f"Use one of {', '.join(CHOICES)}")
+    if bad is None or choice == "none":
+        return np.zeros(shape, np.uint8)
+    if bad.shape[-2:] != shape:
+        remedy = "Write a mask of the frames' shape, or leave it aside with --set mask=none"
+        raise InputError(
+            "The mask does not fit the frames", where=where, found=f"{bad.shape}, frames {shape}", remedy=remedy
+        )
+    bad = ~bad if choice == "inverted" else bad
+    check_share(bad, where, kept=choice is not None)
+    return bad.astype(np.uint8)
+
+
+def columns_of(settings: Settings, stored: Any, frames: int, where: str) -> NDArray[np.float64]:
+    """Return positions stored as columns x, y (and z), shape (frames, 2 or 3), in metres, shape (frames, 3).
+
+    The user's ``positions`` is a unit that replaces metres.
+
+    Raises
+    ------
+    InputError
+        If they are not numbers, have another shape, or their number is not that of the frames.
+    """
+    values = np.asarray(stored)
+    if values.dtype.kind not in "iuf" or values.ndim != 2 or values.shape[1] not in (2, 3):
+        found = f"{values.dtype} of shape {values.shape}"
+        raise InputError("These are not positions", where=where, found=found, remedy=f"Expected shape ({frames}, 2)")
+    if len(values) != frames:
+        raise InputError(
+            "Frames and positions differ in number",
+            where=where,
+            found=f"{frames} frames and {len(values)} positions",
+            remedy="Leave out the frames without a position, or the positions without a frame",
+        )
+    positions = np.zeros((frames, 3))
+    positions[:, : values.shape[1]] = values
+    unit = settings.get("positions")
+    return positions * factor(unit, "length") if unit else positions
+
+
+def check_frames(frames: Frames, where: str) -> Frames:
+    """Return a stack of frames that can be one.
+
+    Raises
+    ------
+    InputError
+        If it is not three-dimensional, not of real numbers, or has fewer than two frames, rows or columns.
+    """
+    if frames.dtype.kind not in "iuf" or len(frames.shape) != 3 or min(frames.shape) < 2:
+        found = f"{frames.dtype} of shape {tuple(frames.shape)}"
+        remedy = "Expected intensities of shape (npos, ny, nx)"
+        raise InputError("These are not diffraction patterns", where=where, found=found, remedy=remedy)
+    return frames
+
+
+def scan_of(
+    patterns: Frames,
+    positions: NDArray[np.float64],
+    energy: float,
+    detector: Detector,
+    *,
+    file: Path,
+    where: str = "",
+    remarks: list[Finding] | None = None,
+    **others: Any,
+) -> Scan:
+    """Return a scan whose positions were checked.
+
+    Parameters
+    ----------
+    patterns, positions, energy, detector, others
+        Fields of `exitwave.scan.Scan`; positions of shape (npos, 3), in metres, may lack values (NaN).
+    file : Path
+        Where all this was read.
+    where : str
+        What of the file holds the positions, for messages.
+    remarks : list of Finding, optional
+        What the reader has remarked so far.
+
+    Raises
+    ------
+    InputError
+        If more than a fifth of the positions is missing, the object pixel is impossible, or the scan is far too large.
+    """
+    notes = list(remarks or ())
+    positions, broken = finite_positions(positions, notes, f"{file}:{where}")
+    left_out = dict(others.pop("left_out", {}))
+    if broken.any():
+        left_out |= {"position not finite": tuple(np.flatnonzero(broken).tolist())}
+    scan = Scan(patterns, positions, energy, detector, left_out=left_out, path=file.resolve(), **others)
+    scan = of_believable_scale(scan, notes, str(file), where)
+    return replace(scan, findings=tuple(notes))
+
+
+def result_of(
+    scan: Scan,
+    transmission: NDArray[Any],
+    probe: NDArray[Any],
+    *,
+    x: NDArray[np.float64] | None = None,
+    y: NDArray[np.float64] | None = None,
+    positions: NDArray[np.float64] | None = None,
+    errors: NDArray[Any] | None = None,
+    algorithm: str = "",
+    program: str = "",
+    z: NDArray[np.float64] | None = None,
+) -> Result:
+    """Return the result of another program.
+
+    Parameters
+    ----------
+    scan : Scan
+        What was reconstructed.
+    transmission : ndarray
+        Complex object, shape (ny, nx) or (slices, ny, nx), row 0 at the smallest y.
+    probe : ndarray
+        Complex probe, shape (modes, ny_det, nx_det), in square roots of counts under a unitary FFT.
+    x, y : ndarray, optional
+        Sample coordinates of the object's columns and rows in metres; without them it is centred on the positions.
+    positions : ndarray of shape (npos, 3), optional
+        Positions that were used; without them, those of the scan.
+    errors : ndarray, optional
+        Error of every iteration.
+    algorithm, program : str
+        Who did it.
+    z : ndarray of shape (slices,), optional
+        Where the slices lie in metres.
+
+    Raises
+    ------
+    InputError
+        If object or probe are not complex images of fitting shapes.
+    """
+    image, waves = np.asarray(transmission), np.asarray(probe)
+    if image.dtype.kind != "c" or image.ndim not in (2, 3) or min(image.shape[-2:]) < 2:
+        found = f"{image.dtype} of shape {image.shape}"
+        raise InputError("The reconstruction is not a complex image", where=scan.path or "", found=found)
+    if waves.dtype.kind != "c" or waves.ndim != 3 or waves.shape[1:] != tuple(scan.patterns.shape[1:]):
+        found = f"{waves.dtype} of shape {waves.shape}"
+        remedy = f"Expected complex numbers of shape (modes, {scan.patterns.shape[1]}, {scan.patterns.shape[2]})"
+        raise InputError("The probe does not fit the frames", where=scan.path or "", found=found, remedy=remedy)
+    rows, columns = image.shape[-2:]
+    middle = (scan.positions.min(axis=0) + scan.positions.max(axis=0)) / 2
+    py, px = scan.object_pixel
+    return Result(
+        scan=scan,
+        object=image.astype(np.complex64, copy=False),
+        probe=waves.astype(np.complex64, copy=False),
+        x=middle[0] + (np.arange(columns) - columns // 2) * px if x is None else x,
+        y=middle[1] + (np.arange(rows) - rows // 2) * py if y is None else y,
+        positions=scan.positions if positions is None else positions,
+        mask=np.ones((rows, columns), np.float32),
+        errors=np.zeros(0, np.float32) if errors is None else np.asarray(errors, np.float32).ravel(),
+        holdout_errors=np.zeros(0, np.float32),
+        held_out=np.zeros(0, np.int64),
+        algorithm=algorithm,
+        recipe={},
+        provenance={"program": program} if program else {},
+        z=z,
+    )
