@@ -1,9 +1,18 @@
 """What Exitwave says when something is wrong: what, where, what was found, what to do."""
 
+import difflib
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Literal
 
 Level = Literal["error", "warning", "info"]
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a remedy for a name that is not known: the nearest one, and all there are."""
+    names = list(known)
+    close = difflib.get_close_matches(name, [each.partition("=")[0] for each in names], n=1)
+    return (f"Did you mean {close[0]}? " if close else "") + f"Known: {', '.join(names)}"
 
 
 class ExitwaveError(Exception):

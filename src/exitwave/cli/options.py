@@ -1,13 +1,12 @@
 """Options that several verbs share."""
 
-import difflib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from exitwave.errors import InputError
+from exitwave.errors import InputError, did_you_mean
 
 Input = Annotated[Path, typer.Argument(metavar="FILE", help="A CXI file.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout; all words go to stderr.")]
@@ -65,18 +64,21 @@ def split_settings(settings: dict[str, str]) -> tuple[dict[str, str], dict[str, 
     import yaml
 
     from exitwave.cxi.read import OVERRIDES
+    from exitwave.dialects.registry import known as dialects
     from exitwave.engine.recipe import Recipe, Stage
 
     overrides, recipe = {}, dict[str, Any]()
-    known = [*OVERRIDES, *Recipe.model_fields, *Stage.model_fields]
+    of_recipe = [*Recipe.model_fields, *Stage.model_fields]
+    of_file = {*OVERRIDES, *(key for each in dialects().values() for key in each.settings)} - {*of_recipe}
+    known = [*sorted(of_file), *of_recipe]
     for key, value in settings.items():
         *groups, name = key.split(".")
         top = (groups or [name])[0]
         if top not in known:
-            close = difflib.get_close_matches(top, known, n=1)
-            remedy = (f"Did you mean {close[0]}? " if close else "") + f"Known: {', '.join(known)}"
-            raise InputError("There is nothing of this name to set", where="--set", found=key, remedy=remedy)
-        if top in OVERRIDES:
+            raise InputError(
+                "There is nothing of this name to set", where="--set", found=key, remedy=did_you_mean(top, known)
+            )
+        if top in of_file:
             overrides[key] = value
             continue
         place = recipe

@@ -1,6 +1,5 @@
 """From a CXI file to a Scan or a Result. Frames stay in the file; everything else is checked and put into SI units."""
 
-import difflib
 import json
 from collections.abc import Mapping
 from dataclasses import replace
@@ -18,7 +17,7 @@ from exitwave.cxi.mask import CHOICES, read_mask
 from exitwave.cxi.scale import of_believable_scale
 from exitwave.cxi.schema import TABLE, path
 from exitwave.cxi.translation import read_positions
-from exitwave.errors import InputError
+from exitwave.errors import InputError, did_you_mean
 from exitwave.scan import Detector, Frames, NearField, Result, Scan, Step, Truth
 from exitwave.units import factor, parse
 
@@ -74,10 +73,8 @@ def read(file: str | Path, overrides: Mapping[str, str] | None = None) -> Scan |
 def _check_overrides(overrides: Mapping[str, str]) -> None:
     for key, value in overrides.items():
         if key not in OVERRIDES:
-            close = difflib.get_close_matches(key, OVERRIDES, n=1)
-            known = ", ".join(f"{name}={example}" for name, example in OVERRIDES.items())
-            hint = f"Did you mean {close[0]}? " if close else ""
-            raise InputError("There is nothing of this name to set", found=key, remedy=f"{hint}Known: {known}")
+            remedy = did_you_mean(key, (f"{name}={example}" for name, example in OVERRIDES.items()))
+            raise InputError("There is nothing of this name to set", found=key, remedy=remedy)
         if key == "mask" and value not in CHOICES:
             raise InputError("Unknown kind of mask", found=repr(value), remedy=f"Use one of {', '.join(CHOICES)}")
         if key == "positions":

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
+from exitwave.cxi.read import OVERRIDES
 from exitwave.dialects.dialect import Dialect, Evidence, Settings
 from exitwave.dialects.registry import dialect, known
-from exitwave.errors import ExitwaveError, InputError
+from exitwave.errors import ExitwaveError, InputError, did_you_mean
 from exitwave.findings import finding
 from exitwave.scan import Result, Scan
 
@@ -65,6 +66,11 @@ def _read_as(chosen: Dialect, file: Path, settings: Settings, reason: str) -> Sc
     if chosen.read is None:
         readable = ", ".join(name for name, each in known().items() if each.read)
         raise InputError("Files of this dialect are only written", found=chosen.name, remedy=f"Readable: {readable}")
+    for key in settings:
+        if key not in OVERRIDES and key not in chosen.settings:
+            keys = (f"{name}={example}" for name, example in (OVERRIDES | dict(chosen.settings)).items())
+            what = f"There is nothing of this name to set in a file of {chosen.name}"
+            raise InputError(what, found=key, remedy=did_you_mean(key, keys))
     data = chosen.read(file, settings)
     if chosen.name == "seed":
         return data

@@ -1,12 +1,11 @@
 """Which dialects there are: Exitwave's own, and those that other packages add."""
 
-import difflib
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 
 from exitwave.dialects.dialect import Dialect
-from exitwave.errors import InputError
+from exitwave.errors import InputError, did_you_mean
 
 OWN = ("seed",)
 """Modules of this package, each with a ``DIALECT`` of its name."""
@@ -51,6 +50,4 @@ def dialect(name: str) -> Dialect:
     dialects = known()
     if name in dialects:
         return dialects[name]
-    close = difflib.get_close_matches(name, dialects, n=1)
-    hint = f"Did you mean {close[0]}? " if close else ""
-    raise InputError("There is no such dialect", found=name, remedy=f"{hint}Known: {', '.join(dialects)}")
+    raise InputError("There is no such dialect", found=name, remedy=did_you_mean(name, dialects))

@@ -1,0 +1,149 @@
+"""Numbers with units, text and arrays from an HDF5 file of any program, by path; nothing large is read unasked."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from exitwave.cxi.frames import unreadable
+from exitwave.cxi.hdf import open_file, resolve, text
+from exitwave.dialects.assemble import check_frames
+from exitwave.errors import InputError
+from exitwave.frames import Frames
+from exitwave.units import factor
+
+LARGEST = 2**28
+"""Bytes of an array that is read whole."""
+COMPLEX = (("r", "i"), ("real", "imag"))
+"""Names of the parts of a complex number in a compound type, as h5py and as MATLAB have them."""
+
+
+@contextmanager
+def reading(place: Path) -> Iterator[h5py.File]:
+    """Open an HDF5 file to read; what HDF5 says of a damaged one becomes InputError."""
+    with open_file(place) as file:
+        try:
+            yield file
+        except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+            remedy = "Copy it again from where it was written"
+            raise InputError("The file is damaged", where=place, found=str(error)[:200], remedy=remedy) from error
+
+
+def dataset(file: h5py.File, path: str) -> h5py.Dataset | None:
+    """Return the dataset at a path, its links followed, or None where there is none."""
+    found = resolve(file, path)
+    return found if isinstance(found, h5py.Dataset) else None
+
+
+def number(file: h5py.File, path: str) -> float | None:
+    """Return a number stored as a scalar or as an array of one value, or None where there is none.
+
+    Raises
+    ------
+    InputError
+        If it is no real number, or an array of different ones.
+    """
+    stored = dataset(file, path)
+    return None if stored is None else one_number(_whole(stored), f"{file.filename}:{path}")
+
+
+def one_number(value: Any, where: str) -> float:
+    """Return a number from what an attribute or dataset holds.
+
+    Raises
+    ------
+    InputError
+        If it is no real number, or an array of different ones.
+    """
+    values = np.asarray(value)
+    if values.dtype.kind not in "biuf" or not values.size:
+        raise InputError("Not a number", where=where, found=f"{values.dtype} of shape {values.shape}")
+    flat = values.astype(np.float64).ravel()
+    if not np.allclose(flat, flat[0], rtol=1e-6, atol=0, equal_nan=True):
+        found = f"{flat.size} values from {flat.min():g} to {flat.max():g}"
+        raise InputError("One number is needed, but an array holds several", where=where, found=found)
+    return float(flat[0])
+
+
+def quantity(file: h5py.File, path: str, dimension: str, unit: str) -> float | None:
+    """Return a length in metres or an energy in eV, or None where there is none.
+
+    Parameters
+    ----------
+    file, path : h5py.File, str
+        Where it lies.
+    dimension : str
+        ``length`` or ``energy``.
+    unit : str
+        Its unit where the dataset has no ``@units``.
+
+    Raises
+    ------
+    InputError
+        If it is not one number, or its unit is unknown.
+    """
+    value, stored = number(file, path), dataset(file, path)
+    if value is None or stored is None:
+        return None
+    stated = text(stored.attrs.get("units")).strip() or unit
+    try:
+        return value * factor(stated, dimension)
+    except InputError as error:
+        where = f"{file.filename}:{path}@units"
+        raise InputError(error.what, where=where, found=error.found, remedy=error.remedy) from None
+
+
+def array(file: h5py.File, path: str) -> NDArray[Any] | None:
+    """Return an array of numbers whole, or None where there is none; complex where it is a pair of parts.
+
+    Raises
+    ------
+    InputError
+        If it holds no numbers, is empty or larger than `LARGEST`, or cannot be read.
+    """
+    stored = dataset(file, path)
+    if stored is None:
+        return None
+    values = _whole(stored)
+    names = values.dtype.names
+    if names in COMPLEX:
+        return np.asarray(values[names[0]] + 1j * values[names[1]])
+    if values.dtype.kind not in "biufc":
+        found = f"{values.dtype} of shape {values.shape}"
+        raise InputError("These are not numbers", where=f"{file.filename}:{path}", found=found)
+    return values
+
+
+def _whole(stored: h5py.Dataset) -> NDArray[Any]:
+    where, size = f"{stored.file.filename}:{stored.name}", stored.size
+    problem = unreadable(stored)
+    if problem:
+        raise InputError("An array cannot be read", where=where, found=problem[0], remedy=problem[1])
+    if not size or size * stored.dtype.itemsize > LARGEST:
+        found = f"{stored.dtype} of shape {stored.shape}"
+        raise InputError("An array is empty or too large", where=where, found=found, remedy="Check the path")
+    return np.asarray(stored[()])
+
+
+def frames_at(file: h5py.File, path: str) -> Frames:
+    """Return the stack at a path, unread.
+
+    Raises
+    ------
+    InputError
+        If there is none, it is no stack of images, or it cannot be read.
+    """
+    stored = dataset(file, path)
+    if stored is None:
+        raise InputError("The file lacks its frames", where=file.filename, found="nothing", remedy=f"Expected {path}")
+    where = f"{stored.file.filename}:{stored.name}"
+    problem = unreadable(stored)
+    if problem:
+        raise InputError("The frames cannot be read", where=where, found=problem[0], remedy=problem[1])
+    if stored.shape is None:
+        raise InputError("These are not diffraction patterns", where=where, found="an empty dataset")
+    return check_frames(Frames(Path(stored.file.filename).resolve(), stored.name), where)
