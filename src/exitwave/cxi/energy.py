@@ -4,7 +4,7 @@ import math
 from typing import NoReturn
 
 from exitwave.cxi.hdf import Source, known_factor, scalar, units_of
-from exitwave.cxi.schema import BY_KEY, path
+from exitwave.cxi.schema import BY_KEY
 from exitwave.errors import InputError
 from exitwave.units import H_C, parse, show
 
@@ -37,9 +37,11 @@ def photon_energy(source: Source) -> float:
         if energy is None:
             _refuse_without(source, ring)
         if ring:
-            source.remark("W202", "energy", "the storage ring's energy", "the photon energy", f"{path(key)} was used")
+            source.remark(
+                "W202", "energy", "the storage ring's energy", "the photon energy", f"{source.place(key)} was used"
+            )
         else:
-            source.remark("I305", "energy", "no energy", "the photon energy", f"{path(key)} was used")
+            source.remark("I305", "energy", "no energy", "the photon energy", f"{source.place(key)} was used")
     compare_wavelength(source, energy)
     return energy
 

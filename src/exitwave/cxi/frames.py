@@ -8,7 +8,6 @@ import h5py
 import numpy as np
 
 from exitwave.cxi.hdf import Source, candidates, resolve, scalar, text
-from exitwave.cxi.schema import path
 from exitwave.errors import InputError
 from exitwave.frames import Frames, MissingFrames, View, ViewedFrames, open_hdf5
 
@@ -81,7 +80,7 @@ def seen_shape(source: Source, dataset: h5py.Dataset) -> tuple[int, ...]:
 
 def _missing(source: Source) -> MissingFrames | None:
     """Return the frames that a result links to and that are not there; None for anything but such a result."""
-    link = source.file.get(path("frames"), getlink=True)
+    link = source.file.get(source.place("frames"), getlink=True)
     mask, positions = source.dataset("mask"), source.dataset("positions")
     if not isinstance(link, h5py.ExternalLink) or source.dataset("object") is None:
         return None

@@ -9,7 +9,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from exitwave.cxi.schema import BY_KEY, path
+from exitwave.cxi.schema import BY_KEY, ENTRY, path
 from exitwave.errors import Finding, InputError
 from exitwave.findings import finding
 from exitwave.scan import open_hdf5
@@ -20,29 +20,62 @@ MOST_LINKS = 32
 
 
 @dataclass(frozen=True)
+class Layout:
+    """Where a file has its entries, as far as that is not where the schema has them."""
+
+    places: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Paths at which an entry may be, by its key, in the order in which they are tried."""
+    entry: str = ENTRY
+    """The group that stands in the place of the schema's entry."""
+    positions_in_rows: bool = False
+    """Whether positions are stored (3, npos) where their shape does not tell."""
+
+
+@dataclass(frozen=True)
 class Source:
-    """An open file, what the user overrides, and the remarks gathered while reading."""
+    """An open file, what the user overrides, the remarks gathered while reading, and where the file has its entries."""
 
     file: h5py.File
     overrides: Mapping[str, str] = field(default_factory=dict)
     remarks: list[Finding] = field(default_factory=list)
+    layout: Layout = field(default_factory=Layout)
 
     def remark(self, code: str, key: str, found: object, expected: str, remedy: str = "") -> None:
         """Note a finding about the entry ``key``."""
-        self.remarks.append(finding(code, path(key), found, expected, remedy))
+        self.remarks.append(finding(code, self.place(key), found, expected, remedy))
 
     def where(self, key: str) -> str:
         """Return ``file:path`` of an entry, for messages."""
-        return f"{self.file.filename}:{path(key)}"
+        return f"{self.file.filename}:{self.place(key)}"
+
+    def moved(self, place: str) -> str:
+        """Return a path of the schema in the entry of this file."""
+        return place if self.layout.entry == ENTRY else place.replace(ENTRY, self.layout.entry, 1)
+
+    def places(self, key: str) -> list[str]:
+        """Return the paths at which an entry is (a link may lead nowhere), the one to believe first."""
+        return [
+            place for name in self.layout.places.get(key, (path(key),)) if _is_there(self, place := self.moved(name))
+        ]
+
+    def place(self, key: str) -> str:
+        """Return the path at which an entry is, or would be."""
+        return next(iter(self.places(key)), self.moved(self.layout.places.get(key, (path(key),))[0]))
 
     def find(self, key: str) -> Any:
         """Return the dataset or group of an entry, its links followed, or None."""
-        return resolve(self.file, path(key))
+        return resolve(self.file, self.place(key))
 
     def dataset(self, key: str) -> h5py.Dataset | None:
         """Return the dataset of an entry, its links followed, or None."""
         found = self.find(key)
         return found if isinstance(found, h5py.Dataset) else None
+
+
+def _is_there(source: Source, place: str) -> bool:
+    with suppress(KeyError, OSError, RuntimeError):
+        return source.file.get(place, getlink=True) is not None
+    return False
 
 
 def open_file(file: str | Path) -> h5py.File:
@@ -143,7 +176,7 @@ def text(value: Any) -> str:
 
 def attribute(source: Source, key: str) -> Any:
     """Return the value of an attribute entry, or None."""
-    owner = resolve(source.file, BY_KEY[key].owner)
+    owner = resolve(source.file, source.moved(BY_KEY[key].owner))
     return None if owner is None else owner.attrs.get(BY_KEY[key].name)
 
 

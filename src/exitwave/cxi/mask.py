@@ -13,8 +13,18 @@ HAS_SIGNAL = 0x1000
 """CXI's bit for "there is signal here", which is no defect."""
 NEXUS_BAD = 0xFFFF
 """Bits of a NeXus pixel_mask that make a pixel unusable."""
+INSIDE = 0x10000
+"""CXI's bit for a pixel of an image that lies inside the support."""
 USER_BIT = 0x100
 """NeXus bit 8: masked by the user."""
+GAP, DEAD, UNDER, OVER, NOISY = 0x1, 0x2, 0x4, 0x8, 0x10
+"""NeXus bits for why a pixel is bad."""
+BY_CXI_BIT = {0x200: GAP, 0x8: DEAD, 0x4: OVER, 0x400: NOISY}
+"""CXI's bits that have a counterpart in NeXus; the others become the user's."""
+BY_NEXUS_BIT = {nexus: cxi for cxi, nexus in BY_CXI_BIT.items()} | {UNDER: 0x8}
+"""NeXus bits that have a counterpart in CXI."""
+UNTRUSTED = 0x80
+"""CXI's bit for a pixel that is bad for any other reason."""
 CHOICES = ("inverted", "as-is", "none")
 """Values of the override ``mask``."""
 
@@ -90,3 +100,28 @@ def check_share(bad: NDArray[np.bool_], where: str, kept: bool) -> bool:
             remedy="Here 0 is good and 1 is bad: --set mask=inverted turns it round, --set mask=as-is keeps it",
         )
     return share > 0.5
+
+
+def reasons(source: Source, shape: tuple[int, int]) -> NDArray[np.uint32] | None:
+    """Return why pixels are bad, in NeXus bits, where the mask of a file has it in CXI's bits; else None."""
+    dataset = source.dataset("mask")
+    if dataset is None or dataset.shape != shape or dataset.dtype.kind not in "iu":
+        return None
+    bits = dataset[()].astype(np.int64)
+    if np.isin(bits, (0, 1)).all():
+        return None
+    nexus = _translated(bits, BY_CXI_BIT)
+    others = bits & ~(HAS_SIGNAL | sum(BY_CXI_BIT)) != 0
+    return (nexus | others * USER_BIT).astype(np.uint32)
+
+
+def cxi_bits(bad: NDArray[np.bool_], pixel_mask: NDArray[np.uint32] | None) -> NDArray[np.uint32]:
+    """Return a mask in CXI's bits, 0 for a good pixel, from which pixels are bad and why (NeXus bits)."""
+    bits = (
+        np.zeros(bad.shape, np.int64) if pixel_mask is None else _translated(pixel_mask.astype(np.int64), BY_NEXUS_BIT)
+    )
+    return np.where(bad, np.where(bits == 0, UNTRUSTED, bits), 0).astype(np.uint32)
+
+
+def _translated(bits: NDArray[np.int64], table: dict[int, int]) -> NDArray[np.int64]:
+    return np.bitwise_or.reduce([np.where(bits & one != 0, other, 0) for one, other in table.items()])

@@ -30,6 +30,8 @@ def _row(entry: Entry) -> str:
     if entry.value is not None:
         value = list(entry.value) if isinstance(entry.value, tuple) else entry.value
         meaning += f": `{value}`"
+    if entry.also:
+        meaning += f"; read at {', '.join(f'`{place}`' for place in entry.also)}, too"
     kind = "soft link" if entry.kind == "link" else entry.kind
     return f"| `{entry.path}` | {kind} | {shape} | {entry.dtype} | {entry.units} | {entry.need} | {meaning} |"
 

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from exitwave.cxi.energy import photon_energy
 from exitwave.cxi.frames import read_frames
-from exitwave.cxi.hdf import Source, attribute, length, open_file, scalar, text
-from exitwave.cxi.mask import CHOICES, read_mask
+from exitwave.cxi.hdf import Layout, Source, attribute, length, open_file, scalar, text
+from exitwave.cxi.mask import CHOICES, INSIDE, read_mask, reasons
+from exitwave.cxi.probe import read_probe
 from exitwave.cxi.scale import of_believable_scale
-from exitwave.cxi.schema import TABLE, path
+from exitwave.cxi.schema import ALSO, TABLE, path
 from exitwave.cxi.translation import read_positions
 from exitwave.errors import InputError, did_you_mean
 from exitwave.scan import Detector, Frames, NearField, Result, Scan, Step, Truth
@@ -34,7 +35,11 @@ OVERRIDES = {
 """What ``overrides`` may set, with an example of each."""
 
 
-def read(file: str | Path, overrides: Mapping[str, str] | None = None) -> Scan | Result:
+EVERYBODY = Layout(places=ALSO)
+"""The schema's places, and those where other programs put what it has a place for."""
+
+
+def read(file: str | Path, overrides: Mapping[str, str] | None = None, layout: Layout = EVERYBODY) -> Scan | Result:
     """Read a CXI file: a Result where it holds ``image_1/data``, else a Scan. Frames are not read.
 
     Parameters
@@ -44,6 +49,8 @@ def read(file: str | Path, overrides: Mapping[str, str] | None = None) -> Scan |
     overrides : mapping of str to str, optional
         Values that replace those of the file: energy, distance, pixel_size, positions (their unit), mask (inverted,
         as-is or none).
+    layout : Layout
+        Where the file has its entries.
 
     Returns
     -------
@@ -58,7 +65,7 @@ def read(file: str | Path, overrides: Mapping[str, str] | None = None) -> Scan |
     chosen = dict(overrides or {})
     _check_overrides(chosen)
     with open_file(file) as opened:
-        source = Source(opened, chosen)
+        source = Source(opened, chosen, layout=layout)
         try:
             scan = _scan(source)
             result = _result(source, scan) if source.dataset("object") is not None else None
@@ -97,7 +104,7 @@ def _scan(source: Source) -> Scan:
         positions=positions,
         energy=energy,
         detector=detector,
-        probe=_probe(source, patterns.shape[1:]),
+        probe=read_probe(source, patterns.shape[1:]),
         name=text(attribute(source, "name")) or text(source.dataset("name_dataset")),
         description=text(source.dataset("description")),
         instrument=text(source.dataset("instrument_name")),
@@ -108,20 +115,21 @@ def _scan(source: Source) -> Scan:
         preparation=_steps(source, "preparation"),
         path=Path(source.file.filename).resolve(),
     )
-    return of_believable_scale(scan, source.remarks, source.where("distance"), path("positions"))
+    return of_believable_scale(scan, source.remarks, source.where("distance"), source.place("positions"))
 
 
 def _detector(source: Source, patterns: Frames) -> Detector:
     shape = patterns.shape[1:]
     saturation = scalar(source, "saturation_value")
     corner = _array(source, "corner_position", (3,), np.float64)
+    pixel_mask = _array(source, "pixel_mask", shape, np.uint32)
     return Detector(
         distance=_length(source, "distance", "distance"),
         pixel_size=(_length(source, "y_pixel_size", "pixel_size"), _length(source, "x_pixel_size", "pixel_size")),
         mask=read_mask(source, patterns.shape),
         corner_position=corner,
         saturation=saturation if saturation is not None and np.isfinite(saturation) else None,
-        pixel_mask=_array(source, "pixel_mask", shape, np.uint32),
+        pixel_mask=reasons(source, shape) if pixel_mask is None else pixel_mask,
         dark=_array(source, "dark", shape, np.float32),
         flat=_array(source, "flat", shape, np.float32),
         countrate_correction_applied=bool(scalar(source, "countrate") or 0),
@@ -151,30 +159,29 @@ def _array(source: Source, key: str, shape: tuple[int, ...], dtype: Any) -> NDAr
     dataset = source.dataset(key)
     if dataset is None:
         return None
-    values = np.asarray(dataset[()])
-    if values.ndim == len(shape) + 1 and values.shape[1:] == shape and values.dtype.kind in "iuf":
-        values = values.mean(axis=0, dtype=np.float64)
-    if values.shape != shape or values.dtype.kind not in "biufc":
+    stack = dataset.ndim == len(shape) + 1 and dataset.shape[1:] == shape and dataset.dtype.kind in "iuf"
+    if not (stack and len(dataset)) and (dataset.shape != shape or dataset.dtype.kind not in "biufc"):
         raise InputError(
             "An array has the wrong shape",
             where=source.where(key),
-            found=f"{values.dtype} of shape {values.shape}",
+            found=f"{dataset.dtype} of shape {dataset.shape}",
             remedy=f"Expected shape {shape}",
         )
-    return values.astype(dtype, copy=False)
+    if stack:
+        total = np.zeros(shape)
+        for each in dataset:
+            total += each
+        return (total / len(dataset)).astype(dtype)
+    return np.asarray(dataset[()]).astype(dtype, copy=False)
 
 
-def _probe(source: Source, shape: tuple[int, int]) -> NDArray[np.complex64] | None:
-    dataset = source.dataset("illumination") or source.dataset("probe_link")
-    if dataset is None:
-        return None
-    values = np.asarray(dataset[()])
-    fits = values.dtype.kind == "c" and values.shape[-2:] == shape and 2 <= values.ndim <= 3 and values.size
-    if not fits or not np.isfinite(values).all():
-        found = f"{values.dtype} of shape {values.shape}" + (", not all finite" if fits else "")
-        source.remark("W207", "illumination", found, f"finite complex64 of shape {shape}", "It was left aside")
-        return None
-    return values.reshape(-1, *shape).astype(np.complex64, copy=False)
+def _inside(source: Source, shape: tuple[int, int]) -> NDArray[np.float32] | None:
+    """Return where the beam has been, as 0 to 1, or as the bit of CXI that says so."""
+    dataset = source.dataset("object_mask")
+    if dataset is None or dataset.dtype.kind not in "iu" or dataset.shape != shape:
+        return _array(source, "object_mask", shape, np.float32)
+    bits = dataset[()]
+    return ((bits & INSIDE != 0) if (bits > 1).any() else bits != 0).astype(np.float32)
 
 
 def _truth(source: Source) -> Truth | None:
@@ -207,7 +214,7 @@ def _result(source: Source, scan: Scan) -> Result:
     used = _array(source, "used_positions", (len(scan.patterns), 3), np.float64)
     wide = source.dataset("wide_probe")
     probe = scan.probe if wide is None else wide[()].astype(np.complex64, copy=False)
-    inside = _array(source, "object_mask", (rows, columns), np.float32)
+    inside = _inside(source, (rows, columns))
     held_out = source.dataset("held_out")
     return Result(
         scan=scan,

@@ -41,6 +41,8 @@ class Entry:
     """Key of the row that a link points at."""
     group_units: str = ""
     """Key of the attribute of the parent group that holds the unit as well, as the specification draws it."""
+    also: tuple[str, ...] = ()
+    """Where other programs put it; the reader looks there after ``path``, the validator does not."""
 
     @property
     def owner(self) -> str:
@@ -169,6 +171,8 @@ _BEAM = (
     Entry(
         "illumination", f"{SOURCE}/illumination", "dataset", "the probe: of the start, or of the result",
         PROBE, "complex64", "", "optional",
+        also=(f"{SOURCE}/probe", f"{DETECTOR}/probe", f"{DETECTOR}/Probe", f"{INSTRUMENT}/illumination_1/probe",
+              f"{PROCESS}/final_illumination", f"{SOURCE}/data_illumination"),
     ),
     Entry(
         "source_distance", f"{SOURCE}/distance", "dataset",
@@ -182,6 +186,7 @@ _BEAM = (
     Entry(
         "monitor", f"{BEAM}/monitor", "dataset", "intensity of the beam in every frame, in any unit",
         ("npos",), "float64", "", "optional",
+        also=(f"{DATA}/monitor", f"{DATA}/intensities", f"{GEOMETRY}/intensities"),
     ),
     Entry(
         "incident_wavelength", f"{BEAM}/incident_wavelength", "dataset", "photon wavelength",
@@ -220,8 +225,14 @@ _DETECTOR = (
         "near_field", f"{DETECTOR}/near_field", "dataset",
         "1 where the frames are images in the near field, not far-field patterns", (), "int32", "", "optional",
     ),
-    Entry("dark", f"{DETECTOR}/data_dark", "dataset", "mean dark frame in counts", FRAME, "float32", "", "optional"),
-    Entry("flat", f"{DETECTOR}/data_white", "dataset", "flat field", FRAME, "float32", "", "optional"),
+    Entry(
+        "dark", f"{DETECTOR}/data_dark", "dataset", "mean dark frame in counts", FRAME, "float32", "", "optional",
+        also=(f"{DETECTOR}/dark",),
+    ),
+    Entry(
+        "flat", f"{DETECTOR}/data_white", "dataset", "flat field", FRAME, "float32", "", "optional",
+        also=(f"{DETECTOR}/qe_mask",),
+    ),
     _link("detector_positions", f"{DETECTOR}/translation", "positions", "added"),
     Entry(
         "basis_vectors", f"{DETECTOR}/basis_vectors", "dataset",
@@ -237,7 +248,10 @@ _DETECTOR = (
         "flatfield", f"{SPECIFIC}/flatfield_applied", "dataset",
         "1 where the counts are divided by the flat field", (), "int32",
     ),
-    Entry("pixel_mask", f"{SPECIFIC}/pixel_mask", "dataset", "why pixels are bad, NeXus bits", FRAME, "uint32"),
+    Entry(
+        "pixel_mask", f"{SPECIFIC}/pixel_mask", "dataset", "why pixels are bad, NeXus bits", FRAME, "uint32",
+        also=(f"{DETECTOR}/pixel_mask",),
+    ),
     Entry(
         "frame_mask", f"{SPECIFIC}/frame_mask", "dataset", "bad pixels of each frame, where they differ: 0 good, 1 bad",
         STACK, "uint8", "", "optional",
@@ -377,6 +391,8 @@ TABLE: tuple[Entry, ...] = (*_HEAD, *_BEAM, *_DETECTOR, *_SAMPLE, *_RESULT, *_TR
 
 BY_KEY = {entry.key: entry for entry in TABLE}
 BY_PATH = {entry.path: entry for entry in TABLE}
+ALSO = {entry.key: (entry.path, *entry.also) for entry in TABLE if entry.also}
+"""Where entries may lie in the files of other programs, by key."""
 
 
 def path(key: str) -> str:

@@ -55,7 +55,8 @@ def _find(source: Source) -> tuple[str, h5py.Dataset]:
 
 def _upright(source: Source, key: str, dataset: h5py.Dataset, npos: int) -> NDArray[Any]:
     shape = dataset.shape
-    if len(shape) == 2 and shape[0] == npos and shape[1] in (2, 3):
+    rows = source.layout.positions_in_rows and shape in ((2, 2), (3, 3)) and shape[1] == npos
+    if len(shape) == 2 and shape[0] == npos and shape[1] in (2, 3) and not rows:
         if shape[1] == 2:
             source.remark("I303", key, "two columns", "three columns x, y, z", "z was set to 0")
         return dataset[()].astype(np.float64)

@@ -27,8 +27,17 @@ EXACT = 2**24
 """Whole numbers up to this are exact in float32."""
 
 
+Amend = Callable[[h5py.File], None]
+"""Makes of a file after the schema, still open, one of another program."""
+
+
 def write_scan(
-    scan: Scan, target: Path, *, overwrite: bool = False, progress: Callable[[int, int], None] | None = None
+    scan: Scan,
+    target: Path,
+    *,
+    overwrite: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+    amend: Amend | None = None,
 ) -> tuple[Finding, ...]:
     """Write a scan as a CXI file after the schema.
 
@@ -42,6 +51,8 @@ def write_scan(
         Whether an existing file may be replaced.
     progress : callable, optional
         Is told how many frames are written, of how many.
+    amend : callable, optional
+        What is changed in the file before it takes its place.
 
     Returns
     -------
@@ -56,10 +67,15 @@ def write_scan(
     check_output(Path(target), scan.patterns.path, scan.path, overwrite=overwrite)
     with atomic(target, overwrite) as partial, create(partial) as (file, check):
         _fill(file, _parts(scan), _scan_values(scan))
-        return _write_frames(file, scan, check, progress)
+        findings = _write_frames(file, scan, check, progress)
+        if amend:
+            amend(file)
+        return findings
 
 
-def write_result(result: Result, target: Path, *, overwrite: bool = False, embed: bool = False) -> tuple[Finding, ...]:
+def write_result(
+    result: Result, target: Path, *, overwrite: bool = False, embed: bool = False, amend: Amend | None = None
+) -> tuple[Finding, ...]:
     """Write a result as a CXI file.
 
     The frames become an external link, relative to the folder of the target, to the file that holds them; or a copy
@@ -75,6 +91,8 @@ def write_result(result: Result, target: Path, *, overwrite: bool = False, embed
         Whether an existing file may be replaced.
     embed : bool
         Whether the frames are copied.
+    amend : callable, optional
+        As `write_scan`.
 
     Returns
     -------
@@ -95,12 +113,17 @@ def write_result(result: Result, target: Path, *, overwrite: bool = False, embed
             values["frames_view"] = json.dumps(scan.patterns.view.as_dict())
         _fill(file, (*_parts(scan), "result"), values)
         _set_provenance(file, result)
-        if not link:
-            return _write_frames(file, scan, check)
-        folder = Path(target).resolve().parent
-        relative = Path(os.path.relpath(Path(str(scan.patterns.path)).resolve(), folder)).as_posix()
-        file[path("frames")] = h5py.ExternalLink(relative, scan.patterns.dataset)
-        return ()
+        findings = _link_frames(file, scan, Path(target)) if link else _write_frames(file, scan, check)
+        if amend:
+            amend(file)
+        return findings
+
+
+def _link_frames(file: h5py.File, scan: Scan, target: Path) -> tuple[Finding, ...]:
+    folder = target.resolve().parent
+    relative = Path(os.path.relpath(Path(str(scan.patterns.path)).resolve(), folder)).as_posix()
+    file[path("frames")] = h5py.ExternalLink(relative, scan.patterns.dataset)
+    return ()
 
 
 def _lies_in_a_file(frames: Frames) -> bool:
