@@ -31,6 +31,8 @@ CODES = {
     "W209": "the mask was kept although it marks most pixels as bad",
     "W210": "frames are not stored as float32",
     "W211": "the frames of a result are missing; what needs them cannot be done",
+    "W212": "files of frames that the file links to are missing at the end of the scan",
+    "W213": "frames without a position, or positions without a frame, were left out",
     "W221": "unusual number of positions",
     "W222": "unusual size of the detector",
     "W223": "unusual photon energy",

@@ -32,6 +32,12 @@ def open_hdf5(path: Path) -> "h5py.File":
         return h5py.File(path, "r")
 
 
+def unreadable_frames(where: str, error: OSError) -> InputError:
+    """Return what to raise where HDF5 fails to read frames."""
+    remedy = "The file may be truncated or use a compression filter that is not installed; copy it again or repack it"
+    return InputError("The frames cannot be read", where=where, found=str(error), remedy=f"{remedy} with gzip")
+
+
 class Frames:
     """The stack of diffraction patterns, shape (npos, ny, nx), read from the file only where it is sliced.
 
@@ -102,13 +108,7 @@ class Frames:
                 try:
                     yield np.asarray(stack[index]).astype(self.dtype, copy=False)
                 except OSError as error:
-                    raise InputError(
-                        "The frames cannot be read",
-                        where=f"{self.path}:{self.dataset}",
-                        found=str(error),
-                        remedy="The file may be truncated or use a compression filter that is not installed; copy it "
-                        "again or repack it with gzip",
-                    ) from error
+                    raise unreadable_frames(f"{self.path}:{self.dataset}", error) from error
 
     def pick(self, frames: Iterable[int]) -> Iterator[NDArray[Any]]:
         """Yield the frames of the given indices, each of shape (ny, nx), one at a time in memory."""
@@ -148,7 +148,25 @@ class MissingFrames(Frames):
         )
 
 
-class ChangedFrames(Frames):
+class DerivedFrames(Frames):
+    """Frames that are not simply a dataset of a file; a subclass yields them in ``_each``, and sets shape and dtype."""
+
+    def __getitem__(self, index: Any) -> NDArray[Any]:
+        parts = index if isinstance(index, tuple) else (index,)
+        if any(part is Ellipsis for part in parts):
+            at = next(place for place, part in enumerate(parts) if part is Ellipsis)
+            parts = (*parts[:at], *[slice(None)] * (4 - len(parts)), *parts[at + 1 :])
+        wanted = np.arange(len(self))[parts[0] if parts else slice(None)]
+        stack = np.empty((wanted.size, *self.shape[1:]), self.dtype)
+        for place, frame in enumerate(self.pick(wanted.ravel())):
+            stack[place] = frame
+        return stack.reshape(*wanted.shape, *self.shape[1:])[(*[slice(None)] * wanted.ndim, *parts[1:])]
+
+    def _each(self, indices: Iterable[Any]) -> Iterator[NDArray[Any]]:
+        raise NotImplementedError
+
+
+class ChangedFrames(DerivedFrames):
     """Frames that are computed from others where they are sliced, shape (npos, ny, nx).
 
     Parameters
@@ -173,17 +191,6 @@ class ChangedFrames(Frames):
         self.source, self.change = source, change
         self.path, self.dataset = source.path, source.dataset
         self.shape, self.dtype = (len(source), *shape), dtype
-
-    def __getitem__(self, index: Any) -> NDArray[Any]:
-        parts = index if isinstance(index, tuple) else (index,)
-        if any(part is Ellipsis for part in parts):
-            at = next(place for place, part in enumerate(parts) if part is Ellipsis)
-            parts = (*parts[:at], *[slice(None)] * (4 - len(parts)), *parts[at + 1 :])
-        wanted = np.arange(len(self))[parts[0] if parts else slice(None)]
-        stack = np.empty((wanted.size, *self.shape[1:]), self.dtype)
-        for place, frame in enumerate(self.pick(wanted.ravel())):
-            stack[place] = frame
-        return stack.reshape(*wanted.shape, *self.shape[1:])[(*[slice(None)] * wanted.ndim, *parts[1:])]
 
     @property
     def room(self) -> int:

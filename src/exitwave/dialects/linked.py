@@ -1,0 +1,137 @@
+"""Frames that lie in several files, one after the other, as the master file of an Eiger detector links them."""
+
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from exitwave.dialects.values import dataset, frames_at, reading
+from exitwave.errors import Finding, InputError
+from exitwave.findings import finding
+from exitwave.frames import DerivedFrames, Frames, open_hdf5, unreadable_frames
+
+NAME = re.compile(r"data_?(\d+)")
+"""Names of the links: data_000001, data_000002, and so on."""
+
+
+class LinkedFrames(DerivedFrames):
+    """The frames of several stacks as one, shape (npos, ny, nx), read only where they are sliced.
+
+    Where integers of a narrower type mark bad pixels by their largest value, that becomes the largest of the type here.
+
+    Parameters
+    ----------
+    pieces : list of Frames
+        Stacks of files, all with frames of one shape.
+    frames : int, optional
+        How many frames there are from the beginning; without it, all.
+    """
+
+    def __init__(self, pieces: list[Frames], frames: int | None = None) -> None:
+        self.pieces, self.path, self.dataset = pieces, pieces[0].path, pieces[0].dataset
+        self.starts = np.cumsum([0, *(len(piece) for piece in pieces)])
+        number = int(self.starts[-1]) if frames is None else min(frames, int(self.starts[-1]))
+        self.shape = (number, *pieces[0].shape[1:])
+        self.dtype = np.result_type(*(piece.dtype for piece in pieces))
+
+    def _each(self, indices: Iterable[Any]) -> Iterator[NDArray[Any]]:
+        opened: dict[int, h5py.Dataset] = {}  # one file is open at a time
+        with ExitStack() as stack:
+            for index in indices:
+                wanted = np.arange(len(self))[index]
+                rows = np.atleast_1d(wanted)
+                block = np.empty((len(rows), *self.shape[1:]), self.dtype)
+                owners = np.searchsorted(self.starts, rows, side="right") - 1
+                for owner in np.unique(owners):
+                    if owner not in opened:
+                        stack.close()
+                        file = stack.enter_context(open_hdf5(Path(str(self.pieces[owner].path))))
+                        opened = {owner: file[self.pieces[owner].dataset]}
+                    mine = owners == owner
+                    block[mine] = self._rows(opened[owner], rows[mine] - self.starts[owner])
+                yield block if wanted.ndim else block[0]
+
+    def _rows(self, stored: h5py.Dataset, rows: NDArray[np.int64]) -> NDArray[Any]:
+        run = (np.diff(rows) == 1).all()
+        try:
+            counts = stored[rows[0] : rows[-1] + 1] if run else np.array([stored[row] for row in rows])
+        except OSError as error:
+            raise unreadable_frames(f"{stored.file.filename}:{stored.name}", error) from error
+        kind, wide = counts.dtype, self.dtype
+        counts = counts.astype(wide, copy=False)
+        if kind.kind == wide.kind == "u" and kind.itemsize < wide.itemsize:
+            counts[counts == np.iinfo(kind).max] = np.iinfo(wide).max
+        return counts
+
+
+@dataclass(frozen=True)
+class Linked:
+    """What a master links to."""
+
+    frames: LinkedFrames
+    """The frames of all files that are there."""
+    findings: tuple[Finding, ...]
+    """Says which are not."""
+
+
+def linked_frames(group: h5py.Group) -> Linked:
+    """Return the frames that the members data_000001, data_000002, ... of a group hold or link to.
+
+    A master may link to more files than were written: those that lack at the end are remarked (W212).
+
+    Raises
+    ------
+    InputError
+        If there are none, one in the middle lacks (the frames behind it would shift against the positions), they
+        differ in shape, or a link leads out of the folder.
+    """
+    where = f"{group.file.filename}:{group.name}"
+    names = sorted((name for name in group if NAME.fullmatch(name)), key=_number_of)
+    if not names:
+        raise InputError("The file lacks its frames", where=where, remedy="Expected data_000001, data_000002, ...")
+    there = {name: piece for name in names if (piece := _piece(group, name)) is not None}
+    lacking, numbers = [name for name in names if name not in there], [_number_of(name) for name in there]
+    if numbers != list(range(_number_of(names[0]), _number_of(names[0]) + len(numbers))) or not numbers:
+        what = "A file of frames is missing, and those behind it would shift" if numbers else "All frames are missing"
+        found = lacking[0] if lacking else f"only {', '.join(names)[:80]}"
+        raise InputError(what, where=where, found=found, remedy="Put them where the master expects them, in its folder")
+    if len({piece.shape[1:] for piece in there.values()}) > 1:
+        found = ", ".join(sorted({str(piece.shape[1:]) for piece in there.values()}))
+        raise InputError("The files hold frames of different shapes", where=where, found=found)
+    frames = LinkedFrames(list(there.values()))
+    notes: tuple[Finding, ...] = ()
+    if lacking:
+        found = f"{len(lacking)} links at the end, from {lacking[0]} on, lead nowhere"
+        expected = f"{len(names)} files of frames"
+        notes = (finding("W212", group.name, found, expected, f"The first {len(frames)} frames were taken"),)
+    return Linked(frames, notes)
+
+
+def _number_of(name: str) -> int:
+    return int(name.removeprefix("data").removeprefix("_"))
+
+
+def _piece(group: h5py.Group, name: str) -> Frames | None:
+    """Return the stack behind a member of a group, or None where its file or the stack in it is missing."""
+    link = group.get(name, getlink=True)
+    if not isinstance(link, h5py.ExternalLink):
+        return frames_at(group.file, f"{group.name.rstrip('/')}/{name}")
+    where, target = f"{group.file.filename}:{group.name.rstrip('/')}/{name}", Path(link.filename)
+    remedy = "Put the files beside the master, and let its links name them without a folder above"
+    if target.is_absolute() or ".." in target.parts:
+        raise InputError("A link leads out of the folder of the file", where=where, found=target, remedy=remedy)
+    target = Path(group.file.filename).parent / target
+    if not target.is_file():
+        return None
+    with reading(target) as file:
+        stored = dataset(file, link.path)
+        if stored is not None and stored.file.filename != file.filename:
+            found = stored.file.filename
+            raise InputError("A link leads through a file to another", where=where, found=found, remedy=remedy)
+        return frames_at(file, link.path)
