@@ -50,6 +50,8 @@ CODES = {
     "W244": "positions lie far from the scan; their frames are left out",
     "W245": "the beam monitor was not used",
     "W246": "the frames were turned, for they do not fit the positions as they are",
+    "W251": "a part of the scan or the result has no place in the format, and was left out",
+    "W253": "the program of the format needs more than its files say, or something else",
     "I301": "there is no mask: all pixels are taken as good",
     "I302": "the mask was reduced to 0 and 1",
     "I303": "the positions have no z: it is 0",

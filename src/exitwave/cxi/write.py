@@ -183,7 +183,7 @@ def _result_values(result: Result) -> dict[str, Any]:
     return (
         {
             "entry_default": BY_KEY["image"].name,
-            "illumination": _one_or_more(_middle(result.probe, shape)),
+            "illumination": _one_or_more(middle(result.probe, shape)),
             "wide_probe": None if result.probe.shape[1:] == shape else result.probe,
             "object": result.object,
             "object_mask": result.mask,
@@ -214,7 +214,7 @@ def _steps(steps: tuple[Step, ...]) -> str | None:
     return json.dumps([asdict(step) for step in steps]) if steps else None
 
 
-def _middle(probe: NDArray[np.complex64], shape: tuple[int, ...]) -> NDArray[np.complex64]:
+def middle(probe: NDArray[np.complex64], shape: tuple[int, ...]) -> NDArray[np.complex64]:
     """Return the middle of the modes, with the shape of a frame; index n//2 stays the centre."""
     rows, columns = (slice(m // 2 - n // 2, m // 2 - n // 2 + n) for m, n in zip(probe.shape[1:], shape, strict=True))
     return probe[:, rows, columns]

@@ -16,6 +16,8 @@ from exitwave.frames import Frames
 from exitwave.scan import Detector, Result, Scan
 from exitwave.units import H_C, factor, parse
 
+MOST_PIXELS = 2**25
+"""Pixels of a frame; the largest detectors have half of them."""
 EXAMPLES = {"energy": "8.8keV", "distance": "2m", "pixel_size": "75um"}
 
 
@@ -117,12 +119,17 @@ def check_frames(frames: Frames, where: str) -> Frames:
     Raises
     ------
     InputError
-        If it is not three-dimensional, not of real numbers, or has fewer than two frames, rows or columns.
+        If it is not three-dimensional, not of real numbers, has fewer than two frames, rows or columns, or frames that
+        no detector makes.
     """
     if frames.dtype.kind not in "iuf" or len(frames.shape) != 3 or min(frames.shape) < 2:
         found = f"{frames.dtype} of shape {tuple(frames.shape)}"
         remedy = "Expected intensities of shape (npos, ny, nx)"
         raise InputError("These are not diffraction patterns", where=where, found=found, remedy=remedy)
+    ny, nx = frames.shape[1:]
+    if ny * nx > MOST_PIXELS:
+        remedy = "Crop or bin the frames"
+        raise InputError("The frames are too large", where=where, found=f"{ny} x {nx} pixels", remedy=remedy)
     return frames
 
 

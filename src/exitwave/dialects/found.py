@@ -1,0 +1,196 @@
+"""From what a format's own entries say, and what Exitwave has kept beside them, to a Scan or a Result."""
+
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exitwave.dialects.assemble import columns_of, energy_of, length_of, mask_of, result_of, scan_of
+from exitwave.dialects.dialect import Settings
+from exitwave.dialects.kept import Kept
+from exitwave.errors import Finding
+from exitwave.findings import finding
+from exitwave.frames import Frames
+from exitwave.scan import Detector, NearField, Result, Scan
+from exitwave.units import H_C
+
+AGREED = 1e-3
+"""Object pixels by which positions of a format may differ from those kept beside them in double precision."""
+
+
+@dataclass
+class Found:
+    """What the entries of a format say, in SI units. None: it does not say, so it is kept beside or must be given."""
+
+    frames: Frames
+    """Patterns, centred, in counts."""
+    positions: NDArray[Any]
+    """Centre of the probe, shape (npos, 2 or 3), columns x and y (and z), in metres; those used for a result."""
+    positions_at: str
+    """Name of the entry of the positions, for messages."""
+    in_pixels: bool = False
+    """Whether the positions are columns and rows of the object, not metres."""
+    energy: float | None = None
+    """Photon energy in eV."""
+    distance: float | None = None
+    """Distance of the detector in metres."""
+    pixel_size: tuple[float, float] | None = None
+    """Pixel of the detector (y, x) in metres."""
+    object_pixel: tuple[float, float] | None = None
+    """Pixel of the object (y, x) in metres, from which that of the detector follows."""
+    bad: NDArray[np.bool_] | None = None
+    """Bad pixels, shape (ny, nx) or (npos, ny, nx)."""
+    bad_at: str = ""
+    """Name of the entry of the mask, for messages."""
+    probe: NDArray[Any] | None = None
+    """Probe modes, shape (modes, ny, nx), in square roots of counts under a unitary FFT."""
+    object: NDArray[Any] | None = None
+    """Complex object of a result, row 0 at the smallest y; None: the file holds a scan alone."""
+    x: NDArray[np.float64] | None = None
+    """Sample coordinates of the object's columns in metres."""
+    y: NDArray[np.float64] | None = None
+    """Sample coordinates of the object's rows in metres."""
+    z: NDArray[np.float64] | None = None
+    """Where the slices lie in metres."""
+    errors: NDArray[Any] | None = None
+    """Error of every iteration."""
+    near: NearField | None = None
+    """That the frames are images in the near field."""
+    name: str = ""
+    """Name of the sample."""
+    program: str = ""
+    """Who reconstructed it."""
+    remarks: list[Finding] = field(default_factory=list)
+    """What the reader has remarked."""
+
+
+def build(found: Found, kept: Kept, settings: Settings) -> Scan | Result:
+    """Return the scan or the result of a file; what its format says comes first, then what was kept beside it.
+
+    Raises
+    ------
+    InputError
+        If something is missing or impossible, as the functions of `exitwave.dialects.assemble` say.
+    """
+    file, shape = kept.store.file, found.frames.shape[1:]
+    energy = energy_of(settings, _first(found.energy, kept.number("energy")), str(file))
+    distance = length_of(settings, "distance", _first(found.distance, kept.number("distance")), str(file))
+    detector = Detector(
+        distance=distance,
+        pixel_size=_pixel_size(found, kept, settings, H_C / energy * distance),
+        mask=mask_of(settings, _bad(found, kept), shape, kept.store.where(found.bad_at or kept.store.own + "mask")),
+        corner_position=None if (corner := kept.numbers("corner", 3)) is None else np.array(corner),
+        saturation=kept.number("saturation"),
+        pixel_mask=_typed(kept.array("pixel_mask", shape, "iu"), np.uint32),
+        dark=_typed(kept.array("dark", shape), np.float32),
+        flat=_typed(kept.array("flat", shape), np.float32),
+        countrate_correction_applied=bool(kept.notes.get("countrate_correction_applied")),
+        flatfield_applied=bool(kept.notes.get("flatfield_applied")),
+    )
+    remarks = list(found.remarks)
+    scan = Scan(
+        found.frames,
+        np.zeros((len(found.frames), 3)),
+        energy,
+        detector,
+        probe=None if found.object is not None else _probe(found, remarks),
+        name=found.name or kept.words("name"),
+        description=kept.words("description"),
+        instrument=kept.words("instrument"),
+        near=found.near or kept.near,
+        monitor=kept.array("monitor", (len(found.frames),)),
+        left_out=kept.left_out(len(found.frames)),
+        preparation=kept.preparation,
+    )
+    used, measured = _positions(found, kept, settings, scan.object_pixel)
+    others = {field.name: getattr(scan, field.name) for field in fields(Scan) if field.name in _OTHERS}
+    where = found.positions_at
+    scan = scan_of(scan.patterns, measured, energy, detector, file=file, where=where, remarks=remarks, **others)
+    return scan if found.object is None else _result(found, kept, scan, used)
+
+
+_OTHERS = ("probe", "name", "description", "instrument", "near", "monitor", "left_out", "preparation")
+
+
+def _result(found: Found, kept: Kept, scan: Scan, used: NDArray[np.float64]) -> Result:
+    assert found.object is not None
+    probe = np.zeros((0, *scan.patterns.shape[1:]), np.complex64) if found.probe is None else found.probe
+    rows, columns = found.object.shape[-2:]
+    result = result_of(
+        scan,
+        found.object,
+        probe,
+        x=_first(kept.array("x", (columns,), "f"), found.x),
+        y=_first(kept.array("y", (rows,), "f"), found.y),
+        positions=used,
+        errors=_first(found.errors, kept.array("errors", kinds="f")),
+        algorithm=kept.words("algorithm"),
+        program=kept.words("program") or found.program,
+        z=_first(kept.array("z", found.object.shape[:-2], "f"), found.z) if found.object.ndim == 3 else None,
+    )
+    inside = kept.array("inside", (rows, columns))
+    return result if inside is None else replace(result, mask=inside.astype(np.float32))
+
+
+def _first(*values: Any) -> Any:
+    """Return the first that is not None, or None."""
+    return next((value for value in values if value is not None), None)
+
+
+def _typed(values: NDArray[Any] | None, dtype: Any) -> NDArray[Any] | None:
+    return None if values is None else values.astype(dtype, copy=False)
+
+
+def _pixel_size(found: Found, kept: Kept, settings: Settings, reach: float) -> tuple[float, float]:
+    """Return the detector's pixel (y, x) in metres; ``reach`` is wavelength * distance."""
+    known = _first(found.pixel_size, kept.numbers("pixel_size", 2))
+    if known is None and found.object_pixel is not None and min(found.object_pixel) > 0:
+        (ny, nx), (dy, dx) = found.frames.shape[1:], found.object_pixel
+        known = reach / (ny * dy), reach / (nx * dx)
+    py, px = (length_of(settings, "pixel_size", size, str(kept.store.file)) for size in known or (None, None))
+    return py, px
+
+
+def _bad(found: Found, kept: Kept) -> NDArray[np.bool_] | None:
+    """Return the bad pixels: of every frame where that was kept, else as the format says, else as it was kept."""
+    kept_mask = kept.array("mask")
+    if kept_mask is not None and (found.bad is None or kept_mask.shape == found.frames.shape):
+        return kept_mask != 0
+    return found.bad
+
+
+def _probe(found: Found, remarks: list[Finding]) -> NDArray[np.complex64] | None:
+    """Return the starting probe, or None with a remark where what there is cannot be one."""
+    probe, shape = found.probe, found.frames.shape[1:]
+    if probe is None:
+        return None
+    if (
+        probe.dtype.kind == "c"
+        and probe.ndim == 3
+        and probe.shape[1:] == shape
+        and np.isfinite(probe).all()
+        and len(probe)
+    ):
+        return probe.astype(np.complex64, copy=False)
+    seen = f"{probe.dtype} of shape {probe.shape}"
+    wanted = f"finite complex numbers of shape (modes, {shape[0]}, {shape[1]})"
+    remarks.append(finding("W207", "probe", seen, wanted, "It was left aside"))
+    return None
+
+
+def _positions(
+    found: Found, kept: Kept, settings: Settings, pixel: tuple[float, float]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the positions that were used and those that were measured, shape (npos, 3), in metres."""
+    count, step = len(found.frames), np.array([pixel[1], pixel[0], 1.0])
+    stored = found.positions
+    if found.in_pixels and stored.ndim == 2 and stored.shape[1] == 2:
+        x0, y0 = kept.numbers("origin", 2) or (0.0, 0.0)
+        stored = np.array([x0, y0]) + stored * step[:2]
+    own = columns_of(settings, stored, count, kept.store.where(found.positions_at))
+    measured = kept.array("positions", (count, 3), "f")
+    exact = measured if found.object is None else _first(kept.array("used_positions", (count, 3), "f"), measured)
+    if exact is not None and (np.abs(exact - own)[:, :2] <= AGREED * step[:2]).all():
+        own = exact
+    return own, own if found.object is None or measured is None else measured

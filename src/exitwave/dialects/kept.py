@@ -1,0 +1,181 @@
+"""What a format has no place for, kept beside its own entries under names that its program ignores; and read back."""
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exitwave.cxi.write import middle
+from exitwave.dialects.store import Store
+from exitwave.errors import Finding, InputError
+from exitwave.findings import finding
+from exitwave.scan import NearField, Result, Scan, Step
+
+NOTES = "notes"
+"""The entry that holds numbers and text, as JSON."""
+
+
+def keep(data: Scan | Result, dialect: str, but: tuple[str, ...] = (), **more: Any) -> dict[str, Any]:
+    """Return everything of a scan or a result that most formats lack, by the name of the entry of ours.
+
+    Parameters
+    ----------
+    data : Scan or Result
+        What is written.
+    dialect : str
+        Whose file it is; the mark by which the file is told.
+    but : tuple of str
+        Arrays that the format holds itself, as exactly.
+    **more
+        Further notes, ready for JSON.
+
+    Returns
+    -------
+    dict
+        ``notes`` (JSON), and arrays in SI units: ``positions`` (npos, 3), ``mask`` of every frame, ``dark``, ``flat``,
+        ``pixel_mask``, ``monitor``, ``probe`` (modes, ny, nx); of a result also ``used_positions``, ``x``, ``y``,
+        ``z``, ``inside`` and ``errors``.
+    """
+    scan = data.scan if isinstance(data, Result) else data
+    detector, near = scan.detector, scan.near
+    notes: dict[str, Any] = {
+        "dialect": dialect,
+        "result": isinstance(data, Result),
+        "energy": scan.energy,
+        "distance": detector.distance,
+        "pixel_size": detector.pixel_size,
+        "saturation": detector.saturation,
+        "corner": None if detector.corner_position is None else list(map(float, detector.corner_position)),
+        "countrate_correction_applied": detector.countrate_correction_applied,
+        "flatfield_applied": detector.flatfield_applied,
+        "near": None if near is None else {"source_distance": near.source_distance},
+        "name": scan.name,
+        "description": scan.description,
+        "instrument": scan.instrument,
+        "left_out": scan.left_out,
+        "preparation": [asdict(step) for step in scan.preparation],
+    }
+    arrays: dict[str, Any] = {
+        "positions": scan.positions,
+        "mask": detector.mask if detector.mask.ndim == 3 or "mask" not in but else None,
+        "dark": detector.dark,
+        "flat": detector.flat,
+        "pixel_mask": detector.pixel_mask,
+        "monitor": scan.monitor,
+        "probe": probe_of(data),
+    }
+    if isinstance(data, Result):
+        notes |= {"algorithm": data.algorithm, "program": data.provenance.get("program", "")}
+        arrays |= {"used_positions": data.positions, "x": data.x, "y": data.y, "z": data.z}
+        arrays |= {"inside": data.mask, "errors": data.errors}
+    kept = {name: value for name, value in arrays.items() if value is not None and (name == "mask" or name not in but)}
+    return {NOTES: json.dumps(notes | more)} | kept
+
+
+def probe_of(data: Scan | Result) -> NDArray[np.complex64] | None:
+    """Return the probe that a file gets, shape (modes, ny, nx) of the frames, or None where there is none."""
+    if isinstance(data, Scan):
+        return data.probe
+    return middle(data.probe, data.scan.patterns.shape[1:]) if len(data.probe) else None
+
+
+def lost(data: Scan | Result, program: str) -> tuple[Finding, ...]:
+    """Return what comes to a file of another program only in part, as findings W251."""
+    scan = data.scan if isinstance(data, Result) else data
+    parts = ["the simulated truth"] if scan.truth is not None else []
+    if isinstance(data, Result):
+        parts += [f"the model's {name}" for name in data.model]
+        parts += [words for words, there in (("the recipe", data.recipe), ("the choices", data.choices)) if there]
+        parts += ["the correlation of two halves"] if data.frc is not None else []
+        parts += ["the rim of the probe"] if data.probe.shape[1:] != scan.patterns.shape[1:] else []
+    found = (
+        [finding("W251", "", ", ".join(parts), f"what a file of {program} holds", "It was left out")] if parts else []
+    )
+    if scan.left_out:
+        count = len(scan.patterns) - len(scan.wanted)
+        remark = f"{count} frames that are not to be used"
+        found.append(finding("W251", "", remark, f"frames that {program} may use", f"{program} will use them"))
+    return tuple(found)
+
+
+class Kept:
+    """What Exitwave has added to a file, if it has.
+
+    Parameters
+    ----------
+    store : Store
+        The file.
+
+    Raises
+    ------
+    InputError
+        If the notes are not JSON.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        words = store.words(store.own + NOTES)
+        try:
+            notes = json.loads(words) if words else {}
+            if not isinstance(notes, dict):
+                raise ValueError("not an object")
+        except (ValueError, RecursionError) as error:
+            where = store.where(store.own + NOTES)
+            raise InputError("The notes of Exitwave are not JSON", where=where, found=error) from error
+        self.notes: dict[str, Any] = notes
+
+    def array(self, name: str, shape: tuple[int, ...] | None = None, kinds: str = "biuf") -> NDArray[Any] | None:
+        """Return an array of a shape and of some kinds of numbers, or None where there is none."""
+        values = self.store.array(self.store.own + name)
+        if values is not None and (values.dtype.kind not in kinds or (shape is not None and values.shape != shape)):
+            found = f"{values.dtype} of shape {values.shape}"
+            where = self.store.where(self.store.own + name)
+            raise InputError("An entry of Exitwave has another form", where=where, found=found, remedy="Remove it")
+        return values
+
+    def number(self, name: str) -> float | None:
+        """Return a number, or None where there is none."""
+        value = self.notes.get(name)
+        return float(value) if isinstance(value, int | float) else None
+
+    def numbers(self, name: str, count: int) -> tuple[float, ...] | None:
+        """Return a list of numbers of a length, or None where there is none."""
+        values = self.notes.get(name)
+        if not isinstance(values, list) or len(values) != count or not all(isinstance(v, int | float) for v in values):
+            return None
+        return tuple(map(float, values))
+
+    def words(self, name: str) -> str:
+        """Return text, or an empty string where there is none."""
+        value = self.notes.get(name)
+        return value if isinstance(value, str) else ""
+
+    @property
+    def near(self) -> NearField | None:
+        """That the frames are images in the near field."""
+        near = self.notes.get("near")
+        if not isinstance(near, dict):
+            return None
+        distance = near.get("source_distance")
+        return NearField(abs(float(distance)) if isinstance(distance, int | float) and distance else None)
+
+    def left_out(self, frames: int) -> dict[str, tuple[int, ...]]:
+        """Return which of some frames are not to be used, by the reason."""
+        stored = self.notes.get("left_out")
+        items = stored.items() if isinstance(stored, dict) else ()
+        return {
+            str(why): tuple(i for i in indices if isinstance(i, int) and 0 <= i < frames)
+            for why, indices in items
+            if isinstance(indices, list)
+        }
+
+    @property
+    def preparation(self) -> tuple[Step, ...]:
+        """What was done to the measurement."""
+        stored = self.notes.get("preparation")
+        try:
+            return tuple(Step(**each) for each in stored) if isinstance(stored, list) else ()
+        except TypeError:
+            return ()

@@ -1,0 +1,239 @@
+"""The product of ptychodus: positions, probe and object in one HDF5 or NPZ file; that of pty-chi is the same.
+
+Position to object in ptychodus and pty-chi: a position is the middle of the probe array, (n - 1) / 2, and the centre of
+the object lies at pixel (N - 1) / 2. In Exitwave index n//2 of the probe lies on the position. So an even probe makes a
+difference of half a pixel, which the centre of the object takes: the model is the same to the last digit.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exitwave.dialects.found import Found
+from exitwave.dialects.kept import probe_of
+from exitwave.dialects.store import Npz, Store
+from exitwave.errors import Finding, InputError
+from exitwave.findings import finding
+from exitwave.frames import Frames
+from exitwave.positions.grid import object_grid
+from exitwave.scan import NearField, Result, Scan
+
+POSITIONS = ("probe_position_x_m", "probe_position_y_m")
+_ATTRIBUTES = {
+    "object@pixel_height_m": "object_pixel_height_m",
+    "object@pixel_width_m": "object_pixel_width_m",
+    "object@center_x_m": "object_center_x_m",
+    "object@center_y_m": "object_center_y_m",
+    "probe@pixel_height_m": "probe_pixel_height_m",
+    "probe@pixel_width_m": "probe_pixel_width_m",
+}
+"""What an attribute of an HDF5 file is called in an archive."""
+
+
+def half(n: int) -> float:
+    """Return by how many pixels the middle of ``n`` pixels, (n - 1) / 2, lies before index n//2."""
+    return n // 2 - (n - 1) / 2
+
+
+def unnormalised(shape: tuple[int, int]) -> float:
+    """Return the probe of a unitary Fourier transform of a shape over that of pty-chi's, which is not normalised."""
+    return float(np.sqrt(shape[0] * shape[1]))
+
+
+def in_archive(name: str) -> str:
+    """Return what an entry of an HDF5 product, by its name or that of an attribute, is called in an archive."""
+    return _ATTRIBUTES.get(name, name.removeprefix("@"))
+
+
+def object_of(data: Scan | Result) -> tuple[NDArray[np.complex64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return object, x and y of a result; of a scan an object of ones that holds all positions."""
+    if isinstance(data, Result):
+        return data.object, data.x, data.y
+    y, x = object_grid(data.positions, data.patterns.shape[1:], data.object_pixel)
+    return np.ones((y.size, x.size), np.complex64), x, y
+
+
+def product(data: Scan | Result, origin: tuple[float, float] = (0.0, 0.0)) -> dict[str, Any]:
+    """Return the entries of a product by their names in an HDF5 file.
+
+    Parameters
+    ----------
+    data : Scan or Result
+        What is written; the positions are those that were used.
+    origin : tuple of float
+        Sample coordinates (x, y) in metres that become the origin.
+    """
+    scan = data.scan if isinstance(data, Result) else data
+    shape = scan.patterns.shape[1:]
+    image, x, y = object_of(data)
+    positions = data.positions - np.array([*origin, 0.0])
+    step = float(y[1] - y[0]), float(x[1] - x[0])
+    centre = [c.mean() + half(n) * d - o for c, n, d, o in zip((y, x), shape, step, origin[::-1], strict=True)]
+    errors = data.errors if isinstance(data, Result) else np.zeros(0, np.float32)
+    probe = probe_of(data)
+    power = 0.0 if probe is None else float((np.abs(probe) ** 2).sum())
+    values: dict[str, Any] = {
+        "@name": scan.name,
+        "@comments": scan.description,
+        "@detector_object_distance_m": scan.detector.distance,
+        "@photon_energy_eV": scan.energy,
+        "@probe_photon_count": power,
+        "@exposure_time_s": 0.0,
+        "@mass_attenuation_m2_per_kg": 0.0,
+        "@tomography_angle_deg": 0.0,
+        "@tilt_angle_deg": 0.0,
+        "@focus_object_distance_m": 0.0,
+        "@far_field": scan.near is None,
+        "probe_position_indexes": np.arange(len(positions)),
+        "probe_position_x_m": positions[:, 0],
+        "probe_position_y_m": positions[:, 1],
+        "probe": _flat_probe(probe, shape)[None],
+        "object": image.reshape(-1, *image.shape[-2:]),
+        "object_layer_spacing_m": np.diff(data.z) if isinstance(data, Result) and data.z is not None else np.zeros(0),
+        "loss_epochs": np.arange(len(errors)),
+        "loss_values": errors.astype(np.float64),
+    }
+    for axis, name in enumerate(("height", "width")):
+        values[f"object@pixel_{name}_m"] = values[f"probe@pixel_{name}_m"] = step[axis]
+        values[f"object@center_{'yx'[axis]}_m"] = float(centre[axis])
+    return values
+
+
+def _flat_probe(probe: NDArray[np.complex64] | None, shape: tuple[int, int]) -> NDArray[np.complex64]:
+    """Return a probe as pty-chi scales it; ones where there is none, for the file must have one."""
+    return np.ones((1, *shape), np.complex64) if probe is None else probe / np.float32(unnormalised(shape))
+
+
+def read_product(store: Store, frames: Frames, given: NDArray[Any] | None = None, result: bool | None = None) -> Found:
+    """Return what a product says about frames.
+
+    Parameters
+    ----------
+    store : Store
+        The product.
+    frames : Frames
+        The patterns that it is about.
+    given : ndarray of int, shape (npos,), optional
+        Index of each pattern, which pairs it with a position; else they are in the same order.
+    result : bool, optional
+        Whether the object is a result; None: what the file itself tells.
+
+    Raises
+    ------
+    InputError
+        If positions or object are missing or of another form.
+    """
+    get = _getter(store)
+    energy = _first(get.number("@photon_energy_eV"), get.number("@probe_energy_eV"))
+    image, remarks = get.array("object"), list[Finding]()
+    pixel = get.number("object@pixel_height_m"), get.number("object@pixel_width_m")
+    probe = _own_probe(get.array("probe"), frames, remarks)
+    losses = _first(get.array("loss_values"), get.array("costs"))
+    far = get.number("@far_field")
+    found = Found(
+        frames,
+        _paired(store, _columns(store), get.array("probe_position_indexes"), given, len(frames)),
+        POSITIONS[0],
+        energy=energy,
+        distance=get.number("@detector_object_distance_m") or None,
+        object_pixel=None if None in pixel else pixel,  # type: ignore[arg-type]
+        probe=probe,
+        errors=losses if losses is not None and losses.dtype.kind == "f" else None,
+        near=NearField() if far == 0 else None,
+        name=get.words("@name"),
+        program="ptychodus",
+        remarks=remarks,
+    )
+    if image is not None and (_is_result(image, losses) if result is None else result):
+        _take_object(found, get, image)
+    return found
+
+
+class _getter:  # noqa: N801
+    """Entries of a product by their HDF5 names, whatever the file is."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def _named(self, name: str) -> str:
+        return in_archive(name) if isinstance(self.store, Npz) else name
+
+    def array(self, name: str) -> NDArray[Any] | None:
+        return self.store.array(self._named(name))
+
+    def number(self, name: str) -> float | None:
+        return self.store.number(self._named(name))
+
+    def words(self, name: str) -> str:
+        return self.store.words(self._named(name))
+
+
+def _first(*values: Any) -> Any:
+    return next((value for value in values if value is not None), None)
+
+
+def _columns(store: Store) -> NDArray[Any]:
+    x, y = (store.array(name) for name in POSITIONS)
+    if x is None or y is None or x.ndim != 1 or x.shape != y.shape or {x.dtype.kind, y.dtype.kind} - set("iuf"):
+        found = "nothing" if x is None or y is None else f"{x.dtype} {x.shape} and {y.dtype} {y.shape}"
+        remedy = "Expected two lists of numbers of one length"
+        raise InputError("These are not positions", where=store.where(POSITIONS[0]), found=found, remedy=remedy)
+    return np.stack([x, y], axis=1).astype(np.float64)
+
+
+def _paired(
+    store: Store, positions: NDArray[Any], indexes: NDArray[Any] | None, given: NDArray[Any] | None, count: int
+) -> NDArray[Any]:
+    """Return the position of each frame: that of the same index, NaN where there is none."""
+    if given is None or indexes is None:
+        return positions
+    if (
+        indexes.shape != (len(positions),)
+        or given.shape != (count,)
+        or {indexes.dtype.kind, given.dtype.kind} - set("iu")
+    ):
+        found = f"{len(positions)} positions with {indexes.shape}, {count} frames with {given.shape}"
+        raise InputError("Indexes do not fit what they count", where=store.where("probe_position_indexes"), found=found)
+    place = dict(zip(indexes.tolist(), range(len(indexes)), strict=True))
+    rows = np.array([place.get(index, -1) for index in given.tolist()], dtype=np.intp)
+    return np.where(rows[:, None] < 0, np.nan, positions[rows])
+
+
+def _own_probe(stored: NDArray[Any] | None, frames: Frames, remarks: list[Finding]) -> NDArray[Any] | None:
+    """Return the modes (modes, ny, nx) of a probe (variations, modes, ny, nx); ones mean that there is none."""
+    if (
+        stored is None
+        or stored.ndim not in (2, 3, 4)
+        or stored.dtype.kind != "c"
+        or not stored.size
+        or (stored == 1).all()
+    ):
+        return None
+    modes = stored[0] if stored.ndim == 4 else stored.reshape(-1, *stored.shape[-2:])
+    if stored.ndim == 4 and len(stored) > 1:
+        remarks.append(finding("W207", "probe", f"{len(stored) - 1} variations", "one probe", "They were left aside"))
+    return modes * np.float32(unnormalised(frames.shape[1:]))
+
+
+def _is_result(image: NDArray[Any], losses: NDArray[Any] | None) -> bool:
+    """Say whether an object is a result: one has losses; without any word of them, it is not the same everywhere."""
+    return bool(image.size and (image != image.ravel()[0]).any()) if losses is None else bool(losses.size)
+
+
+def _take_object(found: Found, get: _getter, image: NDArray[Any]) -> None:
+    """Note the object, and where its pixels lie."""
+    found.object = image[0] if image.ndim == 3 and len(image) == 1 else image
+    centre = get.number("object@center_y_m"), get.number("object@center_x_m")
+    if found.object_pixel is None or image.ndim < 2:
+        return
+    axes = []
+    for axis, middle in enumerate(centre):
+        n, step = image.shape[axis - 2], found.object_pixel[axis]
+        start = 0.0 if middle is None else middle - half(found.frames.shape[1 + axis]) * step
+        axes.append(start + (np.arange(n) - (n - 1) / 2) * step)
+    if None not in centre:
+        found.y, found.x = axes
+    spacing = get.array("object_layer_spacing_m")
+    if image.ndim == 3 and len(image) > 1 and spacing is not None and spacing.shape == (len(image) - 1,):
+        found.z = np.concatenate([[0.0], np.cumsum(spacing)])

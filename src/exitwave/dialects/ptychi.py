@@ -1,0 +1,118 @@
+"""``ptychi``: the pair NAME_dp.hdf5 and NAME_para.hdf5 that pty-chi's examples and PtychoViT read.
+
+The positions are written from the middle of the object, as pty-chi wants them by default (``SUPPORT``): position 0 is
+pixel round(N / 2) - 1/2 of the object, counted to the middle (n - 1) / 2 of the probe.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exitwave.dialects.dialect import Conventions, Dialect, Evidence, Settings, Strength, Written
+from exitwave.dialects.found import Found, build
+from exitwave.dialects.kept import Kept, keep, lost
+from exitwave.dialects.product import POSITIONS, half, object_of, product, read_product
+from exitwave.dialects.put import File, beside, put
+from exitwave.dialects.store import Hdf5, entries, opened
+from exitwave.errors import Finding, InputError
+from exitwave.findings import finding
+from exitwave.scan import Result, Scan
+
+ENDS = ("_dp", "_para")
+
+
+def pair(file: Path) -> tuple[Path, Path]:
+    """Return the two files of a pair, that of the frames first, by the name of either or by what they share."""
+    suffix = file.suffix or ".hdf5"
+    stem = file.stem
+    for end in ENDS:
+        stem = stem.removesuffix(end)
+    frames, parameters = (file.with_name(f"{stem}{end}{suffix}") for end in ENDS)
+    return frames, parameters
+
+
+def detect(file: Path) -> Evidence | None:
+    """Take a file of a pair: /dp in one, and positions of ptychodus in the other."""
+    frames, parameters = pair(file)
+    if file not in (frames, parameters) or "dp" not in entries(frames, ("dp",)):
+        return None
+    if len(entries(parameters, POSITIONS)) < len(POSITIONS):
+        return None
+    return Evidence(Strength.MARK, f"/dp in {frames.name}, {POSITIONS[0]} in {parameters.name}")
+
+
+def read(file: Path, settings: Settings) -> Scan | Result:
+    """Read a pair by the name of one of its files."""
+    frames, parameters = pair(file)
+    if not (frames.is_file() and parameters.is_file()):
+        missing = parameters if frames.is_file() else frames
+        remedy = f"Put it beside {file.name}"
+        raise InputError("A file of the pair is missing", where=file, found=f"no {missing.name}", remedy=remedy)
+    with opened(frames) as patterns, opened(parameters) as store:
+        kept = Kept(store)
+        result = kept.notes.get("result")
+        found = read_product(store, patterns.frames("dp"), result=result if isinstance(result, bool) else None)
+        _shift(found, kept.numbers("origin", 2) or (0.0, 0.0))
+        return build(found, kept, settings)
+
+
+def _shift(found: Found, origin: tuple[float, ...]) -> None:
+    """Count positions and object from the origin that was kept."""
+    found.positions = found.positions + np.array(origin)
+    if found.x is not None and found.y is not None:
+        found.x, found.y = found.x + origin[0], found.y + origin[1]
+
+
+def origin_of(x: NDArray[np.float64], y: NDArray[np.float64], shape: tuple[int, int]) -> tuple[float, float]:
+    """Return the sample coordinates (x, y) of pty-chi's position 0 on an object, for a probe of ``shape``."""
+    places = []
+    for axis, n in ((x, shape[1]), (y, shape[0])):
+        pixel = float(np.round(axis.size / 2)) - 0.5 + half(n)
+        places.append(float(axis[0] + pixel * (axis[1] - axis[0])))
+    return places[0], places[1]
+
+
+def write(data: Scan | Result, target: Path, overwrite: bool) -> Written:
+    """Write the pair of which the target is one, or of which it is what the names share."""
+    scan = data.scan if isinstance(data, Result) else data
+    frames, parameters = pair(target)
+    _, x, y = object_of(data)
+    origin = origin_of(x, y, scan.patterns.shape[1:])
+    kept = beside(Hdf5.own, keep(data, "ptychi", ("probe", "errors"), origin=origin))
+    files = File(frames, {}, {"dp": scan.patterns}), File(parameters, product(data, origin) | kept)
+    put(files, scan, overwrite)
+    return Written((frames, parameters), (*lost(data, "pty-chi"), *_warned(data, scan)))
+
+
+def _warned(data: Scan | Result, scan: Scan) -> list[Finding]:
+    remarks = []
+    bad = int((~scan.detector.always_good).sum())
+    if bad:
+        remedy = "Give pty-chi the mask of Scan.to_ptychi() as valid_pixel_mask"
+        remarks.append(finding("W253", "dp", f"{bad} bad pixels", "a format with a mask", remedy))
+    py, px = data.object_pixel
+    if abs(py / px - 1) > 1e-3:
+        found = f"object pixels of {py:g} m x {px:g} m"
+        remedy = "Give pty-chi pixel_size_aspect_ratio, and the positions of Scan.to_ptychi()"
+        remarks.append(finding("W253", "object", found, "square ones, for pixel_height_m counts alone", remedy))
+    return remarks
+
+
+DIALECT = Dialect(
+    name="ptychi",
+    title="The pair NAME_dp.hdf5, NAME_para.hdf5 of pty-chi's examples and PtychoViT",
+    conventions=Conventions(
+        energy="-, or the product's photon_energy_eV",
+        positions="probe_position_x_m and _y_m (N,), + of the probe, m, from the object's middle",
+        mask="-",
+        frames="dp (N, y, x), intensity, centred",
+        probe="probe (variation, mode, y, x), FFT not normalised",
+        object="object (slice, y, x), row 0 at the smallest y",
+    ),
+    detect=detect,
+    read=read,
+    write=write,
+    settings={"energy": "8.8keV", "distance": "2m"},
+    suffix="_dp.hdf5",
+)
