@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from exitwave.cxi.frames import unreadable
 from exitwave.cxi.hdf import open_file, resolve, text
 from exitwave.dialects.assemble import check_frames
+from exitwave.dialects.values import frames_at
 from exitwave.errors import InputError
 from exitwave.frames import Frames
 
@@ -140,13 +141,7 @@ class Hdf5(Store):
     @_guarded
     def frames(self, name: str) -> Frames:
         """Return a stack of frames, read where it is sliced; refused where there is none."""
-        found, _ = self._holder(name)
-        if not isinstance(found, h5py.Dataset) or found.shape is None:
-            raise self._lacks(name)
-        problem = unreadable(found)
-        if problem:
-            raise InputError("The frames cannot be read", where=self.where(name), found=problem[0], remedy=problem[1])
-        return check_frames(Frames(Path(found.file.filename).resolve(), found.name), self.where(name))
+        return frames_at(self.opened, f"/{name}")
 
 
 class Npz(Store):
