@@ -9,6 +9,7 @@ from exitwave.errors import InputError, did_you_mean
 
 OWN = (
     "seed",
+    "cxi16",
     "ptychi",
     "eiger",
     "velociprobe",

@@ -2,36 +2,41 @@
 
 from pathlib import Path
 
-from exitwave.cxi.hdf import open_file, resolve
+from exitwave.cxi.hdf import open_file, resolve, text
 from exitwave.cxi.read import read
 from exitwave.cxi.schema import PROCESS, path
 from exitwave.cxi.validate import validate
 from exitwave.cxi.write import write_result, write_scan
+from exitwave.dialects.cxi_family import in_joules, written_for
 from exitwave.dialects.dialect import Conventions, Dialect, Evidence, Settings, Strength, Written
-from exitwave.errors import InputError
-from exitwave.scan import Result, Scan
+from exitwave.scan import MissingFrames, Result, Scan
 
 
 def detect(file: Path) -> Evidence | None:
-    """Take a file with an entry of CXI; a unit of eV beside its energy marks it as one after the schema."""
+    """Take a file with an entry of CXI; a unit of eV beside its energy marks it as one after the schema.
+
+    A file whose energy is in joules is left to the other dialects of CXI.
+    """
     try:
         with open_file(file) as opened:
-            if path("entry") not in opened:
+            if path("entry") not in opened or written_for(opened):
                 return None
             energy = resolve(opened, path("energy"))
-            units = getattr(energy, "attrs", {}).get("units", b"")
+            units = text(getattr(energy, "attrs", {}).get("units"))
             made_here = f"{PROCESS}/program" in opened or "/truth" in opened
-    except (InputError, OSError, RuntimeError, KeyError, ValueError):
+            joules = in_joules(opened)
+    except Exception:  # whatever HDF5 makes of a damaged file; reading it says what is wrong
         return None
-    if made_here or units in ("eV", b"eV"):
+    if made_here or units == "eV":
         return Evidence(Strength.MARK, "source_1/energy in eV")
-    return Evidence(Strength.FITS, "a CXI entry")
+    return None if joules else Evidence(Strength.FITS, "a CXI entry")
 
 
 def write(data: Scan | Result, target: Path, overwrite: bool) -> Written:
-    """Write a scan, or a result with its frames, as `exitwave.cxi.write` does."""
+    """Write a scan, or a result with its frames where they are at hand, as `exitwave.cxi.write` does."""
     if isinstance(data, Result):
-        return Written((target,), write_result(data, target, overwrite=overwrite, embed=True))
+        embed = not isinstance(data.scan.patterns, MissingFrames)
+        return Written((target,), write_result(data, target, overwrite=overwrite, embed=embed))
     return Written((target,), write_scan(data, target, overwrite=overwrite))
 
 
