@@ -5,6 +5,7 @@ the object lies at pixel (N - 1) / 2. In Exitwave index n//2 of the probe lies o
 difference of half a pixel, which the centre of the object takes: the model is the same to the last digit.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ from exitwave.positions.grid import object_grid
 from exitwave.scan import NearField, Result, Scan
 
 POSITIONS = ("probe_position_x_m", "probe_position_y_m")
+TRANSLATION = "translation"
+"""Name of positions that are columns of one array."""
 _ATTRIBUTES = {
     "object@pixel_height_m": "object_pixel_height_m",
     "object@pixel_width_m": "object_pixel_width_m",
@@ -105,7 +108,13 @@ def _flat_probe(probe: NDArray[np.complex64] | None, shape: tuple[int, int]) -> 
     return np.ones((1, *shape), np.complex64) if probe is None else probe / np.float32(unnormalised(shape))
 
 
-def read_product(store: Store, frames: Frames, given: NDArray[Any] | None = None, result: bool | None = None) -> Found:
+def read_product(
+    store: Store,
+    frames: Frames,
+    given: NDArray[Any] | None = None,
+    result: bool | None = None,
+    names: Mapping[str, str] | None = None,
+) -> Found:
     """Return what a product says about frames.
 
     Parameters
@@ -118,13 +127,15 @@ def read_product(store: Store, frames: Frames, given: NDArray[Any] | None = None
         Index of each pattern, which pairs it with a position; else they are in the same order.
     result : bool, optional
         Whether the object is a result; None: what the file itself tells.
+    names : mapping of str to str, optional
+        Where the entries lie by their names in an HDF5 product, if elsewhere; those that are not named are missing.
 
     Raises
     ------
     InputError
         If positions or object are missing or of another form.
     """
-    get = _getter(store)
+    get = Entries(store, names)
     energy = _first(get.number("@photon_energy_eV"), get.number("@probe_energy_eV"))
     image, remarks = get.array("object"), list[Finding]()
     pixel = get.number("object@pixel_height_m"), get.number("object@pixel_width_m")
@@ -133,8 +144,8 @@ def read_product(store: Store, frames: Frames, given: NDArray[Any] | None = None
     far = get.number("@far_field")
     found = Found(
         frames,
-        _paired(store, _columns(store), get.array("probe_position_indexes"), given, len(frames)),
-        POSITIONS[0],
+        _paired(get, _columns(get), given, len(frames)),
+        get.place(POSITIONS[0]) or get.place(TRANSLATION),
         energy=energy,
         distance=get.number("@detector_object_distance_m") or None,
         object_pixel=None if None in pixel else pixel,  # type: ignore[arg-type]
@@ -150,51 +161,68 @@ def read_product(store: Store, frames: Frames, given: NDArray[Any] | None = None
     return found
 
 
-class _getter:  # noqa: N801
-    """Entries of a product by their HDF5 names, whatever the file is."""
+class Entries:
+    """Entries of a product by their names in an HDF5 product, wherever they lie.
 
-    def __init__(self, store: Store) -> None:
-        self.store = store
+    Parameters
+    ----------
+    store : Store
+        The file.
+    names : mapping of str to str, optional
+        Where they lie; None: in a product, HDF5 or NPZ.
+    """
 
-    def _named(self, name: str) -> str:
+    def __init__(self, store: Store, names: Mapping[str, str] | None = None) -> None:
+        self.store, self.names = store, names
+
+    def place(self, name: str) -> str:
+        """Return what an entry is called in the file, or an empty string."""
+        if self.names is not None:
+            return self.names.get(name, "")
         return in_archive(name) if isinstance(self.store, Npz) else name
 
     def array(self, name: str) -> NDArray[Any] | None:
-        return self.store.array(self._named(name))
+        """Return an array, or None where there is none."""
+        place = self.place(name)
+        return self.store.array(place) if place else None
 
     def number(self, name: str) -> float | None:
-        return self.store.number(self._named(name))
+        """Return a number, or None where there is none."""
+        place = self.place(name)
+        return self.store.number(place) if place else None
 
     def words(self, name: str) -> str:
-        return self.store.words(self._named(name))
+        """Return text, or an empty string where there is none."""
+        place = self.place(name)
+        return self.store.words(place) if place else ""
 
 
 def _first(*values: Any) -> Any:
     return next((value for value in values if value is not None), None)
 
 
-def _columns(store: Store) -> NDArray[Any]:
-    x, y = (store.array(name) for name in POSITIONS)
+def _columns(get: Entries) -> NDArray[Any]:
+    together = get.array(TRANSLATION)
+    columns = together is not None and together.ndim == 2 and together.shape[1] >= 2
+    x, y = together.T[:2] if columns and together is not None else (get.array(name) for name in POSITIONS)
     if x is None or y is None or x.ndim != 1 or x.shape != y.shape or {x.dtype.kind, y.dtype.kind} - set("iuf"):
         found = "nothing" if x is None or y is None else f"{x.dtype} {x.shape} and {y.dtype} {y.shape}"
         remedy = "Expected two lists of numbers of one length"
-        raise InputError("These are not positions", where=store.where(POSITIONS[0]), found=found, remedy=remedy)
+        where = get.store.where(get.place(POSITIONS[0]) or get.place(TRANSLATION))
+        raise InputError("These are not positions", where=where, found=found, remedy=remedy)
     return np.stack([x, y], axis=1).astype(np.float64)
 
 
-def _paired(
-    store: Store, positions: NDArray[Any], indexes: NDArray[Any] | None, given: NDArray[Any] | None, count: int
-) -> NDArray[Any]:
+def _paired(get: Entries, positions: NDArray[Any], given: NDArray[Any] | None, count: int) -> NDArray[Any]:
     """Return the position of each frame: that of the same index, NaN where there is none."""
+    indexes = get.array("probe_position_indexes")
     if given is None or indexes is None:
         return positions
-    if (
-        indexes.shape != (len(positions),)
-        or given.shape != (count,)
-        or {indexes.dtype.kind, given.dtype.kind} - set("iu")
-    ):
+    fit = indexes.shape == (len(positions),) and given.shape == (count,)
+    if not fit or {indexes.dtype.kind, given.dtype.kind} - set("iu"):
         found = f"{len(positions)} positions with {indexes.shape}, {count} frames with {given.shape}"
-        raise InputError("Indexes do not fit what they count", where=store.where("probe_position_indexes"), found=found)
+        where = get.store.where(get.place("probe_position_indexes"))
+        raise InputError("Indexes do not fit what they count", where=where, found=found)
     place = dict(zip(indexes.tolist(), range(len(indexes)), strict=True))
     rows = np.array([place.get(index, -1) for index in given.tolist()], dtype=np.intp)
     return np.where(rows[:, None] < 0, np.nan, positions[rows])
@@ -221,7 +249,7 @@ def _is_result(image: NDArray[Any], losses: NDArray[Any] | None) -> bool:
     return bool(image.size and (image != image.ravel()[0]).any()) if losses is None else bool(losses.size)
 
 
-def _take_object(found: Found, get: _getter, image: NDArray[Any]) -> None:
+def _take_object(found: Found, get: Entries, image: NDArray[Any]) -> None:
     """Note the object, and where its pixels lie."""
     found.object = image[0] if image.ndim == 3 and len(image) == 1 else image
     centre = get.number("object@center_y_m"), get.number("object@center_x_m")

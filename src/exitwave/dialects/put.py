@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 
 from exitwave.cxi.atomic import atomic, create
@@ -27,7 +28,7 @@ class File:
     path: Path
     """Where; a name that ends in .npz makes a NumPy archive, any other an HDF5 file."""
     entries: Mapping[str, Any]
-    """Arrays, numbers and text by name; ``group/name@attribute`` names an attribute of an HDF5 file."""
+    """Arrays, numbers, text and soft links by name; ``group/name@attribute`` names an attribute of an HDF5 file."""
     frames: Mapping[str, Frames] = field(default_factory=dict)
     """Stacks of frames by name, which are copied block by block."""
 
@@ -70,6 +71,9 @@ def _put_hdf5(file: File, partial: Path) -> None:
             place, _, attribute = name.partition("@")
             if attribute:
                 (out[place] if place else out).attrs[attribute] = value
+                continue
+            if isinstance(value, h5py.SoftLink):
+                out[name] = value
                 continue
             array = value if isinstance(value, str) else np.asarray(value)
             packed = {"compression": "gzip"} if getattr(array, "nbytes", 0) >= PACKED else {}

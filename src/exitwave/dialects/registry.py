@@ -7,15 +7,7 @@ from importlib.metadata import entry_points
 from exitwave.dialects.dialect import Dialect
 from exitwave.errors import InputError, did_you_mean
 
-OWN = (
-    "seed",
-    "cxi16",
-    "ptychi",
-    "eiger",
-    "velociprobe",
-    "lynx",
-    "hxn",
-)
+OWN = ("seed", "cxi16", "ptychi", "eiger", "velociprobe", "lynx", "hxn", "ptychodus")
 """Modules of this package, each with a ``DIALECT`` of its name."""
 GROUP = "exitwave.dialects"
 """The entry-point group in which another package names its own ``Dialect``."""
