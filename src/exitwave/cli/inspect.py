@@ -1,6 +1,7 @@
 """``exitwave inspect``: what is in the file."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from exitwave.cli.document import print_json
@@ -10,6 +11,7 @@ from exitwave.units import show
 if TYPE_CHECKING:
     from rich.tree import Tree
 
+    from exitwave.cli.console import Console
     from exitwave.cxi.inspect import Node
 
 LONGEST = 60
@@ -22,21 +24,24 @@ def inspect(path: Input, pairs: Set = None, as_json: Json = False) -> None:
     First the tree with shapes, types, units and links; then what was measured; then what is wrong with it, and what is
     odd in the file.
     """
+    import h5py
+
     import exitwave
     from exitwave.analysis.diagnosis import diagnose
     from exitwave.analysis.summary import summarise
     from exitwave.cli.console import Console, print_diagnoses, print_facts, print_findings
-    from exitwave.cxi.inspect import tree
     from exitwave.cxi.validate import validate
     from exitwave.scan import Result
 
     out = Console(stderr=as_json)
-    nodes = tree(path)
-    out.lay_out(draw(str(path), nodes))
+    nodes = _show_tree(out, path) if h5py.is_hdf5(path) else []
     data = exitwave.open(path, **parse_settings(pairs))
-    summary, diagnoses = summarise(data, path), diagnose(data)
     scan = data.scan if isinstance(data, Result) else data
-    findings = list(dict.fromkeys((*scan.findings, *validate(path))))
+    if not nodes and scan.path is not None and h5py.is_hdf5(scan.path):
+        nodes = _show_tree(out, scan.path)
+    summary, diagnoses = summarise(data, path), diagnose(data)
+    ours = not any(finding.code == "I307" for finding in scan.findings)
+    findings = list(dict.fromkeys((*scan.findings, *(validate(path) if ours else ()))))
     departures = sum(finding.level == "error" for finding in findings)
     out.print()
     print_facts(out, facts(summary))
@@ -47,6 +52,14 @@ def inspect(path: Input, pairs: Set = None, as_json: Json = False) -> None:
         out.print(f"It departs from the schema in {departures} places; exitwave validate says where.")
     if as_json:
         print_json({"file": path, "tree": nodes, "summary": summary, "diagnoses": diagnoses, "findings": findings})
+
+
+def _show_tree(out: "Console", place: Path) -> list["Node"]:
+    from exitwave.cxi.inspect import tree
+
+    nodes = tree(place)
+    out.lay_out(draw(str(place), nodes))
+    return nodes
 
 
 def draw(name: str, nodes: Iterable["Node"]) -> "Tree":

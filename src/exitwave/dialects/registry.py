@@ -8,6 +8,15 @@ from exitwave.dialects.dialect import Dialect
 from exitwave.errors import InputError, did_you_mean
 
 OWN = ("seed", "cxi16", "ptychi", "eiger", "velociprobe", "lynx", "hxn", "ptychodus")
+OWN = (
+    "seed",
+    "ptychi",
+    "eiger",
+    "velociprobe",
+    "lynx",
+    "hxn",
+    "map",
+)
 """Modules of this package, each with a ``DIALECT`` of its name."""
 GROUP = "exitwave.dialects"
 """The entry-point group in which another package names its own ``Dialect``."""

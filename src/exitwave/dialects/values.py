@@ -120,13 +120,19 @@ def array(file: h5py.File, path: str) -> NDArray[Any] | None:
 
 def _whole(stored: h5py.Dataset) -> NDArray[Any]:
     where, size = f"{stored.file.filename}:{stored.name}", stored.size
-    problem = unreadable(stored)
-    if problem:
-        raise InputError("An array cannot be read", where=where, found=problem[0], remedy=problem[1])
+    check_readable(stored)
     if not size or size * stored.dtype.itemsize > LARGEST:
         found = f"{stored.dtype} of shape {stored.shape}"
         raise InputError("An array is empty or too large", where=where, found=found, remedy="Check the path")
     return np.asarray(stored[()])
+
+
+def check_readable(stored: h5py.Dataset) -> None:
+    """Refuse a dataset whose compression filter is not installed, or whose sources are missing."""
+    problem = unreadable(stored)
+    if problem:
+        where = f"{stored.file.filename}:{stored.name}"
+        raise InputError("An array cannot be read", where=where, found=problem[0], remedy=problem[1])
 
 
 def frames_at(file: h5py.File, path: str) -> Frames:
@@ -141,9 +147,7 @@ def frames_at(file: h5py.File, path: str) -> Frames:
     if stored is None:
         raise InputError("The file lacks its frames", where=file.filename, found="nothing", remedy=f"Expected {path}")
     where = f"{stored.file.filename}:{stored.name}"
-    problem = unreadable(stored)
-    if problem:
-        raise InputError("The frames cannot be read", where=where, found=problem[0], remedy=problem[1])
+    check_readable(stored)
     if stored.shape is None:
         raise InputError("These are not diffraction patterns", where=where, found="an empty dataset")
     return check_frames(Frames(Path(stored.file.filename).resolve(), stored.name), where)

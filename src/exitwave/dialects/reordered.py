@@ -1,0 +1,60 @@
+"""Frames of a dataset whose axes come in another order, or are those of a raster."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exitwave.errors import InputError
+from exitwave.frames import DerivedFrames, open_hdf5, unreadable_frames
+
+
+class ReorderedFrames(DerivedFrames):
+    """The frames of a dataset of any order of axes, shape (npos, ny, nx), read only where they are sliced.
+
+    Parameters
+    ----------
+    path : Path
+        The HDF5 file.
+    dataset : str
+        Absolute path of the dataset inside the file.
+    axes : tuple of str
+        What each axis is: ``y``, ``x``, or ``frame``; of several of these the last is the fastest.
+
+    Raises
+    ------
+    InputError
+        If the dataset has another number of axes.
+    """
+
+    def __init__(self, path: Path, dataset: str, axes: tuple[str, ...]) -> None:
+        self.path, self.dataset, self.axes = path, dataset, axes
+        with open_hdf5(path) as file:
+            stored = file[dataset]
+            stack, self.dtype = stored.shape, stored.dtype.newbyteorder("=")
+        if stack is None or len(stack) != len(axes):
+            remedy = f"Name all of its axes; you named {', '.join(axes)}"
+            raise InputError("The frames have other axes", where=f"{path}:{dataset}", found=stack, remedy=remedy)
+        self.raster = tuple(n for n, axis in zip(stack, axes, strict=True) if axis == "frame")
+        ny, nx = stack[axes.index("y")], stack[axes.index("x")]
+        self.shape = (int(np.prod(self.raster, dtype=object)), ny, nx)
+
+    def _each(self, indices: Iterable[Any]) -> Iterator[NDArray[Any]]:
+        turned = self.axes.index("x") < self.axes.index("y")
+        assert self.path is not None
+        with open_hdf5(self.path) as file:
+            stored = file[self.dataset]
+            for index in indices:
+                wanted = np.arange(len(self))[index]
+                block = np.empty((wanted.size, *self.shape[1:]), self.dtype)
+                for place, number in enumerate(wanted.ravel()):
+                    where = iter(np.unravel_index(number, self.raster))
+                    key = tuple(next(where) if axis == "frame" else slice(None) for axis in self.axes)
+                    try:
+                        counts = stored[key]
+                    except OSError as error:
+                        raise unreadable_frames(f"{self.path}:{self.dataset}", error) from error
+                    block[place] = counts.T if turned else counts
+                yield block if wanted.ndim else block[0]
