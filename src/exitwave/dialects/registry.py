@@ -7,10 +7,11 @@ from importlib.metadata import entry_points
 from exitwave.dialects.dialect import Dialect
 from exitwave.errors import InputError, did_you_mean
 
-OWN = ("seed", "cxi16", "ptychi", "eiger", "velociprobe", "lynx", "hxn", "ptychodus")
 OWN = (
     "seed",
+    "cxi16",
     "ptychi",
+    "ptychodus",
     "eiger",
     "velociprobe",
     "lynx",
