@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.errors import Finding
+from exitwave.exports import Exports
 from exitwave.frames import Frames as Frames
 from exitwave.frames import MissingFrames as MissingFrames
 from exitwave.frames import open_hdf5 as open_hdf5
@@ -110,7 +111,7 @@ class Step:
 
 
 @dataclass(frozen=True, eq=False)
-class Scan:
+class Scan(Exports):
     """What was measured, in SI units, as in the file."""
 
     patterns: Frames
@@ -199,7 +200,7 @@ class Scan:
 
 
 @dataclass(frozen=True, eq=False)
-class Result:
+class Result(Exports):
     """A reconstruction, with everything that is needed to recompute the model from it."""
 
     scan: Scan

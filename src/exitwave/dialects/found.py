@@ -30,7 +30,7 @@ class Found:
     positions_at: str
     """Name of the entry of the positions, for messages."""
     in_pixels: bool = False
-    """Whether the positions are columns and rows of the object, not metres."""
+    """Whether the positions are columns and rows of the object, from its pixel (0, 0), not metres."""
     energy: float | None = None
     """Photon energy in eV."""
     distance: float | None = None
@@ -117,6 +117,9 @@ def _result(found: Found, kept: Kept, scan: Scan, used: NDArray[np.float64]) -> 
     assert found.object is not None
     probe = np.zeros((0, *scan.patterns.shape[1:]), np.complex64) if found.probe is None else found.probe
     rows, columns = found.object.shape[-2:]
+    if found.in_pixels:
+        (x0, y0), (py, px) = _origin(kept), scan.object_pixel
+        found = replace(found, x=x0 + np.arange(columns) * px, y=y0 + np.arange(rows) * py)
     result = result_of(
         scan,
         found.object,
@@ -131,6 +134,11 @@ def _result(found: Found, kept: Kept, scan: Scan, used: NDArray[np.float64]) -> 
     )
     inside = kept.array("inside", (rows, columns))
     return result if inside is None else replace(result, mask=inside.astype(np.float32))
+
+
+def _origin(kept: Kept) -> tuple[float, ...]:
+    """Return the sample coordinates (x, y) in metres of pixel (0, 0) of an object in pixels."""
+    return kept.numbers("origin", 2) or (0.0, 0.0)
 
 
 def _first(*values: Any) -> Any:
@@ -186,8 +194,7 @@ def _positions(
     count, step = len(found.frames), np.array([pixel[1], pixel[0], 1.0])
     stored = found.positions
     if found.in_pixels and stored.ndim == 2 and stored.shape[1] == 2:
-        x0, y0 = kept.numbers("origin", 2) or (0.0, 0.0)
-        stored = np.array([x0, y0]) + stored * step[:2]
+        stored = np.array(_origin(kept)) + stored * step[:2]
     own = columns_of(settings, stored, count, kept.store.where(found.positions_at))
     measured = kept.array("positions", (count, 3), "f")
     exact = measured if found.object is None else _first(kept.array("used_positions", (count, 3), "f"), measured)

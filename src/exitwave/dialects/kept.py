@@ -81,9 +81,20 @@ def probe_of(data: Scan | Result) -> NDArray[np.complex64] | None:
     return middle(data.probe, data.scan.patterns.shape[1:]) if len(data.probe) else None
 
 
-def lost(data: Scan | Result, program: str) -> tuple[Finding, ...]:
-    """Return what comes to a file of another program only in part, as findings W251."""
+def lost(data: Scan | Result, program: str, mask: str = "") -> tuple[Finding, ...]:
+    """Return what comes to a file of another program in part (W251), or is there but not for the program (W253).
+
+    Parameters
+    ----------
+    data : Scan or Result
+        What is written.
+    program : str
+        Whose file it is.
+    mask : str
+        What to do about bad pixels where the format has no mask; empty: it has one.
+    """
     scan = data.scan if isinstance(data, Result) else data
+    detector = scan.detector
     parts = ["the simulated truth"] if scan.truth is not None else []
     if isinstance(data, Result):
         parts += [f"the model's {name}" for name in data.model]
@@ -93,10 +104,19 @@ def lost(data: Scan | Result, program: str) -> tuple[Finding, ...]:
     found = (
         [finding("W251", "", ", ".join(parts), f"what a file of {program} holds", "It was left out")] if parts else []
     )
-    if scan.left_out:
-        count = len(scan.patterns) - len(scan.wanted)
-        remark = f"{count} frames that are not to be used"
-        found.append(finding("W251", "", remark, f"frames that {program} may use", f"{program} will use them"))
+    bad = int((~detector.always_good).sum())
+    unseen = {
+        f"{len(scan.patterns) - len(scan.wanted)} frames that are not to be used": bool(scan.left_out),
+        "a dark frame, not subtracted": detector.dark is not None,
+        "a flat field, not divided by": detector.flat is not None and not detector.flatfield_applied,
+        f"{bad} bad pixels": bool(bad and mask),
+    }
+    for remark, there in unseen.items():
+        if there:
+            remedy = (
+                mask if remark.endswith("pixels") else f"{program} takes no notice; exitwave prepare does"
+            )
+            found.append(finding("W253", "", remark, f"frames for {program} as they are", remedy))
     return tuple(found)
 
 

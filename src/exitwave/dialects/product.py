@@ -44,6 +44,18 @@ def unnormalised(shape: tuple[int, int]) -> float:
     return float(np.sqrt(shape[0] * shape[1]))
 
 
+def origin_of(x: NDArray[np.float64], y: NDArray[np.float64], shape: tuple[int, int]) -> tuple[float, float]:
+    """Return the sample coordinates (x, y) of pty-chi's position 0 on an object, for a probe of ``shape``.
+
+    By default (``SUPPORT``) it is pixel round(N / 2) - 1/2 of the object, counted to the middle of the probe.
+    """
+    places = []
+    for axis, n in ((x, shape[1]), (y, shape[0])):
+        pixel = float(np.round(axis.size / 2)) - 0.5 + half(n)
+        places.append(float(axis[0] + pixel * (axis[1] - axis[0])))
+    return places[0], places[1]
+
+
 def in_archive(name: str) -> str:
     """Return what an entry of an HDF5 product, by its name or that of an attribute, is called in an archive."""
     return _ATTRIBUTES.get(name, name.removeprefix("@"))

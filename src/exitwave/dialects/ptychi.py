@@ -7,12 +7,11 @@ pixel round(N / 2) - 1/2 of the object, counted to the middle (n - 1) / 2 of the
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from exitwave.dialects.dialect import Conventions, Dialect, Evidence, Settings, Strength, Written
 from exitwave.dialects.found import Found, build
 from exitwave.dialects.kept import Kept, keep, lost
-from exitwave.dialects.product import POSITIONS, half, object_of, product, read_product
+from exitwave.dialects.product import POSITIONS, object_of, origin_of, product, read_product
 from exitwave.dialects.put import File, beside, put
 from exitwave.dialects.store import Hdf5, entries, opened
 from exitwave.errors import Finding, InputError
@@ -64,15 +63,6 @@ def _shift(found: Found, origin: tuple[float, ...]) -> None:
         found.x, found.y = found.x + origin[0], found.y + origin[1]
 
 
-def origin_of(x: NDArray[np.float64], y: NDArray[np.float64], shape: tuple[int, int]) -> tuple[float, float]:
-    """Return the sample coordinates (x, y) of pty-chi's position 0 on an object, for a probe of ``shape``."""
-    places = []
-    for axis, n in ((x, shape[1]), (y, shape[0])):
-        pixel = float(np.round(axis.size / 2)) - 0.5 + half(n)
-        places.append(float(axis[0] + pixel * (axis[1] - axis[0])))
-    return places[0], places[1]
-
-
 def write(data: Scan | Result, target: Path, overwrite: bool) -> Written:
     """Write the pair of which the target is one, or of which it is what the names share."""
     scan = data.scan if isinstance(data, Result) else data
@@ -82,21 +72,19 @@ def write(data: Scan | Result, target: Path, overwrite: bool) -> Written:
     kept = beside(Hdf5.own, keep(data, "ptychi", ("probe", "errors"), origin=origin))
     files = File(frames, {}, {"dp": scan.patterns}), File(parameters, product(data, origin) | kept)
     put(files, scan, overwrite)
-    return Written((frames, parameters), (*lost(data, "pty-chi"), *_warned(data, scan)))
+    return Written((frames, parameters), (*lost(data, "pty-chi", _MASK), *_square(data)))
 
 
-def _warned(data: Scan | Result, scan: Scan) -> list[Finding]:
-    remarks = []
-    bad = int((~scan.detector.always_good).sum())
-    if bad:
-        remedy = "Give pty-chi the mask of Scan.to_ptychi() as valid_pixel_mask"
-        remarks.append(finding("W253", "dp", f"{bad} bad pixels", "a format with a mask", remedy))
+_MASK = "Give pty-chi the valid_pixel_mask of Scan.to_ptychi()"
+
+
+def _square(data: Scan | Result) -> list[Finding]:
     py, px = data.object_pixel
-    if abs(py / px - 1) > 1e-3:
-        found = f"object pixels of {py:g} m x {px:g} m"
-        remedy = "Give pty-chi pixel_size_aspect_ratio, and the positions of Scan.to_ptychi()"
-        remarks.append(finding("W253", "object", found, "square ones, for pixel_height_m counts alone", remedy))
-    return remarks
+    if abs(py / px - 1) < 1e-3:
+        return []
+    found = f"object pixels of {py:g} m x {px:g} m"
+    remedy = "Give pty-chi pixel_size_aspect_ratio, and the positions of Scan.to_ptychi()"
+    return [finding("W253", "object", found, "square ones, for pixel_height_m counts alone", remedy)]
 
 
 DIALECT = Dialect(

@@ -1,0 +1,128 @@
+"""``tike``: an NPZ archive of exactly the arrays that tike.ptycho takes, zero frequency in the corner."""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from exitwave.dialects.dialect import Conventions, Dialect, Evidence, Settings, Strength, Written
+from exitwave.dialects.found import Found, build
+from exitwave.dialects.kept import NOTES, Kept, keep, lost, probe_of
+from exitwave.dialects.product import object_of
+from exitwave.dialects.put import NPZ, File, beside, put
+from exitwave.dialects.store import Npz, entries, is_zip, opened
+from exitwave.errors import Finding, InputError
+from exitwave.findings import finding
+from exitwave.frames import ChangedFrames, Frames
+from exitwave.positions.grid import to_pixels
+from exitwave.scan import Result, Scan
+
+AXES = (-2, -1)
+BORDER = 1
+"""Pixels of the object around the outermost probe that tike asks for."""
+
+
+def detect(file: Path) -> Evidence | None:
+    """Take an archive with data and scan; with notes of ours that say so it is certain."""
+    if not is_zip(file) or not {"data", "scan"} <= entries(file, ("data", "scan")):
+        return None
+    if dialect_of(file) == "tike":
+        return Evidence(Strength.MARK, "notes of Exitwave, and data and scan")
+    return Evidence(Strength.FITS, "an archive with data and scan")
+
+
+def dialect_of(file: Path) -> str:
+    """Return for whom Exitwave has written an archive, or an empty string. Never raises."""
+    if Npz.own + NOTES not in entries(file, (Npz.own + NOTES,)):
+        return ""
+    try:
+        with opened(file) as store:
+            return Kept(store).words("dialect")
+    except InputError:
+        return ""
+
+
+def read(file: Path, settings: Settings) -> Scan | Result:
+    """Read data, scan, probe and psi."""
+    with opened(file) as store:
+        kept = Kept(store)
+        frames = shifted(store.frames("data"), back=True)
+        corners, probe = store.array("scan"), store.array("probe")
+        if corners is None or corners.ndim < 2 or corners.dtype.kind not in "iuf" or corners.shape[-1] != 2:
+            found = "nothing" if corners is None else f"{corners.dtype} of shape {corners.shape}"
+            remedy = f"Expected rows and columns, shape ({len(frames)}, 2)"
+            raise InputError("These are not positions", where=store.where("scan"), found=found, remedy=remedy)
+        ny, nx = frames.shape[1:]
+        pixels = corners.reshape(-1, 2).astype(np.float64) + np.array([ny // 2, nx // 2])
+        good = store.array("measured_pixels")
+        archive = Found(
+            frames,
+            pixels[:, ::-1],
+            "scan",
+            in_pixels=True,
+            bad=None if good is None else np.fft.fftshift(good == 0, axes=AXES),
+            bad_at="measured_pixels",
+            probe=None if probe is None or probe.ndim < 3 else probe[(0,) * (probe.ndim - 3)],
+            program="tike",
+        )
+        psi = store.array("psi")
+        if psi is not None and psi.size and kept.notes.get("result", bool((psi != psi.ravel()[0]).any())):
+            archive.object = psi[0] if psi.ndim == 3 and len(psi) == 1 else psi
+        return build(archive, kept, settings)
+
+
+def shifted(frames: Frames, back: bool = False) -> Frames:
+    """Return frames with the zero frequency in the corner; ``back`` from there to the centre."""
+    shift = partial(np.fft.fftshift if back else np.fft.ifftshift, axes=AXES)
+    return ChangedFrames(frames, shift, frames.shape[1:], frames.dtype)
+
+
+def write(data: Scan | Result, target: Path, overwrite: bool) -> Written:
+    """Write data, scan, probe, psi and measured_pixels."""
+    scan = data.scan if isinstance(data, Result) else data
+    shape = scan.patterns.shape[1:]
+    image, x, y = object_of(data)
+    probe = probe_of(data)
+    corners = to_pixels(data.positions, y, x) - np.array([shape[0] // 2, shape[1] // 2])
+    arrays = {
+        "scan": corners.astype(np.float32),
+        "psi": image.reshape(-1, *image.shape[-2:]),
+        "measured_pixels": np.fft.ifftshift(scan.detector.always_good, axes=AXES),
+    }
+    if probe is not None:
+        arrays["probe"] = probe[None, None]
+    kept = keep(data, "tike", ("probe", "mask"), origin=(float(x[0]), float(y[0])))
+    put([File(target, arrays | beside(Npz.own, kept), {"data": shifted(scan.patterns)})], scan, overwrite)
+    room = np.array(image.shape[-2:]) - np.array(shape) - BORDER
+    inside = bool((corners >= BORDER).all() and (np.floor(corners) <= room).all())
+    return Written((target,), (*lost(data, "tike"), *_needs(shape, probe is not None, inside)))
+
+
+def _needs(shape: tuple[int, int], probe: bool, inside: bool) -> list[Finding]:
+    """Return what tike asks for and does not get."""
+    wrong = (
+        (shape[0] != shape[1], f"frames of {shape[0]} x {shape[1]} pixels", "square ones"),
+        (not probe, "no probe", "one"),
+        (not inside, "positions at the edge of psi", "a border of a pixel"),
+    )
+    remedy = "Crop the frames, give the scan a probe, or pad psi"
+    return [finding("W253", "", seen, expected, remedy) for there, seen, expected in wrong if there]
+
+
+DIALECT = Dialect(
+    name="tike",
+    title="The arrays of tike.ptycho in an NPZ archive",
+    conventions=Conventions(
+        energy="-",
+        positions="scan (N, 2), row and column of the probe's first pixel in psi, +, pixels",
+        mask="measured_pixels bool, 1 good",
+        frames="data (N, y, x), intensity, zero frequency in the corner",
+        probe="probe (1, 1, mode, y, x)",
+        object="psi (slice, y, x), row 0 at the smallest y",
+    ),
+    detect=detect,
+    read=read,
+    write=write,
+    settings={"energy": "8.8keV", "distance": "2m", "pixel_size": "75um"},
+    suffix=NPZ,
+)
