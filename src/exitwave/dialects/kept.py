@@ -113,9 +113,7 @@ def lost(data: Scan | Result, program: str, mask: str = "") -> tuple[Finding, ..
     }
     for remark, there in unseen.items():
         if there:
-            remedy = (
-                mask if remark.endswith("pixels") else f"{program} takes no notice; exitwave prepare does"
-            )
+            remedy = mask if remark.endswith("pixels") else f"{program} takes no notice; exitwave prepare does"
             found.append(finding("W253", "", remark, f"frames for {program} as they are", remedy))
     return tuple(found)
 
