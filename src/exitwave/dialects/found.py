@@ -117,15 +117,16 @@ def _result(found: Found, kept: Kept, scan: Scan, used: NDArray[np.float64]) -> 
     assert found.object is not None
     probe = np.zeros((0, *scan.patterns.shape[1:]), np.complex64) if found.probe is None else found.probe
     rows, columns = found.object.shape[-2:]
+    x, y = found.x, found.y
     if found.in_pixels:
         (x0, y0), (py, px) = _origin(kept), scan.object_pixel
-        found = replace(found, x=x0 + np.arange(columns) * px, y=y0 + np.arange(rows) * py)
+        x, y = x0 + np.arange(columns, dtype=np.float64) * px, y0 + np.arange(rows, dtype=np.float64) * py
     result = result_of(
         scan,
         found.object,
         probe,
-        x=_first(kept.array("x", (columns,), "f"), found.x),
-        y=_first(kept.array("y", (rows,), "f"), found.y),
+        x=_first(kept.array("x", (columns,), "f"), x),
+        y=_first(kept.array("y", (rows,), "f"), y),
         positions=used,
         errors=_first(found.errors, kept.array("errors", kinds="f")),
         algorithm=kept.words("algorithm"),
