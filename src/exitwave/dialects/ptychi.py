@@ -31,6 +31,22 @@ def pair(file: Path) -> tuple[Path, Path]:
     return frames, parameters
 
 
+def both(file: Path) -> tuple[Path, Path]:
+    """Return the two files of a pair, which must be there.
+
+    Raises
+    ------
+    InputError
+        If one is missing.
+    """
+    frames, parameters = pair(file)
+    if not (frames.is_file() and parameters.is_file()):
+        missing = parameters if frames.is_file() else frames
+        remedy = f"Put it beside {file.name}"
+        raise InputError("A file of the pair is missing", where=file, found=f"no {missing.name}", remedy=remedy)
+    return frames, parameters
+
+
 def detect(file: Path) -> Evidence | None:
     """Take a file of a pair: /dp in one, and positions of ptychodus in the other."""
     frames, parameters = pair(file)
@@ -43,11 +59,7 @@ def detect(file: Path) -> Evidence | None:
 
 def read(file: Path, settings: Settings) -> Scan | Result:
     """Read a pair by the name of one of its files."""
-    frames, parameters = pair(file)
-    if not (frames.is_file() and parameters.is_file()):
-        missing = parameters if frames.is_file() else frames
-        remedy = f"Put it beside {file.name}"
-        raise InputError("A file of the pair is missing", where=file, found=f"no {missing.name}", remedy=remedy)
+    frames, parameters = both(file)
     with opened(frames) as patterns, opened(parameters) as store:
         kept = Kept(store)
         result = kept.notes.get("result")

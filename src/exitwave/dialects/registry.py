@@ -7,7 +7,19 @@ from importlib.metadata import entry_points
 from exitwave.dialects.dialect import Dialect
 from exitwave.errors import InputError, did_you_mean
 
-OWN = ("seed", "cxi16", "ptychi", "ptychodus", "eiger", "velociprobe", "lynx", "hxn", "map", "tike")
+OWN = (
+    "seed",
+    "cxi16",
+    "ptychi",
+    "ptychodus",
+    "eiger",
+    "velociprobe",
+    "lynx",
+    "hxn",
+    "map",
+    "tike",
+    "foldslice",
+)
 """Modules of this package, each with a ``DIALECT`` of its name."""
 GROUP = "exitwave.dialects"
 """The entry-point group in which another package names its own ``Dialect``."""
