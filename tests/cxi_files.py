@@ -30,7 +30,6 @@ def write(file: Path, entries: dict[str, Any], change: Callable[[h5py.File], Non
         for place, value in entries.items():
             owner, _, attribute = place.partition("@")
             if attribute:
-                opened.require_group(owner) if owner not in opened else None
                 opened[owner or "/"].attrs[attribute] = value
             elif isinstance(value, str) and value.startswith("->"):
                 opened[place] = h5py.SoftLink(value[2:])

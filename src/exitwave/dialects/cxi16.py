@@ -9,7 +9,8 @@ from exitwave.cxi.mask import INSIDE
 from exitwave.cxi.schema import DATA, DETECTOR, ENTRY, OBJECT, path
 from exitwave.dialects.cxi_family import (
     AXES,
-    amend_common,
+    amend_axes,
+    amend_energy,
     amend_mask,
     basis,
     detector_of,
@@ -38,7 +39,8 @@ def _read(file: Path, settings: Settings) -> Scan | Result:
 
 def _amend(file: h5py.File, data: Scan | Result) -> list[Finding]:
     scan = scan_in(data)
-    amend_common(file, scan)
+    amend_energy(file, scan)
+    amend_axes(file)
     amend_mask(file, scan)
     put(file, path("incident_wavelength"), scan.wavelength, "m")
     put(file, path("basis_vectors"), basis(scan), "m")

@@ -154,11 +154,14 @@ def link(file: h5py.File, place: str, target: str) -> None:
     file[place] = h5py.SoftLink(target)
 
 
-def amend_common(file: h5py.File, scan: Scan) -> None:
-    """Write what all of the family want: the energy in joules, the names of the dimensions of the frames."""
+def amend_energy(file: h5py.File, scan: Scan) -> None:
+    """Write the energy in joules."""
     put(file, path("energy"), scan.energy * ELEMENTARY_CHARGE, "J")
-    source = file[path("source")]
-    source.attrs.pop("units", None)
+    file[path("source")].attrs.pop("units", None)
+
+
+def amend_axes(file: h5py.File) -> None:
+    """Write CXI's names of the dimensions of the frames."""
     file[path("frames")].attrs["axes"] = np.bytes_(AXES)
 
 

@@ -12,6 +12,9 @@ OWN = (
     "cxi16",
     "ptychi",
     "ptychodus",
+OWN = ("seed", "cxi16", "ptychi", "ptychodus", "eiger", "velociprobe", "lynx", "hxn", "map", "tike")
+    "pynx",
+    "cdtools",
     "eiger",
     "velociprobe",
     "lynx",
