@@ -8,6 +8,7 @@ from exitwave.dialects.dialect import Dialect
 from exitwave.errors import InputError, did_you_mean
 
 OWN = (
+OWN: tuple[str, ...] = (
     "seed",
     "cxi16",
     "ptychi",
@@ -15,6 +16,8 @@ OWN = (
 OWN = ("seed", "cxi16", "ptychi", "ptychodus", "eiger", "velociprobe", "lynx", "hxn", "map", "tike")
     "pynx",
     "cdtools",
+    "ptychi",
+    "ptychodus",
     "eiger",
     "velociprobe",
     "lynx",
