@@ -7,13 +7,9 @@ from importlib.metadata import entry_points
 from exitwave.dialects.dialect import Dialect
 from exitwave.errors import InputError, did_you_mean
 
-OWN = (
 OWN: tuple[str, ...] = (
     "seed",
     "cxi16",
-    "ptychi",
-    "ptychodus",
-OWN = ("seed", "cxi16", "ptychi", "ptychodus", "eiger", "velociprobe", "lynx", "hxn", "map", "tike")
     "pynx",
     "cdtools",
     "ptychi",
