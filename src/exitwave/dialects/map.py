@@ -1,7 +1,7 @@
 """``map``: any HDF5 file, by a YAML map of paths, units and conventions. The map itself is what is opened."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
@@ -14,13 +14,15 @@ from exitwave.dialects.dialect import Conventions, Dialect, Evidence, Settings, 
 from exitwave.dialects.linked import linked_frames
 from exitwave.dialects.marks import always, mark_of, nexus_bad
 from exitwave.dialects.placing import SIGNS, paired
-from exitwave.dialects.plan import Plan, PositionsPart, QuantityPart, read_plan
 from exitwave.dialects.reordered import ReorderedFrames
 from exitwave.dialects.values import array, check_readable, dataset, frames_at, number, reading
 from exitwave.errors import Finding, InputError
 from exitwave.frames import ChangedFrames
 from exitwave.scan import Detector, Frames, Scan
 from exitwave.units import H_C, factor, parse
+
+if TYPE_CHECKING:
+    from exitwave.dialects.plan import Plan, PositionsPart, QuantityPart
 
 SUFFIXES = (".yaml", ".yml")
 
@@ -32,6 +34,8 @@ def detect(file: Path) -> Evidence | None:
 
 def read(place: Path, settings: Settings) -> Scan:
     """Read the file of a map; or a file by the map that the setting ``map`` names."""
+    from exitwave.dialects.plan import read_plan
+
     given = settings.get("map")
     at = Path(given) if given else place
     plan = read_plan(at)
@@ -53,7 +57,7 @@ def read(place: Path, settings: Settings) -> Scan:
     return scan_of(frames, positions, energy, detector, file=data, where=where, remarks=[*remarks, *notes], **beam)
 
 
-def _frames(file: h5py.File, plan: Plan) -> tuple[Frames, list[Finding]]:
+def _frames(file: h5py.File, plan: "Plan") -> tuple[Frames, list[Finding]]:
     """Return the frames as Exitwave has them, and what was remarked about their files."""
     chosen, found, remarks = plan.frames, resolve(file, plan.frames.path), list[Finding]()
     frames: Frames
@@ -79,7 +83,7 @@ def _frames(file: h5py.File, plan: Plan) -> tuple[Frames, list[Finding]]:
 
 
 def _positions(
-    file: h5py.File, chosen: PositionsPart, folder: Path, settings: Settings
+    file: h5py.File, chosen: "PositionsPart", folder: Path, settings: Settings
 ) -> tuple[NDArray[np.float64], str]:
     """Return x and y in metres, shape (N, 2), and where they come from."""
     stated, columns = "", [str(each) for each in chosen.columns]
@@ -126,7 +130,7 @@ def _two(stored: NDArray[Any] | None, columns: list[str], where: str) -> list[ND
     return [_list(upright[:, each], where) for each in numbers]
 
 
-def _value(file: h5py.File, chosen: QuantityPart | None, dimension: str) -> float | None:
+def _value(file: h5py.File, chosen: "QuantityPart | None", dimension: str) -> float | None:
     """Return a quantity in metres or eV that the map gives or tells the place of, or None where it does neither."""
     if chosen is None:
         return None
@@ -140,14 +144,14 @@ def _value(file: h5py.File, chosen: QuantityPart | None, dimension: str) -> floa
     return value * factor(unit, dimension)
 
 
-def _energy(file: h5py.File, plan: Plan) -> float | None:
+def _energy(file: h5py.File, plan: "Plan") -> float | None:
     if plan.energy is not None:
         return _value(file, plan.energy, "energy")
     wavelength = _value(file, plan.wavelength, "length")
     return H_C / wavelength if wavelength and wavelength > 0 else None
 
 
-def _detector(file: h5py.File, plan: Plan, frames: Frames, settings: Settings, where: str) -> Detector:
+def _detector(file: h5py.File, plan: "Plan", frames: Frames, settings: Settings, where: str) -> Detector:
     shape, mark = (frames.shape[1], frames.shape[2]), mark_of(frames.dtype)
     pixel = length_of(settings, "pixel_size", _value(file, plan.pixel_size, "length"), f"{where}:pixel_size")
     bad = always(frames, mark)

@@ -19,6 +19,9 @@ OWN: tuple[str, ...] = (
     "lynx",
     "hxn",
     "map",
+    "npz",
+    "tiff",
+    "png",
     "tike",
     "foldslice",
 )

@@ -56,6 +56,29 @@ def patterns_figure(scan: Scan, *, frame: int | None = None, width: float = DOUB
     return figure
 
 
+@paper
+def sum_figure(scan: Scan, total: NDArray[np.float64], *, width: float = DOUBLE) -> Figure:
+    """Draw the sum of the frames of a scan, in log scale, with bad pixels in a colour of their own.
+
+    Parameters
+    ----------
+    scan : Scan
+        The scan.
+    total : ndarray of shape (ny, nx)
+        The sum of its frames.
+    width : float
+        Width of the figure in millimetres.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    ny, nx = total.shape
+    figure = new_figure(width, (width - 30) * min(ny / nx, 2) + 18, images=True)
+    _draw(figure.subplots(), scan, total, f"Sum of {len(scan.wanted)} frames")
+    return figure
+
+
 def _possible(counts: NDArray[Any]) -> NDArray[np.float64]:
     """Return the counts of a frame, zero where they are impossible."""
     counts = counts.astype(np.float64)
