@@ -55,6 +55,7 @@ CODES = {
     "W251": "a part of the scan or the result has no place in the format, and was left out",
     "W252": "the program of the profile ignores a part of the file",
     "W253": "the program of the format needs more than its files say, or something else",
+    "W254": "the format asks for an entry that is missing, though it can be read without",
     "I301": "there is no mask: all pixels are taken as good",
     "I302": "the mask was reduced to 0 and 1",
     "I303": "the positions have no z: it is 0",
@@ -62,6 +63,7 @@ CODES = {
     "I305": "the photon energy was taken from the wavelength",
     "I306": "the coordinates of the object were derived",
     "I307": "the file is of another program, and was read as such",
+    "I308": "the frames of a raster were taken row after row",
 }
 """What each stable code means."""
 

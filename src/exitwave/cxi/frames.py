@@ -10,6 +10,7 @@ import numpy as np
 from exitwave.cxi.hdf import Source, candidates, resolve, scalar, text
 from exitwave.errors import InputError
 from exitwave.frames import Frames, MissingFrames, View, ViewedFrames, open_hdf5
+from exitwave.reordered import ReorderedFrames
 
 PLACES = ("data_frames", "frames")
 """Entries that may hold the frames, in the order in which they are tried."""
@@ -42,12 +43,22 @@ def read_frames(source: Source) -> Frames:
     problem = unreadable(dataset)
     if problem:
         raise InputError("The frames cannot be read", where=name_of(dataset), found=problem[0], remedy=problem[1])
-    frames, view = Frames(Path(dataset.file.filename).resolve(), dataset.name), read_view(source)
+    frames, view = _frames(source, dataset), read_view(source)
     if view is None:
         return frames
     saturation = scalar(source, "saturation_value")
     known = saturation is not None and np.isfinite(saturation)
     return ViewedFrames(frames, view, saturation / view.bin**2 if known and saturation is not None else None)
+
+
+def _frames(source: Source, dataset: h5py.Dataset) -> Frames:
+    place = Path(dataset.file.filename).resolve()
+    if dataset.ndim == 3:
+        return Frames(place, dataset.name)
+    rows, columns = dataset.shape[:2]
+    found = f"a raster of {rows} x {columns} frames"
+    source.remark("I308", "frames", found, "frames in a row", "They are taken row after row")
+    return ReorderedFrames(place, dataset.name, ("frame", "frame", "y", "x"))
 
 
 def read_view(source: Source) -> View | None:
@@ -119,9 +130,12 @@ def _check_stack(dataset: h5py.Dataset) -> None:
             str(dataset.dtype),
             "Store intensities, not waves or text",
         )
-    elif dataset.ndim != 3:
-        what, remedy = "The frames are not a stack of images", "Expected three dimensions (npos, ny, nx)"
-    elif dataset.size == 0 or min(dataset.shape) < 2:
+    elif dataset.ndim not in (3, 4):
+        what, remedy = (
+            "The frames are not a stack of images",
+            "Expected three dimensions (npos, ny, nx), or four of a raster",
+        )
+    elif dataset.size == 0 or min(dataset.shape[-2:]) < 2 or dataset.size // np.prod(dataset.shape[-2:]) < 2:
         what, remedy = "There are too few frames or pixels", "Ptychography needs at least two overlapping frames"
     if what:
         raise InputError(what, where=name_of(dataset), found=found, remedy=remedy)

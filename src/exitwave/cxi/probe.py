@@ -18,6 +18,8 @@ def read_probe(source: Source, shape: tuple[int, int]) -> NDArray[np.complex64] 
         dataset = resolve(source.file, place)
         if not isinstance(dataset, h5py.Dataset) or dataset in seen:  # one may link to another
             continue
+        if dataset.dtype.kind in "OSU":  # NeXus has a kind of radiation of this name
+            continue
         seen.add(dataset)
         values = _stored(source, dataset, shape)
         if first is None:

@@ -14,10 +14,10 @@ from exitwave.dialects.dialect import Conventions, Dialect, Evidence, Settings, 
 from exitwave.dialects.linked import linked_frames
 from exitwave.dialects.marks import always, mark_of, nexus_bad
 from exitwave.dialects.placing import SIGNS, paired
-from exitwave.dialects.reordered import ReorderedFrames
 from exitwave.dialects.values import array, check_readable, dataset, frames_at, number, reading
 from exitwave.errors import Finding, InputError
 from exitwave.frames import ChangedFrames
+from exitwave.reordered import ReorderedFrames
 from exitwave.scan import Detector, Frames, Scan
 from exitwave.units import H_C, factor, parse
 

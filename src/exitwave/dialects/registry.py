@@ -12,6 +12,8 @@ OWN: tuple[str, ...] = (
     "cxi16",
     "pynx",
     "cdtools",
+    "sharp",
+    "nxcxi_ptycho",
     "ptychi",
     "ptychodus",
     "eiger",
