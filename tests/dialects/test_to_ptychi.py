@@ -89,6 +89,9 @@ def _scan() -> Scan:
 
 
 def _run(api: Any, tasks: Any, scan: Scan, arrays: dict[str, Any]) -> tuple[Any, Any]:
+    import torch
+
+    torch.set_num_threads(1)  # several are slower on a machine that is busy
     options = api.RPIEOptions()
     options.data_options.wavelength_m = scan.wavelength
     options.object_options.pixel_size_m = scan.object_pixel[0]
