@@ -1,10 +1,16 @@
 import dataclasses
+from importlib import util
 
 import numpy as np
+import pytest
 
+from exitwave.engine.backends import make_sweeps
 from exitwave.engine.near import Propagator
 from exitwave.engine.problem import Problem
 from exitwave.engine.sweeps import State
+
+torch = pytest.mark.skipif(util.find_spec("torch") is None, reason="PyTorch is not installed; pip install -e '.[cuda]'")
+"""Marks what needs it."""
 
 
 def make_problem(
@@ -79,3 +85,27 @@ def perturb(state, seed=1, amount=0.2):
     rng = np.random.default_rng(seed)
     noise = lambda a: a * (1 + amount * (rng.standard_normal(a.shape) + 1j * rng.standard_normal(a.shape)))  # noqa: E731
     return State(noise(state.object), noise(state.probe), np.random.default_rng(0))
+
+
+@dataclasses.dataclass(frozen=True)
+class Backend:
+    """Makes sweeps on one device."""
+
+    device: str
+    threads: int = 1
+
+    def __call__(self, problem, modes):
+        """Sweeps of a problem; on tensors in parts of 5 frames, so that there are several."""
+        sweeps = make_sweeps(problem, modes, self.threads, self.device)
+        if self.device != "cpu":
+            sweeps._plan = sweeps._plan._replace(size=5)
+        return sweeps
+
+
+ON_TENSORS = pytest.param(Backend("torch-cpu"), marks=torch, id="tensors")
+on_each_number_of_threads = pytest.mark.parametrize(
+    "backend",
+    [pytest.param(Backend("cpu", 1), id="1 thread"), pytest.param(Backend("cpu", 3), id="3 threads"), ON_TENSORS],
+    indirect=True,
+)
+"""For a test of the fixture `backend`."""

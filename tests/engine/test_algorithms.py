@@ -4,11 +4,12 @@ import dataclasses
 
 import numpy as np
 import pytest
-from problems import double, make_problem, perturb, single
+from problems import Backend, double, make_problem, perturb, single, torch
 
 from exitwave.engine.algorithms import epie, rpie
 from exitwave.engine.algorithms.settling import settled
 from exitwave.engine.algorithms.table import ALGORITHMS
+from exitwave.engine.backends import take
 from exitwave.engine.cpu import CpuSweeps
 from exitwave.engine.recipe import USES, Stage
 from exitwave.engine.reference import ReferenceSweeps
@@ -130,6 +131,20 @@ def test_a_seed_and_a_number_of_threads_give_the_same_bits(settings):
         iterate(each, CpuSweeps(problem, 2, 2), settings)
     assert np.array_equal(runs[0].object, runs[1].object)
     assert np.array_equal(runs[0].probe, runs[1].probe)
+
+
+@every
+@torch
+def test_tensors_end_where_arrays_end(settings):
+    problem, _, state = start(modes=2, mask=0.05)
+    arrays, tensors = single(state), single(state)
+    iterate(arrays, CpuSweeps(problem, 2, 1), settings)
+    sweeps = Backend("torch-cpu")(problem, 2)
+    take(tensors, sweeps)
+    iterate(tensors, sweeps, settings)
+    assert not isinstance(tensors.object, np.ndarray)
+    for a, b in ((tensors.object, arrays.object), (tensors.probe, arrays.probe)):
+        assert np.linalg.norm(a.numpy() - b) < 1e-3 * np.linalg.norm(b)
 
 
 class Forgetful(CpuSweeps):

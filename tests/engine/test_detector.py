@@ -1,4 +1,4 @@
-"""A detector that is less than ideal: identities of its model, the reference, and the CPU backend against it."""
+"""A detector that is less than ideal: identities of its model, the reference, and the backends against it."""
 
 from dataclasses import replace
 
@@ -92,34 +92,34 @@ def test_gather_is_the_gradient_of_the_loss(kind, noise):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_backend_agrees_with_the_reference(kind):
+def test_the_backends_agree_with_the_reference(kind, backend):
     problem, _, state = problem_of(kind)
     found, frames = with_background(single(state), state), problem.used
-    reference, cpu = ReferenceSweeps(problem), CpuSweeps(problem, 2, 2)
+    reference, sweeps = ReferenceSweeps(problem), backend(problem, 2)
     for noise in NOISE:
-        expected, sums = (each.gather(s, frames, noise=noise) for each, s in ((reference, state), (cpu, found)))
+        expected, sums = (each.gather(s, frames, noise=noise) for each, s in ((reference, state), (sweeps, found)))
         for name in ("object", "probe", "illumination", "transmission", "background"):
             assert close(getattr(sums, name), getattr(expected, name)), (noise, name)
         assert sums.misfit == pytest.approx(expected.misfit, rel=1e-4)
         assert sums.loss == pytest.approx(expected.loss, rel=1e-4)
-    assert cpu.misfit(found, frames) == pytest.approx(reference.misfit(state, frames), rel=1e-4)
+    assert sweeps.misfit(found, frames) == pytest.approx(reference.misfit(state, frames), rel=1e-4)
     line = Line(0.1 * perturb(state, 7).object, 0.1 * perturb(state, 8).probe)
     single_line, lengths = Line(*(each.astype(np.complex64) for each in line[:2])), np.array([0.0, 0.5])
     for noise in NOISE:
         expected = reference.along(state, line, frames, lengths, noise)
-        assert close(cpu.along(found, single_line, frames, lengths, noise), expected, 1e-3), noise
+        assert close(sweeps.along(found, single_line, frames, lengths, noise), expected, 1e-3), noise
     rng = np.random.default_rng(6)
     shape = (len(frames), *state.probe.shape)
     waves = 20 * (rng.standard_normal(shape) + 1j * rng.standard_normal(shape))
     mine = waves.astype(np.complex64)
     expected = reference.project(state, frames, waves, Weights(-0.9, 1.0, 1.9))
-    sums = cpu.project(found, frames, mine, Weights(-0.9, 1.0, 1.9))
+    sums = sweeps.project(found, frames, mine, Weights(-0.9, 1.0, 1.9))
     assert close(mine, waves)
     assert close(sums.object, expected.object)
     assert sums.misfit == pytest.approx(expected.misfit, rel=1e-4)
     exact = with_background(double(state), state)
     a = reference.sequential(exact, frames, Step(0.9, 0.3), Step(0.5, 1.0))
-    b = cpu.sequential(found, frames, Step(0.9, 0.3), Step(0.5, 1.0))
+    b = sweeps.sequential(found, frames, Step(0.9, 0.3), Step(0.5, 1.0))
     assert b == pytest.approx(a, rel=1e-4)
     assert close(found.object, exact.object)
     assert close(found.probe, exact.probe)

@@ -1,4 +1,4 @@
-"""Fly scans: frames of several exposures, and the CPU backend against the float64 reference."""
+"""Fly scans: frames of several exposures, and the backends against the float64 reference."""
 
 import dataclasses
 
@@ -51,18 +51,18 @@ def test_one_exposure_at_the_position_is_no_fly_scan():
 
 @pytest.mark.parametrize("near", [False, True], ids=["far", "near"])
 @pytest.mark.parametrize(("shape", "modes", "noise"), [((16, 16), 1, "amplitude"), ((15, 20), 2, "Poisson")])
-def test_gather_agrees_with_the_reference(shape, modes, noise, near):
+def test_gather_agrees_with_the_reference(shape, modes, noise, near, backend):
     problem, truth = make_problem(shape, modes=modes, margin=5, mask=0.05)
     problem = flying(problem, truth, near=near)
     state, found = own(problem, perturb(truth)), own(problem, single(perturb(truth)))
     told = [np.zeros((len(problem.used), len(RESPONSES) + 2)) for _ in range(2)]
     expected = ReferenceSweeps(problem).gather(state, problem.used, responses=told[0], noise=noise)
-    cpu = CpuSweeps(problem, modes, 2)
-    sums = cpu.gather(found, problem.used, responses=told[1], noise=noise)
+    sweeps = backend(problem, modes)
+    sums = sweeps.gather(found, problem.used, responses=told[1], noise=noise)
     for name in ("object", "illumination", "probe", "transmission", "variations"):
         assert close(getattr(sums, name), getattr(expected, name)), name
     assert sums.loss == pytest.approx(expected.loss, rel=1e-4)
-    assert cpu.misfit(found, problem.used) == pytest.approx(expected.misfit, rel=1e-4)
+    assert sweeps.misfit(found, problem.used) == pytest.approx(expected.misfit, rel=1e-4)
     for column in range(told[0].shape[1]):
         np.testing.assert_allclose(told[1][:, column], told[0][:, column], atol=3e-4 * np.abs(told[0][:, column]).max())
 

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from problems import double, make_problem, perturb, single
+from problems import double, make_problem, on_each_number_of_threads, perturb, single
 from scipy.optimize import minimize
 
 import exitwave
@@ -50,14 +50,14 @@ def run(sweeps, state, settings, iterations=1):
 
 @pytest.mark.parametrize("shape", [(16, 16), (15, 20)], ids=["square", "odd"])
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("threads", [1, 3])
-def test_chi_and_products_agree_with_the_reference(shape, case, threads):
+@on_each_number_of_threads
+def test_chi_and_products_agree_with_the_reference(shape, case, backend):
     problem, _, state = start(shape, **case)
-    reference, cpu = ReferenceSweeps(problem), CpuSweeps(problem, len(state.probe), threads)
+    reference, sweeps = ReferenceSweeps(problem), backend(problem, len(state.probe))
     chi, d_object, d_probe = directions(reference, state)
     kept = np.empty(chi.shape, np.complex64)
-    cpu.gather(single(state), problem.used, chi=kept)
-    found = cpu.products(single(state), problem.used, kept, d_object.astype("c8"), d_probe.astype("c8"))
+    sweeps.gather(single(state), problem.used, chi=kept)
+    found = sweeps.products(single(state), problem.used, kept, d_object.astype("c8"), d_probe.astype("c8"))
     expected = reference.products(state, problem.used, chi, d_object, d_probe)
     assert np.linalg.norm(kept - chi) < 1e-4 * np.linalg.norm(chi)
     assert np.all(np.abs(found - expected) < 1e-4 * np.abs(expected).max(axis=0))

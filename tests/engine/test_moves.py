@@ -7,7 +7,6 @@ import pytest
 from problems import make_near, make_problem, perturb, single
 from test_detector import KINDS, problem_of, with_background
 
-from exitwave.engine.cpu import CpuSweeps
 from exitwave.engine.reference import ReferenceSweeps
 from exitwave.engine.sweeps import NOISE, Line
 from exitwave.errors import InputError
@@ -75,7 +74,7 @@ def test_a_line_with_moves_starts_with_the_slope_of_the_gradient(noise):
 
 
 @pytest.mark.parametrize("kind", ["plain", "own", *KINDS])
-def test_the_backend_agrees_with_the_reference(kind):
+def test_the_backends_agree_with_the_reference(kind, backend):
     if kind in KINDS:
         problem, _, state = problem_of(kind)
         found, at = with_background(single(state), state), problem.used
@@ -84,21 +83,21 @@ def test_the_backend_agrees_with_the_reference(kind):
         found, at = like(single(state), state), problem.used
         if kind == "own":
             found.variations = state.variations.astype(np.complex64)
-    reference, cpu = ReferenceSweeps(problem), CpuSweeps(problem, 2, 2)
+    reference, sweeps = ReferenceSweeps(problem), backend(problem, 2)
     a, b = (0.1 * each for each in (perturb(state, 7).object, perturb(state, 8).probe))
     moves = np.random.default_rng(5).standard_normal((len(problem.stack), 2))
     for noise in NOISE:
         expected = reference.moves(state, at, noise)
-        mine = cpu.moves(found, at, noise)
+        mine = sweeps.moves(found, at, noise)
         np.testing.assert_allclose(mine / np.abs(expected).max(0), expected / np.abs(expected).max(0), atol=1e-3)
         slopes = reference.along(state, Line(a, b, moves), at, np.array([0.0, 0.4]), noise)
         line = Line(a.astype(np.complex64), b.astype(np.complex64), moves)
-        np.testing.assert_allclose(cpu.along(found, line, at, np.array([0.0, 0.4]), noise), slopes, rtol=2e-3)
+        np.testing.assert_allclose(sweeps.along(found, line, at, np.array([0.0, 0.4]), noise), slopes, rtol=2e-3)
 
 
-def test_the_near_field_is_refused():
+def test_the_near_field_is_refused(backend):
     problem, state = case_of("plain")
     near = make_near(problem, state)
-    for sweeps in (ReferenceSweeps(near), CpuSweeps(near, 2, 1)):
+    for sweeps in (ReferenceSweeps(near), backend(near, 2)):
         with pytest.raises(InputError, match="near field"):
             sweeps.moves(single(state), near.used, "amplitude")

@@ -7,7 +7,6 @@ import pytest
 from problems import double, make_near, make_problem, model, perturb, single
 from test_responses import own
 
-from exitwave.engine.cpu import CpuSweeps
 from exitwave.engine.near import Propagator
 from exitwave.engine.reference import ReferenceSweeps
 from exitwave.engine.sweeps import NOISE, RESPONSES, Line, Step, Weights
@@ -21,14 +20,14 @@ CASES = [((16, 16), 1, True), ((15, 20), 3, True), ((16, 20), 1, False)]
 
 
 @pytest.fixture(params=CASES, ids=["square", "odd, 3 modes", "whole pixels"])
-def case(request):
+def case(request, backend):
     shape, modes, subpixel = request.param
     problem, truth = make_problem(shape, modes=modes, margin=4, mask=0.05, subpixel=subpixel)
     problem = make_near(problem, truth)
     state, found = perturb(truth), single(perturb(truth))
     if subpixel:
         state, found = own(problem, state), own(problem, found)
-    return problem, state, found, CpuSweeps(problem, modes, 2)
+    return problem, state, found, backend(problem, modes)
 
 
 def test_there_and_back_is_the_adjoint_and_the_inverse():
@@ -65,13 +64,13 @@ def test_the_exact_state_is_a_fixed_point():
 
 @pytest.mark.parametrize("noise", NOISE)
 def test_gather_agrees_with_the_reference(case, noise):
-    problem, state, found, cpu = case
+    problem, state, found, sweeps = case
     variations = 0 if state.variations is None else len(state.variations)
     told = [np.zeros((len(problem.used), len(RESPONSES) + variations)) for _ in range(2)]
     chi = np.zeros((len(problem.used), *state.probe.shape), complex)
     kept = chi.astype(np.complex64)
     expected = ReferenceSweeps(problem).gather(state, problem.used, responses=told[0], noise=noise, chi=chi)
-    sums = cpu.gather(found, problem.used, responses=told[1], noise=noise, chi=kept)
+    sums = sweeps.gather(found, problem.used, responses=told[1], noise=noise, chi=kept)
     for name in ("object", "illumination", "probe", "transmission"):
         assert close(getattr(sums, name), getattr(expected, name)), name
     assert close(kept, chi)
@@ -79,33 +78,33 @@ def test_gather_agrees_with_the_reference(case, noise):
     assert sums.misfit == pytest.approx(expected.misfit, rel=1e-4)
     for column in range(told[0].shape[1]):
         np.testing.assert_allclose(told[1][:, column], told[0][:, column], atol=3e-4 * np.abs(told[0][:, column]).max())
-    assert cpu.misfit(found, problem.used) == pytest.approx(expected.misfit, rel=1e-4)
+    assert sweeps.misfit(found, problem.used) == pytest.approx(expected.misfit, rel=1e-4)
 
 
 def test_the_other_passes_agree_with_the_reference(case):
-    problem, state, found, cpu = case
+    problem, state, found, sweeps = case
     reference, frames, rng = ReferenceSweeps(problem), problem.used, np.random.default_rng(0)
     line = Line(0.1 * perturb(state, 7).object, 0.1 * perturb(state, 8).probe)
     lengths = np.array([0.0, 0.5])
     single_line = Line(*(each.astype(np.complex64) for each in line[:2]))
     for noise in NOISE:
         expected = reference.along(state, line, frames, lengths, noise)
-        assert close(cpu.along(found, single_line, frames, lengths, noise), expected, 1e-3)
+        assert close(sweeps.along(found, single_line, frames, lengths, noise), expected, 1e-3)
     chi = np.zeros((len(frames), *state.probe.shape), complex)
     reference.gather(state, frames, chi=chi)
     expected = reference.products(state, frames, chi, *line[:2])
-    assert close(cpu.products(found, frames, chi.astype(np.complex64), *single_line[:2]), expected, 1e-3)
+    assert close(sweeps.products(found, frames, chi.astype(np.complex64), *single_line[:2]), expected, 1e-3)
     waves = rng.standard_normal(chi.shape) + 1j * rng.standard_normal(chi.shape)
     mine = waves.astype(np.complex64)
     for weights in (Weights(-0.9, 1.0, 1.9), None):
         expected = reference.project(state, frames, waves, weights)
-        sums = cpu.project(found, frames, mine, weights)
+        sums = sweeps.project(found, frames, mine, weights)
         assert close(mine, waves)
         assert close(sums.object, expected.object)
         assert close(sums.probe, expected.probe)
     exact = dataclasses.replace(state, object=state.object.copy(), probe=state.probe.copy())
     reference.sequential(exact, frames, Step(0.9, 0.3), Step(0.5, 1.0))
-    cpu.sequential(found, frames, Step(0.9, 0.3), Step(0.5, 1.0))
+    sweeps.sequential(found, frames, Step(0.9, 0.3), Step(0.5, 1.0))
     assert close(found.object, exact.object)
     assert close(found.probe, exact.probe)
 

@@ -1,10 +1,9 @@
-"""Noise models: gradients against finite differences, derivatives along a line, the CPU loops against the reference."""
+"""Noise models: gradients against finite differences, derivatives along a line, the backends against the reference."""
 
 import numpy as np
 import pytest
-from problems import double, make_problem, perturb, single
+from problems import double, make_problem, on_each_number_of_threads, perturb, single
 
-from exitwave.engine.cpu import CpuSweeps
 from exitwave.engine.reference import ReferenceSweeps
 from exitwave.engine.sweeps import NOISE, Line, State
 
@@ -86,12 +85,12 @@ def test_the_models_agree_close_to_the_counts():
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("threads", [1, 3])
-def test_gather_agrees_with_the_reference(shape, case, threads, noise):
+@on_each_number_of_threads
+def test_gather_agrees_with_the_reference(shape, case, noise, backend):
     problem, truth = make_problem(shape, **case)
     state = perturb(truth)
     expected = ReferenceSweeps(problem).gather(state, problem.used, noise=noise)
-    found = CpuSweeps(problem, len(state.probe), threads).gather(single(state), problem.used, noise=noise)
+    found = backend(problem, len(state.probe)).gather(single(state), problem.used, noise=noise)
     assert close(found.object, expected.object)
     assert close(found.probe, expected.probe)
     assert close(found.illumination, expected.illumination)
@@ -100,20 +99,20 @@ def test_gather_agrees_with_the_reference(shape, case, threads, noise):
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("threads", [1, 3])
-def test_along_agrees_with_the_reference(shape, case, threads, noise):
+@on_each_number_of_threads
+def test_along_agrees_with_the_reference(shape, case, noise, backend):
     problem, truth = make_problem(shape, **case)
     state = perturb(truth)
     direction, lengths = line(state), np.array([0.0, 0.5, 1.5])
     expected = ReferenceSweeps(problem).along(state, direction, problem.used, lengths, noise)
     one = single(State(direction.object, direction.probe, state.rng))
-    sweeps = CpuSweeps(problem, len(state.probe), threads)
+    sweeps = backend(problem, len(state.probe))
     found = sweeps.along(single(state), Line(one.object, one.probe), problem.used, lengths, noise)
     assert close(found[:, 0], expected[:, 0])
     assert close(found[:, 1], expected[:, 1])
 
 
-def test_invalid_pixels_do_not_touch_a_noise_model(noise):
+def test_invalid_pixels_do_not_touch_a_noise_model(noise, backend):
     problem, truth = make_problem((16, 16), mask=0.2)
     state, direction = single(perturb(truth)), line(truth)
     one = single(State(direction.object, direction.probe, state.rng))
@@ -123,7 +122,7 @@ def test_invalid_pixels_do_not_touch_a_noise_model(noise):
         other = type(problem)(
             stack, mark, problem.pixels, problem.object_shape, problem.used, problem.held_out, problem.photons
         )
-        sweeps = CpuSweeps(other, 1, 1)
+        sweeps = backend(other, 1)
         sums = sweeps.gather(state, problem.used, noise=noise)
         results.append((sums, sweeps.along(state, Line(one.object, one.probe), problem.used, np.ones(1), noise)))
     (a, first), (b, second) = results

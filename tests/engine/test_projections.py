@@ -4,9 +4,10 @@ import dataclasses
 
 import numpy as np
 import pytest
-from problems import double, make_problem, model, perturb, single
+from problems import double, make_problem, model, on_each_number_of_threads, perturb, single
 
 import exitwave
+from exitwave.engine import room
 from exitwave.engine.algorithms import dm, projections, raar
 from exitwave.engine.cpu import CpuSweeps
 from exitwave.engine.recipe import Stage, make_recipe
@@ -96,16 +97,16 @@ CASES = [
 
 @pytest.mark.parametrize("shape", [(16, 16), (15, 20)], ids=["square", "odd"])
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("threads", [1, 3])
+@on_each_number_of_threads
 @pytest.mark.parametrize("weights", [dm.weights(0.9), raar.weights(0.75), None])
-def test_project_agrees_with_the_reference(shape, case, threads, weights):
+def test_project_agrees_with_the_reference(shape, case, weights, backend):
     problem, truth = make_problem(shape, **case)
     state, frames = perturb(truth), np.array([7, 2, 3, 11, 0])
     rng = np.random.default_rng(2)
     expected_waves = rng.standard_normal((len(frames), len(state.probe), *shape, 2)) @ [4, 4j]
     waves = expected_waves.astype(np.complex64)
     expected = ReferenceSweeps(problem).project(state, frames, expected_waves, weights)
-    found = CpuSweeps(problem, len(state.probe), threads).project(single(state), frames, waves, weights)
+    found = backend(problem, len(state.probe)).project(single(state), frames, waves, weights)
     pairs = [(waves, expected_waves)]
     pairs += [(getattr(found, n), getattr(expected, n)) for n in ("object", "illumination", "probe", "transmission")]
     for a, b in pairs:
@@ -162,14 +163,14 @@ def test_a_stage_settles_with_alternating_projections():
 
 
 def test_waves_that_do_not_fit_in_memory_are_refused(monkeypatch):
-    monkeypatch.setattr(projections, "free_memory", lambda: 2e9)
+    monkeypatch.setattr(room, "free_memory", lambda: 2e9)
     with pytest.raises(InputError, match=r"12\.6 GB for 6000 frames and 4 modes, with 2 GB free.*rPIE"):
-        projections.room((6000, 4, 256, 256))
-    assert projections.room((2, 1, 8, 8)).shape == (2, 1, 8, 8)
+        room.room((6000, 4, 256, 256))
+    assert room.room((2, 1, 8, 8)).shape == (2, 1, 8, 8)
 
 
 def test_the_free_memory_is_some():
-    assert 1e6 < projections.free_memory() < 1e16
+    assert 1e6 < room.free_memory() < 1e16
 
 
 @pytest.mark.parametrize(("algorithm", "setting"), [("rPIE", {"relaxation": 0.5}), ("ML", {"settle": 0.2})])

@@ -25,50 +25,50 @@ def own(problem, state, seed=5, variations=2):
 
 
 @pytest.fixture(params=[((16, 16), 1), ((15, 20), 3)], ids=["square", "odd, 3 modes"])
-def case(request):
+def case(request, backend):
     shape, modes = request.param
     problem, truth = make_problem(shape, modes=modes, margin=4)
     state = own(problem, perturb(truth))
     found = own(problem, single(state))
-    return problem, state, found, CpuSweeps(problem, modes, 2)
+    return problem, state, found, backend(problem, modes)
 
 
 def test_gather_and_the_responses_agree_with_the_reference(case):
-    problem, state, found, cpu = case
+    problem, state, found, sweeps = case
     told = [np.zeros((len(problem.used), len(RESPONSES) + 2)) for _ in range(2)]
     expected = ReferenceSweeps(problem).gather(state, problem.used, responses=told[0])
-    sums = cpu.gather(found, problem.used, responses=told[1])
+    sums = sweeps.gather(found, problem.used, responses=told[1])
     for name in ("object", "illumination", "probe", "transmission", "variations"):
         assert close(getattr(sums, name), getattr(expected, name)), name
     for column, name in enumerate((*RESPONSES, "first", "second")):
         scale = np.abs(told[0][:, column]).max()
         np.testing.assert_allclose(told[1][:, column], told[0][:, column], atol=3e-4 * scale, err_msg=name)
-    again = cpu.gather(found, problem.used)
+    again = sweeps.gather(found, problem.used)
     assert close(again.variations, expected.variations)
 
 
 def test_the_other_passes_agree_with_the_reference(case):
-    problem, state, found, cpu = case
+    problem, state, found, sweeps = case
     reference, frames, rng = ReferenceSweeps(problem), problem.used, np.random.default_rng(0)
     line = Line(0.1 * perturb(state, 7).object, 0.1 * perturb(state, 8).probe)
     lengths = np.array([0.0, 0.5])
     expected = reference.along(state, line, frames, lengths, "amplitude")
     single_line = Line(*(each.astype(np.complex64) for each in line[:2]))
-    assert close(cpu.along(found, single_line, frames, lengths, "amplitude"), expected, 1e-3)
+    assert close(sweeps.along(found, single_line, frames, lengths, "amplitude"), expected, 1e-3)
     chi = np.zeros((len(frames), *state.probe.shape), complex)
     reference.gather(state, frames, chi=chi)
     expected = reference.products(state, frames, chi, *line[:2])
-    assert close(cpu.products(found, frames, chi.astype(np.complex64), *single_line[:2]), expected, 1e-3)
+    assert close(sweeps.products(found, frames, chi.astype(np.complex64), *single_line[:2]), expected, 1e-3)
     waves = rng.standard_normal(chi.shape) + 1j * rng.standard_normal(chi.shape)
     mine = waves.astype(np.complex64)
     expected = reference.project(state, frames, waves, Weights(-0.9, 1.0, 1.9))
-    sums = cpu.project(found, frames, mine, Weights(-0.9, 1.0, 1.9))
+    sums = sweeps.project(found, frames, mine, Weights(-0.9, 1.0, 1.9))
     assert close(mine, waves)
     assert close(sums.probe, expected.probe)
     assert close(sums.variations, expected.variations)
     exact = own(problem, double(state))
     reference.sequential(exact, frames, Step(0.9, 0.3), Step(0.5, 1.0))
-    cpu.sequential(found, frames, Step(0.9, 0.3), Step(0.5, 1.0))
+    sweeps.sequential(found, frames, Step(0.9, 0.3), Step(0.5, 1.0))
     assert close(found.object, exact.object)
     assert close(found.probe, exact.probe)
 

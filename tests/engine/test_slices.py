@@ -1,13 +1,13 @@
-"""The sweeps through a thick sample: the equations, their adjoints, and the CPU backend against the reference."""
+"""The sweeps through a thick sample: the equations, their adjoints, and the backends against the reference."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from problems import double, make_problem, perturb
+from problems import double, make_problem, on_each_number_of_threads, perturb
 from scipy.ndimage import gaussian_filter
 
-from exitwave.engine.cpu_slices import SlicedSweeps, make_sweeps
+from exitwave.engine.cpu_slices import SlicedSweeps
 from exitwave.engine.model.probe_constraints import ProbeConstraints, constrain
 from exitwave.engine.reference import ReferenceSweeps
 from exitwave.engine.reference_slices import SlicedReference
@@ -60,16 +60,16 @@ CASES = [((16, 16), 1, 2), ((15, 20), 3, 2), ((16, 20), 1, 4)]
 
 
 @pytest.mark.parametrize(("shape", "modes", "number"), CASES)
-@pytest.mark.parametrize("threads", [1, 3])
-def test_gather_agrees_with_the_reference(shape, modes, number, threads):
+@on_each_number_of_threads
+def test_gather_agrees_with_the_reference(shape, modes, number, backend):
     problem, state = thick(shape, modes, number, mask=0.1)
     state = own(problem, state)
-    found, cpu = copy(state, np.complex64), make_sweeps(problem, modes, threads)
+    found, sweeps = copy(state, np.complex64), backend(problem, modes)
     told = [np.zeros((len(problem.used), len(RESPONSES) + 1)) for _ in range(2)]
     kept = [np.zeros((len(problem.used), *state.probe.shape), dtype) for dtype in (complex, np.complex64)]
     expected = SlicedReference(problem).gather(state, problem.used, responses=told[0], chi=kept[0])
     for _ in range(2):  # the sums of the pass before are cleared
-        sums = cpu.gather(found, problem.used, responses=told[1], chi=kept[1])
+        sums = sweeps.gather(found, problem.used, responses=told[1], chi=kept[1])
         for name in ("object", "illumination", "probe", "transmission", "variations"):
             assert close(getattr(sums, name), getattr(expected, name), 3e-4), name
     assert sums.spacing == pytest.approx(expected.spacing, rel=1e-3)
@@ -83,22 +83,22 @@ def test_gather_agrees_with_the_reference(shape, modes, number, threads):
 @pytest.mark.parametrize("wanted", ["object", "probe", None])
 @pytest.mark.parametrize("noise", ["amplitude", "Poisson"])
 @pytest.mark.parametrize("subpixel", [False, True])
-def test_passes_for_one_quantity_agree_with_the_reference(wanted, noise, subpixel):
+def test_passes_for_one_quantity_agree_with_the_reference(wanted, noise, subpixel, backend):
     problem, state = thick(modes=2, subpixel=subpixel)
     flags = {name: name == wanted for name in ("object", "probe")}
     expected = SlicedReference(problem).gather(state, problem.used, noise=noise, **flags)
-    sums = make_sweeps(problem, 2, 2).gather(copy(state, np.complex64), problem.used, noise=noise, **flags)
+    sums = backend(problem, 2).gather(copy(state, np.complex64), problem.used, noise=noise, **flags)
     for name in ("object", "illumination", "probe", "transmission"):
         assert close(getattr(sums, name), getattr(expected, name), 3e-4), name
     assert sums.loss == pytest.approx(expected.loss, rel=1e-4)
 
 
-def test_sequential_agrees_with_the_reference():
+def test_sequential_agrees_with_the_reference(backend):
     problem, state = thick(modes=2)
     found, exact = copy(state, np.complex64), double(state)
     order = problem.used[::-1].copy()
     a = SlicedReference(problem).sequential(exact, order, Step(0.9, 0.3), Step(0.5, 1.0))
-    b = make_sweeps(problem, 2, 2).sequential(found, order, Step(0.9, 0.3), Step(0.5, 1.0))
+    b = backend(problem, 2).sequential(found, order, Step(0.9, 0.3), Step(0.5, 1.0))
     assert close(found.object, exact.object)
     assert close(found.probe, exact.probe)
     assert b == pytest.approx(a, rel=1e-3)

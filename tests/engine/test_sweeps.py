@@ -1,8 +1,8 @@
-"""Every sweep of the CPU backend against the float64 reference, and the identities of the reference."""
+"""Every sweep of the backends against the float64 reference, and the identities of the reference."""
 
 import numpy as np
 import pytest
-from problems import double, make_problem, model, perturb, single
+from problems import double, make_problem, model, on_each_number_of_threads, perturb, single
 
 from exitwave.engine.cpu import CpuSweeps
 from exitwave.engine.reference import ReferenceSweeps
@@ -26,12 +26,12 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("threads", [1, 3])
-def test_gather_agrees_with_the_reference(shape, case, threads):
+@on_each_number_of_threads
+def test_gather_agrees_with_the_reference(shape, case, backend):
     problem, truth = make_problem(shape, **case)
     state = perturb(truth)
     expected = ReferenceSweeps(problem).gather(state, problem.used)
-    found = CpuSweeps(problem, len(state.probe), threads).gather(single(state), problem.used)
+    found = backend(problem, len(state.probe)).gather(single(state), problem.used)
     assert close(found.object, expected.object)
     assert close(found.illumination, expected.illumination)
     assert close(found.probe, expected.probe)
@@ -40,29 +40,29 @@ def test_gather_agrees_with_the_reference(shape, case, threads):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_sequential_agrees_with_the_reference(shape, case):
+def test_sequential_agrees_with_the_reference(shape, case, backend):
     problem, truth = make_problem(shape, **case)
     start = perturb(truth)
     expected, found = double(start), single(start)
     steps = Step(0.9, 0.3), Step(0.5, 1.0)
     a = ReferenceSweeps(problem).sequential(expected, problem.used[::-1], *steps)
-    b = CpuSweeps(problem, len(start.probe), 2).sequential(found, problem.used[::-1].copy(), *steps)
+    b = backend(problem, len(start.probe)).sequential(found, problem.used[::-1].copy(), *steps)
     assert close(found.object, expected.object)
     assert close(found.probe, expected.probe)
     assert b == pytest.approx(a, rel=1e-4)
 
 
-def test_descend_agrees_with_the_reference(shape):
+def test_descend_agrees_with_the_reference(shape, backend):
     problem, state = make_problem(shape, modes=2)
-    cpu, reference = CpuSweeps(problem, 2, 1), ReferenceSweeps(problem)
+    sweeps, reference = backend(problem, 2), ReferenceSweeps(problem)
     sums = reference.gather(perturb(state), problem.used)
     expected, found = double(state), single(state)
     reference.descend(expected.probe, sums.probe, sums.transmission, Step(0.7, 0.2))
     velocity = found.probe.copy()
     parts = sums.probe.astype(np.complex64), sums.transmission.astype(np.float32)
-    cpu.descend(found.probe, *parts, Step(0.7, 0.2), velocity)
+    sweeps.descend(found.probe, *parts, Step(0.7, 0.2), velocity)
     assert np.array_equal(velocity, found.probe)
-    cpu.descend(velocity, *parts, Step(0.7, 0.2))
+    sweeps.descend(velocity, *parts, Step(0.7, 0.2))
     assert close(found.probe, expected.probe, 1e-5)
 
 

@@ -48,6 +48,9 @@ def reconstruct(
     batch: Annotated[int | None, typer.Option(help="Frames that share an update.")] = None,
     holdout: Annotated[float | None, typer.Option(help="Fraction of the frames held out to judge the result.")] = None,
     seconds: Annotated[float | None, typer.Option(help="Time for all iterations.")] = None,
+    device: Annotated[
+        str | None, typer.Option(metavar="auto|cpu|cuda", help="auto: a GPU where there is one; cuda:1 is the second.")
+    ] = None,
     threads: Annotated[int | None, typer.Option(help="Threads; one for each core if not given.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
     frc: Annotated[
@@ -79,7 +82,7 @@ def reconstruct(
         check_output(target, path, overwrite=overwrite)
     overrides, settings = split_settings(parse_settings(pairs))
     options: dict[str, Any] = {"algorithm": algorithm, "iterations": iterations, "modes": modes, "batch": batch}
-    options |= {"holdout": holdout, "seconds": seconds, "threads": threads, "seed": seed}
+    options |= {"holdout": holdout, "seconds": seconds, "device": device, "threads": threads, "seed": seed}
     settings |= {key: value for key, value in options.items() if value is not None}
     settings = settings if recipe is None else merge(read_recipe(recipe), settings)
     settings = with_positions(settings) if refine_positions else settings

@@ -352,7 +352,7 @@ _RESULT = (
     _result("date", "when it was made, ISO 8601", (), "str"),
     _result("command", "the command that made it", (), "str"),
     _result("stopped_by", "why it stopped", (), "str"),
-    _result("device", "where it ran: cpu", (), "str"),
+    _result("device", "where it ran: cpu, or cuda and the number of the GPU", (), "str"),
     _result("input", "name of the input file", (), "str"),
     _result("digest", "digest of the input file", (), "str"),
 )  # fmt: skip

@@ -30,7 +30,7 @@ MODES = 3
 MOVING: dict[str, Any] = {"position_update": True}
 TOGETHER: dict[str, Any] = {"algorithm": "ML", "noise": "Poisson"}
 """The last stage: all unknowns together, with the noise of counted photons."""
-ASIDE = frozenset({"threads", "seed", "seconds", "holdout", "modes", "probe", "position_update"})
+ASIDE = frozenset({"device", "threads", "seed", "seconds", "holdout", "modes", "probe", "position_update"})
 """Settings that do not say how to reconstruct, or only what choosing would find."""
 
 
@@ -167,7 +167,7 @@ def _tried(scan: Scan, chosen: dict[str, Any], recipe: Recipe) -> list[tuple[dic
 
 def _plain(chosen: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of a trial: those that describe the experiment, not how it is solved."""
-    kept = ("probe", "modes", "geometry", "source_distance", "detector", "threads", "seed")
+    kept = ("probe", "modes", "geometry", "source_distance", "detector", "device", "threads", "seed")
     return {"holdout": HELD_OUT} | {key: chosen[key] for key in kept if key in chosen}
 
 

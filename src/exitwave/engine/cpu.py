@@ -30,6 +30,7 @@ from exitwave.engine.kernels.sums import clear, collect, descend, signals
 from exitwave.engine.kernels.waves import transform_columns, transform_rows
 from exitwave.engine.near import refuse_moves
 from exitwave.engine.problem import Problem
+from exitwave.engine.room import room
 from exitwave.engine.sweeps import NOISE, RESPONSES, Line, Misfit, Noise, State, Step, Sums, Weights
 from exitwave.errors import InputError
 
@@ -239,6 +240,10 @@ class CpuSweeps:
         difference = sum(self._run(share, range(self.threads)))
         misfit = self._misfit(difference, frames) if weights else Misfit(0.0, 0.0)
         return self._sums(shares, object, probe, misfit)
+
+    def room(self, shape: tuple[int, ...]) -> NDArray[np.complex64]:
+        """Return zeros for the frames' own waves; see `Sweeps.room`."""
+        return room(shape)
 
     def misfit(self, state: State, frames: NDArray[np.int64]) -> Misfit:
         """Compare the model with the measurement; see `Sweeps.misfit`."""

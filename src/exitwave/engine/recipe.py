@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 
 from exitwave.engine.algorithms.batches import Batching
 from exitwave.engine.detector import DetectorSettings
+from exitwave.engine.device import PATTERN
 from exitwave.engine.fly import FlyScan
 from exitwave.engine.model import CONSTRAINTS, REFINEMENTS
 from exitwave.engine.model.background import BackgroundUpdate
@@ -158,6 +159,9 @@ class Recipe(Settings):
         None,
         ge=2,
         description="a stage ends when the held-out error has not improved for so many iterations; None: never",
+    )
+    device: str = Field(
+        "auto", pattern=PATTERN, description="where to run: cpu, cuda, cuda:1; auto: a GPU where there is one, else cpu"
     )
     threads: int | None = Field(None, ge=1, description="threads; None: one for each core")
     seed: int = Field(0, ge=0, description="seed of everything random")

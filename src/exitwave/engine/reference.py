@@ -10,6 +10,7 @@ from exitwave.engine import reference_fly
 from exitwave.engine.detector import ideal
 from exitwave.engine.near import refuse_moves
 from exitwave.engine.problem import Problem
+from exitwave.engine.room import room
 from exitwave.engine.sweeps import READOUT, Line, Misfit, Noise, State, Step, Sums, Weights, gradient
 from exitwave.optics import phase_ramp
 
@@ -197,6 +198,10 @@ class ReferenceSweeps:
                 self.add_probe(sums, state, j, state.object[window].conj() * lack)
                 sums.transmission[:] += np.abs(state.object[window]) ** 2
         return replace(sums, misfit=total)
+
+    def room(self, shape: tuple[int, ...]) -> NDArray[np.complex64]:
+        """Return zeros for the frames' own waves; see `Sweeps.room`."""
+        return room(shape)
 
     def modulus(self, state: State, j: int, far: NDArray[Any]) -> NDArray[Any]:
         """Return Pi_F of frame j's waves at the detector, shape (modes, ny, nx): the measured amplitudes, their phases.

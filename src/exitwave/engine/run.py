@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from exitwave.engine import coarse, finish
 from exitwave.engine.algorithms.table import ALGORITHMS, Step
-from exitwave.engine.cpu import CpuSweeps
+from exitwave.engine.arrays import lent
+from exitwave.engine.backends import Backend, take
 from exitwave.engine.joint import join
 from exitwave.engine.model import check_constraints, constrain, refinements
 from exitwave.engine.model.listen import Listening, Told
@@ -126,6 +127,7 @@ def _stage(run: Run, stage: Stage, *, last: bool) -> Iterator[Progress]:
     check_constraints(sweeps.problem, stage)
     for module, settings in refinements(stage):
         module.prepare(state, sweeps.problem, settings)
+    take(state, sweeps)
     watch = Watch(run.recipe, stage, state)
     ended = ""
     while not ended:
@@ -133,16 +135,16 @@ def _stage(run: Run, stage: Stage, *, last: bool) -> Iterator[Progress]:
         state.settling = watch.settling(state.iteration, run.seconds["run"])
         misfit = _iterated(step, state, sweeps, stage)
         state.iteration += 1
-        holdout = sweeps.misfit(state, run.problem.held_out).error
+        error, holdout = misfit.error, sweeps.misfit(state, run.problem.held_out).error
         run.seconds["run"] += time.perf_counter() - start
         run.passed += len(run.problem.used)
-        ended = watch.look(state, misfit.error, holdout, run.seconds["run"])
+        ended = watch.look(state, error, holdout, run.seconds["run"])
         if ended == "divergence" and not run.errors:
             raise RunError("The reconstruction diverged in its first iteration", remedy=REMEDY)
         if ended == "divergence":
             run.findings = (*run.findings, watch.restore(state))
         else:
-            run.errors.append(misfit.error)
+            run.errors.append(error)
             run.holdout_errors.append(holdout)
         if ended in ("seconds", "divergence") or (ended and last):
             run.stopped_by = ended
@@ -153,27 +155,30 @@ def _stage(run: Run, stage: Stage, *, last: bool) -> Iterator[Progress]:
     run.state, run.pair = run.on_the_fine_grid(), None
 
 
-def _iterated(step: Step, state: State, sweeps: CpuSweeps, stage: Stage) -> Misfit:
+def _iterated(step: Step, state: State, sweeps: Backend, stage: Stage) -> Misfit:
     """Do one iteration, refine the rest of the model, and impose what is known of object and probe."""
     active = list(refinements(stage, state.iteration))
     misfit = _refined(step, state, sweeps, stage, active) if active else step(state, sweeps, stage)
-    constrain(state, sweeps.problem, stage)
+    if stage.object_constraints or stage.probe_constraints:
+        with lent(state):
+            constrain(state, sweeps.problem, stage)
     return misfit
 
 
-def _refined(step: Step, state: State, sweeps: CpuSweeps, stage: Stage, active: list[tuple[ModuleType, Any]]) -> Misfit:
+def _refined(step: Step, state: State, sweeps: Backend, stage: Stage, active: list[tuple[ModuleType, Any]]) -> Misfit:
     """Do one iteration, then refine the rest of the model from what the frames have told in it."""
     if any(getattr(module, "ASKS", True) for module, _ in active):
         misfit, told = _listen(step, state, sweeps, stage, active)
     else:
         misfit, told = step(state, sweeps, stage), None
-    for module, settings in active:
-        module.update(state, told, settings, sweeps.problem)
+    with lent(state):
+        for module, settings in active:
+            module.update(state, told, settings, sweeps.problem)
     return misfit
 
 
 def _listen(
-    step: Step, state: State, sweeps: CpuSweeps, stage: Stage, active: list[tuple[ModuleType, Any]]
+    step: Step, state: State, sweeps: Backend, stage: Stage, active: list[tuple[ModuleType, Any]]
 ) -> tuple[Misfit, Told]:
     """Do one iteration, and return its misfit and what the frames have told in it."""
     followers = [(module, settings) for module, settings in active if hasattr(module, "follow")]

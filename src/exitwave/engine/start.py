@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.engine import coarse, fly, joint
+from exitwave.engine import device as devices
 from exitwave.engine.algorithms.table import ALGORITHMS
-from exitwave.engine.cpu import CpuSweeps
-from exitwave.engine.cpu_slices import make_sweeps
+from exitwave.engine.arrays import host_state
+from exitwave.engine.backends import Backend, make_sweeps
 from exitwave.engine.geometry import placed
 from exitwave.engine.initial import check_probe, fit_modes, starting_probe
 from exitwave.engine.joint import Joint
@@ -38,12 +39,14 @@ class Run:
     scan: Scan
     recipe: Recipe
     problem: Problem
-    sweeps: dict[int, CpuSweeps]
+    sweeps: dict[int, Backend]
     """Those of all frames (1), and of frames cropped by the factors that stages ask for."""
     state: State
     grid: Grid
     z: NDArray[np.float64] | None
     positions: NDArray[np.float64]
+    device: str
+    """Where the passes are, see `device.resolve`."""
     assumed_distance: float
     """Distance of the detector in metres before any refinement."""
     errors: list[float]
@@ -64,14 +67,16 @@ class Run:
 
     def on_the_fine_grid(self) -> State:
         """Return the state with what a coarse stage has found so far."""
-        return self.pair.merged() if self.pair else self.state
+        if self.pair:
+            return replace(self.pair, coarse=host_state(self.pair.coarse)).merged()
+        return host_state(self.state)
 
     def settings(self) -> dict[str, Any]:
         """Return the recipe as it runs, and the device."""
         resolved: dict[str, Any] = {"modes": len(self.state.probe), "threads": self.sweeps[1].threads}
         if self.z is not None:
             resolved |= {"slices": len(self.z), "slice_spacing": float(self.z[1])}
-        return self.recipe.model_dump(mode="json") | resolved | {"device": "cpu"}
+        return self.recipe.model_dump(mode="json") | resolved | {"device": self.device}
 
 
 def prepare(data: Scan | Result, recipe: Recipe, announce: Callable[[str], None]) -> Run:
@@ -81,7 +86,8 @@ def prepare(data: Scan | Result, recipe: Recipe, announce: Callable[[str], None]
     if earlier:
         _check_continuing(earlier, recipe)
     digest = ThreadPoolExecutor(1).submit(digest_of, scan.path)
-    start = time.perf_counter()
+    start, device = time.perf_counter(), devices.resolve(recipe.device)
+    announce(f"running on {devices.describe(device)}")
     announce(f"loading {len(scan.patterns)} frames")
     positions = earlier.positions if earlier else scan.positions
     offsets = earlier.model.get("exposures") if earlier else fly.offsets(scan.positions, recipe.fly)
@@ -98,15 +104,15 @@ def prepare(data: Scan | Result, recipe: Recipe, announce: Callable[[str], None]
     if offsets is not None:
         problem = _flying(problem, offsets, (y, x), recipe)
     loaded = time.perf_counter()
-    announce("getting the compiled loops ready (some seconds on the first run)")
+    announce("getting the loops ready (some seconds on the first run)")
     problems = {factor: problem if factor == 1 else coarse.crop(problem, factor) for factor in _factors(recipe)}
     for stage in recipe.stages:
-        _warm_up(problems[stage.coarse], stage)
+        _warm_up(problems[stage.coarse], stage, device)
     compiled = time.perf_counter()
     probe = _earlier_probe(earlier, problem, recipe) if earlier else starting_probe(scan, problem, recipe, announce)
     obj = starting_object(problem, earlier)
     done = len(earlier.errors) if earlier else 0
-    sweeps = {factor: make_sweeps(each, len(probe), recipe.threads) for factor, each in problems.items()}
+    sweeps = {factor: make_sweeps(each, len(probe), recipe.threads, device) for factor, each in problems.items()}
     return Run(
         scan=scan,
         recipe=recipe,
@@ -116,6 +122,7 @@ def prepare(data: Scan | Result, recipe: Recipe, announce: Callable[[str], None]
         grid=(y, x),
         z=z,
         positions=positions,
+        device=device,
         assumed_distance=float((earlier.model if earlier else {}).get("assumed_distance", scan.detector.distance)),
         errors=list(earlier.errors) if earlier else [],
         holdout_errors=list(earlier.holdout_errors) if earlier else [],
@@ -195,14 +202,21 @@ def _factors(recipe: Recipe) -> list[int]:
     return sorted({1} | {stage.coarse for stage in recipe.stages})
 
 
-def _warm_up(problem: Problem, stage: Stage) -> None:
+def _warm_up(problem: Problem, stage: Stage, device: str) -> None:
     """Do one iteration of a stage on one frame, so that compiling is not counted as iterating."""
-    first = replace(problem, used=problem.used[:1])
+    first = replace(problem, used=np.zeros(1, np.int64), held_out=problem.held_out[:0], **_one_frame(problem))
     ones = np.ones(first.full_shape, np.complex64), np.ones((1, *first.shape), np.complex64)
     state = State(*ones, np.random.default_rng(0))
     if stage.background_update:
         background.prepare(state, first, stage.background_update)
-    ALGORITHMS[stage.algorithm](state, make_sweeps(first, 1, 1), stage)
+    ALGORITHMS[stage.algorithm](state, make_sweeps(first, 1, 1, device), stage)
+
+
+def _one_frame(problem: Problem) -> dict[str, Any]:
+    """Return what a problem has of its first frame in use."""
+    one = problem.used[:1]
+    exposures = problem.exposures and fly.Exposures(problem.exposures.offsets[one])
+    return {"stack": problem.stack[one], "pixels": problem.pixels[one], "nominal": None, "exposures": exposures}
 
 
 def digest_of(path: Path | None) -> str:

@@ -2,6 +2,7 @@
 
 import math
 
+from exitwave.engine.arrays import copy
 from exitwave.engine.recipe import Recipe, Stage
 from exitwave.engine.sweeps import State
 from exitwave.errors import Finding
@@ -36,7 +37,7 @@ class Watch:
         self._best = math.inf
         self._since = 0
         self._least = math.inf
-        self._good = state.object.copy(), state.probe.copy()
+        self._good = copy(state.object), copy(state.probe)
         self._own = state.own
 
     def settling(self, iteration: int, seconds: float) -> bool:

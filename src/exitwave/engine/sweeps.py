@@ -102,7 +102,10 @@ class State:
 
 
 class Misfit(NamedTuple):
-    """The two sums behind the error metric E = sum M (sqrt(I) - sqrt(model))^2 / sum M I."""
+    """The two sums behind the error metric E = sum M (sqrt(I) - sqrt(model))^2 / sum M I.
+
+    The difference may be a tensor on a device, for which nobody has waited yet; adding it to another is no waiting.
+    """
 
     difference: float
     signal: float
@@ -110,14 +113,15 @@ class Misfit(NamedTuple):
     @property
     def error(self) -> float:
         """The error metric; NaN where there is no signal."""
-        return self.difference / self.signal if self.signal else float("nan")
+        return float(self.difference) / float(self.signal) if self.signal else float("nan")
 
 
 @dataclass(frozen=True)
 class Sums:
     """What one pass over some frames adds up, all at the same object and probe.
 
-    The arrays belong to the backend, which writes the sums of its next pass there: copy what is to be kept.
+    Object, illumination, probe and transmission are where the state's arrays are. They belong to the backend, which
+    writes the sums of its next pass there: copy what is to be kept.
     """
 
     object: NDArray[np.complexfloating[Any]]
@@ -277,6 +281,15 @@ class Sweeps(Protocol):
 
         ``waves`` are the exit waves at the detector, F psi with zero frequency at [0, 0], shape (frames, modes, ny,
         nx). With weights of ``None`` they stay, the measurement is not looked at, and the misfit is 0.
+        """
+
+    def room(self, shape: tuple[int, ...]) -> NDArray[np.complex64]:
+        """Return zeros for the frames' own exit waves, shape (frames, modes, ny, nx), which `project` changes.
+
+        Raises
+        ------
+        InputError
+            If they do not fit in memory.
         """
 
     def descend(

@@ -6,7 +6,6 @@ from problems import double, make_problem, perturb, single
 
 import exitwave
 from exitwave.analysis.error import recompute
-from exitwave.engine.cpu import CpuSweeps
 from exitwave.engine.model.curvature import SAMPLE, mean_curvature
 from exitwave.engine.reference import ReferenceSweeps
 from exitwave.engine.sweeps import RESPONSES, Line, Step, Weights
@@ -30,12 +29,12 @@ def tilted(problem, state, *, subpixel=True):
 
 
 @pytest.fixture(params=[((16, 16), 1, False), ((15, 20), 3, True)], ids=["whole pixels", "odd, 3 modes"])
-def case(request):
+def case(request, backend):
     shape, modes, subpixel = request.param
     problem, truth = make_problem(shape, modes=modes, margin=4, subpixel=subpixel)
     state = tilted(problem, perturb(truth), subpixel=subpixel)
     found = tilted(problem, single(state), subpixel=subpixel)
-    return problem, state, found, CpuSweeps(problem, modes, 2)
+    return problem, state, found, backend(problem, modes)
 
 
 def test_a_tilt_shifts_the_pattern_to_higher_indices():
@@ -49,12 +48,12 @@ def test_a_tilt_shifts_the_pattern_to_higher_indices():
 
 
 def test_the_passes_agree_with_the_reference(case):
-    problem, state, found, cpu = case
+    problem, state, found, sweeps = case
     reference, frames = ReferenceSweeps(problem), problem.used
     extra = 2 + (0 if state.variations is None else 1)
     told = [np.zeros((len(frames), len(RESPONSES) + extra)) for _ in range(2)]
     expected = reference.gather(state, frames, responses=told[0])
-    sums = cpu.gather(found, frames, responses=told[1])
+    sums = sweeps.gather(found, frames, responses=told[1])
     for name in ("object", "illumination", "probe", "transmission"):
         assert close(getattr(sums, name), getattr(expected, name)), name
     for column in range(told[0].shape[1]):
@@ -63,21 +62,21 @@ def test_the_passes_agree_with_the_reference(case):
     line = Line(0.1 * perturb(state, 7).object, 0.1 * perturb(state, 8).probe)
     single_line, lengths = Line(*(each.astype(np.complex64) for each in line[:2])), np.array([0.0, 0.5])
     expected_slopes = reference.along(state, line, frames, lengths, "amplitude")
-    assert close(cpu.along(found, single_line, frames, lengths, "amplitude"), expected_slopes, 1e-3)
+    assert close(sweeps.along(found, single_line, frames, lengths, "amplitude"), expected_slopes, 1e-3)
     chi = np.zeros((len(frames), *state.probe.shape), complex)
     reference.gather(state, frames, chi=chi)
     products = reference.products(state, frames, chi, *line[:2])
-    assert close(cpu.products(found, frames, chi.astype(np.complex64), *single_line[:2]), products, 1e-3)
+    assert close(sweeps.products(found, frames, chi.astype(np.complex64), *single_line[:2]), products, 1e-3)
     waves = np.random.default_rng(0).standard_normal((*chi.shape, 2)) @ [1, 1j]
     mine = waves.astype(np.complex64)
     expected = reference.project(state, frames, waves, Weights(-0.9, 1.0, 1.9))
-    sums = cpu.project(found, frames, mine, Weights(-0.9, 1.0, 1.9))
+    sums = sweeps.project(found, frames, mine, Weights(-0.9, 1.0, 1.9))
     assert close(mine, waves)
     assert close(sums.object, expected.object)
     assert close(sums.probe, expected.probe)
     exact = tilted(problem, double(state), subpixel=state.variations is not None)
     reference.sequential(exact, frames, Step(0.9, 0.3), Step(0.5, 1.0))
-    cpu.sequential(found, frames, Step(0.9, 0.3), Step(0.5, 1.0))
+    sweeps.sequential(found, frames, Step(0.9, 0.3), Step(0.5, 1.0))
     assert close(found.object, exact.object)
     assert close(found.probe, exact.probe)
 

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from exitwave.engine import arrays
 from exitwave.engine.algorithms import rpie
 from exitwave.engine.algorithms.batches import batches
 from exitwave.engine.algorithms.epie import choose
@@ -66,7 +67,7 @@ def moments(state: State, name: str) -> _Moments:
     """Return the running means of a quantity, new ones where it was not updated in this or the last iteration."""
     last, quantity = state.memory.get(f"Adam {name}"), getattr(state, name)
     if last is None or last.iteration < state.iteration - 1:
-        last = state.memory[f"Adam {name}"] = _Moments(np.zeros_like(quantity), np.zeros_like(quantity.real))
+        last = state.memory[f"Adam {name}"] = _Moments(arrays.zeros_like(quantity), arrays.zeros_like(quantity.real))
     last.iteration = state.iteration
     return last
 
@@ -81,16 +82,11 @@ def descend(
 ) -> None:
     """Add a gradient to the running means, and the step that they give to the target in place."""
     means.batches += 1
-    real = means.second.dtype.type
-    spread = np.empty_like(means.second)
-    rows = [array.reshape(-1, array.shape[-1]) for array in (gradient, means.first, means.second, spread)]
-    for start in range(0, len(rows[0]), ROWS):  # so that no other array is as large as the object
-        new, first, second, root = (array[start : start + ROWS] for array in rows)
-        first += real(1 - FIRST) * (new - first)
-        second += real(1 - SECOND) * (new.real**2 + new.imag**2 - second)
-        np.sqrt(second / real(1 - SECOND**means.batches), out=root)
-    scale = np.sqrt(np.vdot(target, target).real / target.size) / (1 - FIRST**means.batches)
+    spread = arrays.zeros_like(means.second)
+    for new, first, second, root in arrays.blocks(ROWS, gradient, means.first, means.second, spread):
+        first += (1 - FIRST) * (new - first)
+        second += (1 - SECOND) * (new.real**2 + new.imag**2 - second)
+        root[:] = (second / (1 - SECOND**means.batches)) ** 0.5
+    scale = arrays.rms(target) / (1 - FIRST**means.batches)
     for mode in range(len(target)) if target.ndim == 3 else (...,):
-        sweeps.descend(
-            target[mode], means.first[mode], spread[mode], Step(step.length * length * float(scale), step.alpha)
-        )
+        sweeps.descend(target[mode], means.first[mode], spread[mode], Step(step.length * length * scale, step.alpha))

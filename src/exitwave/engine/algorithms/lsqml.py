@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from exitwave.engine import arrays
 from exitwave.engine.algorithms.batches import batches
 from exitwave.engine.algorithms.epie import choose
 from exitwave.engine.algorithms.momentum import STILL, Moving, moving, push, velocity
@@ -80,7 +81,7 @@ def step(state: State, sweeps: Sweeps, stage: Stage) -> Misfit:
         return sweeps.misfit(state, frames)
     size = stage.batch or batch_size(len(frames), COMPACT_BATCHES if compact else BATCHES)
     groups = batches(stage.batching or "random", state.rng, frames, size, sweeps.problem.pixels)
-    chi = np.empty((min(size, len(frames), ASKED), *state.probe.shape), state.probe.dtype)
+    chi = arrays.zeros_like(state.probe, (min(size, len(frames), ASKED), *state.probe.shape))
     total, lengths = None, []
     pushed = STILL if compact else moving(state, *steps)
     difference = signal = 0.0
@@ -95,7 +96,7 @@ def step(state: State, sweeps: Sweeps, stage: Stage) -> Misfit:
         push(state.object, pushed.object, ETA, EVERY)
         push(state.probe, pushed.probe, ETA, EVERY)
     if total is not None:
-        before = state.object.copy(), state.probe.copy()
+        before = arrays.copy(state.object), arrays.copy(state.probe)
         advance(state, sweeps, total, steps, np.min(lengths, axis=0))
         _accelerate(state, before, difference, steps)
     return Misfit(difference, signal)
@@ -122,7 +123,7 @@ def weigh(
     The first frames say how far, as many as ``chi`` has room for.
     """
     sums = sweeps.gather(state, batch, object=steps.object is not None, probe=steps.probe is not None, chi=chi)
-    d_object, d_probe = np.zeros_like(state.object), np.zeros_like(state.probe)
+    d_object, d_probe = arrays.zeros_like(state.object), arrays.zeros_like(state.probe)
     if steps.object:
         sweeps.descend(d_object, sums.object, sums.illumination, Step(1.0, steps.object.alpha))
     if steps.probe:
@@ -189,11 +190,11 @@ def _accelerate(state: State, before: tuple[NDArray[Any], NDArray[Any]], differe
         if update is None:
             continue
         array = getattr(state, name)
-        now.points[name] = array.copy()
+        now.points[name] = arrays.copy(array)
         moved = array - last.points.get(name, array)
-        onward = difference <= last.difference and np.vdot(array - earlier, moved).real >= 0
+        onward = difference <= last.difference and arrays.inner(array - earlier, moved) >= 0
         n = now.runs[name] = last.runs.get(name, -1) + 1 if onward else 0
-        array += array.real.dtype.type(n / (n + 3)) * moved
+        array += n / (n + 3) * moved
     state.memory["LSQ-ML"] = now
 
 
@@ -213,8 +214,8 @@ def _scaled(step: Step, factor: float) -> Step:
 def _add(total: Sums | None, more: Sums) -> Sums:
     """Return the sums of both in new arrays: those of a pass are the backend's, and its next pass overwrites them."""
     if total is None:
-        arrays = {name: getattr(more, name).copy() for name in ("object", "illumination", "probe", "transmission")}
-        return replace(more, **arrays)
+        names = "object", "illumination", "probe", "transmission"
+        return replace(more, **{name: arrays.copy(getattr(more, name)) for name in names})
     misfit = Misfit(total.misfit.difference + more.misfit.difference, total.misfit.signal + more.misfit.signal)
     return Sums(
         total.object + more.object,

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from exitwave.engine import arrays
 from exitwave.engine.algorithms.epie import choose
 from exitwave.engine.model.positions import inside
 from exitwave.engine.recipe import Stage
@@ -36,6 +37,8 @@ OBJECT, PROBE = Step(1.0, 0.1), Step(1.0, 0.1)
 Moves = NDArray[np.float64]
 TRIALS = np.array([0.5, 0.8, 1.25, 2.0])
 """Lengths at which the slope is measured in one pass, relative to the length expected."""
+ROWS = 64
+"""Rows that move at a time."""
 PASSES = 6
 """The most passes for one line search; one or two are usual."""
 DAMPING = 0.02
@@ -63,7 +66,7 @@ def step(state: State, sweeps: Sweeps, stage: Stage) -> Misfit:
     moving = places is not None and places.schedule.active(state.iteration)
     sums = sweeps.gather(state, frames, object=object_step is not None, probe=probe_step is not None, noise=noise)
     # copies, for the arrays of the sums are the backend's, and the next iteration compares with this gradient
-    gradient = Line(sums.object.copy(), sums.probe.copy())
+    gradient = Line(arrays.copy(sums.object), arrays.copy(sums.probe))
     downhill = precondition(sweeps, state, sums, object_step, probe_step)
     if moving:
         pull, moves = newton(state, sweeps, frames, noise)
@@ -81,7 +84,7 @@ def step(state: State, sweeps: Sweeps, stage: Stage) -> Misfit:
     length = minimise(lambda lengths: sweeps.along(state, line, frames, lengths, noise), slope, length)
     for target, direction, update in zip((state.object, state.probe), line[:2], (object_step, probe_step), strict=True):
         if update:
-            go(target, direction, np.float32(length))
+            go(target, direction, length)
     if places is not None and line.moves is not None:
         move(state, sweeps, length * line.moves, places.largest)
         move(state, sweeps, newton(state, sweeps, sweeps.problem.held_out, noise)[1], places.largest)
@@ -111,7 +114,7 @@ def move(state: State, sweeps: Sweeps, moves: Moves, largest: float) -> None:
 
 def turn(last: _Last, downhill: Line, product: float) -> Line:
     """Return the conjugate direction, in the place of the last one."""
-    beta = np.float32(max(0.0, (product - inner(last.gradient, downhill)) / last.product))
+    beta = max(0.0, (product - inner(last.gradient, downhill)) / last.product)
     for direction, gradient in zip(last.line[:2], downhill[:2], strict=True):
         direction *= beta
         direction += gradient
@@ -120,15 +123,15 @@ def turn(last: _Last, downhill: Line, product: float) -> Line:
     return last.line._replace(moves=beta * last.line.moves + downhill.moves)
 
 
-def go(target: NDArray[np.complexfloating], direction: NDArray[np.complexfloating], length: np.float32) -> None:
+def go(target: NDArray[np.complexfloating], direction: NDArray[np.complexfloating], length: float) -> None:
     """Move a quantity along its direction in place, without an array as large as the object."""
-    for row, step in zip(target, direction, strict=True):
-        row += length * step
+    for part, step in arrays.blocks(ROWS, target, direction):
+        part += length * step
 
 
 def precondition(sweeps: Sweeps, state: State, sums: Sums, object_step: Step | None, probe_step: Step | None) -> Line:
     """Return the preconditioned gradient, 0 for what is not updated."""
-    downhill = Line(np.zeros_like(state.object), np.zeros_like(state.probe))
+    downhill = Line(arrays.zeros_like(state.object), arrays.zeros_like(state.probe))
     if object_step:
         sweeps.descend(downhill.object, sums.object, sums.illumination, object_step)
     if probe_step:
@@ -139,7 +142,7 @@ def precondition(sweeps: Sweeps, state: State, sums: Sums, object_step: Step | N
 def inner(a: Line, b: Line) -> float:
     """Return Re sum conj(a) b over object, probe and positions."""
     moves = 0.0 if a.moves is None or b.moves is None else float(np.vdot(a.moves, b.moves))
-    return float(np.vdot(a.object, b.object).real) + float(np.vdot(a.probe, b.probe).real) + moves
+    return float(arrays.inner(a.object, b.object) + arrays.inner(a.probe, b.probe)) + moves
 
 
 def minimise(slopes: Callable[[NDArray[np.float64]], NDArray[np.float64]], slope: float, expected: float) -> float:

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from exitwave.engine import arrays
 from exitwave.engine.sweeps import State, Step
 
 
@@ -53,7 +54,7 @@ def carried(state: State, name: str, quantity: NDArray[np.complexfloating[Any]])
     """Return the momentum of the iteration before, or none where there was no such iteration."""
     last = state.memory.get(f"momentum of the {name}")
     if last is None or last.iteration != state.iteration - 1:
-        last = state.memory[f"momentum of the {name}"] = Momentum(np.zeros_like(quantity))
+        last = state.memory[f"momentum of the {name}"] = Momentum(arrays.zeros_like(quantity))
     last.iteration = state.iteration
     return last
 
@@ -64,7 +65,7 @@ def push(quantity: NDArray[np.complexfloating[Any]], momentum: Momentum | None, 
         return
     momentum.batches += 1
     if momentum.batches % every == 0:
-        momentum.velocity *= quantity.dtype.type(eta)
+        momentum.velocity *= eta
         quantity += momentum.velocity
 
 

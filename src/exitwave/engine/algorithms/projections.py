@@ -18,16 +18,9 @@ differ. So the last iterations are alternating projections, psi <- Pi_F Pi_O psi
 of least error nearby.
 """
 
-import os
-from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
-
 from exitwave.engine.algorithms.epie import choose
 from exitwave.engine.recipe import Stage
 from exitwave.engine.sweeps import Misfit, State, Step, Sweeps, Weights
-from exitwave.errors import InputError
 
 OBJECT, PROBE = Step(1.0, 0.01), Step(1.0, 0.01)
 """Length and alpha of the steps of the overlap projection, where the stage does not say."""
@@ -41,7 +34,7 @@ def iterate(state: State, sweeps: Sweeps, stage: Stage, weights: Weights) -> Mis
     if state.settling:
         weights = ALTERNATING
     if "waves" not in memory:
-        memory["waves"] = room((len(frames), *state.probe.shape))
+        memory["waves"] = sweeps.room((len(frames), *state.probe.shape))
         # the same step from psi = P O, where Pi_O psi = psi, needs no waves yet
         weights = Weights(1 - weights.b, weights.b, 1.0)
     waves = memory["waves"]
@@ -58,33 +51,3 @@ def iterate(state: State, sweeps: Sweeps, stage: Stage, weights: Weights) -> Mis
     if probe_step:
         sweeps.descend(state.probe, sums.probe, sums.transmission, probe_step)
     return misfit
-
-
-def room(shape: tuple[int, ...]) -> NDArray[np.complex64]:
-    """Return zeros for the exit waves, shape (frames, modes, ny, nx).
-
-    Raises
-    ------
-    InputError
-        If they do not fit in the memory that is free.
-    """
-    needed, free = int(np.prod(shape, dtype=np.int64)) * np.dtype(np.complex64).itemsize, free_memory()
-    if needed > free:
-        raise InputError(
-            "The exit waves of all frames do not fit in memory, and this algorithm keeps them",
-            found=f"{needed / 1e9:.3g} GB for {shape[0]} frames and {shape[1]} modes, with {free / 1e9:.3g} GB free",
-            remedy="Use rPIE, which keeps none of them, or fewer modes or frames",
-        )
-    return np.zeros(shape, np.complex64)
-
-
-def free_memory() -> float:
-    """Return the bytes of memory that can be had without swapping, as far as the system tells, or infinity."""
-    meminfo = Path("/proc/meminfo")
-    if meminfo.exists():
-        entries = dict(line.split(":") for line in meminfo.read_text().splitlines())
-        return float(entries["MemAvailable"].split()[0]) * 1024
-    try:
-        return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    except (AttributeError, ValueError):
-        return float("inf")

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from exitwave.engine.arrays import on_host
 from exitwave.engine.problem import Problem
 from exitwave.engine.sweeps import RESPONSES, State, Sums, Sweeps
 
@@ -79,8 +80,8 @@ class Listening:
         self._catch_up()
         sums = self._ask(state, frames, **wanted | ({"probe": True} if self._needs_probe(state) else {}))
         if self._follow and sums.variations is not None:
-            copies = {name: getattr(sums, name).copy() for name in ("variations", "transmission")}
-            self._last = frames, replace(sums, **copies)
+            copies = on_host(sums.variations).copy(), on_host(sums.transmission).copy()
+            self._last = frames, replace(sums, variations=copies[0], transmission=copies[1])
         self.told.spacing += sums.spacing
         if sums.background is not None:
             before = self.told.background

@@ -1,0 +1,79 @@
+"""Arrays wherever they are: of NumPy on the host, or tensors on the device of a backend.
+
+Arithmetic, slices, ``sum`` and ``max`` are written alike for both. What is not is here, so that an algorithm works on
+either: it never brings an array from one place to the other. What knows NumPy only, as the model of the experiment
+does, borrows object and probe from the device.
+"""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exitwave.engine.sweeps import State
+
+
+def on_host(array: Any) -> NDArray[Any]:
+    """Return an array as NumPy's: itself, or a copy of a tensor (on the host's own device a view)."""
+    return array if isinstance(array, np.ndarray) else array.cpu().numpy()
+
+
+def copy(array: Any) -> Any:
+    """Return a copy in the same place."""
+    return array.copy() if isinstance(array, np.ndarray) else array.clone()
+
+
+def zeros_like(array: Any, shape: tuple[int, ...] | None = None) -> Any:
+    """Return zeros of the same kind, in the same place, of the same shape or another."""
+    shape = tuple(array.shape) if shape is None else shape
+    return np.zeros(shape, array.dtype) if isinstance(array, np.ndarray) else array.new_zeros(shape)
+
+
+def inner(a: Any, b: Any) -> Any:
+    """Return Re sum conj(a) b, of tensors as one that nobody has to wait for."""
+    if isinstance(a, np.ndarray):
+        return float(np.vdot(a, b).real)
+    return a.reshape(-1).vdot(b.reshape(-1)).real
+
+
+def rms(array: Any) -> Any:
+    """Return the root mean square of the modulus."""
+    return (inner(array, array) / math.prod(array.shape)) ** 0.5
+
+
+def blocks(rows: int, *arrays: Any) -> Iterator[tuple[Any, ...]]:
+    """Yield so many lines of some arrays at a time, for arithmetic with no further array as large as these.
+
+    Tensors come as a whole: on a device what counts is the number of passes.
+    """
+    lines = [array.reshape(-1, array.shape[-1]) for array in arrays]
+    step = rows if isinstance(arrays[0], np.ndarray) else len(lines[0])
+    for start in range(0, len(lines[0]), step):
+        yield tuple(each[start : start + step] for each in lines)
+
+
+def host_state(state: State) -> State:
+    """Return the state with object and probe as NumPy arrays; where they are tensors, a copy."""
+    if isinstance(state.object, np.ndarray):
+        return state
+    return replace(state, object=on_host(state.object).copy(), probe=on_host(state.probe).copy())
+
+
+@contextmanager
+def lent(state: State) -> Iterator[None]:
+    """Have object and probe of the state as NumPy arrays for a while; what is written into them is kept."""
+    if isinstance(state.object, np.ndarray):
+        yield
+        return
+    tensors: Any = (state.object, state.probe)
+    state.object, state.probe = (on_host(each) for each in tensors)
+    try:
+        yield
+    finally:
+        for each, array in zip(tensors, (state.object, state.probe), strict=True):
+            each.copy_(each.new_tensor(array))
+        state.object, state.probe = tensors

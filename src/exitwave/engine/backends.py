@@ -1,0 +1,51 @@
+"""The backends by the devices that they run on."""
+
+from typing import TYPE_CHECKING, Union
+
+from exitwave.engine import cpu_slices
+from exitwave.engine.cpu import CpuSweeps, default_threads
+from exitwave.engine.problem import Problem
+from exitwave.engine.sweeps import State
+
+if TYPE_CHECKING:
+    from exitwave.engine.cuda.sweeps import TorchSweeps
+
+Backend = Union[CpuSweeps, "TorchSweeps"]
+
+
+def make_sweeps(problem: Problem, modes: int, threads: int | None = None, device: str = "cpu") -> Backend:
+    """Return the sweeps for a problem, of a thin or a thick sample.
+
+    Parameters
+    ----------
+    problem : Problem
+        The frames and their positions.
+    modes : int
+        Number of probe modes.
+    threads : int or None
+        Threads of the host; None takes every core.
+    device : str
+        Where they run, as `device.resolve` returns it.
+
+    Raises
+    ------
+    InputError
+        If the device has too little memory, or its sweeps cannot do this problem.
+    """
+    if device == "cpu":
+        return cpu_slices.make_sweeps(problem, modes, threads)
+    import torch
+
+    from exitwave.engine.cuda.slices import SlicedTorchSweeps
+    from exitwave.engine.cuda.sweeps import TorchSweeps
+
+    if device == "torch-cpu" and threads is not None:
+        torch.set_num_threads(threads)
+    place = torch.device(device.removeprefix("torch-"))
+    return (SlicedTorchSweeps if problem.slices else TorchSweeps)(problem, modes, place, threads or default_threads())
+
+
+def take(state: State, sweeps: Backend) -> None:
+    """Bring object and probe of a state to where the passes are."""
+    if not isinstance(sweeps, CpuSweeps):
+        state.object, state.probe = sweeps.tensor(state.object), sweeps.tensor(state.probe)

@@ -1,0 +1,301 @@
+"""The sweeps on tensors; see `sweeps.Sweeps` for what each does."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from exitwave.engine import fly
+from exitwave.engine.cuda import lines, memory, windows
+from exitwave.engine.cuda.beams import Beams
+from exitwave.engine.cuda.detector import Detector, Judged, power
+from exitwave.engine.cuda.frames import Counts, Frames
+from exitwave.engine.cuda.totals import Totals
+from exitwave.engine.cuda.ways import way
+from exitwave.engine.problem import RIM, Problem
+from exitwave.engine.sweeps import Line, Misfit, Noise, State, Step, Sums, Weights
+from exitwave.errors import InputError
+
+
+class Part(NamedTuple):
+    """Some frames that go through a pass together."""
+
+    where: slice
+    """Where they are in the pass."""
+    measured: Counts
+    views: Tensor
+    """Their views on the device: the frames, or all exposures of each."""
+    places: NDArray[np.int64]
+    """The corners of the windows, shape (views, 2), on the host."""
+
+
+class Loaded(NamedTuple):
+    """Object and probe on the device."""
+
+    obj: Tensor
+    probe: Tensor
+    spectrum: Tensor
+    """Fourier transform of the probe, unnormalised."""
+    beams: Beams
+    detector: Detector
+
+
+class TorchSweeps:
+    """The sweeps on one device of PyTorch.
+
+    Parameters
+    ----------
+    problem : Problem
+        The frames and their positions.
+    modes : int
+        Number of probe modes.
+    device : torch.device
+        Where the passes are.
+    threads : int
+        Threads of the host, as a result tells them.
+    """
+
+    def __init__(self, problem: Problem, modes: int, device: torch.device, threads: int) -> None:
+        self.problem, self.device, self.threads = problem, device, threads
+        self.exposures = problem.exposures.count if problem.exposures else 1
+        self._plan = memory.plan(problem, modes, device)
+        self.frames = Frames(problem, device, resident=self._plan.resident)
+        self.way = way(problem, device)
+        self._signals = self.frames.signals(self._plan.size)
+        self._seen: tuple[Any, ...] = ()
+        self._own: tuple[Beams, Detector]
+
+    def gather(
+        self,
+        state: State,
+        frames: NDArray[np.int64],
+        *,
+        object: bool = True,
+        probe: bool = True,
+        chi: Any = None,
+        noise: Noise = "amplitude",
+        responses: NDArray[np.float64] | None = None,
+    ) -> Sums:
+        """Pass over the frames without changing the state; see `Sweeps.gather`."""
+        here = self.load(state)
+        if chi is not None:
+            self.refuse_exposures()
+        if responses is not None:
+            self._check_slopes(here.beams, frames)
+        totals = Totals(here.obj, here.probe, here.beams, self.exposures)
+        for part in self.parts(here.beams, frames):
+            told = None if responses is None else responses[part.where]
+            kept = None if chi is None else chi[part.where]
+            self.carry(here, part, totals, object=object, probe=probe, chi=kept, noise=noise, responses=told)
+        return totals.sums(self.signal(frames), as_numpy=isinstance(state.object, np.ndarray))
+
+    def carry(
+        self,
+        here: Loaded,
+        part: Part,
+        totals: Totals,
+        *,
+        object: bool,
+        probe: bool,
+        chi: Any,
+        noise: Noise,
+        responses: NDArray[np.float64] | None,
+    ) -> None:
+        """Carry some frames through the model, and add up what they ask for."""
+        window, beam = self.enter(here, part)
+        psi = beam * window[:, None]
+        change, judged = self.change(here, part, psi, noise, wanted=object or probe or responses is not None)
+        totals.compare(judged)
+        if object:
+            totals.add_object((beam.conj() * change).sum(1), power(beam), part.places)
+        if chi is not None and len(chi):
+            write(chi, change[: len(chi)])
+        if responses is not None:
+            slopes = windows.slopes(here.obj, here.beams.corners[part.views], self.problem.shape)
+            y, x = (beam * each[:, None] for each in slopes)
+            told = [judged.difference, *lines.responses(y, x, psi, change, self.exposures)]
+            told += self._own_responses(here, part, window, psi, change)
+            responses[:] = torch.stack(told, 1).cpu().numpy()
+        if probe:
+            totals.add_probe(window.conj()[:, None] * change, window, part.views)
+
+    def _own_responses(self, here: Loaded, part: Part, window: Tensor, psi: Tensor, change: Tensor) -> list[Tensor]:
+        """Return what frames tell of variations and tilts."""
+        beams, told = here.beams, []
+        if beams.variations is not None:
+            for each in beams.variations:
+                varied = beams.shifted(each[None, None], part.views) * window[:, None]
+                told.append(lines.inner(varied, change[:, :1], self.exposures))
+        if beams.tilts is not None:
+            y, x = beams.axes()
+            told += [lines.inner(2j * torch.pi * axis * psi, change, self.exposures) for axis in (y[:, None], x)]
+        return told
+
+    def enter(self, here: Loaded, part: Part) -> tuple[Tensor, Tensor]:
+        """Return the windows of the object, shape (..., views, ny, nx), and the probes, (views, modes, ny, nx)."""
+        window = windows.cut(here.obj, here.beams.corners[part.views], self.problem.shape)
+        return window, here.beams.of(here.spectrum, part.views)
+
+    def change(
+        self, here: Loaded, part: Part, psi: Tensor, noise: Noise, *, wanted: bool = True
+    ) -> tuple[Tensor, Judged]:
+        """Return chi of exit waves, where it is wanted (else anything), and what the counts say."""
+        far = self.way.forth(psi, here.beams, part.views)
+        waves = far.reshape(len(part.measured.counts), -1, *self.problem.shape)
+        judged = here.detector.judge(waves, part.measured, noise)
+        if not wanted:
+            return far, judged
+        corrected = (waves * judged.factor[:, None]).reshape(far.shape)
+        return self.way.back(corrected, here.beams, part.views), judged
+
+    def along(
+        self, state: State, line: Line, frames: NDArray[np.int64], lengths: NDArray[np.float64], noise: Noise
+    ) -> NDArray[np.float64]:
+        """Return the loss's derivatives along a line; see `Sweeps.along`."""
+        self.refuse_exposures()
+        return lines.along(self, state, line, frames, lengths, noise)
+
+    def moves(self, state: State, frames: NDArray[np.int64], noise: Noise) -> NDArray[np.float64]:
+        """Return what the frames tell of their positions; see `Sweeps.moves`."""
+        self.refuse_exposures()
+        return lines.moves(self, state, frames, noise)
+
+    def products(self, state: State, frames: NDArray[np.int64], chi: Any, object: Any, probe: Any) -> Any:
+        """Return every frame's products of its changes with each other and with chi; see `Sweeps.products`."""
+        self.refuse_exposures()
+        return lines.products(self, state, frames, chi, object, probe)
+
+    def misfit(self, state: State, frames: NDArray[np.int64]) -> Misfit:
+        """Compare the model with the measurement; see `Sweeps.misfit`."""
+        return self.gather(state, frames, object=False, probe=False).misfit
+
+    def sequential(self, state: State, frames: NDArray[np.int64], object: Step | None, probe: Step | None) -> Misfit:
+        """Update the state in place after every frame; see `Sweeps.sequential`."""
+        self.refuse_exposures()
+        here = self.load(state)
+        totals = Totals(here.obj, here.probe, here.beams, 1)
+        spectrum = here.spectrum.clone()
+        for part in self.parts(here.beams, frames, size=1):
+            here = here._replace(spectrum=spectrum)
+            window, beam = self.enter(here, part)
+            change, judged = self.change(here, part, beam * window[:, None], "amplitude")
+            totals.compare(judged)
+            if object:
+                (top, left), (ny, nx) = part.places[0].tolist(), self.problem.shape
+                seen = here.obj[top : top + ny, left : left + nx]
+                self.descend(seen, (beam.conj() * change)[0].sum(0), power(beam)[0], object)
+            if probe:
+                wanted = torch.zeros_like(here.probe)
+                seen_power = torch.view_as_real(window[0]).square().sum(-1)
+                self.descend(wanted, window[0].conj() * change[0], seen_power, probe)
+                spectrum += here.beams.back(wanted[None], part.views)[0]
+        as_numpy = isinstance(state.object, np.ndarray)
+        if object:
+            write(state.object, here.obj)
+        if probe:
+            write(state.probe, torch.fft.ifft2(spectrum))
+        return totals.sums(self.signal(frames), as_numpy=as_numpy).misfit
+
+    def project(
+        self,
+        state: State,
+        frames: NDArray[np.int64],
+        waves: Any,
+        weights: Weights | None,
+        *,
+        object: bool = True,
+        probe: bool = True,
+    ) -> Sums:
+        """Advance the frames' own exit waves and add up what the model lacks of them; see `Sweeps.project`."""
+        self.refuse_exposures()
+        here = self.load(state)
+        totals = Totals(here.obj, here.probe, here.beams, 1)
+        for part in self.parts(here.beams, frames):
+            window, beam = self.enter(here, part)
+            psi, own = beam * window[:, None], self.tensor(waves[part.where])
+            if weights is not None:
+                own = self._advance(here, part, psi, own, weights, totals)
+                write(waves[part.where], own)
+            lack = self.way.back(own, here.beams, part.views) - psi
+            if object:
+                totals.add_object((beam.conj() * lack).sum(1), power(beam), part.places)
+            if probe:
+                totals.add_probe(window.conj()[:, None] * lack, window, part.views)
+        signal = self.signal(frames) if weights else 0.0
+        return totals.sums(signal, as_numpy=isinstance(state.object, np.ndarray))
+
+    def _advance(self, here: Loaded, part: Part, psi: Tensor, own: Tensor, weights: Weights, totals: Totals) -> Tensor:
+        """Return the frames' own waves one step on."""
+        a, b, c = weights
+        explained = self.way.forth(psi, here.beams, part.views)
+        totals.compare(here.detector.judge(explained, part.measured, "amplitude"))
+        mixed = c * explained + (1 - c) * own
+        measured = mixed * (1 + here.detector.judge(mixed, part.measured, "amplitude").factor[:, None])
+        return (1 - a - b) * own + a * explained + b * measured
+
+    def room(self, shape: tuple[int, ...]) -> Any:
+        """Return zeros for the frames' own waves; see `Sweeps.room`."""
+        return memory.room(shape, self.device)
+
+    def descend(self, target: Any, numerator: Any, denominator: Any, step: Step, velocity: Any = None) -> None:
+        """Add the regularised step to the target in place; see `Sweeps.descend`."""
+        out, num, den = (torch.as_tensor(each) for each in (target, numerator, denominator))
+        change = num * (step.length / ((1 - step.alpha) * den + (step.alpha * den.max() + 1e-20)))
+        out += change
+        if velocity is not None:
+            also = torch.as_tensor(velocity)
+            also += change
+
+    def load(self, state: State) -> Loaded:
+        """Return object and probe on the device; what the frames have of their own is kept until it is another."""
+        for array, shape in ((state.object, self.problem.full_shape), (state.probe[0], self.problem.shape)):
+            if tuple(array.shape) != shape or str(array.dtype).removeprefix("torch.") != "complex64":
+                raise TypeError(
+                    f"a state needs contiguous complex64 arrays of shape {shape}, not {array.dtype} {array.shape}"
+                )
+        seen = state.positions, state.scales, state.variations, state.weights, state.tilts, state.background
+        if len(seen) != len(self._seen) or any(a is not b for a, b in zip(seen, self._seen, strict=True)):
+            detector = Detector(self.problem, state.background, self.device)
+            self._own, self._seen = (Beams(self.problem, state, self.device), detector), seen
+        obj, probe = self.tensor(state.object), self.tensor(state.probe)
+        return Loaded(obj, probe, torch.fft.fft2(probe), *self._own)
+
+    def tensor(self, array: Any) -> Tensor:
+        """Return an array on the device: itself, where it is there."""
+        return torch.as_tensor(array).to(self.device)
+
+    def parts(self, beams: Beams, frames: NDArray[np.int64], size: int = 0) -> Iterator[Part]:
+        """Yield the frames in groups that go through a pass together."""
+        size, e = size or self._plan.size, self.exposures
+        for start in range(0, len(frames), size):
+            some = np.ascontiguousarray(frames[start : start + size])
+            views = (some[:, None] * e + np.arange(e)).reshape(-1)
+            where = slice(start, start + len(some))
+            yield Part(where, self.frames.load(some), self.tensor(views), beams.places[views])
+
+    def signal(self, frames: NDArray[np.int64]) -> float:
+        """Return the counts of some frames."""
+        return float(self._signals[frames].sum())
+
+    def refuse_exposures(self) -> None:
+        """Refuse a pass that knows nothing of fly scans."""
+        if self.problem.exposures:
+            remedy = f"Use one of {', '.join(fly.ALGORITHMS)}"
+            raise InputError("This pass over the frames cannot do fly scans", found="exposures", remedy=remedy)
+
+    def _check_slopes(self, beams: Beams, frames: NDArray[np.int64]) -> None:
+        """Refuse windows so near to the object's edge that it has no derivative there."""
+        places, size = beams.places.reshape(len(self.problem.stack), -1, 2)[frames], np.array(self.problem.shape)
+        if (places < RIM).any() or (places + size + RIM > self.problem.object_shape).any():
+            remedy = "Positions and object do not belong together; start again from the scan"
+            raise InputError(
+                "A window has no two pixels of the object around it", found="a position at the edge", remedy=remedy
+            )
+
+
+def write(target: Any, values: Tensor) -> None:
+    """Write values into a tensor, or into an array on the host."""
+    torch.as_tensor(target).copy_(values)

@@ -1,0 +1,75 @@
+"""What a pass adds up over frames. All sums over frames are formed here, but for those of lines and single frames."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from exitwave.engine.cuda import windows
+from exitwave.engine.cuda.beams import Beams
+from exitwave.engine.cuda.detector import Judged
+from exitwave.engine.sweeps import Misfit, Sums
+
+
+class Totals:
+    """Sums over the frames of a pass.
+
+    Parameters
+    ----------
+    obj, probe : Tensor
+        What the sums have the shapes of.
+    beams : Beams
+        What the frames have of their own.
+    exposures : int
+        Views of a frame.
+    """
+
+    def __init__(self, obj: Tensor, probe: Tensor, beams: Beams, exposures: int) -> None:
+        self._beams, self._share = beams, 1 / exposures
+        self.object, self.illumination = torch.zeros_like(obj), torch.zeros_like(obj.real)
+        self.spectrum, self.transmission = torch.zeros_like(probe), torch.zeros_like(probe[0].real)
+        self.varied = torch.zeros_like(probe[:1]).repeat(beams.count, 1, 1)
+        self.difference, self.loss = obj.new_zeros((2,), dtype=torch.float64).unbind()
+        self.spacing: Tensor | float = 0.0
+        self.background: Tensor | None = None
+
+    def compare(self, judged: Judged) -> None:
+        """Add what the counts say of some frames."""
+        self.difference += judged.difference.sum(dtype=torch.float64)
+        self.loss += judged.loss
+        if judged.background is not None:
+            self.background = judged.background if self.background is None else self.background + judged.background
+
+    def add_object(self, values: Tensor, powers: Tensor, places: NDArray[np.int64]) -> None:
+        """Add windows of conj(P) chi and |P|^2, shape (..., views, ny, nx)."""
+        windows.add(self.object, values, places)
+        windows.add(self.illumination, powers, places)
+
+    def add_probe(self, wanted: Tensor, window: Tensor, views: Tensor) -> Tensor:
+        """Add conj(O) chi, shape (views, modes, ny, nx), and |O|^2 of the window; return the former as spectra."""
+        back = self._beams.back(wanted, views)
+        self.spectrum += back.sum(0)
+        if self._beams.weights is not None:
+            weights = self._beams.weights[views].to(torch.complex64)
+            self.varied += torch.tensordot(weights.T, back[:, 0], 1)
+        self.transmission += self._share * torch.view_as_real(window).square().sum((0, -1))
+        return back
+
+    def sums(self, signal: float, *, as_numpy: bool) -> Sums:
+        """Return the sums of the pass, as tensors or as NumPy arrays."""
+        as_wanted: Any = (lambda each: each.cpu().numpy()) if as_numpy else (lambda each: each)
+        difference, loss = (float(each) if as_numpy else each for each in (self.difference, self.loss))
+        varied, background = self._beams.count, self.background
+        return Sums(
+            as_wanted(self.object),
+            as_wanted(self.illumination),
+            as_wanted(torch.fft.ifft2(self.spectrum)),
+            as_wanted(self.transmission),
+            Misfit(difference, signal),
+            loss,
+            variations=torch.fft.ifft2(self.varied).cpu().numpy() if varied else None,
+            spacing=float(self.spacing),
+            background=None if background is None else background.cpu().numpy(),
+        )
