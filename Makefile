@@ -1,5 +1,7 @@
 # Everything happens in .venv, made with the first python3 on the path (or: make PYTHON=/path/to/python3.12 ...).
 PYTHON ?= python3
+# cuda is PyTorch, for the tests of the code for GPUs; it is large, and EXTRAS=dev leaves it out.
+EXTRAS ?= dev,cuda
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # For the packages and, under old and new pip, for the build backend too.
@@ -42,5 +44,5 @@ clean:
 	@touch $@
 
 .venv/installed-dev: pyproject.toml constraints.txt | .venv/bin/python
-	$(PIP) -e '.[dev]'
+	$(PIP) -e '.[$(EXTRAS)]'
 	@touch .venv/installed $@

@@ -155,8 +155,12 @@ def _disk() -> Check:
 
 
 def _torch() -> Check:
-    there = util.find_spec("torch") is not None
-    return Check("PyTorch", "ok", metadata.version("torch") if there else "not installed; not needed")
+    if util.find_spec("torch") is None:
+        return Check("PyTorch", "ok", "not installed; only GPUs need it: pip install 'exitwave[cuda]'")
+    import torch
+
+    gpus = [torch.cuda.get_device_name(n) for n in range(torch.cuda.device_count())]
+    return Check("PyTorch", "ok", f"{metadata.version('torch')}; GPUs: {', '.join(gpus) or 'it sees none'}")
 
 
 _PACKAGE_CHECKS = [_python, *(_package(name) for name in PACKAGES)]

@@ -214,7 +214,7 @@ def describe(done: Work) -> str:
     lines = [
         *(f"Chosen, {step.heading}: {step.name} ({step.why})." for step in result.choices),
         f"Reconstructed {done.frames} frames with {result.algorithm}: {iterations}, "
-        f"{_count(len(result.probe), 'probe mode')}, {_count(last.settings['threads'], 'thread')}, "
+        f"{_count(len(result.probe), 'probe mode')}, {_place(last)}, "
         f"{done.seconds['run']:.1f} s at {last.frames_per_second:,.0f} frames/s.",
         *done.verdict.words(),
         *(f"{each.what.capitalize()} ({each.code}). {each.evidence} {each.remedy}" for each in _worst(done.diagnoses)),
@@ -233,6 +233,12 @@ def describe(done: Work) -> str:
 def _worst(diagnoses: tuple[Diagnosis, ...]) -> list[Diagnosis]:
     """Return what matters to the image."""
     return [each for each in diagnoses if each.level != "info"]
+
+
+def _place(last: "Progress") -> str:
+    """Return where it ran."""
+    device = last.settings["device"]
+    return _count(last.settings["threads"], "thread") if device == "cpu" else f"on {device}"
 
 
 def _count(number: int, noun: str) -> str:
