@@ -51,6 +51,8 @@ class Found:
     """Sample coordinates of the object's columns in metres."""
     y: NDArray[np.float64] | None = None
     """Sample coordinates of the object's rows in metres."""
+    centre: tuple[float, float] | None = None
+    """Sample coordinates (x, y) in metres of the object's pixel N//2, in place of x and y."""
     z: NDArray[np.float64] | None = None
     """Where the slices lie in metres."""
     errors: NDArray[Any] | None = None
@@ -117,10 +119,11 @@ def _result(found: Found, kept: Kept, scan: Scan, used: NDArray[np.float64]) -> 
     assert found.object is not None
     probe = np.zeros((0, *scan.patterns.shape[1:]), np.complex64) if found.probe is None else found.probe
     rows, columns = found.object.shape[-2:]
-    x, y = found.x, found.y
-    if found.in_pixels:
-        (x0, y0), (py, px) = _origin(kept), scan.object_pixel
-        x, y = x0 + np.arange(columns, dtype=np.float64) * px, y0 + np.arange(rows, dtype=np.float64) * py
+    x, y, (py, px) = found.x, found.y, scan.object_pixel
+    if found.in_pixels or found.centre is not None:
+        x0, y0 = found.centre or _origin(kept)
+        first = (columns // 2, rows // 2) if found.centre else (0, 0)
+        x, y = x0 + (np.arange(columns) - first[0]) * px, y0 + (np.arange(rows) - first[1]) * py
     result = result_of(
         scan,
         found.object,

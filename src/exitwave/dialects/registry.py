@@ -25,6 +25,7 @@ OWN: tuple[str, ...] = (
     "tiff",
     "png",
     "tike",
+    "ptylab",
     "foldslice",
 )
 """Modules of this package, each with a ``DIALECT`` of its name."""

@@ -1,0 +1,137 @@
+"""``ptylab``: PtyLab's flat HDF5 file, with probe and object of a result as PtyLab saves them.
+
+The positions are written from the middle of the object, whose pixel N//2 is PtyLab's position 0.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from exitwave.dialects.assemble import energy_of_wavelength
+from exitwave.dialects.dialect import Conventions, Dialect, Evidence, Settings, Strength, Written
+from exitwave.dialects.found import Found, build
+from exitwave.dialects.kept import Kept, keep, lost, probe_of
+from exitwave.dialects.product import object_of
+from exitwave.dialects.put import File, beside, put
+from exitwave.dialects.store import Hdf5, Store, entries, opened
+from exitwave.errors import Finding, InputError
+from exitwave.findings import finding
+from exitwave.frames import Frames, View, ViewedFrames
+from exitwave.scan import Result, Scan
+from exitwave.units import H_C
+
+NEEDED = ("ptychogram", "encoder", "wavelength", "dxd", "zo")
+COLUMNS, ROWS, TRANSPOSED = 1, 2, 4
+"""Bits of ``orientation``: what is done to the frames, the last first."""
+
+
+def detect(file: Path) -> Evidence | None:
+    """Take a file with a ptychogram and its encoder."""
+    has = entries(file, NEEDED)
+    return Evidence(Strength.MARK, "ptychogram and encoder") if {"ptychogram", "encoder"} <= has else None
+
+
+def read(file: Path, settings: Settings) -> Scan | Result:
+    """Read the frames with their positions, and probe and object where the file has them too."""
+    with opened(file) as store:
+        kept, frames = Kept(store), _turned(store, store.frames("ptychogram"))
+        found = _found(store, kept, frames)
+        image = store.array("object")
+        if image is not None and image.ndim >= 2 and kept.notes.get("result", True):
+            found.object = image.reshape(-1, *image.shape[-2:]) if image.ndim < 4 else image[(0,) * (image.ndim - 3)]
+            found.object = found.object[0] if len(found.object) == 1 else found.object
+            errors = store.array("error")
+            found.errors = None if errors is None or errors.dtype.kind != "f" else errors.ravel()
+        return build(found, kept, settings)
+
+
+def _found(store: Store, kept: Kept, frames: Frames) -> Found:
+    columns = store.array("encoder_corrected")
+    name = "encoder" if columns is None else "encoder_corrected"
+    columns = store.array("encoder") if columns is None else columns
+    if columns is None or columns.ndim != 2 or columns.dtype.kind not in "iuf":
+        found = "nothing" if columns is None else f"{columns.dtype} of shape {columns.shape}"
+        remedy = f"Expected shape ({len(frames)}, 2)"
+        raise InputError("These are not positions", where=store.where(name), found=found, remedy=remedy)
+    columns = columns.T if columns.shape[0] < columns.shape[1] and columns.shape[1] == len(frames) else columns
+    origin = np.array(kept.numbers("origin", 2) or (0.0, 0.0))
+    pixel, probe = store.number("dxd"), store.array("probe")
+    return Found(
+        frames,
+        columns[:, 1::-1] + origin if columns.shape[1] >= 2 else columns,
+        name,
+        energy=energy_of_wavelength(store.number("wavelength")),
+        distance=store.number("zo"),
+        pixel_size=None if pixel is None or kept.numbers("pixel_size", 2) else (pixel, pixel),
+        probe=None if probe is None else _modes(probe),
+        centre=(float(origin[0]), float(origin[1])),
+        program="PtyLab",
+    )
+
+
+def _modes(probe: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return the modes (modes, ny, nx) of a probe (wavelengths, 1, modes, slices, ny, nx)."""
+    return probe[0, 0, :, 0] if probe.ndim == 6 and probe.size else probe
+
+
+def _turned(store: Store, frames: Frames) -> Frames:
+    """Return the frames as PtyLab turns them after loading."""
+    code = store.number("orientation")
+    if not code:
+        return frames
+    if code not in range(8):
+        remedy = "Write a number from 0 to 7, or leave it out"
+        raise InputError("There is no such orientation", where=store.where("orientation"), found=code, remedy=remedy)
+    bits = int(code)
+    return ViewedFrames(frames, View(bool(bits & TRANSPOSED), bool(bits & ROWS), bool(bits & COLUMNS)))
+
+
+def write(data: Scan | Result, target: Path, overwrite: bool) -> Written:
+    """Write the frames with their positions, and probe and object of a result."""
+    scan = data.scan if isinstance(data, Result) else data
+    image, x, y = object_of(data)
+    origin = float(x[x.size // 2]), float(y[y.size // 2])
+    probe = probe_of(data)
+    values: dict[str, Any] = {
+        "encoder": data.positions[:, 1::-1] - np.array(origin[::-1]),
+        "wavelength": H_C / scan.energy,
+        "dxd": scan.detector.pixel_size[1],
+        "zo": scan.detector.distance,
+    }
+    if probe is not None:
+        values["probe"] = probe[None, None, :, None]
+    if isinstance(data, Result):
+        values |= {"object": image.reshape(1, 1, 1, -1, *image.shape[-2:]), "error": data.errors}
+        values["encoder_corrected"] = values["encoder"]
+        values["encoder"] = scan.positions[:, 1::-1] - np.array(origin[::-1])
+    kept = keep(data, "ptylab", ("probe", "errors"), origin=origin)
+    put([File(target, values | beside(Hdf5.own, kept), {"ptychogram": scan.patterns})], scan, overwrite)
+    return Written((target,), (*lost(data, "PtyLab", "PtyLab has no mask: fill them in before"), *_square(scan)))
+
+
+def _square(scan: Scan) -> list[Finding]:
+    (ny, nx), (py, px) = scan.patterns.shape[1:], scan.detector.pixel_size
+    wrong = (
+        (ny != nx, f"frames of {ny} x {nx} pixels", "square ones", "Crop the frames: exitwave prepare"),
+        (abs(py / px - 1) > 1e-6, f"detector pixels of {py:g} m x {px:g} m", "square ones", "dxd is their width"),
+    )
+    return [finding("W253", "", seen, expected, remedy) for there, seen, expected, remedy in wrong if there]
+
+
+DIALECT = Dialect(
+    name="ptylab",
+    title="PtyLab's flat HDF5 file",
+    conventions=Conventions(
+        energy="wavelength, m",
+        positions="encoder (N, 2), y x of the probe, +, m, from the object's middle",
+        mask="-",
+        frames="ptychogram (N, y, x), intensity, centred; turned by orientation",
+        probe="probe (wavelength, 1, mode, slice, y, x)",
+        object="object (wavelength, mode, 1, slice, y, x), row 0 at the smallest y",
+    ),
+    detect=detect,
+    read=read,
+    write=write,
+    suffix=".hdf5",
+)
