@@ -64,6 +64,7 @@ CODES = {
     "I306": "the coordinates of the object were derived",
     "I307": "the file is of another program, and was read as such",
     "I308": "the frames of a raster were taken row after row",
+    "I309": "a part of the file has no place in a scan or a result, and was left aside",
 }
 """What each stable code means."""
 

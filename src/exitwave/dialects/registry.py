@@ -26,6 +26,8 @@ OWN: tuple[str, ...] = (
     "png",
     "tike",
     "ptylab",
+    "ptychonn",
+    "ptypy",
     "foldslice",
 )
 """Modules of this package, each with a ``DIALECT`` of its name."""

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.cxi.frames import unreadable
-from exitwave.cxi.hdf import open_file, resolve, text
+from exitwave.cxi.hdf import resolve, text
 from exitwave.dialects.assemble import check_frames
-from exitwave.dialects.values import frames_at
+from exitwave.dialects.values import frames_at, reading
 from exitwave.errors import InputError
 from exitwave.frames import Frames
 
@@ -222,16 +222,15 @@ def opened(file: Path) -> Iterator[Store]:
         If there is no such file, or it is neither of them, or truncated.
     """
     if not is_zip(file):
-        with open_file(file) as hdf:
+        with reading(file) as hdf:
             yield Hdf5(hdf, file)
         return
     try:
-        archive = zipfile.ZipFile(file)
+        with zipfile.ZipFile(file) as archive:
+            yield Npz(archive, file)
     except BROKEN as error:
         remedy = "Copy it again from where it was written"
         raise InputError("The archive is damaged", where=file, found=error, remedy=remedy) from error
-    with archive:
-        yield Npz(archive, file)
 
 
 def is_zip(file: Path) -> bool:

@@ -1,0 +1,171 @@
+"""``ptypy``: the .ptyd file of prepared frames: chunks of them, and what is common to all in meta."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from exitwave.cxi.hdf import resolve
+from exitwave.dialects.dialect import Conventions, Dialect, Evidence, Settings, Strength, Written
+from exitwave.dialects.found import Found, build
+from exitwave.dialects.kept import Kept, keep, lost
+from exitwave.dialects.linked import LinkedFrames
+from exitwave.dialects.put import File, beside, put
+from exitwave.dialects.store import LARGE, Hdf5, Store, entries, opened
+from exitwave.errors import Finding, InputError
+from exitwave.findings import finding
+from exitwave.frames import Frames
+from exitwave.scan import Result, Scan
+
+_FIRST = "chunks/0"
+_IMAGE = "object"
+KEV = 1e3
+
+
+def detect(file: Path) -> Evidence | None:
+    """Take a file with a first chunk of data and a meta."""
+    has = entries(file, (f"{_FIRST}/data", f"{_FIRST}/positions", "meta/energy", "meta/psize"))
+    return Evidence(Strength.MARK, "chunks and meta") if {f"{_FIRST}/data", "meta/energy"} <= has else None
+
+
+def read(file: Path, settings: Settings) -> Scan | Result:
+    """Read all chunks as one scan."""
+    with opened(file) as store:
+        kept, numbers = Kept(store), _chunks(store)
+        pieces = [store.frames(f"chunks/{number}/data") for number in numbers]
+        if len({piece.shape[1:] for piece in pieces}) > 1:
+            shapes = ", ".join(sorted({str(piece.shape[1:]) for piece in pieces}))
+            raise InputError("The chunks hold frames of different shapes", where=store.where("chunks"), found=shapes)
+        frames = pieces[0] if len(pieces) == 1 else LinkedFrames(pieces)
+        positions = [_positions(store, number, len(piece)) for number, piece in zip(numbers, pieces, strict=True)]
+        energy, size = store.number("meta/energy"), store.array("meta/psize")
+        found = Found(
+            frames,
+            np.concatenate(positions)[:, ::-1],
+            "chunks",
+            energy=None if energy is None else energy * KEV,
+            distance=store.number("meta/distance"),
+            pixel_size=None if size is None or size.size not in (1, 2) else _two(size),
+            bad=_bad(store, numbers, frames),
+            bad_at="meta/weight2d",
+            probe=kept.array("probe", kinds="c"),
+            object=kept.array(_IMAGE, kinds="c"),
+        )
+        found.remarks += _off_centre(store, frames)
+        return build(found, kept, settings)
+
+
+def _chunks(store: Store) -> list[int]:
+    """Return the numbers of the chunks that are there; a link of a chunk that leads nowhere is refused."""
+    group = resolve(store.opened, "/chunks") if isinstance(store, Hdf5) else None
+    numbers = sorted(int(name) for name in group if name.isdecimal()) if isinstance(group, h5py.Group) else []
+    if not numbers:
+        raise InputError("The file has no chunks", where=store.where("chunks"), remedy="Give a .ptyd file with frames")
+    return numbers
+
+
+def _two(size: NDArray[Any]) -> tuple[float, float]:
+    y, x = np.broadcast_to(size.ravel().astype(np.float64), 2)
+    return float(y), float(x)
+
+
+def _positions(store: Store, number: int, count: int) -> NDArray[Any]:
+    name = f"chunks/{number}/positions"
+    values = store.array(name)
+    if values is None or values.shape != (count, 2) or values.dtype.kind not in "iuf":
+        found = "nothing" if values is None else f"{values.dtype} of shape {values.shape}"
+        remedy = f"Expected y and x, shape ({count}, 2)"
+        raise InputError("These are not positions", where=store.where(name), found=found, remedy=remedy)
+    return values
+
+
+def _bad(store: Store, numbers: list[int], frames: Frames) -> NDArray[np.bool_] | None:
+    """Return where the weights are 0, of every frame where they differ; None without weights."""
+    common = store.array("meta/weight2d")
+    if common is not None and common.shape == frames.shape[1:]:
+        return np.asarray(common == 0)
+    once, differ = None, False
+    for weights in _weights(store, numbers, frames):
+        once = weights == 0 if once is None else once
+        differ = differ or bool((once != (weights == 0)).any())
+    if once is None or not differ:
+        return once
+    if np.prod(frames.shape) > LARGE:
+        remedy = "Write one weight2d into meta"
+        raise InputError("The weights are too many", where=store.where("chunks"), found=frames.shape, remedy=remedy)
+    return np.array([weights == 0 for weights in _weights(store, numbers, frames)])
+
+
+def _weights(store: Store, numbers: list[int], frames: Frames) -> Iterator[NDArray[Any]]:
+    """Yield the weights of every frame, if all chunks have them."""
+    names = [f"chunks/{number}/weights" for number in numbers]
+    assert isinstance(store, Hdf5)
+    stacks = [resolve(store.opened, f"/{name}") for name in names]
+    if any(not isinstance(each, h5py.Dataset) or each.shape[1:] != frames.shape[1:] for each in stacks):
+        return
+    for stack in stacks:
+        for weights in stack:
+            yield np.asarray(weights)
+
+
+def _off_centre(store: Store, frames: Frames) -> list[Finding]:
+    """Remark where the zero frequency is said to be elsewhere than at n//2."""
+    centre = store.array("meta/center")
+    if centre is None or centre.shape != (2,) or centre.dtype.kind not in "iuf":
+        return []
+    if (np.abs(centre - np.array(frames.shape[1:]) // 2) <= 0.5).all():
+        return []
+    row, column = centre
+    remedy = f"exitwave prepare --centre {row:g},{column:g} puts it there"
+    return [finding("I309", "meta/center", f"({row:g}, {column:g})", "the middle of the frames, n//2", remedy)]
+
+
+def write(data: Scan | Result, target: Path, overwrite: bool) -> Written:
+    """Write one chunk and meta."""
+    scan = data.scan if isinstance(data, Result) else data
+    count, ny, nx = scan.patterns.shape
+    meta: dict[str, Any] = {
+        "energy": scan.energy / KEV,
+        "distance": scan.detector.distance,
+        "psize": np.array(scan.detector.pixel_size),
+        "shape": np.array([ny, nx]),
+        "center": np.array([ny // 2, nx // 2], np.float64),
+        "num_frames": count,
+        "weight2d": scan.detector.always_good,
+    }
+    values: dict[str, Any] = {f"{_FIRST}/positions": data.positions[:, 1::-1], f"{_FIRST}/indices": np.arange(count)}
+    for name, value in meta.items():
+        values[f"meta/{name}"] = value
+        values[f"meta/{name}@type"] = "array" if np.ndim(value) else "scalar"
+    values |= {"meta@type": "dict", "chunks@type": "dict", f"{_FIRST}@type": "dict"}
+    kept = keep(data, "ptypy", ("mask",)) | ({_IMAGE: data.object} if isinstance(data, Result) else {})
+    put([File(target, values | beside(Hdf5.own, kept), {f"{_FIRST}/data": scan.patterns})], scan, overwrite)
+    return Written((target,), (*lost(data, "ptypy"), *_unseen(data, ny != nx)))
+
+
+def _unseen(data: Scan | Result, oblong: bool) -> list[Finding]:
+    """Return what ptypy does not take from the file."""
+    wrong = (
+        (isinstance(data, Result), "object and probe", "frames alone", "ptypy starts anew"),
+        (oblong, "frames that are not square", "square ones", "ptypy crops them"),
+    )
+    return [finding("W253", "", seen, expected, remedy) for there, seen, expected, remedy in wrong if there]
+
+
+DIALECT = Dialect(
+    name="ptypy",
+    title="Ptypy's prepared frames (.ptyd)",
+    conventions=Conventions(
+        energy="meta/energy, keV",
+        positions="chunks/N/positions (M, 2), y x of the probe, +, m",
+        mask="meta/weight2d or chunks/N/weights, 0 bad",
+        frames="chunks/N/data (M, y, x), intensity, centred at meta/center",
+    ),
+    detect=detect,
+    read=read,
+    write=write,
+    suffix=".ptyd",
+)
