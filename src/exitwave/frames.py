@@ -17,6 +17,18 @@ if TYPE_CHECKING:
 
 CHUNKS = 32 * 2**20
 """Bytes of unpacked chunks that an open dataset keeps: a chunk of many frames is unpacked once for all of them."""
+LARGEST = 2.0**31 - 1
+"""Counts from here on are none: detectors mark pixels without a measurement by 2^31 - 1 or 2^32 - 1."""
+
+
+def marker(dtype: np.dtype[Any]) -> float:
+    """Return the number from which on counts of a type are no counts: 2^n - 1 of an integer of n bits."""
+    return float(np.iinfo(dtype).max) if dtype.kind in "iu" and dtype.itemsize < 4 else LARGEST
+
+
+def counted(counts: NDArray[Any]) -> NDArray[np.bool_]:
+    """Say which counts, of the type that the detector wrote, can be some: finite, not negative, and no mark."""
+    return np.isfinite(counts) & (counts >= 0) & (counts < marker(counts.dtype))
 
 
 def open_hdf5(path: Path) -> "h5py.File":

@@ -12,6 +12,7 @@ from exitwave.errors import Finding
 from exitwave.exports import Exports
 from exitwave.frames import Frames as Frames
 from exitwave.frames import MissingFrames as MissingFrames
+from exitwave.frames import counted
 from exitwave.frames import open_hdf5 as open_hdf5
 from exitwave.units import H_C
 
@@ -58,9 +59,10 @@ class Detector:
     ) -> NDArray[np.bool_]:
         """Say which counts of some frames, shape (..., ny, nx), are measurements.
 
-        Those are finite, not negative, not saturated (unless those are wanted), and on pixels that are not masked.
+        Those are finite, not negative, not the detector's mark of no measurement, not saturated (unless those are
+        wanted), and on pixels that are not masked. The mark is told by the type that the detector wrote.
         """
-        good = self.good(frames) & np.isfinite(counts) & (counts >= 0)
+        good = self.good(frames) & counted(counts)
         return good if saturated or self.saturation is None else good & (counts < self.saturation)
 
     def without_dark(self, counts: NDArray[Any]) -> NDArray[Any]:

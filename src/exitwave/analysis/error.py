@@ -107,7 +107,7 @@ def modelled(result: Result, frames: Iterable[int]) -> Iterator[Modelled]:
         intensity = np.mean([_intensity(result, corner, shift, index) for corner, shift in views], axis=0)
         model = _counted(result, detector, intensity)
         counts = frame.astype(np.float32)
-        usable = scan.detector.usable(counts, index, saturated=capped)
+        usable = scan.detector.usable(frame, index, saturated=capped)
         usable &= True if flat is None else ~blind(flat)
         if capped and scan.detector.saturation is not None:
             counts = np.minimum(counts, np.float32(scan.detector.saturation))

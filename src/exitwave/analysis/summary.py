@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.errors import InputError
+from exitwave.frames import counted
 from exitwave.optics import mode_powers
 from exitwave.positions.grid import object_grid
 from exitwave.scan import MissingFrames, Result, Scan
@@ -80,10 +81,9 @@ def _sample(scan: Scan) -> tuple[NDArray[np.float64], dict[str, Any]]:
     saturated = np.zeros(mean.shape, dtype=bool)
     totals, brightest, wrong = [], 0.0, 0
     for frame in scan.patterns.pick(chosen):
-        frame = frame.astype(np.float64)
-        usable = good & np.isfinite(frame) & (frame >= 0)
+        usable = good & counted(frame)
         wrong += int(np.count_nonzero(good & ~usable))
-        frame = np.where(usable, frame, 0.0)
+        frame = np.where(usable, frame, 0.0).astype(np.float64)
         mean += frame / len(chosen)
         totals.append(float(frame.sum()))
         brightest = max(brightest, float(frame.max()))

@@ -16,7 +16,7 @@ from exitwave.cxi.mask import USER_BIT
 from exitwave.cxi.schema import BY_KEY, TABLE, Entry, Part, path
 from exitwave.errors import Finding
 from exitwave.findings import finding
-from exitwave.frames import Frames, MissingFrames, ViewedFrames
+from exitwave.frames import Frames, MissingFrames, ViewedFrames, marker
 from exitwave.outputs import check_output
 from exitwave.scan import Result, Scan, Step
 from exitwave.units import ELEMENTARY_CHARGE
@@ -25,6 +25,8 @@ BLOCK = 32 * 2**20
 """Bytes of frames that are in memory at a time."""
 EXACT = 2**24
 """Whole numbers up to this are exact in float32."""
+NO_COUNT = 2.0**32 - 1
+"""What the marks of pixels without a measurement become, which are the largest of an integer type."""
 
 
 Amend = Callable[[h5py.File], None]
@@ -277,6 +279,8 @@ def _write_frames(
     for index, frames in patterns.blocks(max(1, BLOCK // patterns.room)):
         with np.errstate(over="ignore"):
             stored = frames.astype(entry.dtype)
+        if frames.dtype.kind in "iu":
+            stored[frames >= marker(frames.dtype)] = NO_COUNT
         dataset[index] = stored
         check()
         if progress:
@@ -296,4 +300,4 @@ def _loss(frames: NDArray[Any], stored: NDArray[np.float32], good: NDArray[np.bo
     before, after = np.rint(frames[:, good].astype(np.float64)), stored[:, good].astype(np.float64)
     with np.errstate(invalid="ignore"):
         change = np.abs(after - before)
-    return float(change.max(initial=0, where=change >= 1))
+    return float(change.max(initial=0, where=(change >= 1) & (before < marker(frames.dtype))))

@@ -22,6 +22,8 @@ from exitwave.units import ELEMENTARY_CHARGE
 
 WRITTEN_FOR = "exitwave_dialect"
 """Attribute of the root that says for whom Exitwave wrote a file; nobody else reads it."""
+MOST_NUMBERS = 10**6
+"""More numbers than this are no energy of each frame."""
 AXES = "translation:y:x"
 """CXI's names of the dimensions of a stack of frames."""
 
@@ -58,12 +60,12 @@ def of_ptychodus(file: h5py.File) -> bool:
 
 
 def in_joules(file: h5py.File) -> bool:
-    """Say whether the energy of a CXI file is in joules, by its unit or else by its magnitude."""
+    """Say whether the energy of a CXI file is in joules, by its unit or, whatever it is called, by its magnitude."""
     energy = resolve(file, path("energy"))
-    if not isinstance(energy, h5py.Dataset) or energy.size != 1 or energy.dtype.kind != "f":
+    if not isinstance(energy, h5py.Dataset) or not 0 < (energy.size or 0) <= MOST_NUMBERS or energy.dtype.kind != "f":
         return False
-    unit = text(energy.attrs.get("units")).strip()
-    return unit in ("J", "joule", "joules") or (not unit and 0 < float(np.ravel(energy[()])[0]) < JOULES)
+    largest = float(np.max(energy[()]))
+    return text(energy.attrs.get("units")).strip() in ("J", "joule", "joules") or 0 < largest < JOULES
 
 
 def read_family(

@@ -27,7 +27,7 @@ def detect(file: Path) -> Evidence | None:
             joules = in_joules(opened)
     except Exception:  # whatever HDF5 makes of a damaged file; reading it says what is wrong
         return None
-    if made_here or units == "eV":
+    if made_here or (units == "eV" and not joules):
         return Evidence(Strength.MARK, "source_1/energy in eV")
     return None if joules else Evidence(Strength.FITS, "a CXI entry")
 

@@ -132,9 +132,10 @@ _LARGEST_INTEGER = np.iinfo(np.uint16).max
 def load_stack(scan: Scan, settings: DetectorSettings | None = None) -> tuple[NDArray[Any], float, tuple[Finding, ...]]:
     """Read all frames once, into the smallest exact type; far-field patterns with zero frequency at [0, 0].
 
-    Masked and saturated pixels, and counts that are negative or not finite, become ``invalid``. A dark frame is
-    subtracted (counts that fall below zero become zero). The settings may keep the dark frame in the counts, and
-    saturated pixels at the counts of saturation; a flat field that they use leaves out pixels of hardly any efficiency.
+    Masked and saturated pixels, and counts that are negative, not finite or a detector's mark, become ``invalid``. A
+    dark frame is subtracted (counts that fall below zero become zero). The settings may keep the dark frame in the
+    counts, and saturated pixels at the counts of saturation; a flat field that they use leaves out pixels of hardly any
+    efficiency.
 
     Returns
     -------
@@ -154,8 +155,8 @@ def load_stack(scan: Scan, settings: DetectorSettings | None = None) -> tuple[ND
     invalid, repaired = float(_LARGEST_INTEGER), np.zeros(3, np.int64)
     for index, block in scan.patterns.blocks(16):  # memory beside the stack is for few frames
         counts = block.astype(np.float32)
-        repaired += _repaired(counts[~detector.usable(counts, index) & detector.good(index)])
-        good = detector.usable(counts, index, saturated=capped) & ~dead
+        repaired += _repaired(counts[~detector.usable(block, index) & detector.good(index)])
+        good = detector.usable(block, index, saturated=capped) & ~dead
         counts = np.minimum(counts, cap) if capped else counts
         counts = np.where(good, counts if settings.background == "dark" else detector.without_dark(counts), 0)
         if stack.dtype == np.uint16 and not _fits(counts):

@@ -11,6 +11,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from exitwave.figures.style import DOUBLE, MICRO, colour_bar, letter, new_figure, paper
+from exitwave.frames import counted
 from exitwave.scan import Scan
 
 SAMPLE = 256
@@ -81,8 +82,7 @@ def sum_figure(scan: Scan, total: NDArray[np.float64], *, width: float = DOUBLE)
 
 def _possible(counts: NDArray[Any]) -> NDArray[np.float64]:
     """Return the counts of a frame, zero where they are impossible."""
-    counts = counts.astype(np.float64)
-    return np.where(np.isfinite(counts) & (counts > 0), counts, 0.0)
+    return np.where(counted(counts), counts, 0.0).astype(np.float64)
 
 
 def _draw(axes: Axes, scan: Scan, counts: NDArray[np.float64], title: str) -> None:

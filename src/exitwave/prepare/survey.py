@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from exitwave.frames import marker
 from exitwave.scan import Scan
 
 Progress = Callable[[int, int], None]
@@ -16,8 +17,6 @@ BLOCK = 16 * 2**20
 LONELY, CLEAR = 4.0, 20.0
 """A count is a loner where it exceeds all of its eight neighbours by this factor, and by so many counts: speckle is
 wider than a pixel, so its neighbours are bright as well."""
-LARGEST = 2.0**31 - 1
-"""No detector counts so far; floats that large are integers that mark something."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,11 +105,6 @@ def survey(scan: Scan, progress: Progress | None = None) -> Survey:
             progress(index.stop, npos)
     used = mark if marked.any() else None
     return Survey(npos, valid, total, squares, least, most, at_most, alone, marked, negative, used, sums, good)
-
-
-def marker(dtype: np.dtype[Any]) -> float:
-    """Return the number from which on counts of a type are no counts: 2^n - 1 of an integer of n bits."""
-    return float(np.iinfo(dtype).max) if dtype.kind in "iu" and dtype.itemsize < 4 else LARGEST
 
 
 def brightest_neighbour(stack: NDArray[Any]) -> NDArray[Any]:

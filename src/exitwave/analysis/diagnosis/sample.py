@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy import fft
 from scipy.ndimage import percentile_filter
 
+from exitwave.frames import counted
 from exitwave.scan import Scan
 
 PIXELS = 2**24
@@ -126,9 +127,8 @@ def take(scan: Scan) -> Sample:
     chosen = used[np.unique(np.linspace(0, len(used) - 1, number).astype(int))] if len(used) else used
     stack, broken = np.zeros((len(chosen), *shape), np.float32), np.zeros(shape, np.int64)
     for index, frame in enumerate(scan.patterns.pick(chosen)):
-        counts = frame.astype(np.float32)
-        real = np.isfinite(counts) & (counts >= 0)
-        stack[index] = np.where(real, counts, 0)
+        real = counted(frame)
+        stack[index] = np.where(real, frame, 0)
         broken += ~real
     return Sample(scan, chosen, len(used), stack, scan.detector.always_good & (broken <= len(chosen) / 2))
 
