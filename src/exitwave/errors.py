@@ -48,6 +48,16 @@ class InputError(ExitwaveError):
     exit_code = 2
 
 
+DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError)
+"""What HDF5 and NumPy raise for a file that is damaged."""
+
+
+def damaged(where: object, error: Exception) -> InputError:
+    """Return what to raise where a library has raised one of `DAMAGE` for a file."""
+    remedy = "Copy it again from where it was written"
+    return InputError("The file is damaged", where=where, found=str(error)[:300] or type(error).__name__, remedy=remedy)
+
+
 class OutputError(ExitwaveError):
     """A place that cannot be written: it exists, is read-only, or is full."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from exitwave.errors import InputError
+from exitwave.errors import DAMAGE, InputError
 from exitwave.view import View as View
 from exitwave.view import binned_type
 
@@ -44,7 +44,7 @@ def open_hdf5(path: Path) -> "h5py.File":
         return h5py.File(path, "r")
 
 
-def unreadable_frames(where: str, error: OSError) -> InputError:
+def unreadable_frames(where: str, error: Exception) -> InputError:
     """Return what to raise where HDF5 fails to read frames."""
     remedy = "The file may be truncated or use a compression filter that is not installed; copy it again or repack it"
     return InputError("The frames cannot be read", where=where, found=str(error), remedy=f"{remedy} with gzip")
@@ -119,7 +119,7 @@ class Frames:
             for index in indices:
                 try:
                     yield np.asarray(stack[index]).astype(self.dtype, copy=False)
-                except OSError as error:
+                except DAMAGE as error:
                     raise unreadable_frames(f"{self.path}:{self.dataset}", error) from error
 
     def pick(self, frames: Iterable[int]) -> Iterator[NDArray[Any]]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from exitwave.errors import InputError
+from exitwave.errors import DAMAGE, InputError
 from exitwave.frames import DerivedFrames, open_hdf5, unreadable_frames
 
 
@@ -54,7 +54,7 @@ class ReorderedFrames(DerivedFrames):
                     key = tuple(next(where) if axis == "frame" else slice(None) for axis in self.axes)
                     try:
                         counts = stored[key]
-                    except OSError as error:
+                    except DAMAGE as error:
                         raise unreadable_frames(f"{self.path}:{self.dataset}", error) from error
                     block[place] = counts.T if turned else counts
                 yield block if wanted.ndim else block[0]

@@ -20,14 +20,10 @@ def validate(
     Says what is wrong, where, and what to do about it. Ends with exit code 1 if there is an error among the findings.
     """
     from exitwave.cli.console import Console, print_findings
-    from exitwave.dialects.registry import dialect, known
-    from exitwave.errors import InputError
+    from exitwave.dialects.detect import check
+    from exitwave.dialects.registry import dialect
 
-    check = dialect(profile).check
-    if check is None:
-        profiles = ", ".join(name for name, each in known().items() if each.check)
-        raise InputError("There is no profile of this name", found=profile, remedy=f"Profiles: {profiles}")
-    findings = check(path)
+    findings = check(dialect(profile), path)
     counts = {level: sum(finding.level == level for finding in findings) for level in ("error", "warning", "info")}
     out = Console(stderr=as_json)
     print_findings(out, findings)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from exitwave.cxi.energy import HIGHEST, LOWEST, compare_wavelength
 from exitwave.cxi.frames import read_view, seen_shape, unreadable
-from exitwave.cxi.hdf import Source, attribute
+from exitwave.cxi.hdf import Source, attribute, whole
 from exitwave.errors import InputError
 from exitwave.frames import View
 from exitwave.positions.grid import object_grid
@@ -103,7 +103,7 @@ def _values(source: Source, key: str) -> NDArray[Any] | None:
     if dataset is None or dataset.dtype.kind not in "biufc" or dataset.shape is None:
         return None
     try:
-        return np.asarray(dataset[()])
+        return np.asarray(whole(dataset))
     except OSError as error:
         source.remark("E114", key, str(error), "data that can be read", "Copy the file again or repack it with gzip")
         return None

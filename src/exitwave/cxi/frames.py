@@ -83,9 +83,11 @@ def seen_shape(source: Source, dataset: h5py.Dataset) -> tuple[int, ...]:
     """Return the shape of a stack of frames as they are looked at; its own where the view cannot be read."""
     try:
         view = read_view(source)
-        seen = dataset.shape if view is None or dataset.ndim != 3 else (len(dataset), *view.shape(dataset.shape[1:]))
+        seen = (
+            dataset.shape or () if view is None or dataset.ndim != 3 else (len(dataset), *view.shape(dataset.shape[1:]))
+        )
     except InputError:
-        return tuple(dataset.shape)
+        return tuple(dataset.shape or ())
     return tuple(seen)
 
 

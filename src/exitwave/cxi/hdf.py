@@ -1,7 +1,8 @@
 """HDF5 for readers that trust nobody: open without a lock, follow links, and read scalars, text and units."""
 
-from collections.abc import Mapping
-from contextlib import suppress
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -10,11 +11,15 @@ import h5py
 import numpy as np
 
 from exitwave.cxi.schema import BY_KEY, ENTRY, path
-from exitwave.errors import Finding, InputError
+from exitwave.errors import DAMAGE, Finding, InputError, damaged
 from exitwave.findings import finding
 from exitwave.scan import open_hdf5
 from exitwave.units import factor
 
+LARGE = 2**28
+"""Bytes that an array may have without question; more must be there in the file."""
+PACKED = 1100
+"""Most times that such a larger array may have been packed, by gzip."""
 MOST_LINKS = 32
 """More links than this in a row are a circle."""
 
@@ -104,6 +109,16 @@ def open_file(file: str | Path) -> h5py.File:
     raise InputError("The file cannot be opened", where=place, found=text, remedy="Check that you may read it")
 
 
+@contextmanager
+def reading(place: str | Path) -> Iterator[h5py.File]:
+    """Open an HDF5 file to read; what HDF5 says of a damaged one becomes InputError."""
+    with open_file(place) as file:
+        try:
+            yield file
+        except DAMAGE as error:
+            raise damaged(place, error) from error
+
+
 def resolve(file: h5py.File, name: str) -> Any:
     """Return the object at an absolute path by its own name, all soft and external links followed, or None.
 
@@ -119,7 +134,7 @@ def resolve(file: h5py.File, name: str) -> Any:
         here: Any = file["/"]
         parts = [part for part in PurePosixPath(name).parts if part != "/"]
         for index, part in enumerate(parts):
-            link = here.get(part, getlink=True) if isinstance(here, h5py.Group) else None
+            link = _link(here, part) if isinstance(here, h5py.Group) else None
             if link is None:
                 return _nothing(came_from)
             if not isinstance(link, h5py.HardLink):
@@ -132,6 +147,13 @@ def resolve(file: h5py.File, name: str) -> Any:
     raise InputError("A link runs in a circle", where=f"{file.filename}:{name}", remedy="Repair the link in the file")
 
 
+def _link(group: h5py.Group, part: str) -> Any:
+    try:
+        return group.get(part, getlink=True)
+    except DAMAGE as error:
+        raise damaged(f"{group.file.filename}:{group.name.rstrip('/')}/{part}", error) from error
+
+
 def _nothing(came_from: tuple[str, str] | None) -> None:
     if came_from is not None:
         where, target = came_from
@@ -142,9 +164,8 @@ def _nothing(came_from: tuple[str, str] | None) -> None:
 def _step(group: h5py.Group, part: str) -> Any:
     try:
         return group[part]
-    except (KeyError, OSError) as error:
-        where = f"{group.file.filename}:{group.name.rstrip('/')}/{part}"
-        raise InputError("The file is damaged", where=where, found=str(error), remedy="Copy it again") from error
+    except DAMAGE as error:
+        raise damaged(f"{group.file.filename}:{group.name.rstrip('/')}/{part}", error) from error
 
 
 def _follow(group: h5py.Group, part: str, link: Any, rest: str) -> tuple[h5py.File, str]:
@@ -163,10 +184,25 @@ def _follow(group: h5py.Group, part: str, link: Any, rest: str) -> tuple[h5py.Fi
         ) from error
 
 
+def whole(dataset: h5py.Dataset) -> Any:
+    """Return all that a dataset holds.
+
+    Raises
+    ------
+    InputError
+        If it says to be large, and far larger than what the file has of it.
+    """
+    size = dataset.dtype.itemsize * math.prod(dataset.shape or ())
+    if size > LARGE and size > PACKED * dataset.id.get_storage_size():
+        where, found = f"{dataset.file.filename}:{dataset.name}", f"{dataset.dtype} of shape {dataset.shape}"
+        raise InputError("An array is too large", where=where, found=found, remedy="Leave it out of the file")
+    return dataset[()]
+
+
 def text(value: Any) -> str:
     """Return a string from an attribute or dataset: str, bytes, an array of one of them, or nothing."""
     if isinstance(value, h5py.Dataset):
-        value = value[()]
+        value = whole(value)
     if value is None or isinstance(value, h5py.Empty):
         return ""
     if isinstance(value, np.ndarray):
@@ -202,7 +238,7 @@ def scalar(source: Source, key: str) -> float | None:
         return None
     if dataset.dtype.kind not in "iuf" or dataset.size in (0, None):
         raise InputError("Not a number", where=source.where(key), found=f"{dataset.dtype}, shape {dataset.shape}")
-    values = np.asarray(dataset[()], dtype=np.float64).ravel()
+    values = np.asarray(whole(dataset), dtype=np.float64).ravel()
     low, high = float(values.min()), float(values.max())
     if high - low > 1e-6 * abs(high):
         raise InputError(

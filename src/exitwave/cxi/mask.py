@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from exitwave.cxi.hdf import Source
+from exitwave.cxi.hdf import Source, whole
 from exitwave.errors import InputError
 
 HAS_SIGNAL = 0x1000
@@ -69,7 +69,7 @@ def _bad(source: Source, key: str, dataset: h5py.Dataset, shape: tuple[int, int,
             source.remark("I302", key, "a mask for each frame", "one mask", "Every frame keeps its own")
         every = np.array([_defects(frame, bits) for frame in dataset])
         return every if (every != every[0]).any() else every[0]
-    values = dataset[()]
+    values = whole(dataset)
     if key == "pixel_mask" or (values.dtype.kind != "b" and not np.isin(values, (0, 1)).all()):
         source.remark("I302", key, f"values up to {values.max()}", "0 good, 1 bad", "All but 0 and 0x1000 are bad")
     return _defects(values, bits)
@@ -107,7 +107,7 @@ def reasons(source: Source, shape: tuple[int, int]) -> NDArray[np.uint32] | None
     dataset = source.dataset("mask")
     if dataset is None or dataset.shape != shape or dataset.dtype.kind not in "iu":
         return None
-    bits = dataset[()].astype(np.int64)
+    bits = whole(dataset).astype(np.int64)
     if np.isin(bits, (0, 1)).all():
         return None
     nexus = _translated(bits, BY_CXI_BIT)

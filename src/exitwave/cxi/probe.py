@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from exitwave.cxi.hdf import Source, resolve
+from exitwave.cxi.hdf import Source, resolve, whole
 
 
 def read_probe(source: Source, shape: tuple[int, int]) -> NDArray[np.complex64] | None:
@@ -32,7 +32,7 @@ def read_probe(source: Source, shape: tuple[int, int]) -> NDArray[np.complex64] 
 
 def _stored(source: Source, dataset: h5py.Dataset, shape: tuple[int, int]) -> NDArray[np.complex64] | None:
     fits = dataset.dtype.kind == "c" and dataset.shape[-2:] == shape and 2 <= dataset.ndim <= 3 and dataset.size
-    values = np.asarray(dataset[()]) if fits else None
+    values = np.asarray(whole(dataset)) if fits else None
     if values is None or not np.isfinite(values).all():
         found = f"{dataset.dtype} of shape {dataset.shape} at {dataset.name}" + (", not all finite" if fits else "")
         source.remark("W207", "illumination", found, f"finite complex64 of shape {shape}", "It was left aside")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from exitwave.cxi.energy import photon_energy
 from exitwave.cxi.frames import read_frames
-from exitwave.cxi.hdf import Layout, Source, attribute, length, open_file, scalar, text
+from exitwave.cxi.hdf import Layout, Source, attribute, length, reading, scalar, text, whole
 from exitwave.cxi.mask import CHOICES, INSIDE, read_mask, reasons
 from exitwave.cxi.probe import read_probe
 from exitwave.cxi.scale import of_believable_scale
@@ -64,15 +64,10 @@ def read(file: str | Path, overrides: Mapping[str, str] | None = None, layout: L
     """
     chosen = dict(overrides or {})
     _check_overrides(chosen)
-    with open_file(file) as opened:
+    with reading(file) as opened:
         source = Source(opened, chosen, layout=layout)
-        try:
-            scan = _scan(source)
-            result = _result(source, scan) if source.dataset("object") is not None else None
-        except (OSError, RuntimeError) as error:
-            raise InputError(
-                "The file is damaged", where=file, found=str(error), remedy="Copy it again from where it was written"
-            ) from error
+        scan = _scan(source)
+        result = _result(source, scan) if source.dataset("object") is not None else None
     scan = replace(scan, findings=tuple(source.remarks))
     return scan if result is None else replace(result, scan=replace(scan, path=scan.patterns.path))
 
@@ -172,7 +167,7 @@ def _array(source: Source, key: str, shape: tuple[int, ...], dtype: Any) -> NDAr
         for each in dataset:
             total += each
         return (total / len(dataset)).astype(dtype)
-    return np.asarray(dataset[()]).astype(dtype, copy=False)
+    return np.asarray(whole(dataset)).astype(dtype, copy=False)
 
 
 def _inside(source: Source, shape: tuple[int, int]) -> NDArray[np.float32] | None:
@@ -180,7 +175,7 @@ def _inside(source: Source, shape: tuple[int, int]) -> NDArray[np.float32] | Non
     dataset = source.dataset("object_mask")
     if dataset is None or dataset.dtype.kind not in "iu" or dataset.shape != shape:
         return _array(source, "object_mask", shape, np.float32)
-    bits = dataset[()]
+    bits = whole(dataset)
     return ((bits & INSIDE != 0) if (bits > 1).any() else bits != 0).astype(np.float32)
 
 
@@ -189,14 +184,14 @@ def _truth(source: Source) -> Truth | None:
         return None
     values = {name: _required(source, f"true_{name}") for name in ("object", "x", "y", "probe", "positions")}
     z = source.dataset("true_z")
-    return Truth(**values, model=_model(source, "true_model_"), z=None if z is None else z[()].astype(np.float64))
+    return Truth(**values, model=_model(source, "true_model_"), z=None if z is None else whole(z).astype(np.float64))
 
 
 def _required(source: Source, key: str) -> NDArray[Any]:
     dataset = source.dataset(key)
     if dataset is None:
         raise InputError("Part of the truth is missing", where=source.where(key), remedy="Simulate the scan again")
-    return np.asarray(dataset[()]).astype(dataset.dtype.newbyteorder("="), copy=False)
+    return np.asarray(whole(dataset)).astype(dataset.dtype.newbyteorder("="), copy=False)
 
 
 def _result(source: Source, scan: Scan) -> Result:
@@ -213,12 +208,12 @@ def _result(source: Source, scan: Scan) -> Result:
     y, x = _coordinates(source, scan, (rows, columns))
     used = _array(source, "used_positions", (len(scan.patterns), 3), np.float64)
     wide = source.dataset("wide_probe")
-    probe = scan.probe if wide is None else wide[()].astype(np.complex64, copy=False)
+    probe = scan.probe if wide is None else whole(wide).astype(np.complex64, copy=False)
     inside = _inside(source, (rows, columns))
     held_out = source.dataset("held_out")
     return Result(
         scan=scan,
-        object=image[()].astype(np.complex64, copy=False),
+        object=whole(image).astype(np.complex64, copy=False),
         probe=np.zeros((0, *scan.patterns.shape[1:]), np.complex64) if probe is None else probe,
         x=x,
         y=y,
@@ -226,7 +221,7 @@ def _result(source: Source, scan: Scan) -> Result:
         mask=np.ones((rows, columns), np.float32) if inside is None else inside,
         errors=_history(source, "error_metric"),
         holdout_errors=_history(source, "holdout_error_metric"),
-        held_out=np.zeros(0, np.int64) if held_out is None else held_out[()].astype(np.int64),
+        held_out=np.zeros(0, np.int64) if held_out is None else whole(held_out).astype(np.int64),
         algorithm=text(attribute(source, "algorithm")),
         recipe=_recipe(source),
         provenance=_provenance(source),
@@ -261,7 +256,12 @@ def _model(source: Source, prefix: str) -> dict[str, NDArray[Any]]:
     """Return what was learnt, or is true, beside object, probe and positions."""
     entries = {entry.key.removeprefix(prefix): entry for entry in TABLE if entry.key.startswith(prefix)}
     stored = {name: source.dataset(entry.key) for name, entry in entries.items()}
-    return {name: np.asarray(data[()]).astype(entries[name].dtype) for name, data in stored.items() if data is not None}
+    there = {name: data for name, data in stored.items() if data is not None}
+    for name, data in there.items():
+        if data.dtype.kind not in "iufc":
+            where = source.where(entries[name].key)
+            raise InputError("These are not numbers", where=where, found=data.dtype, remedy="Leave them out")
+    return {name: np.asarray(whole(data)).astype(entries[name].dtype) for name, data in there.items()}
 
 
 def _coordinates(source: Source, scan: Scan, shape: tuple[int, int]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -298,7 +298,7 @@ def _monitor(source: Source, frames: int) -> NDArray[np.float64] | None:
     dataset = source.dataset("monitor")
     if dataset is None:
         return None
-    values = np.asarray(dataset[()]).squeeze()
+    values = np.asarray(whole(dataset)).squeeze()
     if values.shape == (frames,) and values.dtype.kind in "iuf" and np.isfinite(values).all() and (values > 0).all():
         return values.astype(np.float64)
     found = f"{values.dtype} of shape {values.shape}" + (", not all positive" if values.shape == (frames,) else "")

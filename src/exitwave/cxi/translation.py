@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from exitwave.cxi.hdf import Source, candidates, known_factor, units_of
+from exitwave.cxi.hdf import Source, candidates, known_factor, units_of, whole
 from exitwave.cxi.scale import finite_positions
 from exitwave.errors import InputError
 
@@ -59,10 +59,10 @@ def _upright(source: Source, key: str, dataset: h5py.Dataset, npos: int) -> NDAr
     if len(shape) == 2 and shape[0] == npos and shape[1] in (2, 3) and not rows:
         if shape[1] == 2:
             source.remark("I303", key, "two columns", "three columns x, y, z", "z was set to 0")
-        return dataset[()].astype(np.float64)
+        return whole(dataset).astype(np.float64)
     if len(shape) == 2 and shape[1] == npos and shape[0] in (2, 3):
         source.remark("W205", key, f"shape {shape}", f"shape ({npos}, 3)", "The positions were transposed")
-        return dataset[()].astype(np.float64).T
+        return whole(dataset).astype(np.float64).T
     if len(shape) == 2 and (shape[1] in (2, 3) or shape[0] in (2, 3)):
         count = shape[0] if shape[1] in (2, 3) else shape[1]
         raise InputError(
@@ -85,7 +85,7 @@ def _signs(source: Source) -> NDArray[np.float64]:
     dataset = source.dataset("basis_vectors")
     if dataset is None:
         return np.ones(3)
-    vectors = np.asarray(dataset[()], dtype=np.float64)
+    vectors = np.asarray(whole(dataset), dtype=np.float64)
     if vectors.shape == (3, 2):
         vectors = vectors.T
     lengths = np.linalg.norm(vectors, axis=1) if vectors.shape == (2, 3) else np.zeros(2)

@@ -9,7 +9,7 @@ import numpy as np
 
 from exitwave.cxi.checks import check_typical, check_values
 from exitwave.cxi.frames import seen_shape
-from exitwave.cxi.hdf import Source, open_file, text, units_of
+from exitwave.cxi.hdf import Source, reading, text, units_of
 from exitwave.cxi.schema import BY_KEY, BY_PATH, TABLE, Entry, path
 from exitwave.errors import Finding, InputError
 from exitwave.units import factor
@@ -38,7 +38,7 @@ def validate(file: str | Path) -> list[Finding]:
     InputError
         If it cannot be opened at all: missing, not HDF5, truncated.
     """
-    with open_file(file) as opened:
+    with reading(file) as opened:
         source = Source(opened)
         lengths = _lengths(source)
         for entry in TABLE:
@@ -172,7 +172,10 @@ def _check_type(source: Source, entry: Entry, found: np.dtype[Any]) -> None:
         source.remark("E103", entry.key, str(found), entry.dtype, "Write it with this type")
 
 
-def _check_shape(source: Source, entry: Entry, found: tuple[int, ...], lengths: Lengths) -> None:
+def _check_shape(source: Source, entry: Entry, found: tuple[int, ...] | None, lengths: Lengths) -> None:
+    if found is None:
+        source.remark("E104", entry.key, "an empty dataset", f"shape {entry.shape}", "Write its values")
+        return
     symbols = list(entry.shape)
     if len(found) < len(symbols):
         symbols = [symbol for symbol in symbols if not str(symbol).endswith("?")]

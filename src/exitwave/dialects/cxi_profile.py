@@ -9,7 +9,7 @@ import numpy as np
 
 from exitwave.cxi.energy import ELECTRONVOLTS, JOULES
 from exitwave.cxi.frames import unreadable
-from exitwave.cxi.hdf import open_file, resolve, text
+from exitwave.cxi.hdf import open_file, resolve, text, whole
 from exitwave.cxi.schema import path
 from exitwave.errors import Finding, InputError
 from exitwave.findings import finding
@@ -55,7 +55,7 @@ class Profile:
         found = self.at(place)
         if found is None or found.size != 1 or found.dtype.kind not in "iuf":
             return None
-        return float(np.ravel(found[()])[0])
+        return float(np.ravel(whole(found))[0])
 
     def needs_metres(self, *places: str) -> None:
         """Ask for a length that is in metres, whatever its unit says."""

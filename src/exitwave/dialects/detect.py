@@ -8,7 +8,7 @@ import numpy as np
 from exitwave.cxi.read import OVERRIDES
 from exitwave.dialects.dialect import Dialect, Evidence, Settings
 from exitwave.dialects.registry import dialect, known
-from exitwave.errors import ExitwaveError, InputError, did_you_mean
+from exitwave.errors import DAMAGE, ExitwaveError, Finding, InputError, damaged, did_you_mean
 from exitwave.findings import finding
 from exitwave.scan import Result, Scan
 
@@ -55,11 +55,33 @@ def read(file: str | Path, settings: Settings | None = None, name: str = "auto")
 
 def recognise(file: Path) -> list[tuple[Dialect, Evidence]]:
     """Return the dialects for which the evidence in a file is strongest, with that evidence."""
-    seen = [
-        (each, evidence) for each in known().values() if each.read and each.detect and (evidence := each.detect(file))
-    ]
+    seen = [(each, evidence) for each in known().values() if each.read and (evidence := _evidence(each, file))]
     best = max((evidence.strength for _, evidence in seen), default=0)
     return [(each, evidence) for each, evidence in seen if evidence.strength == best]
+
+
+def _evidence(each: Dialect, file: Path) -> Evidence | None:
+    try:
+        return each.detect(file) if each.detect else None
+    except (ExitwaveError, *DAMAGE):
+        return None
+
+
+def check(chosen: Dialect, file: Path) -> list[Finding]:
+    """Return what the program of a dialect would say about a file, see `Dialect.check`.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be opened or is damaged, or the dialect has no check.
+    """
+    if chosen.check is None:
+        profiles = ", ".join(name for name, each in known().items() if each.check)
+        raise InputError("There is no profile of this name", found=chosen.name, remedy=f"Profiles: {profiles}")
+    try:
+        return chosen.check(file)
+    except DAMAGE as error:
+        raise damaged(file, error) from error
 
 
 def _read_as(chosen: Dialect, file: Path, settings: Settings, reason: str) -> Scan | Result:
@@ -71,7 +93,10 @@ def _read_as(chosen: Dialect, file: Path, settings: Settings, reason: str) -> Sc
             keys = (f"{name}={example}" for name, example in (OVERRIDES | dict(chosen.settings)).items())
             what = f"There is nothing of this name to set in a file of {chosen.name}"
             raise InputError(what, found=key, remedy=did_you_mean(key, keys))
-    data = chosen.read(file, settings)
+    try:
+        data = chosen.read(file, settings)
+    except DAMAGE as error:
+        raise damaged(file, error) from error
     if chosen.name == "seed":
         return data
     note = finding("I307", "", f"a file of {chosen.name}: {reason}", "a file after the schema", "--from NAME overrides")

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.dialects.values import dataset, frames_at, reading
-from exitwave.errors import Finding, InputError
+from exitwave.errors import DAMAGE, Finding, InputError
 from exitwave.findings import finding
 from exitwave.frames import DerivedFrames, Frames, open_hdf5, unreadable_frames
 
@@ -61,7 +61,7 @@ class LinkedFrames(DerivedFrames):
         run = (np.diff(rows) == 1).all()
         try:
             counts = stored[rows[0] : rows[-1] + 1] if run else np.array([stored[row] for row in rows])
-        except OSError as error:
+        except DAMAGE as error:
             raise unreadable_frames(f"{stored.file.filename}:{stored.name}", error) from error
         kind, wide = counts.dtype, self.dtype
         counts = counts.astype(wide, copy=False)

@@ -6,7 +6,7 @@ from typing import Any
 import h5py
 
 from exitwave.cxi.energy import HIGHEST, LOWEST
-from exitwave.cxi.hdf import resolve
+from exitwave.cxi.hdf import resolve, whole
 from exitwave.cxi.mask import HAS_SIGNAL
 from exitwave.dialects.product import POSITIONS, TRANSLATION, in_archive
 from exitwave.dialects.ptychodus_cxi import ENERGY, FRAMES, MASK, PIXEL, PLACES
@@ -99,9 +99,9 @@ def _check_energy(store: Hdf5, remarks: list[Finding]) -> None:
     number = _dataset(store, ENERGY)
     if number is None or number.shape != () or number.dtype.kind not in "iuf":
         return
-    energy = float(number[()]) / ELEMENTARY_CHARGE
+    energy = float(whole(number)) / ELEMENTARY_CHARGE
     if not LOWEST <= energy <= HIGHEST:
-        found = f"{number[()]:g}, which it takes for joules: {energy:.3g} eV"
+        found = f"{whole(number):g}, which it takes for joules: {energy:.3g} eV"
         remarks.append(finding("E122", ENERGY, found, "joules", _WRITE))
 
 

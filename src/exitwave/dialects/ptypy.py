@@ -8,13 +8,13 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from exitwave.cxi.hdf import resolve
+from exitwave.cxi.hdf import LARGE, resolve
 from exitwave.dialects.dialect import Conventions, Dialect, Evidence, Settings, Strength, Written
 from exitwave.dialects.found import Found, build
 from exitwave.dialects.kept import Kept, keep, lost
 from exitwave.dialects.linked import LinkedFrames
 from exitwave.dialects.put import File, beside, put
-from exitwave.dialects.store import LARGE, Hdf5, Store, entries, opened
+from exitwave.dialects.store import Hdf5, Store, entries, opened
 from exitwave.errors import Finding, InputError
 from exitwave.findings import finding
 from exitwave.frames import Frames

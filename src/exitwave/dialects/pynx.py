@@ -6,7 +6,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from exitwave.cxi.hdf import Layout, open_file, text
+from exitwave.cxi.hdf import Layout, open_file, text, whole
 from exitwave.cxi.mask import HAS_SIGNAL
 from exitwave.cxi.read import EVERYBODY
 from exitwave.cxi.schema import DATA, DETECTOR, ENTRY, path
@@ -135,7 +135,7 @@ def _ask_pixels(profile: Profile) -> None:
 
 def _ask_mask(profile: Profile) -> None:
     mask = profile.at(path("mask"))
-    if mask is not None and mask.dtype.kind in "iu" and mask.ndim == 2 and (mask[()] == HAS_SIGNAL).any():
+    if mask is not None and mask.dtype.kind in "iu" and mask.ndim == 2 and (whole(mask) == HAS_SIGNAL).any():
         profile.say("E122", mask.name, "good pixels of the value 0x1000, which it takes for bad", "0 for a good pixel")
 
 

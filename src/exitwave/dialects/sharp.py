@@ -6,7 +6,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from exitwave.cxi.hdf import open_file
+from exitwave.cxi.hdf import open_file, whole
 from exitwave.cxi.schema import ALSO, DATA, DETECTOR, ENTRY, GEOMETRY, OBJECT, PROCESS, SOURCE, path
 from exitwave.dialects.cxi_family import (
     amend_axes,
@@ -105,7 +105,7 @@ def _amend_probe(file: h5py.File) -> None:
     """Write the first mode as the illumination, which is one image, and all of them beside it."""
     probe = file.get(path("illumination"))
     if probe is not None and probe.ndim == 3:
-        modes = probe[()]
+        modes = whole(probe)
         put(file, path("illumination"), modes[0])
         put(file, MODES, modes)
 
@@ -118,7 +118,7 @@ def _ask(profile: Profile) -> None:
         profile.needs_metres(path(key))
     profile.needs_positions(("npos", 3), (3,), path("detector_positions"))
     positions = profile.at(path("detector_positions"))
-    if positions is not None and positions.dtype.kind == "f" and (positions[()] < 0).any():
+    if positions is not None and positions.dtype.kind == "f" and (whole(positions) < 0).any():
         profile.say("E122", positions.name, "negative positions", "positions that begin at 0")
     probe = profile.at(path("illumination"))
     if probe is not None and probe.ndim != 2:
@@ -138,7 +138,7 @@ def _ask_corner(profile: Profile) -> None:
         return
     if not (energy and energy < 1e-12 and distance and pixels[0] and pixels[1]):
         return
-    x, y, z = np.abs(np.asarray(corner[()], np.float64))
+    x, y, z = np.abs(np.asarray(whole(corner), np.float64))
     wavelength = H_C / (energy / ELEMENTARY_CHARGE)
     with np.errstate(divide="ignore"):
         taken = wavelength * z * np.sqrt(2) / (2 * np.hypot(x, y))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, ParamSpec, TypeVar
 
 import h5py
@@ -16,20 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.cxi.frames import unreadable
-from exitwave.cxi.hdf import resolve, text
+from exitwave.cxi.hdf import LARGE, PACKED, resolve, text
 from exitwave.dialects.assemble import check_frames
 from exitwave.dialects.values import frames_at, reading
-from exitwave.errors import InputError
+from exitwave.errors import DAMAGE, InputError, damaged
 from exitwave.frames import Frames
 
-LARGE = 2**28
-"""Bytes that an array beside the frames may have without question; more must be there in the file."""
-PACKED = 20
-"""Most times that such a larger array may have been packed."""
 IN_MEMORY = 2**29
 """Bytes of frames that are unpacked into memory, where a format does not let them be read one by one."""
-BROKEN = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError, EOFError, struct.error)
-BROKEN += (NotImplementedError, zipfile.BadZipFile, zlib.error)  # type: ignore[assignment]
+BROKEN = (*DAMAGE, EOFError, SyntaxError, TokenError, struct.error, zipfile.BadZipFile, zlib.error)
 """What h5py, zipfile and NumPy raise for a file that is damaged."""
 
 P = ParamSpec("P")
@@ -46,9 +42,7 @@ def _guarded(method: Callable[P, T]) -> Callable[P, T]:
         except BROKEN as error:
             store: Any = args[0]
             where = store.where(str(args[1])) if len(args) > 1 else store.file
-            raise InputError(
-                "The file is damaged", where=where, found=error, remedy="Copy it again from where it was written"
-            ) from error
+            raise damaged(where, error) from error
 
     return guarded
 

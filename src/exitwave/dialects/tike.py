@@ -62,7 +62,7 @@ def read(file: Path, settings: Settings) -> Scan | Result:
             in_pixels=True,
             bad=None if good is None else np.fft.fftshift(good == 0, axes=AXES),
             bad_at="measured_pixels",
-            probe=None if probe is None or probe.ndim < 3 else probe[(0,) * (probe.ndim - 3)],
+            probe=None if probe is None or probe.ndim < 3 or not probe.size else probe[(0,) * (probe.ndim - 3)],
             program="tike",
         )
         psi = store.array("psi")

@@ -1,7 +1,5 @@
 """Numbers with units, text and arrays from an HDF5 file of any program, by path; nothing large is read unasked."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,27 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.cxi.frames import unreadable
-from exitwave.cxi.hdf import open_file, resolve, text
+from exitwave.cxi.hdf import reading as reading
+from exitwave.cxi.hdf import resolve, text, whole
 from exitwave.dialects.assemble import check_frames
 from exitwave.errors import InputError
 from exitwave.frames import Frames
 from exitwave.units import factor
 
-LARGEST = 2**28
-"""Bytes of an array that is read whole."""
 COMPLEX = (("r", "i"), ("real", "imag"))
 """Names of the parts of a complex number in a compound type, as h5py and as MATLAB have them."""
-
-
-@contextmanager
-def reading(place: Path) -> Iterator[h5py.File]:
-    """Open an HDF5 file to read; what HDF5 says of a damaged one becomes InputError."""
-    with open_file(place) as file:
-        try:
-            yield file
-        except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
-            remedy = "Copy it again from where it was written"
-            raise InputError("The file is damaged", where=place, found=str(error)[:200], remedy=remedy) from error
 
 
 def dataset(file: h5py.File, path: str) -> h5py.Dataset | None:
@@ -103,7 +89,7 @@ def array(file: h5py.File, path: str) -> NDArray[Any] | None:
     Raises
     ------
     InputError
-        If it holds no numbers, is empty or larger than `LARGEST`, or cannot be read.
+        If it holds no numbers, is empty or far larger than the file, or cannot be read.
     """
     stored = dataset(file, path)
     if stored is None:
@@ -119,12 +105,11 @@ def array(file: h5py.File, path: str) -> NDArray[Any] | None:
 
 
 def _whole(stored: h5py.Dataset) -> NDArray[Any]:
-    where, size = f"{stored.file.filename}:{stored.name}", stored.size
     check_readable(stored)
-    if not size or size * stored.dtype.itemsize > LARGEST:
-        found = f"{stored.dtype} of shape {stored.shape}"
-        raise InputError("An array is empty or too large", where=where, found=found, remedy="Check the path")
-    return np.asarray(stored[()])
+    if not stored.size:
+        where, found = f"{stored.file.filename}:{stored.name}", f"{stored.dtype} of shape {stored.shape}"
+        raise InputError("An array is empty", where=where, found=found, remedy="Check the path")
+    return np.asarray(whole(stored))
 
 
 def check_readable(stored: h5py.Dataset) -> None:
