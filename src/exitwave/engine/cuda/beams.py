@@ -5,6 +5,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from exitwave.engine.cuda.fused import fused
 from exitwave.engine.problem import Problem
 from exitwave.engine.sweeps import State
 
@@ -65,7 +66,11 @@ class Beams:
 
     def shifted(self, spectra: Tensor, views: Tensor) -> Tensor:
         """Return waves of spectra (views or 1, modes, ny, nx) as they are in some views."""
-        beam = torch.fft.ifft2(spectra * self._ramp(views)[:, None])
+        if len(spectra) == 1 and (kernels := fused(spectra.device)) is not None:
+            turned = kernels.shift(spectra[0], self.shifts, self.scales, views)
+        else:
+            turned = spectra * self._ramp(views)[:, None]
+        beam = torch.fft.ifft2(turned)
         return beam if self.tilts is None else beam * self._tilt(views)[:, None]
 
     def changes(self, spectrum: Tensor, views: Tensor) -> list[Tensor]:
@@ -77,10 +82,21 @@ class Beams:
         fy, fx = (torch.fft.fftfreq(n, device=spectrum.device) for n in self.shape)
         return [self.shifted(-2j * torch.pi * f * waves, views) for f in (fy[:, None], fx)]
 
-    def back(self, wanted: Tensor, views: Tensor) -> Tensor:
-        """Return the spectra of the adjoint of `shifted`."""
+    def back(self, total: Tensor, wanted: Tensor, views: Tensor) -> Tensor:
+        """Add the spectra of the adjoint of `shifted` to a total in place, and return those of the first mode."""
         wanted = wanted if self.tilts is None else wanted * self._tilt(views)[:, None].conj()
-        return torch.fft.fft2(wanted) * self._ramp(views)[:, None].conj()
+        back = torch.fft.fft2(wanted)
+        if (kernels := fused(total.device)) is not None:
+            kernels.shift_back(total, back, self.shifts, self.scales, views)
+        else:
+            total += (back * self._ramp(views)[:, None].conj()).sum(0)
+        return back[:, 0]
+
+    def vary_back(self, total: Tensor, first: Tensor, views: Tensor) -> None:
+        """Add to a total what the spectra of a first mode, as `back` returns them, want of the variations."""
+        if self.weights is not None:
+            weights = self.weights[views].to(torch.complex64)
+            total += torch.tensordot(weights.T, first * self._ramp(views).conj(), 1)
 
     def _ramp(self, views: Tensor) -> Tensor:
         """Return the factor of a spectrum, shape (views, ny, nx)."""

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from exitwave.engine.cuda.beams import tensor
 from exitwave.engine.cuda.frames import Counts
+from exitwave.engine.cuda.fused import fused
 from exitwave.engine.problem import Problem
 from exitwave.engine.sweeps import READOUT, Noise
 
@@ -21,8 +22,6 @@ def power(waves: Tensor) -> Tensor:
 class Judged(NamedTuple):
     """What the counts say of some frames."""
 
-    factor: Tensor
-    """From wave to correction, shape (frames, ny, nx) of the waves."""
     difference: Tensor
     """The sum over the pixels of (sqrt(I) - sqrt(m))^2, shape (frames,)."""
     loss: Tensor
@@ -76,18 +75,30 @@ class Detector:
             return measured.valid
         return measured.valid & ((measured.counts < self._cap) | (model < measured.counts))
 
-    def judge(self, far: Tensor, measured: Counts, noise: Noise) -> Judged:
-        """Compare waves, shape (frames, waves, ny, nx), with the counts."""
+    def correct(self, far: Tensor, measured: Counts, noise: Noise, *, wanted: bool = True) -> tuple[Tensor, Judged]:
+        """Return the correction, where it is wanted, of waves (frames, waves, ny, nx), and what the counts say."""
+        kernels = fused(far.device) if self._background is None and self._flat is None else None
+        if kernels is not None:
+            corrected, difference, loss = kernels.judge(
+                far, measured.stack, measured.frames, measured.invalid, self.floor, noise
+            )
+            return corrected, Judged(difference, loss.sum(), None)
         model = self.counts(power(far))
-        asked, (counts, valid) = self.asked(measured, model), measured
-        force, _ = self.derivatives(measured, model, noise)
+        judged = self._judged(measured, model, noise)
+        if not wanted:
+            return far, judged
+        return far * self.back(self.derivatives(measured, model, noise)[0])[:, None], judged
+
+    def _judged(self, measured: Counts, model: Tensor, noise: Noise) -> Judged:
+        """Return what the counts say of what is expected."""
+        asked, counts, valid = self.asked(measured, model), measured.counts, measured.valid
         difference = torch.where(asked, (counts.sqrt() - model.sqrt()).square(), 0.0).sum((1, 2))
         loss = difference.sum() if noise == "amplitude" else torch.where(asked, _loss(counts, model, noise), 0.0).sum()
         said = None
         if self._learns:
             ratio = torch.where(asked, (counts - model) / model, 0.0)
             said = torch.stack([each.sum(0, dtype=torch.float64) for each in (ratio, valid)])
-        return Judged(self.back(force), difference, loss, said)
+        return Judged(difference, loss, said)
 
     def derivatives(self, measured: Counts, model: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
         """Return - dL/dm and d2L/dm2 of every pixel at the expected counts m, 0 where nothing is asked for."""

@@ -1,6 +1,7 @@
 """The measured counts, where the passes are or on the way there."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -10,13 +11,34 @@ from torch import Tensor
 from exitwave.engine.problem import Problem
 
 
-class Counts(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Counts:
     """What some frames have measured."""
 
-    counts: Tensor
-    """float32, shape (frames, ny, nx); 0 where there is no measurement."""
-    valid: Tensor
-    """Where there is one, bool."""
+    stack: Tensor
+    """Where the frames are, on the device: float32, or uint16 as int16 of the same bits, shape (some, ny, nx)."""
+    frames: Tensor
+    """Which of these they are."""
+    invalid: float
+    """What marks a pixel without a measurement there."""
+
+    @cached_property
+    def _raw(self) -> Tensor:
+        return self.stack[self.frames]
+
+    @cached_property
+    def valid(self) -> Tensor:
+        """Where there is a measurement, bool, shape (frames, ny, nx)."""
+        return self._raw != self.invalid
+
+    @cached_property
+    def counts(self) -> Tensor:
+        """The counts, float32; 0 where there is no measurement."""
+        counts = (self._raw.int() & 0xFFFF).float() if self.stack.dtype == torch.int16 else self._raw
+        return torch.where(self.valid, counts, 0.0)
+
+    def __len__(self) -> int:
+        return len(self.frames)
 
 
 class Frames:
@@ -34,8 +56,7 @@ class Frames:
 
     def __init__(self, problem: Problem, device: torch.device, *, resident: bool) -> None:
         stack, mark = problem.stack, np.array(problem.invalid, problem.stack.dtype)
-        self._unsigned = stack.dtype == np.uint16
-        if self._unsigned:  # the same bits: PyTorch can do little with unsigned integers
+        if stack.dtype == np.uint16:  # PyTorch can do little with unsigned integers
             stack, mark = stack.view(np.int16), mark.view(np.int16)
         self._invalid, self._device, self.resident = mark.item(), device, resident
         self._stack = torch.from_numpy(stack)
@@ -45,12 +66,11 @@ class Frames:
     def load(self, frames: NDArray[np.int64]) -> Counts:
         """Return some frames on the device."""
         index = torch.from_numpy(frames)
-        raw = self._stack[index.to(self._stack.device)]
-        if not self.resident:
-            raw = (raw.pin_memory() if self._device.type == "cuda" else raw).to(self._device, non_blocking=True)
-        valid = raw != self._invalid
-        counts = (raw.int() & 0xFFFF).float() if self._unsigned else raw
-        return Counts(torch.where(valid, counts, 0.0), valid)
+        if self.resident:
+            return Counts(self._stack, index.to(self._device), self._invalid)
+        some = self._stack[index]
+        some = (some.pin_memory() if self._device.type == "cuda" else some).to(self._device, non_blocking=True)
+        return Counts(some, torch.arange(len(index), device=self._device), self._invalid)
 
     def signals(self, size: int) -> NDArray[np.float64]:
         """Return the sum of the counts of every frame, so many frames at a time."""

@@ -48,13 +48,13 @@ def along(
     steps = None if line.moves is None else tensor(line.moves, sweeps.device)
     out = torch.zeros((len(lengths), 2), dtype=torch.float64, device=sweeps.device)
     for part in sweeps.parts(here.beams, frames):
-        window, beam = sweeps.enter(here, part)
+        window, (beam, psi) = sweeps.window(here, part), sweeps.enter(here, part)
         aside = here.beams.shifted(direction[None], part.views)
         if steps is not None:
             for axis, each in enumerate(here.beams.changes(here.spectrum, part.views)):
                 aside = aside + steps[part.views][:, axis, None, None, None] * each
         other = cut(change, here.beams.corners[part.views], sweeps.problem.shape)[:, None]
-        waves = beam * window[:, None], beam * other + aside * window[:, None], aside * other
+        waves = psi, beam * other + aside * window[:, None], aside * other
         a, b, c = (sweeps.way.forth(each, here.beams, part.views) for each in waves)
         quartic = [power(a), 2 * mixed(a, b), power(b) + 2 * mixed(a, c), 2 * mixed(b, c), power(c)]
         for i, t in enumerate(lengths.tolist()):
@@ -75,9 +75,9 @@ def moves(sweeps: "TorchSweeps", state: State, frames: NDArray[np.int64], noise:
     here, rows = sweeps.load(state), [np.zeros((0, 5))]
     spare = READOUT if noise == "Poisson" else sweeps.problem.floor**2
     for part in sweeps.parts(here.beams, frames):
-        window, beam = sweeps.enter(here, part)
+        window, (_, psi) = sweeps.window(here, part), sweeps.enter(here, part)
         changed = [each * window[:, None] for each in here.beams.changes(here.spectrum, part.views)]
-        far, *ways = (sweeps.way.forth(each, here.beams, part.views) for each in (beam * window[:, None], *changed))
+        far, *ways = (sweeps.way.forth(each, here.beams, part.views) for each in (psi, *changed))
         y, x = (here.detector.linear(2 * mixed(far, each)) for each in ways)
         model = here.detector.counts(power(far))
         force, _ = here.detector.derivatives(part.measured, model, noise)
@@ -94,7 +94,7 @@ def products(
     here, rows = sweeps.load(state), [np.zeros((0, 5))]
     change, direction = sweeps.tensor(object), torch.fft.fft2(sweeps.tensor(probe))
     for part in sweeps.parts(here.beams, frames):
-        window, beam = sweeps.enter(here, part)
+        window, (beam, _) = sweeps.window(here, part), sweeps.enter(here, part)
         a = cut(change, here.beams.corners[part.views], sweeps.problem.shape)[:, None] * beam
         b = here.beams.shifted(direction[None], part.views) * window[:, None]
         kept = sweeps.tensor(chi[part.where])

@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from exitwave.engine.cuda import lines, windows
-from exitwave.engine.cuda.detector import power
 from exitwave.engine.cuda.sweeps import Loaded, Part, TorchSweeps, write
 from exitwave.engine.cuda.totals import Totals
 from exitwave.engine.reference_slices import GatherOnly
@@ -48,8 +47,7 @@ class SlicedTorchSweeps(GatherOnly, TorchSweeps):
         responses: NDArray[Any] | None,
     ) -> None:
         """Carry some frames through the slices, and add up what they ask for."""
-        window, beam = self.enter(here, part)
-        entering = [beam]
+        window, entering = self.window(here, part), [here.beams.of(here.spectrum, part.views)]
         for each in window[:-1]:
             entering.append(_through(entering[-1] * each[:, None], self._transfer))
         psi, wanted = entering[-1] * window[-1][:, None], object or probe or responses is not None
@@ -61,15 +59,14 @@ class SlicedTorchSweeps(GatherOnly, TorchSweeps):
         for each in window.flip(0)[:-1] if wanted else ():
             changes.insert(0, _through(each.conj()[:, None] * changes[0], self._transfer.conj()))
         if object:
-            pairs = zip(entering, changes, strict=True)
-            values = torch.stack([(wave.conj() * each).sum(1) for wave, each in pairs])
-            totals.add_object(values, torch.stack([power(wave) for wave in entering]), part.places)
+            for number, (wave, each) in enumerate(zip(entering, changes, strict=True)):
+                totals.add_object(wave, each, part.views, part.places, layer=number)
         if responses is not None:
             told = [judged.difference, *self._tell(here, part, window, entering, change, totals)]
-            told += self._own_responses(here, part, window[0], psi, changes[0])
+            told += self._own_responses(here, part, here.obj[0], psi, changes[0])
             responses[:] = torch.stack(told, 1).cpu().numpy()
         if probe:
-            totals.add_probe(window[0].conj()[:, None] * changes[0], window[0], part.views)
+            totals.add_probe(here.obj[0], changes[0], part.views)
 
     def _tell(
         self, here: Loaded, part: Part, window: Tensor, entering: list[Tensor], change: Tensor, totals: Totals

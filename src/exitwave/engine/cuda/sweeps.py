@@ -105,29 +105,28 @@ class TorchSweeps:
         responses: NDArray[np.float64] | None,
     ) -> None:
         """Carry some frames through the model, and add up what they ask for."""
-        window, beam = self.enter(here, part)
-        psi = beam * window[:, None]
+        beam, psi = self.enter(here, part)
         change, judged = self.change(here, part, psi, noise, wanted=object or probe or responses is not None)
         totals.compare(judged)
         if object:
-            totals.add_object((beam.conj() * change).sum(1), power(beam), part.places)
+            totals.add_object(beam, change, part.views, part.places)
         if chi is not None and len(chi):
             write(chi, change[: len(chi)])
         if responses is not None:
             slopes = windows.slopes(here.obj, here.beams.corners[part.views], self.problem.shape)
             y, x = (beam * each[:, None] for each in slopes)
             told = [judged.difference, *lines.responses(y, x, psi, change, self.exposures)]
-            told += self._own_responses(here, part, window, psi, change)
+            told += self._own_responses(here, part, here.obj, psi, change)
             responses[:] = torch.stack(told, 1).cpu().numpy()
         if probe:
-            totals.add_probe(window.conj()[:, None] * change, window, part.views)
+            totals.add_probe(here.obj, change, part.views)
 
-    def _own_responses(self, here: Loaded, part: Part, window: Tensor, psi: Tensor, change: Tensor) -> list[Tensor]:
+    def _own_responses(self, here: Loaded, part: Part, obj: Tensor, psi: Tensor, change: Tensor) -> list[Tensor]:
         """Return what frames tell of variations and tilts."""
         beams, told = here.beams, []
         if beams.variations is not None:
             for each in beams.variations:
-                varied = beams.shifted(each[None, None], part.views) * window[:, None]
+                varied = windows.multiply(beams.shifted(each[None, None], part.views), obj, beams, part.views)
                 told.append(lines.inner(varied, change[:, :1], self.exposures))
         if beams.tilts is not None:
             y, x = beams.axes()
@@ -135,21 +134,24 @@ class TorchSweeps:
         return told
 
     def enter(self, here: Loaded, part: Part) -> tuple[Tensor, Tensor]:
-        """Return the windows of the object, shape (..., views, ny, nx), and the probes, (views, modes, ny, nx)."""
-        window = windows.cut(here.obj, here.beams.corners[part.views], self.problem.shape)
-        return window, here.beams.of(here.spectrum, part.views)
+        """Return the probes and the exit waves of a thin sample, shape (views, modes, ny, nx)."""
+        beam = here.beams.of(here.spectrum, part.views)
+        return beam, windows.multiply(beam, here.obj, here.beams, part.views)
+
+    def window(self, here: Loaded, part: Part) -> Tensor:
+        """Return the windows of the object, shape (..., views, ny, nx)."""
+        return windows.cut(here.obj, here.beams.corners[part.views], self.problem.shape)
 
     def change(
         self, here: Loaded, part: Part, psi: Tensor, noise: Noise, *, wanted: bool = True
     ) -> tuple[Tensor, Judged]:
         """Return chi of exit waves, where it is wanted (else anything), and what the counts say."""
         far = self.way.forth(psi, here.beams, part.views)
-        waves = far.reshape(len(part.measured.counts), -1, *self.problem.shape)
-        judged = here.detector.judge(waves, part.measured, noise)
+        waves = far.reshape(len(part.measured), -1, *self.problem.shape)
+        corrected, judged = here.detector.correct(waves, part.measured, noise, wanted=wanted)
         if not wanted:
             return far, judged
-        corrected = (waves * judged.factor[:, None]).reshape(far.shape)
-        return self.way.back(corrected, here.beams, part.views), judged
+        return self.way.back(corrected.reshape(far.shape), here.beams, part.views), judged
 
     def along(
         self, state: State, line: Line, frames: NDArray[np.int64], lengths: NDArray[np.float64], noise: Noise
@@ -180,8 +182,8 @@ class TorchSweeps:
         spectrum = here.spectrum.clone()
         for part in self.parts(here.beams, frames, size=1):
             here = here._replace(spectrum=spectrum)
-            window, beam = self.enter(here, part)
-            change, judged = self.change(here, part, beam * window[:, None], "amplitude")
+            window, (beam, psi) = self.window(here, part), self.enter(here, part)
+            change, judged = self.change(here, part, psi, "amplitude")
             totals.compare(judged)
             if object:
                 (top, left), (ny, nx) = part.places[0].tolist(), self.problem.shape
@@ -191,7 +193,7 @@ class TorchSweeps:
                 wanted = torch.zeros_like(here.probe)
                 seen_power = torch.view_as_real(window[0]).square().sum(-1)
                 self.descend(wanted, window[0].conj() * change[0], seen_power, probe)
-                spectrum += here.beams.back(wanted[None], part.views)[0]
+                here.beams.back(spectrum, wanted[None], part.views)
         as_numpy = isinstance(state.object, np.ndarray)
         if object:
             write(state.object, here.obj)
@@ -214,16 +216,15 @@ class TorchSweeps:
         here = self.load(state)
         totals = Totals(here.obj, here.probe, here.beams, 1)
         for part in self.parts(here.beams, frames):
-            window, beam = self.enter(here, part)
-            psi, own = beam * window[:, None], self.tensor(waves[part.where])
+            (beam, psi), own = self.enter(here, part), self.tensor(waves[part.where])
             if weights is not None:
                 own = self._advance(here, part, psi, own, weights, totals)
                 write(waves[part.where], own)
             lack = self.way.back(own, here.beams, part.views) - psi
             if object:
-                totals.add_object((beam.conj() * lack).sum(1), power(beam), part.places)
+                totals.add_object(beam, lack, part.views, part.places)
             if probe:
-                totals.add_probe(window.conj()[:, None] * lack, window, part.views)
+                totals.add_probe(here.obj, lack, part.views)
         signal = self.signal(frames) if weights else 0.0
         return totals.sums(signal, as_numpy=isinstance(state.object, np.ndarray))
 
@@ -231,9 +232,9 @@ class TorchSweeps:
         """Return the frames' own waves one step on."""
         a, b, c = weights
         explained = self.way.forth(psi, here.beams, part.views)
-        totals.compare(here.detector.judge(explained, part.measured, "amplitude"))
+        totals.compare(here.detector.correct(explained, part.measured, "amplitude", wanted=False)[1])
         mixed = c * explained + (1 - c) * own
-        measured = mixed * (1 + here.detector.judge(mixed, part.measured, "amplitude").factor[:, None])
+        measured = mixed + here.detector.correct(mixed, part.measured, "amplitude")[0]
         return (1 - a - b) * own + a * explained + b * measured
 
     def room(self, shape: tuple[int, ...]) -> Any:

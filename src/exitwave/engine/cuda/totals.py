@@ -9,7 +9,8 @@ from torch import Tensor
 
 from exitwave.engine.cuda import windows
 from exitwave.engine.cuda.beams import Beams
-from exitwave.engine.cuda.detector import Judged
+from exitwave.engine.cuda.detector import Judged, power
+from exitwave.engine.cuda.fused import fused
 from exitwave.engine.sweeps import Misfit, Sums
 
 
@@ -42,20 +43,27 @@ class Totals:
         if judged.background is not None:
             self.background = judged.background if self.background is None else self.background + judged.background
 
-    def add_object(self, values: Tensor, powers: Tensor, places: NDArray[np.int64]) -> None:
-        """Add windows of conj(P) chi and |P|^2, shape (..., views, ny, nx)."""
-        windows.add(self.object, values, places)
-        windows.add(self.illumination, powers, places)
+    def add_object(
+        self, beam: Tensor, chi: Tensor, views: Tensor, places: NDArray[np.int64], layer: int | None = None
+    ) -> None:
+        """Add conj(P) chi and |P|^2 of waves (views, modes, ny, nx), where the corners of their windows are."""
+        num, den = (each if layer is None else each[layer] for each in (self.object, self.illumination))
+        if (kernels := fused(num.device)) is not None:
+            kernels.collect(num, den, beam, chi, self._beams.corners, views)
+            return
+        windows.add(num, (beam.conj() * chi).sum(1), places)
+        windows.add(den, power(beam), places)
 
-    def add_probe(self, wanted: Tensor, window: Tensor, views: Tensor) -> Tensor:
-        """Add conj(O) chi, shape (views, modes, ny, nx), and |O|^2 of the window; return the former as spectra."""
-        back = self._beams.back(wanted, views)
-        self.spectrum += back.sum(0)
-        if self._beams.weights is not None:
-            weights = self._beams.weights[views].to(torch.complex64)
-            self.varied += torch.tensordot(weights.T, back[:, 0], 1)
-        self.transmission += self._share * torch.view_as_real(window).square().sum((0, -1))
-        return back
+    def add_probe(self, obj: Tensor, chi: Tensor, views: Tensor) -> None:
+        """Add conj(O) chi and |O|^2 of a thin object."""
+        beams = self._beams
+        first = beams.back(self.spectrum, windows.multiply(chi, obj, beams, views, conjugate=True), views)
+        beams.vary_back(self.varied, first, views)
+        if (kernels := fused(obj.device)) is not None:
+            kernels.see(self.transmission, obj, beams.corners, views, self._share)
+        else:
+            window = windows.cut(obj, beams.corners[views], beams.shape)
+            self.transmission += self._share * torch.view_as_real(window).square().sum((0, -1))
 
     def sums(self, signal: float, *, as_numpy: bool) -> Sums:
         """Return the sums of the pass, as tensors or as NumPy arrays."""

@@ -5,6 +5,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from exitwave.engine.cuda.beams import Beams
+from exitwave.engine.cuda.fused import fused
 from exitwave.engine.problem import RIM
 
 
@@ -14,6 +16,14 @@ def cut(obj: Tensor, corners: Tensor, shape: tuple[int, int]) -> Tensor:
     rows = corners[:, 0, None, None] + torch.arange(ny, device=obj.device)[:, None]
     columns = corners[:, 1, None, None] + torch.arange(nx, device=obj.device)
     return obj[..., rows, columns]
+
+
+def multiply(waves: Tensor, obj: Tensor, beams: Beams, views: Tensor, *, conjugate: bool = False) -> Tensor:
+    """Return waves, shape (views, modes, ny, nx), times what their views see of a thin object, or its conjugate."""
+    if (kernels := fused(obj.device)) is not None:
+        return kernels.multiply(waves, obj, beams.corners, views, conjugate=conjugate)
+    window = cut(obj, beams.corners[views], beams.shape)[:, None]
+    return (window.conj() if conjugate else window) * waves
 
 
 def slopes(obj: Tensor, corners: Tensor, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
