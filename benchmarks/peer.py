@@ -62,20 +62,22 @@ def interpreter(peer: Peer) -> Path:
     return python
 
 
-def job(algorithm: str, threads: int, marks: list[int], save: Path | None = None, **settings: Any) -> dict[str, Any]:
+def job(
+    algorithm: str, threads: int, marks: list[int], save: Path | None = None, *, gpu: bool = False, **settings: Any
+) -> dict[str, Any]:
     """Return one run of a peer; ``marks`` are the epochs at which the clock is read, the last one ends it."""
     save = str(save) if save else None
-    return {"algorithm": algorithm, "threads": threads, "marks": marks, "save": save, "settings": settings}
+    return {"algorithm": algorithm, "threads": threads, "marks": marks, "save": save, "gpu": gpu, "settings": settings}
 
 
 def run(peer: Peer, python: Path, data: Path, jobs: list[dict[str, Any]]) -> dict[str, Any]:
     """Do the jobs one after the other in one process; return the driver's answer (`driver.serve`)."""
-    order = json.dumps({"data": str(data), "jobs": jobs})
-    return json.loads(call([python, HERE / f"{peer.key}_driver.py", order]).splitlines()[-1])
+    order, gpu = json.dumps({"data": str(data), "jobs": jobs}), any(each["gpu"] for each in jobs)
+    return json.loads(call([python, HERE / f"{peer.key}_driver.py", order], gpu=gpu).splitlines()[-1])
 
 
-def call(command: list[Any]) -> str:
-    """Run a command without the constraints of our own environment and without a GPU; return what it prints.
+def call(command: list[Any], *, gpu: bool = False) -> str:
+    """Run a command without our own constraints, and by default without a GPU; return what it prints.
 
     Raises
     ------
@@ -83,7 +85,8 @@ def call(command: list[Any]) -> str:
         With what the command complained about, if it fails.
     """
     ours = ("PIP_CONSTRAINT", "PIP_BUILD_CONSTRAINT", "PYTHONPATH")
-    environment = {k: v for k, v in os.environ.items() if k not in ours} | {"CUDA_VISIBLE_DEVICES": ""}
+    environment = {k: v for k, v in os.environ.items() if k not in ours}
+    environment |= {} if gpu else {"CUDA_VISIBLE_DEVICES": ""}
     words = [str(part) for part in command]
     done = subprocess.run(words, env=environment, text=True, capture_output=True, check=False)
     if done.returncode:

@@ -1,4 +1,4 @@
-"""The peer's side: pty-chi's rPIE and LSQ-ML on the CPU; see `driver.py`.
+"""The peer's side: pty-chi's rPIE and LSQ-ML; see `driver.py`.
 
 Settings: "batch" and "batching" (random or compact), "step" (of the object, rPIE) and "momentum" (LSQ-ML).
 """
@@ -33,7 +33,7 @@ def make_task(data: dict, job: dict) -> PtychographyTask:
     if "momentum" in settings:
         reconstructor.momentum_acceleration_gain = settings["momentum"]
     reconstructor.num_epochs = job["marks"][-1]
-    reconstructor.default_device = api.Devices.CPU
+    reconstructor.default_device = api.Devices.GPU if job["gpu"] else api.Devices.CPU
     reconstructor.default_dtype = api.Dtypes.FLOAT32
     reconstructor.random_seed = 0
     shape = data["object_shape"]

@@ -1,0 +1,232 @@
+"""Speed of Exitwave on a GPU, beside what the card's memory allows, the CPU, and pty-chi on the same card.
+
+    python benchmarks/gpu.py [throughput] [quality] [peer] [file] [--device cuda] [--quick]
+
+All parts where none is named. pty-chi is measured where its environment is there already: benchmarks/.venv-ptychi, or
+the Python that EXITWAVE_PTYCHI_PYTHON names. Writes benchmarks/out/gpu.md and gpu.json. With --quick --device
+torch-cpu it runs anywhere in a minute, to see that all works; such numbers say nothing.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import ours
+import peer
+import scans
+import torch
+from common import OUT, say, table
+
+import exitwave
+from exitwave.engine.device import describe, resolve
+from exitwave.scan import Scan
+
+ALGORITHMS = ("rPIE", "mPIE", "LSQ-ML", "PIE", "Adam", "ML", "DM", "RAAR", "ePIE")
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is done."""
+
+    frames: dict[int, int]
+    """Frames of a scan by their size."""
+    modes: tuple[int, ...]
+    batches: tuple[int | None, ...]
+    """Frames that share an update; None: what the engine chooses."""
+    seconds: float
+    """Time of a measurement, where one pass does not take longer."""
+    iterations: int
+    """Of the way to quality."""
+    file: tuple[int, int, int, int]
+    """Frames, their size, modes and iterations from file to file."""
+    copied: int
+    """Bytes of the copy that measures the memory."""
+
+
+FULL = Effort(
+    {64: 4000, 128: 4000, 256: 2000, 512: 500}, (1, 2, 4, 8), (None, 256), 0.5, 50, (5000, 256, 3, 200), 2**30
+)
+QUICK = Effort({64: 32}, (1, 2), (None,), 0.02, 3, (40, 64, 2, 2), 2**24)
+
+
+def bandwidth(device: str, size: int) -> float:
+    """Return the bytes a second that a copy on the device reads and writes, the best of 10."""
+    source = torch.ones(size // 4, device=device.removeprefix("torch-"))
+    target, best = torch.empty_like(source), 0.0
+    for _ in range(10):
+        start = _now(device)
+        target.copy_(source)
+        best = max(best, 2 * size / (_now(device) - start))
+    return best
+
+
+def _now(device: str) -> float:
+    """Return the time, when the device has done what it had to do."""
+    if device.startswith("cuda"):
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def moved(size: int, modes: int) -> int:
+    """Return the bytes that a frame of a gradient must move, were every transform one pass over memory and no more.
+
+    For every mode four transforms (probe to its place, to the detector, back, probe's place undone), each reads and
+    writes a complex wave. Once a frame: its counts, the object it sees, and the object's sums, read and written.
+    """
+    return size**2 * (4 * 16 * modes + 2 + 8 + 2 * (8 + 4))
+
+
+def throughput(effort: Effort, device: str) -> list[dict[str, Any]]:
+    """Return a row for every size, number of modes, algorithm and batch."""
+    copy = bandwidth(device, effort.copied)
+    say(f"a copy moves {copy / 1e9:.0f} GB/s")
+    rows = []
+    for size, frames in effort.frames.items():
+        for modes in effort.modes:
+            scan = scans.subpixel_scan(size, frames, modes)
+            for algorithm, batch in _cases(effort):
+                rate = ours.throughput(scan, effort.seconds, algorithm=algorithm, device=device, **_batch(batch))
+                row = {"size": size, "modes": modes, "algorithm": algorithm, "batch": batch, "rate": rate}
+                rows.append(row | {"share": rate * moved(size, modes) / copy, "copy": copy})
+                say(f"{size} x {size}, {modes} modes, {algorithm}, batch {batch}: {rate:,.0f} frames/s")
+    return rows
+
+
+def _cases(effort: Effort) -> Iterator[tuple[str, int | None]]:
+    """Yield algorithms and batches."""
+    for algorithm in ALGORITHMS:
+        has_batches = algorithm in ("rPIE", "mPIE", "LSQ-ML", "PIE", "Adam")
+        yield from ((algorithm, batch) for batch in (effort.batches if has_batches else (None,)))
+
+
+def _batch(batch: int | None) -> dict[str, int]:
+    return {} if batch is None else {"batch": batch}
+
+
+def quality(effort: Effort, device: str) -> list[dict[str, Any]]:
+    """Return how long the device and the CPU take to the CPU's last held-out error within 1 %, and how they differ."""
+    scan, rows = scans.defocused_scan(max(60, effort.frames.get(128, 60) // 10)), []
+    for algorithm in ("mPIE", "LSQ-ML", "rPIE"):
+        settings = {"algorithm": algorithm, "iterations": effort.iterations}
+        steps, results = {}, {}
+        for name in ("cpu", device):
+            steps[name], kept = ours.follow(scan, {effort.iterations}, device=name, **settings)
+            results[name] = kept[effort.iterations].object
+        goal = 1.01 * steps["cpu"][-1].holdout_error
+        reached = {name: _first(each, goal) for name, each in steps.items()}
+        apart = np.linalg.norm(results[device] - results["cpu"]) / np.linalg.norm(results["cpu"])
+        rows.append({"algorithm": algorithm, "cpu": reached["cpu"], "device": reached[device], "apart": float(apart)})
+        say(f"{algorithm}: {rows[-1]}")
+    return rows
+
+
+def _first(steps: list[Any], goal: float) -> float:
+    """Return the seconds of iterating after which the held-out error is no more than a goal, or infinity."""
+    return next((step.seconds["run"] for step in steps if step.holdout_error <= goal), float("inf"))
+
+
+def beside_peer(effort: Effort, device: str) -> list[dict[str, Any]]:
+    """Return frames a second of Exitwave and pty-chi on one scan and card, in turns, the best of 2."""
+    named, folder = os.environ.get(peer.PTYCHI.variable), peer.HERE / ".venv-ptychi"
+    if not (named or folder.exists()):
+        say(f"pty-chi is not here: set {peer.PTYCHI.variable} to a Python that has it")
+        return []
+    python, gpu, rows = peer.interpreter(peer.PTYCHI), device.startswith("cuda"), {}
+    for size, number in effort.frames.items():
+        scan, data = scans.subpixel_scan(size, number), OUT / f"gpu-{size}.npz"
+        scans.save_for_peer(scan, data)
+        for _ in range(2):
+            for algorithm in ("rPIE", "LSQ-ML"):
+                for batch in (b for b in (50, 100, 250, 1000) if b <= number):
+                    rate = ours.throughput(scan, effort.seconds, algorithm=algorithm, device=device, batch=batch)
+                    job = peer.job(algorithm, os.cpu_count() or 1, [1, 3], gpu=gpu, batch=batch)
+                    (seconds,) = peer.run(peer.PTYCHI, python, data, [job])["seconds"]
+                    theirs = 2 * number / (seconds[1] - seconds[0])
+                    for program, found in (("Exitwave", rate), ("pty-chi", theirs)):
+                        key = size, algorithm, program
+                        rows[key] = max(rows.get(key, (0.0, 0)), (found, batch))
+    keys = ("size", "algorithm", "program", "rate", "batch")
+    return [dict(zip(keys, (*key, *best), strict=True)) for key, best in rows.items()]
+
+
+def from_file_to_file(effort: Effort, device: str) -> list[dict[str, Any]]:
+    """Return the seconds that the command takes from a scan in a file to a result in a file, the start included."""
+    frames, size, modes, iterations = effort.file
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "scan.cxi"
+        _large(frames, size).save(source)
+        command = [sys.executable, "-m", "exitwave", "reconstruct", str(source), "--json", "--device", device]
+        command += ["--modes", str(modes), "--iterations", str(iterations), "--probe", "file", "--as-is"]
+        start = time.perf_counter()
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        whole = time.perf_counter() - start
+    parts = json.loads(done.stdout)["seconds"]
+    return [{"frames": frames, "size": size, "modes": modes, "iterations": iterations, "whole": whole, "parts": parts}]
+
+
+def _large(frames: int, size: int) -> Scan:
+    """Return a scan of many frames, made quickly; that of small frames sees what it would not."""
+    return scans.large_scan(frames, size) if size >= scans.SMALLEST else scans.subpixel_scan(size, frames)
+
+
+def markdown(found: dict[str, Any]) -> str:
+    """Return the report."""
+    parts = [f"# GPU\n\n{found['device']}; Exitwave {exitwave.__version__}, PyTorch {torch.__version__}."]
+    if rows := found.get("throughput"):
+        head = ["size", "modes", "algorithm", "batch", "frames/s", "frames x modes/s", "share of a copy's bandwidth"]
+        parts.append(f"A copy moves {rows[0]['copy'] / 1e9:.0f} GB/s.\n\n{table(head, [_rate_cells(r) for r in rows])}")
+    if rows := found.get("quality"):
+        head = ["algorithm", "CPU, s", "device, s", "ratio", "difference of the objects"]
+        parts.append(f"To the CPU's last held-out error within 1 %:\n\n{table(head, [_way_cells(r) for r in rows])}")
+    if rows := found.get("peer"):
+        head = ["size", "algorithm", "program", "frames/s", "batch"]
+        cells = [[f"{r['size']}", r["algorithm"], r["program"], f"{r['rate']:,.0f}", f"{r['batch']}"] for r in rows]
+        parts.append(table(head, cells))
+    for r in found.get("file", ()):
+        what = f"{r['frames']} frames of {r['size']} x {r['size']}, {r['modes']} modes, {r['iterations']} iterations"
+        spent = ", ".join(f"{name} {seconds:.1f}" for name, seconds in r["parts"].items())
+        parts.append(f"From file to file, {what}: {r['whole']:.1f} s ({spent}).")
+    return "\n\n".join(parts) + "\n"
+
+
+def _rate_cells(row: dict[str, Any]) -> list[str]:
+    what = f"{row['size']}", f"{row['modes']}", row["algorithm"], f"{row['batch'] or 'own'}"
+    return [*what, f"{row['rate']:,.0f}", f"{row['rate'] * row['modes']:,.0f}", f"{row['share']:.0%}"]
+
+
+def _way_cells(row: dict[str, Any]) -> list[str]:
+    cpu, device = row["cpu"], row["device"]
+    return [row["algorithm"], f"{cpu:.2f}", f"{device:.2f}", f"{cpu / device:.1f}", f"{row['apart']:.1e}"]
+
+
+PARTS = {"throughput": throughput, "quality": quality, "peer": beside_peer, "file": from_file_to_file}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("part", nargs="*", choices=[[], *PARTS], help=f"{', '.join(PARTS)}; all where none is named")
+    parser.add_argument("--device", default="cuda", help="cuda, cuda:1 or torch-cpu")
+    parser.add_argument("--quick", action="store_true", help="little of everything")
+    arguments = parser.parse_args()
+    device, effort = resolve(arguments.device), QUICK if arguments.quick else FULL
+    OUT.mkdir(parents=True, exist_ok=True)
+    found: dict[str, Any] = {"device": describe(device)}
+    for name in arguments.part or PARTS:
+        found[name] = PARTS[name](effort, device)
+        (OUT / "gpu.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
+        (OUT / "gpu.md").write_text(markdown(found), encoding="utf-8")
+    print(markdown(found))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
