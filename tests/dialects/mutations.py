@@ -79,7 +79,7 @@ def value(rng: Rng, old: Any) -> Any:
         lambda: number[:0],
         lambda: number.ravel()[0],
         lambda: np.concatenate([number.ravel()] * 2),
-        lambda: number * _choice(rng, [0, -1, 1e30, 1e-30, np.nan, np.inf]),
+        lambda: number.astype(float) * _choice(rng, [0, -1, 1e30, 1e-30, np.nan, np.inf]),
         lambda: np.full(number.shape, _choice(rng, [np.nan, np.inf, -np.inf, 0, 2**32 - 1, 1e308])),
         lambda: np.zeros(_choice(rng, [(0,), (1,), (3, 3), (0, 5, 5), (2, 2, 2), (1, 1, 1, 1), (7, 300, 2)])),
         lambda: np.bytes_(b"text \xff"),

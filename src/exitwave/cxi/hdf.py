@@ -10,6 +10,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from exitwave.cxi.heap import is_endless
 from exitwave.cxi.schema import BY_KEY, ENTRY, path
 from exitwave.errors import DAMAGE, Finding, InputError, damaged
 from exitwave.findings import finding
@@ -96,6 +97,9 @@ def open_file(file: str | Path) -> h5py.File:
         what = "This is a folder, not a file" if place.is_dir() else "There is no such file"
         raise InputError(what, found=place, remedy="Check the path")
     try:
+        if is_endless(place):
+            remedy = "Copy it again from where it was written, or repair it with h5repack"
+            raise InputError("The file is damaged", where=place, found="a heap of text without an end", remedy=remedy)
         return open_hdf5(place)
     except OSError as error:
         text = str(error)

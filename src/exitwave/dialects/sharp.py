@@ -21,6 +21,7 @@ from exitwave.dialects.cxi_family import (
 )
 from exitwave.dialects.cxi_profile import NOT_EQUAL, Profile, profile_of
 from exitwave.dialects.dialect import Conventions, Dialect, Evidence, Settings, Strength
+from exitwave.dialects.values import array
 from exitwave.errors import Finding
 from exitwave.findings import finding
 from exitwave.scan import Result, Scan
@@ -62,7 +63,8 @@ def _read(file: Path, settings: Settings) -> Scan | Result:
     image = layout.places["object"][0].rpartition("/")[0]
     with open_file(file) as opened:
         last = [place for place in (MODES, f"{image}/{FINAL}") if place in opened]
-        origin = np.asarray(opened[ORIGIN][()], np.float64) if ORIGIN in opened else np.zeros(3)
+        stored = array(opened, ORIGIN)
+    origin = np.zeros(3) if stored is None or stored.dtype.kind not in "iuf" else stored.astype(np.float64)
     places = dict(layout.places) | {"illumination": tuple(last[:1]) or ALSO["illumination"]}
     data = read_family(file, settings, replace(layout, places=places), normal=("I301",))
     if origin.shape != (3,) or not np.isfinite(origin).all():
