@@ -60,7 +60,7 @@ def read(file: Path, settings: Settings) -> Scan | Result:
             pixels[:, ::-1],
             "scan",
             in_pixels=True,
-            bad=None if good is None else np.fft.fftshift(good == 0, axes=AXES),
+            bad=np.fft.fftshift(good == 0, axes=AXES) if good is not None and good.ndim >= 2 else None,
             bad_at="measured_pixels",
             probe=None if probe is None or probe.ndim < 3 or not probe.size else probe[(0,) * (probe.ndim - 3)],
             program="tike",
