@@ -296,6 +296,6 @@ def candidates(file: h5py.File, ndim: int) -> list[str]:
         if isinstance(thing, h5py.Dataset) and thing.ndim == ndim and thing.dtype.kind in "iuf":
             names.append(f"/{name} {thing.shape}")
 
-    with suppress(RuntimeError, KeyError, OSError):
+    with suppress(RuntimeError, KeyError, OSError, ValueError):
         file.visititems(visit)
     return names[:8]

@@ -12,6 +12,8 @@ from exitwave.positions.faults import between, find_outliers
 from exitwave.positions.grid import object_grid
 from exitwave.scan import Scan
 
+FARTHEST = 1e6
+"""Metres from which a position is no number that means anything."""
 MISSING = 0.2
 """Most of the positions that may be missing."""
 
@@ -26,7 +28,7 @@ def finite_positions(
     InputError
         If more than `MISSING` of them are not finite.
     """
-    broken = np.asarray(~np.isfinite(positions).all(axis=1))
+    broken = np.asarray(~(np.abs(positions) < FARTHEST).all(axis=1))
     wrong = np.flatnonzero(broken)
     if not wrong.size:
         return positions, broken

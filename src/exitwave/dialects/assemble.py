@@ -76,7 +76,7 @@ def mask_of(settings: Settings, bad: NDArray[np.bool_] | None, shape: tuple[int,
         raise InputError("Unknown kind of mask", found=repr(choice), remedy=f"Use one of {', '.join(CHOICES)}")
     if bad is None or choice == "none":
         return np.zeros(shape, np.uint8)
-    if bad.shape[-2:] != shape:
+    if bad.ndim not in (2, 3) or bad.shape[-2:] != shape:
         remedy = "Write a mask of the frames' shape, or leave it aside with --set mask=none"
         raise InputError(
             "The mask does not fit the frames", where=where, found=f"{bad.shape}, frames {shape}", remedy=remedy
@@ -230,7 +230,7 @@ def result_of(
         y=middle[1] + (np.arange(rows) - rows // 2) * py if y is None else y,
         positions=scan.positions if positions is None else positions,
         mask=np.ones((rows, columns), np.float32),
-        errors=np.zeros(0, np.float32) if errors is None else np.asarray(errors, np.float32).ravel(),
+        errors=np.zeros(0, np.float32) if errors is None else _history(errors),
         holdout_errors=np.zeros(0, np.float32),
         held_out=np.zeros(0, np.int64),
         algorithm=algorithm,
@@ -238,3 +238,9 @@ def result_of(
         provenance={"program": program} if program else {},
         z=z,
     )
+
+
+def _history(errors: NDArray[Any]) -> NDArray[np.float32]:
+    """Return errors as a list of 32-bit floats; those that are larger than these are infinite."""
+    with np.errstate(over="ignore"):
+        return np.asarray(errors, np.float32).ravel()

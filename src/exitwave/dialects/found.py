@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from exitwave.dialects.assemble import columns_of, energy_of, length_of, mask_of, result_of, scan_of
 from exitwave.dialects.dialect import Settings
 from exitwave.dialects.kept import Kept
-from exitwave.errors import Finding
+from exitwave.dialects.store import Store
+from exitwave.errors import Finding, InputError
 from exitwave.findings import finding
 from exitwave.frames import Frames
 from exitwave.scan import Detector, NearField, Result, Scan
@@ -67,6 +68,38 @@ class Found:
     """What the reader has remarked."""
 
 
+def first(*values: Any) -> Any:
+    """Return the first that is not None, or None."""
+    return next((value for value in values if value is not None), None)
+
+
+def pairs(store: Store, name: str, values: NDArray[Any] | None, count: int | None = None) -> NDArray[np.float64]:
+    """Return positions as two columns, shape (count, 2), in the order of the file.
+
+    Parameters
+    ----------
+    store : Store
+        The file.
+    name : str
+        Name of the entry, for messages.
+    values : ndarray or None
+        What it holds.
+    count : int, optional
+        How many there must be; None: any number.
+
+    Raises
+    ------
+    InputError
+        If there are none, or they are no numbers in two columns.
+    """
+    fit = values is not None and values.ndim == 2 and values.dtype.kind in "iuf" and values.shape[1] == 2
+    if values is None or not fit or (count is not None and len(values) != count):
+        seen = "nothing" if values is None else f"{values.dtype} of shape {values.shape}"
+        remedy = f"Expected numbers of shape ({'N' if count is None else count}, 2)"
+        raise InputError("These are not positions", where=store.where(name), found=seen, remedy=remedy)
+    return values.astype(np.float64)
+
+
 def build(found: Found, kept: Kept, settings: Settings) -> Scan | Result:
     """Return the scan or the result of a file; what its format says comes first, then what was kept beside it.
 
@@ -76,8 +109,8 @@ def build(found: Found, kept: Kept, settings: Settings) -> Scan | Result:
         If something is missing or impossible, as the functions of `exitwave.dialects.assemble` say.
     """
     file, shape = kept.store.file, found.frames.shape[1:]
-    energy = energy_of(settings, _first(found.energy, kept.number("energy")), str(file))
-    distance = length_of(settings, "distance", _first(found.distance, kept.number("distance")), str(file))
+    energy = energy_of(settings, first(found.energy, kept.number("energy")), str(file))
+    distance = length_of(settings, "distance", first(found.distance, kept.number("distance")), str(file))
     detector = Detector(
         distance=distance,
         pixel_size=_pixel_size(found, kept, settings, H_C / energy * distance),
@@ -117,24 +150,31 @@ _OTHERS = ("probe", "name", "description", "instrument", "near", "monitor", "lef
 
 def _result(found: Found, kept: Kept, scan: Scan, used: NDArray[np.float64]) -> Result:
     assert found.object is not None
+    if found.object.ndim not in (2, 3):
+        shape, remedy = found.object.shape, "Expected (ny, nx) or (slices, ny, nx)"
+        raise InputError("The object is not an image", where=kept.store.file, found=f"shape {shape}", remedy=remedy)
+    z = first(kept.array("z", found.object.shape[:-2], "f"), found.z) if found.object.ndim == 3 else None
+    if found.object.ndim == 3 and z is None:
+        remedy = "Take one slice, or their product, and save that"
+        raise InputError("The depth of the slices is missing", where=kept.store.file, found="slices", remedy=remedy)
     probe = np.zeros((0, *scan.patterns.shape[1:]), np.complex64) if found.probe is None else found.probe
     rows, columns = found.object.shape[-2:]
     x, y, (py, px) = found.x, found.y, scan.object_pixel
     if found.in_pixels or found.centre is not None:
         x0, y0 = found.centre or _origin(kept)
-        first = (columns // 2, rows // 2) if found.centre else (0, 0)
-        x, y = x0 + (np.arange(columns) - first[0]) * px, y0 + (np.arange(rows) - first[1]) * py
+        column, row = (columns // 2, rows // 2) if found.centre else (0, 0)
+        x, y = x0 + (np.arange(columns) - column) * px, y0 + (np.arange(rows) - row) * py
     result = result_of(
         scan,
         found.object,
         probe,
-        x=_first(kept.array("x", (columns,), "f"), x),
-        y=_first(kept.array("y", (rows,), "f"), y),
+        x=first(kept.array("x", (columns,), "f"), x),
+        y=first(kept.array("y", (rows,), "f"), y),
         positions=used,
-        errors=_first(found.errors, kept.array("errors", kinds="f")),
+        errors=first(found.errors, kept.array("errors", kinds="f")),
         algorithm=kept.words("algorithm"),
         program=kept.words("program") or found.program,
-        z=_first(kept.array("z", found.object.shape[:-2], "f"), found.z) if found.object.ndim == 3 else None,
+        z=z,
     )
     inside = kept.array("inside", (rows, columns))
     return result if inside is None else replace(result, mask=inside.astype(np.float32))
@@ -145,18 +185,13 @@ def _origin(kept: Kept) -> tuple[float, ...]:
     return kept.numbers("origin", 2) or (0.0, 0.0)
 
 
-def _first(*values: Any) -> Any:
-    """Return the first that is not None, or None."""
-    return next((value for value in values if value is not None), None)
-
-
 def _typed(values: NDArray[Any] | None, dtype: Any) -> NDArray[Any] | None:
     return None if values is None else values.astype(dtype, copy=False)
 
 
 def _pixel_size(found: Found, kept: Kept, settings: Settings, reach: float) -> tuple[float, float]:
     """Return the detector's pixel (y, x) in metres; ``reach`` is wavelength * distance."""
-    known = _first(found.pixel_size, kept.numbers("pixel_size", 2))
+    known = first(found.pixel_size, kept.numbers("pixel_size", 2))
     if known is None and found.object_pixel is not None and min(found.object_pixel) > 0:
         (ny, nx), (dy, dx) = found.frames.shape[1:], found.object_pixel
         known = reach / (ny * dy), reach / (nx * dx)
@@ -201,7 +236,7 @@ def _positions(
         stored = np.array(_origin(kept)) + stored * step[:2]
     own = columns_of(settings, stored, count, kept.store.where(found.positions_at))
     measured = kept.array("positions", (count, 3), "f")
-    exact = measured if found.object is None else _first(kept.array("used_positions", (count, 3), "f"), measured)
+    exact = measured if found.object is None else first(kept.array("used_positions", (count, 3), "f"), measured)
     if exact is not None and (np.abs(exact - own)[:, :2] <= AGREED * step[:2]).all():
         own = exact
     return own, own if found.object is None or measured is None else measured

@@ -11,7 +11,8 @@ import numpy as np
 from exitwave.dialects.dialect import Conventions, Dialect, Evidence, Settings, Strength, Written
 from exitwave.dialects.found import Found, build
 from exitwave.dialects.kept import Kept, keep, lost
-from exitwave.dialects.product import POSITIONS, object_of, origin_of, product, read_product
+from exitwave.dialects.product import POSITIONS, object_of, origin_of, product
+from exitwave.dialects.product_read import read_product
 from exitwave.dialects.put import File, beside, put
 from exitwave.dialects.store import Hdf5, entries, opened
 from exitwave.errors import Finding, InputError

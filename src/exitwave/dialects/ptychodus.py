@@ -8,7 +8,8 @@ from exitwave.dialects import ptychi, ptychodus_cxi
 from exitwave.dialects.dialect import Conventions, Dialect, Evidence, Settings, Strength, Written
 from exitwave.dialects.found import build
 from exitwave.dialects.kept import Kept, keep, lost
-from exitwave.dialects.product import POSITIONS, in_archive, product, read_product
+from exitwave.dialects.product import POSITIONS, in_archive, product
+from exitwave.dialects.product_read import read_product
 from exitwave.dialects.ptychodus_check import check
 from exitwave.dialects.put import NPZ, File, beside, put
 from exitwave.dialects.store import Hdf5, Npz, Store, entries, opened

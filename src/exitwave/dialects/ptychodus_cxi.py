@@ -10,7 +10,8 @@ from exitwave.cxi.hdf import open_file
 from exitwave.dialects.dialect import Settings
 from exitwave.dialects.found import build
 from exitwave.dialects.kept import Kept, keep
-from exitwave.dialects.product import TRANSLATION, product, read_product
+from exitwave.dialects.product import TRANSLATION, product
+from exitwave.dialects.product_read import read_product
 from exitwave.dialects.put import File, beside
 from exitwave.dialects.store import BROKEN, Hdf5, opened
 from exitwave.errors import InputError

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.dialects.dialect import Conventions, Dialect, Evidence, Settings, Strength, Written
-from exitwave.dialects.found import Found, build
+from exitwave.dialects.found import Found, build, pairs
 from exitwave.dialects.kept import Kept, keep, lost
 from exitwave.dialects.put import NPZ, File, beside, put
 from exitwave.dialects.store import Npz, entries, is_zip, opened
-from exitwave.errors import Finding, InputError
+from exitwave.errors import Finding
 from exitwave.findings import finding
 from exitwave.frames import ChangedFrames, DerivedFrames, Frames
 from exitwave.positions.grid import split, to_pixels
@@ -35,11 +35,7 @@ def read(file: Path, settings: Settings) -> Scan | Result:
     """Read the frames with their positions; the patches are taken for pictures of the object that Exitwave kept."""
     with opened(file) as store:
         kept = Kept(store)
-        frames, positions = store.frames("reciprocal"), store.array("position")
-        if positions is None or positions.ndim != 2 or positions.dtype.kind not in "iuf" or positions.shape[1] != 2:
-            found = "nothing" if positions is None else f"{positions.dtype} of shape {positions.shape}"
-            remedy = f"Expected y and x, shape ({len(frames)}, 2)"
-            raise InputError("These are not positions", where=store.where("position"), found=found, remedy=remedy)
+        frames, positions = store.frames("reciprocal"), pairs(store, "position", store.array("position"))
         archive = Found(frames, positions[:, ::-1], "position", probe=kept.array("probe", kinds="c"))
         archive.object = kept.array(_IMAGE, kinds="c")
         if archive.object is None and "real" in store:

@@ -10,7 +10,7 @@ import numpy as np
 
 from exitwave.dialects.assemble import energy_of_wavelength
 from exitwave.dialects.dialect import Conventions, Dialect, Evidence, Settings, Strength, Written
-from exitwave.dialects.found import Found, build
+from exitwave.dialects.found import Found, build, pairs
 from exitwave.dialects.kept import Kept, keep, lost, probe_of
 from exitwave.dialects.product import object_of
 from exitwave.dialects.put import File, beside, put
@@ -50,16 +50,13 @@ def _found(store: Store, kept: Kept, frames: Frames) -> Found:
     columns = store.array("encoder_corrected")
     name = "encoder" if columns is None else "encoder_corrected"
     columns = store.array("encoder") if columns is None else columns
-    if columns is None or columns.ndim != 2 or columns.dtype.kind not in "iuf":
-        found = "nothing" if columns is None else f"{columns.dtype} of shape {columns.shape}"
-        remedy = f"Expected shape ({len(frames)}, 2)"
-        raise InputError("These are not positions", where=store.where(name), found=found, remedy=remedy)
-    columns = columns.T if columns.shape[0] < columns.shape[1] and columns.shape[1] == len(frames) else columns
+    if columns is not None and columns.ndim == 2 and columns.shape[0] < columns.shape[1] == len(frames):
+        columns = columns.T
     origin = np.array(kept.numbers("origin", 2) or (0.0, 0.0))
     pixel, probe = store.number("dxd"), store.array("probe")
     return Found(
         frames,
-        columns[:, 1::-1] + origin if columns.shape[1] >= 2 else columns,
+        pairs(store, name, columns)[:, ::-1] + origin,
         name,
         energy=energy_of_wavelength(store.number("wavelength")),
         distance=store.number("zo"),

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from exitwave.cxi.hdf import LARGE, resolve
 from exitwave.dialects.dialect import Conventions, Dialect, Evidence, Settings, Strength, Written
-from exitwave.dialects.found import Found, build
+from exitwave.dialects.found import Found, build, pairs
 from exitwave.dialects.kept import Kept, keep, lost
 from exitwave.dialects.linked import LinkedFrames
 from exitwave.dialects.put import File, beside, put
@@ -40,7 +40,8 @@ def read(file: Path, settings: Settings) -> Scan | Result:
             shapes = ", ".join(sorted({str(piece.shape[1:]) for piece in pieces}))
             raise InputError("The chunks hold frames of different shapes", where=store.where("chunks"), found=shapes)
         frames = pieces[0] if len(pieces) == 1 else LinkedFrames(pieces)
-        positions = [_positions(store, number, len(piece)) for number, piece in zip(numbers, pieces, strict=True)]
+        names = [f"chunks/{number}/positions" for number in numbers]
+        positions = [pairs(store, name, store.array(name), len(p)) for name, p in zip(names, pieces, strict=True)]
         energy, size = store.number("meta/energy"), store.array("meta/psize")
         found = Found(
             frames,
@@ -48,7 +49,7 @@ def read(file: Path, settings: Settings) -> Scan | Result:
             "chunks",
             energy=None if energy is None else energy * KEV,
             distance=store.number("meta/distance"),
-            pixel_size=None if size is None or size.size not in (1, 2) else _two(size),
+            pixel_size=None if size is None else _two(store, size),
             bad=_bad(store, numbers, frames),
             bad_at="meta/weight2d",
             probe=kept.array("probe", kinds="c"),
@@ -60,26 +61,18 @@ def read(file: Path, settings: Settings) -> Scan | Result:
 
 def _chunks(store: Store) -> list[int]:
     """Return the numbers of the chunks that are there; a link of a chunk that leads nowhere is refused."""
-    group = resolve(store.opened, "/chunks") if isinstance(store, Hdf5) else None
-    numbers = sorted(int(name) for name in group if name.isdecimal()) if isinstance(group, h5py.Group) else []
+    numbers = sorted(int(name) for name in store.members("chunks") if name.isdecimal())
     if not numbers:
         raise InputError("The file has no chunks", where=store.where("chunks"), remedy="Give a .ptyd file with frames")
     return numbers
 
 
-def _two(size: NDArray[Any]) -> tuple[float, float]:
+def _two(store: Store, size: NDArray[Any]) -> tuple[float, float]:
+    if size.size not in (1, 2) or size.dtype.kind not in "iuf":
+        found = f"{size.dtype} of shape {size.shape}"
+        raise InputError("This is no pixel size", where=store.where("meta/psize"), found=found, remedy="Expected y, x")
     y, x = np.broadcast_to(size.ravel().astype(np.float64), 2)
     return float(y), float(x)
-
-
-def _positions(store: Store, number: int, count: int) -> NDArray[Any]:
-    name = f"chunks/{number}/positions"
-    values = store.array(name)
-    if values is None or values.shape != (count, 2) or values.dtype.kind not in "iuf":
-        found = "nothing" if values is None else f"{values.dtype} of shape {values.shape}"
-        remedy = f"Expected y and x, shape ({count}, 2)"
-        raise InputError("These are not positions", where=store.where(name), found=found, remedy=remedy)
-    return values
 
 
 def _bad(store: Store, numbers: list[int], frames: Frames) -> NDArray[np.bool_] | None:
@@ -106,9 +99,13 @@ def _weights(store: Store, numbers: list[int], frames: Frames) -> Iterator[NDArr
     stacks = [resolve(store.opened, f"/{name}") for name in names]
     if any(not isinstance(each, h5py.Dataset) or each.shape[1:] != frames.shape[1:] for each in stacks):
         return
-    for stack in stacks:
-        for weights in stack:
-            yield np.asarray(weights)
+    try:
+        for stack in stacks:
+            for weights in stack:
+                yield np.asarray(weights)
+    except OSError as error:
+        where = store.where("chunks")
+        raise InputError("The weights cannot be read", where=where, found=error, remedy="Copy it again") from error
 
 
 def _off_centre(store: Store, frames: Frames) -> list[Finding]:

@@ -74,6 +74,10 @@ class Store(ABC):
         """Return a stack of frames, read where it is sliced if the format allows it; refused where there is none."""
 
     @abstractmethod
+    def members(self, name: str) -> list[str]:
+        """Return the names of what a group holds; none where there is no such group, as in an archive."""
+
+    @abstractmethod
     def __contains__(self, name: str) -> bool: ...
 
     def number(self, name: str) -> float | None:
@@ -133,6 +137,12 @@ class Hdf5(Store):
         return np.asarray(found[()]).astype(found.dtype.newbyteorder("="), copy=False)
 
     @_guarded
+    def members(self, name: str) -> list[str]:
+        """Return the names of what a group holds; none where there is no such group."""
+        found, _ = self._holder(name)
+        return list(found) if isinstance(found, h5py.Group) else []
+
+    @_guarded
     def frames(self, name: str) -> Frames:
         """Return a stack of frames, read where it is sliced; refused where there is none."""
         return frames_at(self.opened, f"/{name}")
@@ -145,14 +155,18 @@ class Npz(Store):
 
     def __init__(self, opened: zipfile.ZipFile, file: Path) -> None:
         self.opened, self.file = opened, file
-        self.members = {each.filename.removesuffix(".npy"): each for each in opened.infolist()}
+        self.files = {each.filename.removesuffix(".npy"): each for each in opened.infolist()}
 
     def __contains__(self, name: str) -> bool:
-        return name in self.members
+        return name in self.files
+
+    def members(self, name: str) -> list[str]:
+        """Return no names, for an archive has no groups."""
+        return []
 
     def _header(self, name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
         """Return shape, whether columns come first, type, and the length of the header."""
-        member = self.members[name]
+        member = self.files[name]
         with self.opened.open(member) as stream:
             version = np.lib.format.read_magic(stream)
             if version == (1, 0):
@@ -171,25 +185,25 @@ class Npz(Store):
     @_guarded
     def array(self, name: str) -> NDArray[Any] | None:
         """Return an array, or None where there is none; refused where it is damaged or unbelievably large."""
-        if name not in self.members:
+        if name not in self.files:
             return None
         self._header(name)
-        member = self.members[name]
+        member = self.files[name]
         self._check_size(name, member.file_size, member.compress_size)
         return self._load(name)
 
     def _load(self, name: str) -> NDArray[Any]:
-        with self.opened.open(self.members[name]) as stream:
+        with self.opened.open(self.files[name]) as stream:
             stored = np.lib.format.read_array(stream, allow_pickle=False)
         return np.asarray(stored).astype(stored.dtype.newbyteorder("="), copy=False)
 
     @_guarded
     def frames(self, name: str) -> Frames:
         """Return a stack of frames, mapped from the file if it is not compressed; refused where there is none."""
-        if name not in self.members:
+        if name not in self.files:
             raise self._lacks(name)
         shape, fortran, dtype, start = self._header(name)
-        member = self.members[name]
+        member = self.files[name]
         if member.compress_type == zipfile.ZIP_STORED and all(shape):
             with self.file.open("rb") as raw:
                 raw.seek(member.header_offset)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from exitwave.dialects.dialect import Conventions, Dialect, Evidence, Settings, Strength, Written
-from exitwave.dialects.found import Found, build
+from exitwave.dialects.found import Found, build, pairs
 from exitwave.dialects.kept import NOTES, Kept, keep, lost, probe_of
 from exitwave.dialects.product import object_of
 from exitwave.dialects.put import NPZ, File, beside, put
@@ -48,19 +48,16 @@ def read(file: Path, settings: Settings) -> Scan | Result:
         kept = Kept(store)
         frames = shifted(store.frames("data"), back=True)
         corners, probe = store.array("scan"), store.array("probe")
-        if corners is None or corners.ndim < 2 or corners.dtype.kind not in "iuf" or corners.shape[-1] != 2:
-            found = "nothing" if corners is None else f"{corners.dtype} of shape {corners.shape}"
-            remedy = f"Expected rows and columns, shape ({len(frames)}, 2)"
-            raise InputError("These are not positions", where=store.where("scan"), found=found, remedy=remedy)
-        ny, nx = frames.shape[1:]
-        pixels = corners.reshape(-1, 2).astype(np.float64) + np.array([ny // 2, nx // 2])
+        if corners is not None and corners.ndim == 3 and len(corners) == 1:  # as in older ones
+            corners = corners[0]
+        pixels = pairs(store, "scan", corners) + np.array(frames.shape[1:]) // 2
         good = store.array("measured_pixels")
         archive = Found(
             frames,
             pixels[:, ::-1],
             "scan",
             in_pixels=True,
-            bad=np.fft.fftshift(good == 0, axes=AXES) if good is not None and good.ndim >= 2 else None,
+            bad=None if good is None else np.fft.fftshift(good == 0) if good.ndim == 2 else good == 0,
             bad_at="measured_pixels",
             probe=None if probe is None or probe.ndim < 3 or not probe.size else probe[(0,) * (probe.ndim - 3)],
             program="tike",
