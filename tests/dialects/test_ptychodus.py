@@ -112,6 +112,14 @@ def test_there_and_back_in_every_form(tmp_path: Path, end: str) -> None:
             assert np.allclose(data.probe, back.probe)
 
 
+def test_a_scan_without_a_probe_comes_back_without_one(tmp_path: Path) -> None:
+    written = ptychodus.write(small_scan(npos=20, side=8, probe=None), tmp_path / "out.h5", False)
+    assert "no probe; ones in its place" in {each.found for each in written.findings}
+    data = exitwave.open(tmp_path / "out.h5")
+    assert isinstance(data, Scan)
+    assert data.probe is None
+
+
 def test_a_seed_file_is_not_for_ptychodus(scan_file: Path, result_file: Path) -> None:
     found = {each.code + each.path for each in check(scan_file)}
     assert "E122/entry_1/instrument_1/source_1/energy".replace("/", "", 1) in found

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.dialects.kept import probe_of
+from exitwave.errors import Finding
+from exitwave.findings import finding
 from exitwave.positions.grid import object_grid
 from exitwave.scan import Result, Scan
 
@@ -107,6 +109,13 @@ def product(data: Scan | Result, origin: tuple[float, float] = (0.0, 0.0)) -> di
         values[f"object@pixel_{name}_m"] = values[f"probe@pixel_{name}_m"] = step[axis]
         values[f"object@center_{'yx'[axis]}_m"] = float(centre[axis])
     return values
+
+
+def no_probe(data: Scan | Result) -> list[Finding]:
+    """Remark where a product has no probe to hold."""
+    if probe_of(data) is not None:
+        return []
+    return [finding("W253", "probe", "no probe; ones in its place", "a probe", "Give the program one to start with")]
 
 
 def _flat_probe(probe: NDArray[np.complex64] | None, shape: tuple[int, int]) -> NDArray[np.complex64]:

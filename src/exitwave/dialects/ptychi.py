@@ -11,7 +11,7 @@ import numpy as np
 from exitwave.dialects.dialect import Conventions, Dialect, Evidence, Settings, Strength, Written
 from exitwave.dialects.found import Found, build
 from exitwave.dialects.kept import Kept, keep, lost
-from exitwave.dialects.product import POSITIONS, object_of, origin_of, product
+from exitwave.dialects.product import POSITIONS, no_probe, object_of, origin_of, product
 from exitwave.dialects.product_read import read_product
 from exitwave.dialects.put import File, beside, put
 from exitwave.dialects.store import Hdf5, entries, opened
@@ -85,7 +85,7 @@ def write(data: Scan | Result, target: Path, overwrite: bool) -> Written:
     kept = beside(Hdf5.own, keep(data, "ptychi", ("probe", "errors"), origin=origin))
     files = File(frames, {}, {"dp": scan.patterns}), File(parameters, product(data, origin) | kept)
     put(files, scan, overwrite)
-    return Written((frames, parameters), (*lost(data, "pty-chi", _MASK), *_square(data)))
+    return Written((frames, parameters), (*lost(data, "pty-chi", _MASK), *_square(data), *no_probe(data)))
 
 
 _MASK = "Give pty-chi the valid_pixel_mask of Scan.to_ptychi()"

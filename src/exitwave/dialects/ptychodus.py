@@ -8,7 +8,7 @@ from exitwave.dialects import ptychi, ptychodus_cxi
 from exitwave.dialects.dialect import Conventions, Dialect, Evidence, Settings, Strength, Written
 from exitwave.dialects.found import build
 from exitwave.dialects.kept import Kept, keep, lost
-from exitwave.dialects.product import POSITIONS, in_archive, product
+from exitwave.dialects.product import POSITIONS, in_archive, no_probe, product
 from exitwave.dialects.product_read import read_product
 from exitwave.dialects.ptychodus_check import check
 from exitwave.dialects.put import NPZ, File, beside, put
@@ -88,7 +88,7 @@ def _both(file: Path, settings: Settings) -> tuple[Path, Path]:
 def write(data: Scan | Result, target: Path, overwrite: bool) -> Written:
     """Write a pair of HDF5 or NPZ files, or a CXI file, by the end of the name."""
     scan = data.scan if isinstance(data, Result) else data
-    findings = lost(data, "ptychodus")
+    findings = (*lost(data, "ptychodus"), *no_probe(data))
     if target.suffix == ".cxi":
         put([ptychodus_cxi.file_of(data, target)], scan, overwrite)
         return Written((target,), findings)
