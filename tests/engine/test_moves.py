@@ -7,6 +7,9 @@ import pytest
 from problems import make_near, make_problem, perturb, single
 from test_detector import KINDS, problem_of, with_background
 
+from exitwave.engine.algorithms import ml
+from exitwave.engine.cpu import CpuSweeps
+from exitwave.engine.recipe import Stage
 from exitwave.engine.reference import ReferenceSweeps
 from exitwave.engine.sweeps import NOISE, Line
 from exitwave.errors import InputError
@@ -62,6 +65,17 @@ def test_a_move_alone_brings_a_frame_home():
         moves = np.linalg.solve(matrix, np.stack([y, x], 1)[..., None])[..., 0]
         state = replace(state, positions=state.positions + moves)
     assert np.abs(state.positions - truth.positions).max() < 0.01 * np.abs(off).max()
+
+
+def test_a_move_of_all_frames_is_not_held_back():
+    """Detail as fine as the pixels says where the frames lie together; held back, the field parts into domains."""
+    problem, truth = make_problem((24, 24), frames=30, dtype=np.float32, margin=3)
+    off = np.array([0.4, -0.3])
+    state = replace(single(truth), positions=problem.pixels + off)
+    sweeps, stage = CpuSweeps(problem, 1, 1), Stage(algorithm="ML", position_update=True)
+    for state.iteration in range(16):
+        ml.step(state, sweeps, stage)
+    assert (np.abs((state.positions - problem.pixels).mean(0)) < 0.8 * np.abs(off)).all()
 
 
 @pytest.mark.parametrize("noise", NOISE)

@@ -17,7 +17,9 @@ position of frame j, and the block of the Gauss-Newton matrix that belongs to it
     z_j = [yy yx; yx xx]^-1 g_j,    p_j <- p_j + t h_j
 
 One direction for all of them is what makes positions converge: refined in turns, the object follows its frames, so that
-what neighbours are off by together hardly shows; conjugate directions see how one depends on the other.
+what neighbours are off by together hardly shows; conjugate directions see how one depends on the other. A move of all
+frames by the same is not taken out: detail as fine as the pixels makes it no freedom. Held at half a pixel from where
+this detail wants it, the scan falls into parts that lie a whole pixel beside each other.
 """
 
 from collections.abc import Callable
@@ -70,7 +72,6 @@ def step(state: State, sweeps: Sweeps, stage: Stage) -> Misfit:
     downhill = precondition(sweeps, state, sums, object_step, probe_step)
     if moving:
         pull, moves = newton(state, sweeps, frames, noise)
-        moves[frames] -= moves[frames].mean(0)  # the object could follow a move of all
         gradient, downhill = gradient._replace(moves=pull), downhill._replace(moves=moves)
     steps = (object_step, probe_step, moving)
     last, product = state.memory.pop("ML", None), inner(gradient, downhill)
