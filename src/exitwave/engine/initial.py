@@ -27,6 +27,8 @@ JUDGE = 5
 SEARCH_ITERATIONS = 8
 SEARCH_STAGE = Stage(algorithm="rPIE", batch=8, object_update=Update(alpha=0.05), probe_update=Update(alpha=0.5))
 """Iterations that each defocus is given, and how they are done."""
+MINIMA, LONGER = 3, 4
+"""So many minima of their error are tried again with so many times the iterations."""
 LARGEST_BEAM = 0.7
 """Diameter of the geometric beam at the largest defocus searched, in widths of the probe array."""
 
@@ -126,15 +128,18 @@ class Defocused(NamedTuple):
     """Distance from the focus to the sample in metres."""
     error: float
     """Error metric of the short reconstruction with this defocus, on frames held out of it."""
+    object: NDArray[np.complex64]
+    """Object of that reconstruction, shape (ny, nx), around the frames that were used."""
 
 
 def search_defocus(scan: Scan, problem: Problem, recipe: Recipe, *, steps: int = 10, rounds: int = 2) -> Defocused:
     """Return the probe that the mean diffraction pattern implies, at the defocus that explains the frames best.
 
     The amplitude of the probe's spectrum is that of the mean pattern, its phase that of a defocus. A short
-    reconstruction of some neighbouring frames tells one defocus from another, over a coarse grid of them and then
-    in some finer rounds. Frames held out of it are the judges: a small probe explains every frame for itself, all the
-    better the more wrong the positions are, but not a frame that it has not seen.
+    reconstruction of some neighbouring frames tells one defocus from another, over a coarse grid of them; the best of
+    its minima are told apart by a longer one, and the best of those is found in some finer rounds. Frames held out are
+    the judges: a small probe explains every frame for itself, all the better the more wrong the positions are, but not
+    a frame that it has not seen.
     """
     pattern, mask = problem.mean_pattern()
     focus = probe_from_pattern(pattern, mask, defocus=0.0, wavelength=scan.wavelength, pixel=scan.object_pixel)
@@ -142,27 +147,34 @@ def search_defocus(scan: Scan, problem: Problem, recipe: Recipe, *, steps: int =
     part = _middle(problem)
     sweeps = CpuSweeps(part, 1, recipe.threads)
 
-    def error(defocus: float) -> float:
-        probe = angular_spectrum(focus, defocus, scan.wavelength, scan.object_pixel)[None].astype(np.complex64)
-        probe *= np.float32(np.sqrt(part.photons) / np.linalg.norm(probe))
-        state = State(np.ones(part.object_shape, np.complex64), probe, np.random.default_rng(recipe.seed))
-        for state.iteration in range(SEARCH_ITERATIONS):
+    def tried(defocus: float, iterations: int) -> Defocused:
+        probe = angular_spectrum(focus, defocus, scan.wavelength, scan.object_pixel)
+        start = probe[None].astype(np.complex64)
+        start *= np.float32(np.sqrt(part.photons) / np.linalg.norm(start))
+        state = State(np.ones(part.object_shape, np.complex64), start, np.random.default_rng(recipe.seed))
+        for state.iteration in range(iterations):
             rpie.step(state, sweeps, SEARCH_STAGE)
-        return sweeps.misfit(state, part.held_out if len(part.held_out) else part.used).error
+        error = sweeps.misfit(state, part.held_out if len(part.held_out) else part.used).error
+        return Defocused(probe, defocus, error, state.object)
 
-    best, least = _search(error, _largest_defocus(pattern, scan), steps, rounds)
-    return Defocused(angular_spectrum(focus, best, scan.wavelength, scan.object_pixel), best, least)
-
-
-def _search(error: Callable[[float], float], reach: float, steps: int, rounds: int) -> tuple[float, float]:
-    """Return the defocus of least error, and that error: so many steps over +-reach, then finer ones about the best."""
-    step = reach / steps
-    tried = {k * step: error(k * step) for k in range(-steps, steps + 1)}
+    step = _largest_defocus(pattern, scan) / steps
+    best = _best_minimum(tried, [k * step for k in range(-steps, steps + 1)])
     for _ in range(rounds):
-        best, step = min(tried, key=tried.__getitem__), step / 2.5
-        tried |= {best + k * step: error(best + k * step) for k in (-2, -1, 1, 2)}
-    best = min(tried, key=tried.__getitem__)
-    return best, tried[best]
+        step /= 2.5
+        finer = (tried(best.defocus + k * step, SEARCH_ITERATIONS) for k in (-2, -1, 0, 1, 2))
+        best = min(finer, key=lambda each: each.error)
+    return best
+
+
+def _best_minimum(tried: Callable[[float, int], Defocused], grid: list[float]) -> Defocused:
+    """Return the best on a grid of defoci: of its `MINIMA` least minima, the one that a longer trial leaves least."""
+    found = [tried(defocus, SEARCH_ITERATIONS) for defocus in grid]
+    errors = np.pad([each.error for each in found], 1, constant_values=np.inf)
+    lowest = [each for each, a, b in zip(found, errors, errors[2:], strict=False) if each.error <= min(a, b)]
+    lowest = sorted(lowest, key=lambda each: each.error)[:MINIMA]
+    if len(lowest) == 1:
+        return lowest[0]
+    return min((tried(each.defocus, LONGER * SEARCH_ITERATIONS) for each in lowest), key=lambda each: each.error)
 
 
 def _largest_defocus(pattern: NDArray[np.float64], scan: Scan) -> float:
