@@ -115,12 +115,18 @@ def split_frames(result: Result) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 def _recipe(result: Result) -> Recipe:
-    """Return the recipe of a half: that of the result, without what tears the halves apart or ends them early."""
+    """Return the recipe of a half: that of the result, without what tears the halves apart or ends them early.
+
+    There are no frames to say when a half has converged; it takes as many iterations as the whole scan did.
+    """
     settings = {name: value for name, value in result.recipe.items() if name != "stages"}
-    stages = result.recipe.get("stages") or [Stage().model_dump(mode="json")]
-    still: dict[str, Any] = {"position_update": None, "distance_update": None}
-    changes = {"holdout": 0.0, "seconds": None, "patience": None, "stages": [stage | still for stage in stages]}
-    return make_recipe(settings | changes)
+    still: dict[str, Any] = {"position_update": None, "distance_update": None, "patience": None}
+    left, stages = max(1, len(result.errors)), []
+    for stage in result.recipe.get("stages") or [Stage().model_dump(mode="json")]:
+        iterations = min(left, stage["iterations"])
+        stages += [stage | still | {"iterations": iterations}] if iterations else []
+        left -= iterations
+    return make_recipe(settings | {"holdout": 0.0, "seconds": None, "patience": None, "stages": stages})
 
 
 def _half(result: Result, frames: NDArray[np.int64]) -> Scan:

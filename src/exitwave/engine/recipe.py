@@ -78,6 +78,11 @@ class Stage(Settings):
     settle: float | None = Field(
         None, ge=0, le=1, description="last part of the iterations, which trades speed for less noise; None: 0.4"
     )
+    patience: int | None = Field(
+        None,
+        ge=2,
+        description="end when the held-out error has not improved for so many iterations; None: the recipe's",
+    )
     object_update: Update = Update()
     probe_update: Update = Update()
     position_update: PositionUpdate | None = Field(None, description="refine the positions; None: do not")
@@ -210,7 +215,7 @@ def make_recipe(settings: Mapping[str, Any]) -> Recipe:
     InputError
         For an unknown key (with the nearest known one) or a value out of its range.
     """
-    single = {key: value for key, value in settings.items() if key in Stage.model_fields}
+    single = {key: settings[key] for key in settings if key in Stage.model_fields.keys() - Recipe.model_fields.keys()}
     others = {key: value for key, value in settings.items() if key not in single}
     stages = others.get("stages")
     if single and isinstance(stages, list | tuple) and len(stages) == 1 and isinstance(stages[0], Mapping):

@@ -3,7 +3,7 @@
 import math
 
 from exitwave.engine.arrays import copy
-from exitwave.engine.recipe import Recipe, Stage
+from exitwave.engine.recipe import USES, Recipe, Stage
 from exitwave.engine.sweeps import State
 from exitwave.errors import Finding
 from exitwave.findings import finding
@@ -33,7 +33,8 @@ class Watch:
 
     def __init__(self, recipe: Recipe, stage: Stage, state: State) -> None:
         self._recipe, self._stage = recipe, stage
-        self._settled = False
+        self._patience = stage.patience or recipe.patience
+        self._settled = "settle" not in USES[stage.algorithm]
         self._best = math.inf
         self._since = 0
         self._least = math.inf
@@ -82,13 +83,13 @@ class Watch:
 
     def _exhausted(self, error: float) -> bool:
         """Say whether the error has stopped falling for good; the first time only makes the stage settle."""
-        if self._recipe.patience is None:
+        if self._patience is None:
             return False
         if error < (1 - IMPROVEMENT) * self._best:
             self._best, self._since = error, 0
             return False
         self._since += 1
-        if self._since < self._recipe.patience:
+        if self._since < self._patience:
             return False
         if self._settled:
             return True
