@@ -212,6 +212,12 @@ def test_compare_needs_a_result(files):
     assert "exitwave reconstruct" in done.stderr
 
 
+def test_plot_ranks_the_orientations(files):
+    document = answer("plot", files[0], "--orientations")
+    assert len(document["orientations"]) in (2, 4)  # of a detector that is no square, or is one
+    assert document["figures"][0].endswith("orientations.png")
+
+
 def test_plot_writes_figures_beside_the_file(files):
     scan, result, _, _ = files
     document = answer("plot", result)

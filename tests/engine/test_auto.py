@@ -42,7 +42,7 @@ def test_a_turned_detector_is_turned_back_with_a_warning(chosen, scan):
 
 def test_each_choice_has_a_reason_and_numbers(chosen):
     headings = [step.heading for step in chosen.choices]
-    assert headings == ["orientation", "positions", "modes", "algorithm"]
+    assert headings == ["orientation", "probe", "positions", "modes", "algorithm"]
     assert all(step.why for step in chosen.choices)
     assert chosen.recipe.modes == choice(chosen, "modes").settings["modes"]
 
@@ -56,7 +56,7 @@ def test_wrong_positions_are_refined(chosen):
 def test_what_is_given_is_not_chosen(scan):
     found = exitwave.choose(scan, threads=2, modes=2, position_update=False)
     assert found.recipe.modes == 2
-    assert [step.heading for step in found.choices] == ["orientation", "algorithm"]
+    assert [step.heading for step in found.choices] == ["orientation", "probe", "algorithm"]
 
 
 def test_the_result_remembers_the_choices(chosen, tmp_path):

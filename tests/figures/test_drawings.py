@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from exitwave.analysis.compare import compare
 from exitwave.analysis.frc import frc
+from exitwave.engine.orientation import Orientation
 from exitwave.figures import (
     comparison_figure,
     displacements_figure,
@@ -21,7 +22,9 @@ from exitwave.figures import (
 )
 from exitwave.figures.colour import colours
 from exitwave.figures.object import HALF
+from exitwave.figures.orientations import orientations_figure
 from exitwave.figures.patterns import MASKED
+from exitwave.frames import View
 from exitwave.optics import phase_ramp
 from exitwave.scan import Frames, Scan
 
@@ -215,3 +218,16 @@ def test_the_comparison_shows_both_on_one_scale_and_what_is_left():
     assert left == pytest.approx((np.abs(found.object) - np.abs(found.reference))[found.area])
     low, high = difference.images[0].get_clim()
     assert low == -high
+
+
+def test_orientations_stand_in_their_order_with_words_and_errors():
+    image = np.exp(1j * smooth((60, 80), 0.1, 1)).astype(np.complex64)
+    ranking = [
+        Orientation(View(), 0.01, image),
+        Orientation(View(transpose=True, flip_columns=True), 0.05, image.T),
+    ]
+    figure = orientations_figure(ranking, PIXEL)
+    first, second = titles(figure)[:2]
+    assert first == "as in the file\nerror 0.01"
+    assert second.splitlines()[-1] == "error 0.05"
+    assert "exchanged" in second

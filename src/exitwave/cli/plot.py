@@ -1,13 +1,18 @@
 """``exitwave plot``: the figures of a scan or a result."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from exitwave.cli.document import print_json
 from exitwave.cli.options import Input, Json
 from exitwave.cli.outputs import beside, make_folder
+from exitwave.errors import InputError
+
+if TYPE_CHECKING:
+    from exitwave.cli.console import Console
+    from exitwave.scan import Scan
 
 
 def plot(
@@ -16,6 +21,10 @@ def plot(
         Path | None,
         typer.Option("-o", "--output", metavar="DIR", help="Folder; NAME_figures beside FILE if not given."),
     ] = None,
+    orientations: Annotated[
+        bool,
+        typer.Option("--orientations", help="Draw instead what every way round of the detector makes of some frames."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Draw positions, patterns, object, probe and errors."""
@@ -25,11 +34,33 @@ def plot(
     from exitwave.scan import Result
 
     data = exitwave.open(path)
-    print_findings(Console(stderr=True), data.scan.findings if isinstance(data, Result) else data.findings)
+    scan = data.scan if isinstance(data, Result) else data
+    print_findings(Console(stderr=True), scan.findings)
     folder = make_folder(folder or beside(path, f"{path.stem}_figures"))
-    written = figures.plot_all(data, folder)
     out = Console(stderr=as_json)
-    for figure in written:
+    document = _orientations(scan, folder, out) if orientations else {"figures": figures.plot_all(data, folder)}
+    for figure in document["figures"]:
         out.print(f"Saved {figure}")
     if as_json:
-        print_json({"file": path, "folder": folder, "figures": written})
+        print_json({"file": path, "folder": folder, **document})
+
+
+def _orientations(scan: "Scan", folder: Path, out: "Console") -> dict[str, Any]:
+    """Try the orientations, draw and rank them, and say whether that of the file is wrong."""
+    from exitwave.analysis.diagnosis import diagnose
+    from exitwave.cli.console import print_diagnoses
+    from exitwave.engine.orientation import AS_IS, rank_orientations
+    from exitwave.figures.orientations import orientations_figure
+    from exitwave.figures.style import save
+
+    if scan.near:
+        remedy = "In the near field the frames are images: compare them with the steps of the scan"
+        raise InputError("Orientations are tried with far-field frames", where=scan.path or "", remedy=remedy)
+    ranking = rank_orientations(scan, announce=out.print)
+    for each in ranking:
+        out.print(f"{each.error:<12.4g}{each.words}, or half a turn more")
+    errors = {each.words: each.error for each in sorted(ranking, key=lambda each: each.words != AS_IS)}
+    found = [each for each in diagnose(scan, errors) if each.code == "D412"]
+    print_diagnoses(out, found)
+    figure = save(orientations_figure(ranking, scan.object_pixel), folder / "orientations.png")
+    return {"figures": [figure], "orientations": errors, "diagnoses": found}

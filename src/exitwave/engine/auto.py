@@ -8,13 +8,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from exitwave.engine.geometry import placed
+from exitwave.engine.initial import search_defocus
 from exitwave.engine.orientation import CLEAR, Orientation, middle, rank_orientations
+from exitwave.engine.problem import pose
 from exitwave.engine.recipe import KEEP_WAVES, Recipe, Stage, make_recipe
 from exitwave.engine.run import iterate
 from exitwave.errors import Finding
 from exitwave.findings import finding
 from exitwave.frames import View
+from exitwave.positions import object_grid
 from exitwave.prepare import apply_view, prepare
 from exitwave.scan import Scan, Step
 
@@ -30,6 +35,8 @@ MODES = 3
 MOVING: dict[str, Any] = {"position_update": True}
 TOGETHER: dict[str, Any] = {"algorithm": "ML", "noise": "Poisson"}
 """The last stage: all unknowns together, with the noise of counted photons."""
+PATIENCE = 6
+"""It goes on as long as the held-out error has improved within so many iterations."""
 ASIDE = frozenset({"device", "threads", "seed", "seconds", "holdout", "modes", "probe", "position_update"})
 """Settings that do not say how to reconstruct, or only what choosing would find."""
 
@@ -83,6 +90,11 @@ def choose(scan: Scan, announce: Callable[[str], None] | None = None, **settings
         scan, step = _turned(scan, rank_orientations(scan, threads=recipe.threads, announce=announce))
         steps.append(step)
     chosen = dict(settings)
+    if _probe_is_open(scan, recipe):
+        announce("searching the defocus of the probe")
+        scan, step = _lit(scan, recipe)
+        chosen.pop("probe", None)
+        steps.append(step)
     if "detector" not in settings and scan.detector.dark is not None:
         chosen["detector"] = {"background": "dark"}
         steps.append(Step("background", "in the model", chosen["detector"], "the detector has a dark frame"))
@@ -108,42 +120,43 @@ def _ready(scan: Scan) -> Scan:
 def _turned(scan: Scan, ranking: list[Orientation]) -> tuple[Scan, Step]:
     """Return the scan the right way round, and why: the file is believed unless another way is clearly better."""
     best, own = ranking[0], next(each for each in ranking if each.view == View())
-    numbers = {_name(each.view): round(each.error, 6) for each in ranking}
+    numbers = {each.words: round(each.error, 6) for each in ranking}
     if best.error > CLEAR * own.error:
         why = f"no other leaves clearly less than its error of {own.error:.3g} on some frames"
-        return scan, Step("orientation", "as in the file", {"errors": numbers}, why)
+        return scan, Step("orientation", own.words, {"errors": numbers}, why)
     scan = apply_view(scan, best.view)
     why = f"an error of {best.error:.3g} on some frames, and {own.error:.3g} as it is in the file"
     settings = {"view": best.view.as_dict(), "errors": numbers}
-    return replace(scan, findings=(*scan.findings, _warning(best, own))), Step(
-        "orientation", _name(best.view), settings, why
-    )
+    return replace(scan, findings=(*scan.findings, _warning(best, own))), Step("orientation", best.words, settings, why)
 
 
 def _warning(best: Orientation, own: Orientation) -> Finding:
-    found = f"{_name(best.view)}: error {best.error:.3g} on some frames, {own.error:.3g} as it is"
+    found = f"{best.words}: error {best.error:.3g} on some frames, {own.error:.3g} as it is"
     remedy = "The frames were turned; half a turn more, with the opposite phase, would fit as well. Correct the file"
     return finding("W246", "frames", found, "frames and positions with the same axes", remedy)
 
 
-def _name(view: View) -> str:
-    """Return a view in words."""
-    words = [
-        word
-        for word, done in (
-            ("rows and columns exchanged", view.transpose),
-            ("rows reversed", view.flip_rows),
-            ("columns reversed", view.flip_columns),
-        )
-        if done
-    ]
-    return " and ".join(words) or "as in the file"
+def _probe_is_open(scan: Scan, recipe: Recipe) -> bool:
+    """Say whether the probe is to be found in far-field frames, on a grid as theirs."""
+    plain = not scan.near and recipe.slices == 1 and recipe.fly is None and recipe.detector.oversample == 1
+    return plain and (recipe.probe or ("auto" if scan.probe is None else "file")) == "auto"
+
+
+def _lit(scan: Scan, recipe: Recipe) -> tuple[Scan, Step]:
+    """Return the scan with a starting probe, found once for all that follows."""
+    part = middle(scan, FRAMES)
+    grid = object_grid(part.positions, part.patterns.shape[1:], part.object_pixel)
+    found = search_defocus(part, pose(part, part.positions, grid, holdout=0, seed=0), recipe)
+    why = f"explains the frames in the middle best, with an error of {found.error:.3g} on those held out"
+    name = f"{found.defocus * 1e6:+.0f} um out of focus"
+    step = Step("probe", name, {"defocus": found.defocus}, why)
+    return replace(scan, probe=found.probe[None].astype(np.complex64)), step
 
 
 def _tried(scan: Scan, chosen: dict[str, Any], recipe: Recipe) -> list[tuple[dict[str, Any], Step]]:
     """Return what modes and refined positions do for some frames, as settings with their reasons."""
     stages = chosen.get("stages", ())
-    open_modes = "modes" not in chosen and (scan.probe is None or len(scan.probe) == 1 or recipe.probe == "auto")
+    open_modes = "modes" not in chosen and (scan.probe is None or len(scan.probe) == 1 or chosen.get("probe") == "auto")
     open_places = "position_update" not in chosen and not stages and chosen.get("algorithm") not in KEEP_WAVES
     part, found = middle(scan, FRAMES), []
     if len(part.positions) < FRAMES // 4 or recipe.slices > 1 or recipe.fly is not None:
@@ -185,7 +198,7 @@ def _staged(scan: Scan, chosen: dict[str, Any], recipe: Recipe) -> tuple[dict[st
     chosen = dict(chosen)
     moving = chosen.pop("position_update", None)
     first: dict[str, Any] = {"algorithm": "mPIE", "iterations": 60 if moving else 40}
-    last = TOGETHER | {"iterations": 60 if moving else 20}
+    last = TOGETHER | {"iterations": 150 if moving else 60, "patience": PATIENCE}
     stages = [first] if scan.near or recipe.slices > 1 or recipe.fly is not None else [first, last]
     if moving:
         stages = [stage | {"position_update": moving if stage is first else True} for stage in stages]
@@ -193,5 +206,9 @@ def _staged(scan: Scan, chosen: dict[str, Any], recipe: Recipe) -> tuple[dict[st
     else:
         why = "mPIE converges soonest; ML then weighs every photon as it should"
     why = why if len(stages) > 1 else "mPIE converges soonest"
-    names = ", then ".join(f"{stage['iterations']} iterations of {stage['algorithm']}" for stage in stages)
+    words = ("up to " if "patience" in stage else "" for stage in stages)
+    names = ", then ".join(
+        f"{word}{stage['iterations']} iterations of {stage['algorithm']}"
+        for word, stage in zip(words, stages, strict=True)
+    )
     return chosen | {"stages": stages}, Step("algorithm", names, {"stages": stages}, why)

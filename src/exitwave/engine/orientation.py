@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from exitwave.engine.initial import search_defocus
 from exitwave.engine.problem import pose
@@ -20,6 +21,7 @@ from exitwave.positions import innermost, object_grid
 from exitwave.prepare.view import apply_view
 from exitwave.scan import Scan
 
+AS_IS = "as in the file"
 CLEAR = 0.85
 """Another orientation is better than that of the file where it leaves less than this part of its error."""
 FRAMES = 49
@@ -41,6 +43,18 @@ class Orientation:
     """How the frames are turned; its twin is turned by half a turn more."""
     error: float
     """Error metric of a short reconstruction of some frames."""
+    object: NDArray[np.complex64]
+    """Object of that reconstruction, shape (ny, nx)."""
+
+    @property
+    def words(self) -> str:
+        """What is done to the frames."""
+        done = {
+            "rows and columns exchanged": self.view.transpose,
+            "rows reversed": self.view.flip_rows,
+            "columns reversed": self.view.flip_columns,
+        }
+        return " and ".join(each for each, is_done in done.items() if is_done) or AS_IS
 
 
 def rank_orientations(
@@ -68,7 +82,7 @@ def rank_orientations(
     square = part.patterns.shape[1] == part.patterns.shape[2] and len(set(part.detector.pixel_size)) == 1
     turns = TURNS if square else TURNS[:2]
     recipe = Recipe(holdout=0, threads=threads)
-    found = [Orientation(turn, _error(apply_view(part, turn), recipe)) for turn in turns]
+    found = [Orientation(turn, *_tried(apply_view(part, turn), recipe)) for turn in turns]
     return sorted(found, key=lambda each: each.error)
 
 
@@ -84,8 +98,9 @@ def middle(scan: Scan, frames: int) -> Scan:
     )
 
 
-def _error(scan: Scan, recipe: Recipe) -> float:
-    """Return the error that is left at the best defocus."""
+def _tried(scan: Scan, recipe: Recipe) -> tuple[float, NDArray[np.complex64]]:
+    """Return the error that is left at the best defocus, and the object there."""
     grid = object_grid(scan.positions, scan.patterns.shape[1:], scan.object_pixel)
     problem = pose(scan, scan.positions, grid, holdout=0, seed=0)
-    return search_defocus(scan, problem, recipe, steps=5, rounds=0).error
+    found = search_defocus(scan, problem, recipe, steps=5, rounds=0)
+    return found.error, found.object

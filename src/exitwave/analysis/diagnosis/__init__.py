@@ -34,7 +34,8 @@ def diagnose(data: Scan | Result, orientations: Mapping[str, float] | None = Non
         Of a scan some frames are looked at, which takes about a second. Frames that are left out are not. Of a result
         the model is computed again for some frames.
     orientations : mapping of str to float, optional
-        Error with every orientation of the axes that was tried, by its name, that of the scan first.
+        Error with every orientation of the axes that was tried, by its name, that of the scan first. A result that was
+        made without saying how has its own.
 
     Returns
     -------
@@ -50,10 +51,20 @@ def diagnose(data: Scan | Result, orientations: Mapping[str, float] | None = Non
     if sample is not None and len(sample.frames) > 1:
         diagnoses += diagnose_pixels(sample)
         diagnoses += diagnose_light(sample, _covered(scan, used, diameter))
-    diagnoses += _orientation(orientations or {})
+    diagnoses += _orientation(orientations or _chosen(data))
     if isinstance(data, Result) and sample is not None:
         diagnoses += diagnose_model(data, {each.code for each in diagnoses})
     return tuple(sorted(diagnoses, key=lambda each: _ORDER.index(each.level)))
+
+
+def _chosen(data: Scan | Result) -> dict[str, float]:
+    """Return the errors of the orientations that were tried before a result was made, its own first."""
+    steps = data.choices if isinstance(data, Result) else ()
+    for step in steps:
+        errors = step.settings.get("errors") if step.heading == "orientation" else None
+        if isinstance(errors, Mapping) and step.name in errors:
+            return {step.name: float(errors[step.name])} | {name: float(error) for name, error in errors.items()}
+    return {}
 
 
 def _orientation(errors: Mapping[str, float]) -> list[Diagnosis]:
