@@ -48,11 +48,11 @@ class Exports:
         Returns
         -------
         dict of str to ndarray
-            ``diffraction_data`` (n, ny, nx) float32, counts with zero frequency at n//2; ``object_data`` (slices, rows,
-            columns) complex64, row 0 at the smallest y; ``probe_data`` (1, modes, ny, nx) complex64, for pty-chi's FFT,
-            which is not normalised; ``probe_position_x_px`` and ``probe_position_y_px`` (n,) float32, object pixels
-            from the object's middle, which pty-chi finds by default (``SUPPORT``); ``valid_pixel_mask`` (ny, nx) bool,
-            True where a pixel is good.
+            ``diffraction_data`` (n, ny, nx) float32, counts with zero frequency at n - n//2, whence pty-chi's fftshift
+            brings it to 0; ``object_data`` (slices, rows, columns) complex64, row 0 at the smallest y; ``probe_data``
+            (1, modes, ny, nx) complex64, for pty-chi's FFT, which is not normalised; ``probe_position_x_px`` and
+            ``probe_position_y_px`` (n,) float32, object pixels from the object's middle, which pty-chi finds by
+            default (``SUPPORT``); ``valid_pixel_mask`` (ny, nx) bool, True where a pixel is good, as the frames.
 
         Raises
         ------

@@ -88,19 +88,47 @@ def _scan() -> Scan:
     return Scan(Frames(frames), positions, 9e3, detector, probe=probe[None].astype(np.complex64))
 
 
+def _options(api: Any, scan: Scan) -> Any:
+    options = api.RPIEOptions()
+    options.data_options.wavelength_m = scan.wavelength
+    options.object_options.pixel_size_m = scan.object_pixel[0]
+    options.reconstructor_options.default_device = api.Devices.CPU
+    return options
+
+
+@pytest.mark.parametrize("side", [8, 9])
+def test_pty_chi_sees_our_frames_mask_and_patches(side: int) -> None:
+    """Frames and mask go to the corner as ours do in the engine; a patch of the object is that at our pixel - n//2."""
+    api, tasks = pytest.importorskip("ptychi.api"), pytest.importorskip("ptychi.api.task")
+    mask = np.eye(side, dtype=np.uint8)
+    scan = small_scan(npos=20, side=side, left_out={}, detector=Detector(2.0, (75e-6, 75e-6), mask))
+    result = small_result(scan)
+    pixel = result.object_pixel[0]
+    origin = np.array([result.x[0], result.y[0], 0])
+    result = replace(result, positions=np.round((result.positions - origin) / pixel) * pixel + origin)
+    with tasks.PtychographyTask(_options(api, scan), **result.to_ptychi()) as task:
+        good = np.fft.ifftshift(mask == 0)
+        seen, ours = task.dataset.patterns.numpy(), np.fft.ifftshift(scan.patterns[:], axes=(1, 2))
+        assert np.array_equal(task.dataset.valid_pixel_mask.numpy(), good)
+        assert np.array_equal(seen[:, good], ours[:, good])
+        task.object.update_pos_origin_coordinates(task.probe_positions.data)
+        patches = task.object.extract_patches(task.probe_positions.data, (side, side)).detach().numpy()[:, 0]
+    corners = np.rint(to_pixels(result.positions, result.y, result.x)).astype(int) - side // 2
+    ours = np.array([result.object[top : top + side, left : left + side] for top, left in corners])
+    assert np.abs(patches - ours).max() < 1e-3
+
+
 def _run(api: Any, tasks: Any, scan: Scan, arrays: dict[str, Any]) -> tuple[Any, Any]:
     import torch
 
     torch.set_num_threads(1)  # several are slower on a machine that is busy
-    options = api.RPIEOptions()
-    options.data_options.wavelength_m = scan.wavelength
-    options.object_options.pixel_size_m = scan.object_pixel[0]
+    options = _options(api, scan)
     options.object_options.optimizer = options.probe_options.optimizer = api.Optimizers.SGD
     options.object_options.step_size = options.probe_options.step_size = 1.0
     options.probe_position_options.optimizable = False
     reconstructor = options.reconstructor_options
     reconstructor.batch_size, reconstructor.num_epochs = 20, ITERATIONS
-    reconstructor.default_device, reconstructor.random_seed = api.Devices.CPU, 0
+    reconstructor.random_seed = 0
     with tasks.PtychographyTask(options, **arrays) as task:
         task.run()
         return task.get_data_to_cpu("object", as_numpy=True)[0], task.get_data_to_cpu("probe", as_numpy=True)[0]

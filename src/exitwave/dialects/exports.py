@@ -35,13 +35,18 @@ def ptychi_arrays(data: Scan | Result) -> dict[str, NDArray[Any]]:
     step = np.array([x[1] - x[0], y[1] - y[0]])
     pixels = (data.positions[scan.wanted, :2] - np.array(origin_of(x, y, shape))) / step
     return {
-        "diffraction_data": _counts(scan),
+        "diffraction_data": _for_fftshift(_counts(scan)),
         "object_data": image.reshape(-1, *image.shape[-2:]).copy(),
         "probe_data": (_probe(data) / np.float32(unnormalised(shape)))[None],
         "probe_position_x_px": pixels[:, 0].astype(np.float32),
         "probe_position_y_px": pixels[:, 1].astype(np.float32),
-        "valid_pixel_mask": scan.detector.always_good,
+        "valid_pixel_mask": _for_fftshift(scan.detector.always_good),
     }
+
+
+def _for_fftshift(frames: NDArray[Any]) -> NDArray[Any]:
+    """Return frames, shape (..., ny, nx), such that fftshift, which pty-chi uses, brings n//2 to 0 for odd n too."""
+    return np.fft.ifftshift(np.fft.ifftshift(frames, axes=(-2, -1)), axes=(-2, -1))
 
 
 def _counts(scan: Scan) -> NDArray[np.float32]:

@@ -92,12 +92,17 @@ _MASK = "Give pty-chi the valid_pixel_mask of Scan.to_ptychi()"
 
 
 def _square(data: Scan | Result) -> list[Finding]:
+    """Return what pty-chi's loaders take otherwise than it is."""
+    remarks, remedy = [], "Give pty-chi the arrays of Scan.to_ptychi()"
     py, px = data.object_pixel
-    if abs(py / px - 1) < 1e-3:
-        return []
-    found = f"object pixels of {py:g} m x {px:g} m"
-    remedy = "Give pty-chi pixel_size_aspect_ratio, and the positions of Scan.to_ptychi()"
-    return [finding("W253", "object", found, "square ones, for pixel_height_m counts alone", remedy)]
+    if abs(py / px - 1) > 1e-3:
+        found = f"object pixels of {py:g} m x {px:g} m"
+        remarks.append(finding("W253", "object", found, "square ones, for pixel_height_m counts alone", remedy))
+    ny, nx = (data.scan if isinstance(data, Result) else data).patterns.shape[1:]
+    if ny % 2 or nx % 2:
+        found = f"frames of {ny} x {nx} pixels, which its fftshift turns by one pixel too many"
+        remarks.append(finding("W253", "dp", found, "even ones", remedy))
+    return remarks
 
 
 DIALECT = Dialect(
