@@ -194,9 +194,12 @@ def whole(dataset: h5py.Dataset) -> Any:
     Raises
     ------
     InputError
-        If it says to be large, and far larger than what the file has of it.
+        If it is empty, or says to be large and far larger than what the file has of it.
     """
-    size = dataset.dtype.itemsize * math.prod(dataset.shape or ())
+    if dataset.shape is None:
+        where = f"{dataset.file.filename}:{dataset.name}"
+        raise InputError("A dataset is empty", where=where, remedy="Write its values, or leave it out")
+    size = dataset.dtype.itemsize * math.prod(dataset.shape)
     if size > LARGE and size > PACKED * dataset.id.get_storage_size():
         where, found = f"{dataset.file.filename}:{dataset.name}", f"{dataset.dtype} of shape {dataset.shape}"
         raise InputError("An array is too large", where=where, found=found, remedy="Leave it out of the file")
@@ -206,7 +209,7 @@ def whole(dataset: h5py.Dataset) -> Any:
 def text(value: Any) -> str:
     """Return a string from an attribute or dataset: str, bytes, an array of one of them, or nothing."""
     if isinstance(value, h5py.Dataset):
-        value = whole(value)
+        value = None if value.shape is None else whole(value)
     if value is None or isinstance(value, h5py.Empty):
         return ""
     if isinstance(value, np.ndarray):

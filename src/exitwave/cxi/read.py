@@ -236,11 +236,25 @@ def _frc(source: Source) -> "FRC | None":
     """Return the correlation of two halves of the scan, where it was measured."""
     from exitwave.analysis.frc import FRC
 
-    stored = [source.dataset(f"frc_{name}") for name in ("frequency", "correlation", "threshold", "resolution")]
-    if any(data is None for data in stored):
+    stored = [_numbers(source, f"frc_{name}", "iuf") for name in ("frequency", "correlation", "threshold")]
+    resolution = scalar(source, "frc_resolution")
+    if resolution is None or any(data is None for data in stored):
         return None
-    frequency, correlation, threshold, resolution = (np.asarray(data, np.float64) for data in stored)
-    return FRC(frequency, correlation, threshold, float(resolution), bool((correlation >= threshold).all()))
+    frequency, correlation, threshold = (np.asarray(data, np.float64) for data in stored)
+    if frequency.ndim != 1 or not frequency.shape == correlation.shape == threshold.shape:
+        found = f"{frequency.shape}, {correlation.shape} and {threshold.shape}"
+        raise InputError("A correlation of halves differs in length", where=source.where("frc_frequency"), found=found)
+    return FRC(frequency, correlation, threshold, resolution, bool((correlation >= threshold).all()))
+
+
+def _numbers(source: Source, key: str, kinds: str) -> NDArray[Any] | None:
+    """Return an array of some kinds of numbers, or None where there is none."""
+    dataset = source.dataset(key)
+    if dataset is None:
+        return None
+    if dataset.dtype.kind not in kinds:
+        raise InputError("These are not numbers", where=source.where(key), found=dataset.dtype, remedy="Leave them out")
+    return np.asarray(whole(dataset))
 
 
 def _depths(source: Source, slices: int) -> NDArray[np.float64]:
@@ -255,13 +269,8 @@ def _depths(source: Source, slices: int) -> NDArray[np.float64]:
 def _model(source: Source, prefix: str) -> dict[str, NDArray[Any]]:
     """Return what was learnt, or is true, beside object, probe and positions."""
     entries = {entry.key.removeprefix(prefix): entry for entry in TABLE if entry.key.startswith(prefix)}
-    stored = {name: source.dataset(entry.key) for name, entry in entries.items()}
-    there = {name: data for name, data in stored.items() if data is not None}
-    for name, data in there.items():
-        if data.dtype.kind not in "iufc":
-            where = source.where(entries[name].key)
-            raise InputError("These are not numbers", where=where, found=data.dtype, remedy="Leave them out")
-    return {name: np.asarray(whole(data)).astype(entries[name].dtype) for name, data in there.items()}
+    stored = {name: _numbers(source, entry.key, "iufc") for name, entry in entries.items()}
+    return {name: values.astype(entries[name].dtype) for name, values in stored.items() if values is not None}
 
 
 def _coordinates(source: Source, scan: Scan, shape: tuple[int, int]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
