@@ -104,7 +104,7 @@ def _values(source: Source, key: str) -> NDArray[Any] | None:
         return None
     try:
         return np.asarray(whole(dataset))
-    except OSError as error:
+    except (OSError, InputError) as error:
         source.remark("E114", key, str(error), "data that can be read", "Copy the file again or repack it with gzip")
         return None
 

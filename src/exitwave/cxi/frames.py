@@ -12,6 +12,8 @@ from exitwave.errors import InputError
 from exitwave.frames import Frames, MissingFrames, View, ViewedFrames, open_hdf5
 from exitwave.reordered import ReorderedFrames
 
+MOST_PIXELS = 2**26
+"""More pixels than any detector has."""
 PLACES = ("data_frames", "frames")
 """Entries that may hold the frames, in the order in which they are tried."""
 
@@ -137,6 +139,8 @@ def _check_stack(dataset: h5py.Dataset) -> None:
             "The frames are not a stack of images",
             "Expected three dimensions (npos, ny, nx), or four of a raster",
         )
+    elif np.prod(dataset.shape[-2:], dtype=object) > MOST_PIXELS:
+        what, remedy = "The frames are too large", f"Expected at most {MOST_PIXELS} pixels"
     elif dataset.size == 0 or min(dataset.shape[-2:]) < 2 or dataset.size // np.prod(dataset.shape[-2:]) < 2:
         what, remedy = "There are too few frames or pixels", "Ptychography needs at least two overlapping frames"
     if what:

@@ -73,9 +73,9 @@ class Source:
         return resolve(self.file, self.place(key))
 
     def dataset(self, key: str) -> h5py.Dataset | None:
-        """Return the dataset of an entry, its links followed, or None."""
+        """Return the dataset of an entry, its links followed, or None; one without a value is none."""
         found = self.find(key)
-        return found if isinstance(found, h5py.Dataset) else None
+        return found if isinstance(found, h5py.Dataset) and found.shape is not None else None
 
 
 def _is_there(source: Source, place: str) -> bool:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import h5py
 import numpy as np
 
-from exitwave.cxi.hdf import open_file, resolve, text
+from exitwave.cxi.hdf import reading, resolve, text
 from exitwave.cxi.schema import BY_KEY, BY_PATH
 from exitwave.errors import InputError
 
@@ -55,7 +55,7 @@ def tree(file: str | Path) -> list[Node]:
     InputError
         If the file cannot be opened.
     """
-    with open_file(file) as opened:
+    with reading(file) as opened:
         nodes: list[Node] = []
         _walk(opened["/"], "", nodes, set())
         return nodes

@@ -85,7 +85,7 @@ def _signs(source: Source) -> NDArray[np.float64]:
     dataset = source.dataset("basis_vectors")
     if dataset is None:
         return np.ones(3)
-    vectors = np.asarray(whole(dataset), dtype=np.float64)
+    vectors = np.asarray(whole(dataset), dtype=np.float64) if dataset.dtype.kind in "iuf" else np.zeros(0)
     if vectors.shape == (3, 2):
         vectors = vectors.T
     lengths = np.linalg.norm(vectors, axis=1) if vectors.shape == (2, 3) else np.zeros(2)

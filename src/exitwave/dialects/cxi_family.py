@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 
 from exitwave.cxi.energy import JOULES
-from exitwave.cxi.hdf import Layout, open_file, resolve, text
+from exitwave.cxi.hdf import Layout, open_file, reading, resolve, text, whole
 from exitwave.cxi.mask import cxi_bits
 from exitwave.cxi.read import EVERYBODY, read
 from exitwave.cxi.schema import ENTRY, OBJECT, TABLE, path
@@ -64,7 +64,7 @@ def in_joules(file: h5py.File) -> bool:
     energy = resolve(file, path("energy"))
     if not isinstance(energy, h5py.Dataset) or not 0 < (energy.size or 0) <= MOST_NUMBERS or energy.dtype.kind != "f":
         return False
-    largest = float(np.max(energy[()]))
+    largest = float(np.max(whole(energy)))
     return text(energy.attrs.get("units")).strip() in ("J", "joule", "joules") or 0 < largest < JOULES
 
 
@@ -91,7 +91,7 @@ def scan_in(data: Scan | Result) -> Scan:
 def image_layout(file: Path) -> Layout:
     """Return where the object is in a file with several images: the last that is complex and in real space."""
     last = 0
-    with open_file(file) as opened:
+    with reading(file) as opened:
         entry = resolve(opened, ENTRY)
         for name in entry if isinstance(entry, h5py.Group) else ():
             head, _, number = name.rpartition("_")

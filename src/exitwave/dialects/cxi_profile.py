@@ -9,7 +9,7 @@ import numpy as np
 
 from exitwave.cxi.energy import ELECTRONVOLTS, JOULES
 from exitwave.cxi.frames import unreadable
-from exitwave.cxi.hdf import open_file, resolve, text, whole
+from exitwave.cxi.hdf import reading, resolve, text, whole
 from exitwave.cxi.schema import path
 from exitwave.errors import Finding, InputError
 from exitwave.findings import finding
@@ -131,13 +131,9 @@ def profile_of(name: str, ask: Callable[[Profile], None]) -> Callable[[Path], li
     """
 
     def check(file: Path) -> list[Finding]:
-        with open_file(file) as opened:
+        with reading(file) as opened:
             profile = Profile(opened, name)
-            try:
-                ask(profile)
-            except (OSError, RuntimeError, KeyError, ValueError) as error:
-                remedy = "Copy it again from where it was written"
-                raise InputError("The file is damaged", where=file, found=str(error)[:200], remedy=remedy) from error
+            ask(profile)
             return sorted(dict.fromkeys(profile.findings), key=lambda each: "EWI".index(each.code[0]))
 
     return check

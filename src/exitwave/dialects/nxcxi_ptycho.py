@@ -5,7 +5,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from exitwave.cxi.hdf import Layout, open_file, text
+from exitwave.cxi.hdf import Layout, reading, text
 from exitwave.cxi.read import EVERYBODY
 from exitwave.cxi.schema import BEAM, DATA, DETECTOR, ENTRY, GEOMETRY, INSTRUMENT, SAMPLE, SOURCE, path
 from exitwave.dialects.cxi_family import AXES, amend_axes, detector_of, link, put, read_family, scan_in, writer_of
@@ -36,7 +36,7 @@ def _test(file: h5py.File) -> Evidence | None:
 
 
 def _read(file: Path, settings: Settings) -> Scan | Result:
-    with open_file(file) as opened:
+    with reading(file) as opened:
         entry = _entry(opened)
     if not entry:
         remedy = f"Write {DEFINITIONS[0]} to entry_1/definition, or leave out --from"

@@ -6,7 +6,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from exitwave.cxi.hdf import Layout, open_file, text, whole
+from exitwave.cxi.hdf import Layout, reading, text, whole
 from exitwave.cxi.mask import HAS_SIGNAL
 from exitwave.cxi.read import EVERYBODY
 from exitwave.cxi.schema import DATA, DETECTOR, ENTRY, path
@@ -45,7 +45,7 @@ def _test(file: h5py.File) -> Evidence | None:
 
 def _read(file: Path, settings: Settings) -> Scan | Result:
     """Read a scan, or the result in the last entry that has one."""
-    with open_file(file) as opened:
+    with reading(file) as opened:
         ours, entry = WRITTEN_FOR in opened.attrs, entry_with_result(opened)
     if entry and not (ours and entry == ENTRY):
         return read_result(file, entry, settings)

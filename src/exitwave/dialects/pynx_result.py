@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.cxi.energy import photon_energy
-from exitwave.cxi.hdf import Layout, Source, length, open_file, resolve, text
+from exitwave.cxi.hdf import Layout, Source, length, reading, resolve, text
 from exitwave.cxi.read import EVERYBODY
 from exitwave.cxi.schema import ENTRY, path
 from exitwave.dialects.assemble import result_of, scan_of
@@ -23,7 +23,7 @@ from exitwave.units import factor, parse
 
 def entry_with_result(file: h5py.File) -> str:
     """Return the last entry that has a result, as PyNX numbers them, or an empty string."""
-    numbers = [int(name[6:]) for name in file if name.startswith("entry_") and name[6:].isdecimal()]
+    numbers = [int(name[6:]) for name in map(str, file) if name.startswith("entry_") and name[6:].isdecimal()]
     for number in sorted(numbers, reverse=True):
         entry = f"{ENTRY[:-1]}{number}"
         if isinstance(resolve(file, f"{entry}/result_1/data"), h5py.Dataset):
@@ -42,7 +42,7 @@ def read_result(file: Path, entry: str, settings: Settings) -> Result:
     InputError
         If there is no probe or no positions, or the object has several modes.
     """
-    with open_file(file) as opened:
+    with reading(file) as opened:
         waves, image = (_image(opened, f"{entry}/{name}") for name in ("result_2", "result_1"))
         if len(image) != 1:
             remedy = "Exitwave has one object; keep the mode that you want in the file"

@@ -6,7 +6,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from exitwave.cxi.hdf import open_file, whole
+from exitwave.cxi.hdf import reading, whole
 from exitwave.cxi.schema import ALSO, DATA, DETECTOR, ENTRY, GEOMETRY, OBJECT, PROCESS, SOURCE, path
 from exitwave.dialects.cxi_family import (
     amend_axes,
@@ -22,7 +22,7 @@ from exitwave.dialects.cxi_family import (
 from exitwave.dialects.cxi_profile import NOT_EQUAL, Profile, profile_of
 from exitwave.dialects.dialect import Conventions, Dialect, Evidence, Settings, Strength
 from exitwave.dialects.values import array
-from exitwave.errors import Finding
+from exitwave.errors import Finding, InputError
 from exitwave.findings import finding
 from exitwave.scan import Result, Scan
 from exitwave.units import ELEMENTARY_CHARGE, H_C
@@ -61,14 +61,15 @@ def _read(file: Path, settings: Settings) -> Scan | Result:
     """Read the last image with the probe that belongs to it; positions get back where they began."""
     layout = image_layout(file)
     image = layout.places["object"][0].rpartition("/")[0]
-    with open_file(file) as opened:
+    with reading(file) as opened:
         last = [place for place in (MODES, f"{image}/{FINAL}") if place in opened]
-        stored = array(opened, ORIGIN)
-    origin = np.zeros(3) if stored is None or stored.dtype.kind not in "iuf" else stored.astype(np.float64)
+        origin = array(opened, ORIGIN)
     places = dict(layout.places) | {"illumination": tuple(last[:1]) or ALSO["illumination"]}
     data = read_family(file, settings, replace(layout, places=places), normal=("I301",))
-    if origin.shape != (3,) or not np.isfinite(origin).all():
+    if origin is None:
         return data
+    if origin.shape != (3,) or origin.dtype.kind != "f":
+        raise InputError("This is not where the positions begin", where=f"{file}:{ORIGIN}", found=origin.shape)
     scan = scan_in(data)
     moved = replace(scan, positions=scan.positions + origin)
     if not isinstance(data, Result):
