@@ -89,6 +89,13 @@ def test_auto_takes_a_gpu_that_torch_sees(monkeypatch):
         device.resolve("cuda:2")
 
 
+def test_a_gpu_that_is_not_there_is_refused_before_choosing(scan, monkeypatch):
+    monkeypatch.setattr(util, "find_spec", lambda _: True)
+    monkeypatch.setattr(device, "_gpus", lambda: 0)
+    with pytest.raises(InputError, match="PyTorch sees 0 GPUs"):
+        exitwave.choose(scan, announce=lambda _: pytest.fail("work has begun"), device="cuda")
+
+
 def test_a_gpu_without_torch_is_refused_with_what_to_install(monkeypatch):
     monkeypatch.setattr(util, "find_spec", lambda _: None)
     with pytest.raises(InputError, match=r"PyTorch.*exitwave\[cuda\]"):
@@ -97,7 +104,7 @@ def test_a_gpu_without_torch_is_refused_with_what_to_install(monkeypatch):
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:", "cuda:x", "CPU"])
 def test_other_names_are_refused(name):
-    with pytest.raises(InputError, match="device"):
+    with pytest.raises(InputError, match="no such device; write auto"):
         make_recipe({"device": name})
 
 

@@ -7,7 +7,7 @@ from importlib import util
 
 import numpy as np
 import pytest
-from problems import Backend, make_problem, perturb, single
+from problems import Backend, double, make_problem, perturb, single
 from test_fly import flying
 from test_responses import own
 from test_slices import copy, thick
@@ -106,6 +106,17 @@ def test_the_passes_that_change_something_agree_with_plain_code(fused, monkeypat
         assert close(a, b, 1e-5)
 
 
+@pytest.mark.parametrize("moving", [False, True])
+def test_descend_agrees_with_the_reference(moving, fused):
+    problem, state = make_problem((15, 20), frames=3, modes=2)
+    sums, expected, found = ReferenceSweeps(problem).gather(perturb(state), problem.used), double(state), single(state)
+    ReferenceSweeps(problem).descend(expected.probe, sums.probe, sums.transmission, Step(0.7, 0.2))
+    parts, velocity = (sums.probe.astype("c8"), sums.transmission.astype("f4")), np.zeros_like(found.probe)
+    fused(problem, 2).descend(found.probe, *parts, Step(0.7, 0.2), velocity if moving else None)
+    assert close(found.probe, expected.probe, 1e-5)
+    assert close(velocity, (expected.probe - state.probe) * moving)
+
+
 def test_frames_from_the_host_are_compared_as_those_on_the_device(fused):
     problem, truth = make_problem((16, 20), frames=6, mask=0.1)
     sweeps, state = fused(problem, 1), single(perturb(truth))
@@ -120,7 +131,8 @@ from triton.compiler import ASTSource, compile
 from exitwave.engine.cuda import kernels
 
 KINDS = {"views": "*i64", "corners": "*i64", "frames": "*i64", "share": "fp32", "fade": "fp32", "readout": "fp32"}
-REAL = "out spectrum shifts scales back waves obj num den beam chi difference loss far".split()
+KINDS |= {"length": "fp32", "alpha": "fp32"}
+REAL = "out spectrum shifts scales back waves obj num den beam chi difference loss far target also largest".split()
 WHOLE, FLOAT = {"stack": "*i16", "invalid": "i32"}, {"stack": "*fp32", "invalid": "fp32"}
 jobs = [
     (kernels._shift, {"SCALED": True}, {}),
@@ -128,6 +140,7 @@ jobs = [
     (kernels._multiply, {"SIGN": -1}, {}),
     (kernels._see, {}, {}),
     (kernels._collect, {"TY": 8, "TX": 64}, {}),
+    (kernels._descend, {"MOVING": True}, {}),
     (kernels._judge, {"NOISE": "amplitude", "UNSIGNED": True}, {"waves": "i32"} | WHOLE),
     (kernels._judge, {"NOISE": "Poisson", "UNSIGNED": False}, {"waves": "i32"} | FLOAT),
 ]

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from exitwave.engine.device import resolve
 from exitwave.engine.geometry import placed
 from exitwave.engine.initial import search_defocus
 from exitwave.engine.orientation import CLEAR, Orientation, middle, rank_orientations
@@ -82,6 +83,7 @@ def choose(scan: Scan, announce: Callable[[str], None] | None = None, **settings
     """
     announce = announce or (lambda _: None)
     recipe = make_recipe(settings)
+    resolve(recipe.device)  # one that is not there is refused before the work
     scan = placed(scan, recipe)
     announce(f"looking at {len(scan.patterns)} frames")
     scan = _ready(scan)

@@ -7,8 +7,13 @@ from importlib import util
 
 from exitwave.errors import InputError
 
-PATTERN = r"^(auto|cpu|cuda(:\d+)?|torch-cpu)$"
-"""What a device may be called. ``torch-cpu`` runs the code for GPUs on the host, to test it."""
+NAMES = "auto, cpu, cuda, or cuda:1 for the second GPU"
+"""What a device may be called. There is also ``torch-cpu``: the code for GPUs on the host, to test it."""
+
+
+def known(name: str) -> bool:
+    """Say whether there are devices of this name, here or elsewhere."""
+    return re.fullmatch(r"auto|cpu|cuda(:\d+)?|torch-cpu", name) is not None
 
 
 def resolve(name: str) -> str:
@@ -23,8 +28,6 @@ def resolve(name: str) -> str:
         return "cuda:0" if _driver() and util.find_spec("torch") and _gpus() else "cpu"
     if name == "cpu":
         return name
-    if not re.match(PATTERN, name):
-        raise InputError("There is no such device", found=name, remedy="Give auto, cpu, cuda or cuda:N")
     if not util.find_spec("torch"):
         remedy = "Install it with pip install 'exitwave[cuda]', or use --device cpu"
         raise InputError("A GPU needs PyTorch, which is not installed", found=f"device: {name}", remedy=remedy)

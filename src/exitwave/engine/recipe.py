@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 
 from exitwave.engine.algorithms.batches import Batching
 from exitwave.engine.detector import DetectorSettings
-from exitwave.engine.device import PATTERN
+from exitwave.engine.device import NAMES, known
 from exitwave.engine.fly import FlyScan
 from exitwave.engine.model import CONSTRAINTS, REFINEMENTS
 from exitwave.engine.model.background import BackgroundUpdate
@@ -165,11 +165,16 @@ class Recipe(Settings):
         ge=2,
         description="a stage ends when the held-out error has not improved for so many iterations; None: never",
     )
-    device: str = Field(
-        "auto", pattern=PATTERN, description="where to run: cpu, cuda, cuda:1; auto: a GPU where there is one, else cpu"
-    )
+    device: str = Field("auto", description="where to run: cpu, cuda, cuda:1; auto: a GPU where there is one, else cpu")
     threads: int | None = Field(None, ge=1, description="threads; None: one for each core")
     seed: int = Field(0, ge=0, description="seed of everything random")
+
+    @field_validator("device")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if not known(value):
+            raise ValueError(f"there is no such device; write {NAMES}")
+        return value
 
     @field_validator("source_distance", "slice_spacing", mode="before")
     @classmethod

@@ -8,6 +8,8 @@ the sums, whatever the device.
 - `frames`: the counts, on the device as integers, or on the host, from where a part at a time comes
 - `beams`: the probe of a frame; `windows`: the object that it sees; `ways`: to the detector and back
 - `detector`: comparison with the counts; `totals`: what a pass adds up
-- `sweeps`: the passes made of these; `lines`, `slices`: those of lines and moves, and of a thick sample
+- `sweeps`: the passes made of these; `updates`, `lines`, `slices`: those that change something as they go, those of
+  lines and moves, and those of a thick sample
+- `kernels`: several steps in one, on a GPU
 - `memory`: what a problem takes, so that a run that does not fit ends before it begins
 """

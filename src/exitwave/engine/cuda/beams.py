@@ -58,11 +58,15 @@ class Beams:
 
     def of(self, spectrum: Tensor, views: Tensor) -> Tensor:
         """Return the probes of some views, shape (views, modes, ny, nx), from the spectrum of the probe."""
-        waves = spectrum[None]
-        if self.variations is not None and self.weights is not None:
-            waves = waves.repeat(len(views), 1, 1, 1)
-            waves[:, 0] += torch.tensordot(self.weights[views].to(torch.complex64), self.variations, 1)
-        return self.shifted(waves, views)
+        return self.shifted(self._varied(spectrum, views), views)
+
+    def _varied(self, spectrum: Tensor, views: Tensor) -> Tensor:
+        """Return the spectra of the probes before they are shifted, shape (views or 1, modes, ny, nx)."""
+        if self.variations is None or self.weights is None:
+            return spectrum[None]
+        waves = spectrum[None].repeat(len(views), 1, 1, 1)
+        waves[:, 0] += torch.tensordot(self.weights[views].to(torch.complex64), self.variations, 1)
+        return waves
 
     def shifted(self, spectra: Tensor, views: Tensor) -> Tensor:
         """Return waves of spectra (views or 1, modes, ny, nx) as they are in some views."""
@@ -75,10 +79,7 @@ class Beams:
 
     def changes(self, spectrum: Tensor, views: Tensor) -> list[Tensor]:
         """Return how the probes of some views change with their positions along rows and columns."""
-        waves = spectrum[None]
-        if self.variations is not None and self.weights is not None:
-            waves = waves.repeat(len(views), 1, 1, 1)
-            waves[:, 0] += torch.tensordot(self.weights[views].to(torch.complex64), self.variations, 1)
+        waves = self._varied(spectrum, views)
         fy, fx = (torch.fft.fftfreq(n, device=spectrum.device) for n in self.shape)
         return [self.shifted(-2j * torch.pi * f * waves, views) for f in (fy[:, None], fx)]
 

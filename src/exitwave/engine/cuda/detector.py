@@ -22,12 +22,15 @@ def power(waves: Tensor) -> Tensor:
 class Judged(NamedTuple):
     """What the counts say of some frames."""
 
-    difference: Tensor
-    """The sum over the pixels of (sqrt(I) - sqrt(m))^2, shape (frames,)."""
-    loss: Tensor
-    """That of the loss, shape ()."""
+    parts: Tensor
+    """Sums over parts of a frame of (sqrt(I) - sqrt(m))^2 and of the loss, shape (2, frames, parts)."""
     background: Tensor | None
     """What they say of the background; see `Sums.background`."""
+
+    @property
+    def difference(self) -> Tensor:
+        """The former sum over all pixels of every frame, shape (frames,)."""
+        return self.parts[0].sum(1)
 
 
 class Detector:
@@ -79,10 +82,9 @@ class Detector:
         """Return the correction, where it is wanted, of waves (frames, waves, ny, nx), and what the counts say."""
         kernels = fused(far.device) if self._background is None and self._flat is None else None
         if kernels is not None:
-            corrected, difference, loss = kernels.judge(
-                far, measured.stack, measured.frames, measured.invalid, self.floor, noise
-            )
-            return corrected, Judged(difference, loss.sum(), None)
+            arguments = measured.stack, measured.frames, measured.invalid, self.floor, noise
+            corrected, parts = kernels.judge(far, *arguments)
+            return corrected, Judged(parts, None)
         model = self.counts(power(far))
         judged = self._judged(measured, model, noise)
         if not wanted:
@@ -92,13 +94,14 @@ class Detector:
     def _judged(self, measured: Counts, model: Tensor, noise: Noise) -> Judged:
         """Return what the counts say of what is expected."""
         asked, counts, valid = self.asked(measured, model), measured.counts, measured.valid
-        difference = torch.where(asked, (counts.sqrt() - model.sqrt()).square(), 0.0).sum((1, 2))
-        loss = difference.sum() if noise == "amplitude" else torch.where(asked, _loss(counts, model, noise), 0.0).sum()
+        difference = torch.where(asked, (counts.sqrt() - model.sqrt()).square(), 0.0)
+        loss = difference if noise == "amplitude" else torch.where(asked, _loss(counts, model, noise), 0.0)
+        parts = torch.stack([difference, loss]).sum(-1)
         said = None
         if self._learns:
             ratio = torch.where(asked, (counts - model) / model, 0.0)
             said = torch.stack([each.sum(0, dtype=torch.float64) for each in (ratio, valid)])
-        return Judged(difference, loss, said)
+        return Judged(parts, said)
 
     def derivatives(self, measured: Counts, model: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
         """Return - dL/dm and d2L/dm2 of every pixel at the expected counts m, 0 where nothing is asked for."""

@@ -63,16 +63,16 @@ class Frames:
         if resident:
             self._stack = self._stack.to(device)
 
-    def load(self, frames: NDArray[np.int64]) -> Counts:
-        """Return some frames on the device."""
-        index = torch.from_numpy(frames)
+    def load(self, frames: NDArray[np.int64], index: Tensor) -> Counts:
+        """Return some frames on the device, where the index has the same numbers."""
         if self.resident:
-            return Counts(self._stack, index.to(self._device), self._invalid)
-        some = self._stack[index]
+            return Counts(self._stack, index, self._invalid)
+        some = self._stack[torch.from_numpy(frames)]
         some = (some.pin_memory() if self._device.type == "cuda" else some).to(self._device, non_blocking=True)
-        return Counts(some, torch.arange(len(index), device=self._device), self._invalid)
+        return Counts(some, torch.arange(len(frames), device=self._device), self._invalid)
 
     def signals(self, size: int) -> NDArray[np.float64]:
         """Return the sum of the counts of every frame, so many frames at a time."""
         parts = np.array_split(np.arange(len(self._stack)), -(-len(self._stack) // size))
-        return np.concatenate([self.load(part).counts.sum((1, 2), dtype=torch.float64).cpu().numpy() for part in parts])
+        loads = (self.load(part, torch.from_numpy(part).to(self._device)) for part in parts)
+        return np.concatenate([each.counts.sum((1, 2), dtype=torch.float64).cpu().numpy() for each in loads])

@@ -153,6 +153,33 @@ def _judge(out, difference, loss, far, stack, frames, invalid, fade, readout, wa
         tl.store(out + at + 1, b * force, mask=inside)
 
 
+@triton.jit
+def _descend(target, also, num, den, largest, length, alpha, modes, pixels, MOVING: tl.constexpr, N: tl.constexpr):
+    p = tl.program_id(0).to(tl.int64) * N + tl.arange(0, N)
+    inside = p < pixels
+    floor = alpha * tl.load(largest) + 1e-20
+    factor = length / ((1.0 - alpha) * tl.load(den + p, mask=inside, other=1.0) + floor)
+    for k in range(modes):
+        at = 2 * (k * pixels + p)
+        re, im = factor * tl.load(num + at, mask=inside), factor * tl.load(num + at + 1, mask=inside)
+        tl.store(target + at, tl.load(target + at, mask=inside) + re, mask=inside)
+        tl.store(target + at + 1, tl.load(target + at + 1, mask=inside) + im, mask=inside)
+        if MOVING:
+            tl.store(also + at, tl.load(also + at, mask=inside) + re, mask=inside)
+            tl.store(also + at + 1, tl.load(also + at + 1, mask=inside) + im, mask=inside)
+
+
+def descend(
+    target: Tensor, num: Tensor, den: Tensor, length: float, alpha: float, velocity: Tensor | None = None
+) -> None:
+    """Add the regularised step to contiguous tensors in place; see `TorchSweeps.descend`."""
+    also, pixels = target if velocity is None else velocity, den.numel()
+    _descend[(triton.cdiv(pixels, BLOCK),)](
+        *map(_pairs, (target, also, num)), den.contiguous(), den.max(), length, alpha, target.numel() // pixels, pixels,
+        MOVING=velocity is not None, N=BLOCK,
+    )  # fmt: skip
+
+
 def shift(spectrum: Tensor, shifts: Tensor, scales: Tensor | None, views: Tensor) -> Tensor:
     """Return the spectra of the shifted and scaled probe in some views; see `Beams.shifted`."""
     modes, ny, nx = spectrum.shape
@@ -201,8 +228,8 @@ def collect(num: Tensor, den: Tensor, beam: Tensor, chi: Tensor, corners: Tensor
 
 def judge(
     far: Tensor, stack: Tensor, frames: Tensor, invalid: float, floor: float, noise: str
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return corrected waves, and difference and loss of every frame; see `Detector.correct`.
+) -> tuple[Tensor, Tensor]:
+    """Return corrected waves, and difference and loss in parts of every frame, (2, frames, parts); see `Detector`.
 
     ``stack`` has integers where the counts are uint16, with the same bits, and ``frames`` says where in it they are.
     """
@@ -213,8 +240,7 @@ def judge(
         _pairs(out), sums[0], sums[1], _pairs(far), stack, frames, invalid, floor**2, READOUT, waves, pixels, blocks,
         NOISE=noise, UNSIGNED=stack.dtype == torch.int16, N=BLOCK,
     )  # fmt: skip
-    difference, loss = sums.sum(2)
-    return out, difference, loss
+    return out, sums
 
 
 def _pairs(waves: Tensor) -> Tensor:

@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from exitwave.engine.cuda import lines, windows
-from exitwave.engine.cuda.sweeps import Loaded, Part, TorchSweeps, write
+from exitwave.engine.cuda.sweeps import Loaded, Part, TorchSweeps
 from exitwave.engine.cuda.totals import Totals
+from exitwave.engine.cuda.updates import write
 from exitwave.engine.reference_slices import GatherOnly
 from exitwave.engine.slices import refuse
 from exitwave.engine.sweeps import Noise, State

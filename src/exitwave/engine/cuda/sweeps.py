@@ -9,11 +9,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from exitwave.engine import fly
-from exitwave.engine.cuda import lines, memory, windows
+from exitwave.engine.cuda import lines, memory, updates, windows
 from exitwave.engine.cuda.beams import Beams
-from exitwave.engine.cuda.detector import Detector, Judged, power
+from exitwave.engine.cuda.detector import Detector, Judged
 from exitwave.engine.cuda.frames import Counts, Frames
+from exitwave.engine.cuda.fused import fused
 from exitwave.engine.cuda.totals import Totals
+from exitwave.engine.cuda.updates import write
 from exitwave.engine.cuda.ways import way
 from exitwave.engine.problem import RIM, Problem
 from exitwave.engine.sweeps import Line, Misfit, Noise, State, Step, Sums, Weights
@@ -177,29 +179,7 @@ class TorchSweeps:
     def sequential(self, state: State, frames: NDArray[np.int64], object: Step | None, probe: Step | None) -> Misfit:
         """Update the state in place after every frame; see `Sweeps.sequential`."""
         self.refuse_exposures()
-        here = self.load(state)
-        totals = Totals(here.obj, here.probe, here.beams, 1)
-        spectrum = here.spectrum.clone()
-        for part in self.parts(here.beams, frames, size=1):
-            here = here._replace(spectrum=spectrum)
-            window, (beam, psi) = self.window(here, part), self.enter(here, part)
-            change, judged = self.change(here, part, psi, "amplitude")
-            totals.compare(judged)
-            if object:
-                (top, left), (ny, nx) = part.places[0].tolist(), self.problem.shape
-                seen = here.obj[top : top + ny, left : left + nx]
-                self.descend(seen, (beam.conj() * change)[0].sum(0), power(beam)[0], object)
-            if probe:
-                wanted = torch.zeros_like(here.probe)
-                seen_power = torch.view_as_real(window[0]).square().sum(-1)
-                self.descend(wanted, window[0].conj() * change[0], seen_power, probe)
-                here.beams.back(spectrum, wanted[None], part.views)
-        as_numpy = isinstance(state.object, np.ndarray)
-        if object:
-            write(state.object, here.obj)
-        if probe:
-            write(state.probe, torch.fft.ifft2(spectrum))
-        return totals.sums(self.signal(frames), as_numpy=as_numpy).misfit
+        return updates.sequential(self, state, frames, object, probe)
 
     def project(
         self,
@@ -213,29 +193,7 @@ class TorchSweeps:
     ) -> Sums:
         """Advance the frames' own exit waves and add up what the model lacks of them; see `Sweeps.project`."""
         self.refuse_exposures()
-        here = self.load(state)
-        totals = Totals(here.obj, here.probe, here.beams, 1)
-        for part in self.parts(here.beams, frames):
-            (beam, psi), own = self.enter(here, part), self.tensor(waves[part.where])
-            if weights is not None:
-                own = self._advance(here, part, psi, own, weights, totals)
-                write(waves[part.where], own)
-            lack = self.way.back(own, here.beams, part.views) - psi
-            if object:
-                totals.add_object(beam, lack, part.views, part.places)
-            if probe:
-                totals.add_probe(here.obj, lack, part.views)
-        signal = self.signal(frames) if weights else 0.0
-        return totals.sums(signal, as_numpy=isinstance(state.object, np.ndarray))
-
-    def _advance(self, here: Loaded, part: Part, psi: Tensor, own: Tensor, weights: Weights, totals: Totals) -> Tensor:
-        """Return the frames' own waves one step on."""
-        a, b, c = weights
-        explained = self.way.forth(psi, here.beams, part.views)
-        totals.compare(here.detector.correct(explained, part.measured, "amplitude", wanted=False)[1])
-        mixed = c * explained + (1 - c) * own
-        measured = mixed + here.detector.correct(mixed, part.measured, "amplitude")[0]
-        return (1 - a - b) * own + a * explained + b * measured
+        return updates.project(self, state, frames, waves, weights, object=object, probe=probe)
 
     def room(self, shape: tuple[int, ...]) -> Any:
         """Return zeros for the frames' own waves; see `Sweeps.room`."""
@@ -244,10 +202,13 @@ class TorchSweeps:
     def descend(self, target: Any, numerator: Any, denominator: Any, step: Step, velocity: Any = None) -> None:
         """Add the regularised step to the target in place; see `Sweeps.descend`."""
         out, num, den = (torch.as_tensor(each) for each in (target, numerator, denominator))
+        also = None if velocity is None else torch.as_tensor(velocity)
+        if out.is_contiguous() and isinstance(step.length, float) and (kernels := fused(out.device)) is not None:
+            kernels.descend(out, num, den, *step, also)
+            return
         change = num * (step.length / ((1 - step.alpha) * den + (step.alpha * den.max() + 1e-20)))
         out += change
-        if velocity is not None:
-            also = torch.as_tensor(velocity)
+        if also is not None:
             also += change
 
     def load(self, state: State) -> Loaded:
@@ -266,7 +227,7 @@ class TorchSweeps:
 
     def tensor(self, array: Any) -> Tensor:
         """Return an array on the device: itself, where it is there."""
-        return torch.as_tensor(array).to(self.device)
+        return torch.as_tensor(array).to(self.device, non_blocking=True)
 
     def parts(self, beams: Beams, frames: NDArray[np.int64], size: int = 0) -> Iterator[Part]:
         """Yield the frames in groups that go through a pass together."""
@@ -275,7 +236,8 @@ class TorchSweeps:
             some = np.ascontiguousarray(frames[start : start + size])
             views = (some[:, None] * e + np.arange(e)).reshape(-1)
             where = slice(start, start + len(some))
-            yield Part(where, self.frames.load(some), self.tensor(views), beams.places[views])
+            here = self.tensor(views)
+            yield Part(where, self.frames.load(some, here if e == 1 else self.tensor(some)), here, beams.places[views])
 
     def signal(self, frames: NDArray[np.int64]) -> float:
         """Return the counts of some frames."""
@@ -295,8 +257,3 @@ class TorchSweeps:
             raise InputError(
                 "A window has no two pixels of the object around it", found="a position at the edge", remedy=remedy
             )
-
-
-def write(target: Any, values: Tensor) -> None:
-    """Write values into a tensor, or into an array on the host."""
-    torch.as_tensor(target).copy_(values)

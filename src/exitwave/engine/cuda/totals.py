@@ -1,5 +1,6 @@
 """What a pass adds up over frames. All sums over frames are formed here, but for those of lines and single frames."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -29,17 +30,17 @@ class Totals:
 
     def __init__(self, obj: Tensor, probe: Tensor, beams: Beams, exposures: int) -> None:
         self._beams, self._share = beams, 1 / exposures
-        self.object, self.illumination = torch.zeros_like(obj), torch.zeros_like(obj.real)
-        self.spectrum, self.transmission = torch.zeros_like(probe), torch.zeros_like(probe[0].real)
-        self.varied = torch.zeros_like(probe[:1]).repeat(beams.count, 1, 1)
-        self.difference, self.loss = obj.new_zeros((2,), dtype=torch.float64).unbind()
+        frame = tuple(probe.shape[1:])
+        complexes, reals = [obj.shape, probe.shape, (beams.count, *frame)], [obj.shape, frame]
+        zeros = _zeros(obj, complexes, reals)
+        self.object, self.spectrum, self.varied, self.illumination, self.transmission = zeros
+        self.scalars = obj.new_zeros((2,), dtype=torch.float64)
         self.spacing: Tensor | float = 0.0
         self.background: Tensor | None = None
 
     def compare(self, judged: Judged) -> None:
         """Add what the counts say of some frames."""
-        self.difference += judged.difference.sum(dtype=torch.float64)
-        self.loss += judged.loss
+        self.scalars += judged.parts.sum((1, 2), dtype=torch.float64)
         if judged.background is not None:
             self.background = judged.background if self.background is None else self.background + judged.background
 
@@ -68,7 +69,7 @@ class Totals:
     def sums(self, signal: float, *, as_numpy: bool) -> Sums:
         """Return the sums of the pass, as tensors or as NumPy arrays."""
         as_wanted: Any = (lambda each: each.cpu().numpy()) if as_numpy else (lambda each: each)
-        difference, loss = (float(each) if as_numpy else each for each in (self.difference, self.loss))
+        difference, loss = (float(each) if as_numpy else each for each in self.scalars.unbind())
         varied, background = self._beams.count, self.background
         return Sums(
             as_wanted(self.object),
@@ -81,3 +82,11 @@ class Totals:
             spacing=float(self.spacing),
             background=None if background is None else background.cpu().numpy(),
         )
+
+
+def _zeros(like: Tensor, complexes: list[tuple[int, ...]], reals: list[tuple[int, ...]]) -> list[Tensor]:
+    """Return complex and real zeros of some shapes, all set to 0 at once."""
+    sizes = [2 * math.prod(shape) for shape in complexes] + [math.prod(shape) for shape in reals]
+    pieces = torch.zeros(sum(sizes), device=like.device).split(sizes)
+    found = [torch.view_as_complex(piece.view(*shape, 2)) for piece, shape in zip(pieces, complexes, strict=False)]
+    return found + [piece.view(shape) for piece, shape in zip(pieces[len(complexes) :], reals, strict=True)]
