@@ -12,8 +12,8 @@ from exitwave.errors import InputError
 from exitwave.frames import Frames, MissingFrames, View, ViewedFrames, open_hdf5
 from exitwave.reordered import ReorderedFrames
 
-MOST_PIXELS = 2**26
-"""More pixels than any detector has."""
+MOST_PIXELS = 2**25
+"""Pixels of a frame; the largest detectors have half of them."""
 PLACES = ("data_frames", "frames")
 """Entries that may hold the frames, in the order in which they are tried."""
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.cxi.energy import HIGHEST, LOWEST
+from exitwave.cxi.frames import MOST_PIXELS
 from exitwave.cxi.mask import CHOICES, check_share
 from exitwave.cxi.scale import finite_positions, of_believable_scale
 from exitwave.dialects.dialect import Settings
@@ -16,8 +17,6 @@ from exitwave.frames import Frames
 from exitwave.scan import Detector, Result, Scan
 from exitwave.units import H_C, factor, parse
 
-MOST_PIXELS = 2**25
-"""Pixels of a frame; the largest detectors have half of them."""
 EXAMPLES = {"energy": "8.8keV", "distance": "2m", "pixel_size": "75um"}
 
 
