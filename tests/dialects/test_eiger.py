@@ -1,16 +1,20 @@
 """Eiger masters: frames in linked files, bad pixels by bits and marks, positions in text."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 from masters import COUNTS, GAP, SHAPE, eiger, text
+from samples import small_result
 
 import exitwave
 from exitwave.dialects.dialect import Settings
 from exitwave.errors import InputError
-from exitwave.scan import Scan
+from exitwave.frames import MissingFrames, View
+from exitwave.prepare.view import apply_view
+from exitwave.scan import Result, Scan
 
 PLACES = np.random.default_rng(4).normal(size=(9, 2)) * 2
 
@@ -148,3 +152,24 @@ def test_a_text_that_is_no_table_is_refused(tmp_path: Path, words: str) -> None:
     (tmp_path / "scan.csv").write_text(words)
     with pytest.raises(InputError, match=r"not a table|not of numbers|no row"):
         _open(eiger(tmp_path))
+
+
+def test_a_result_stands_for_the_files_and_opens_without_them(tmp_path: Path) -> None:
+    text(tmp_path / "scan.csv", PLACES)
+    scan = replace(_open(eiger(tmp_path)), probe=np.ones((1, *SHAPE), np.complex64))
+    place = tmp_path / "made" / "result.cxi"
+    place.parent.mkdir()
+    view = View(rows=(1, 9), columns=(2, 10))
+    small_result(apply_view(scan, view)).save(place)
+    back = exitwave.open(place)
+    assert isinstance(back, Result)
+    assert np.array_equal(back.scan.patterns[:], _counts()[:, 1:9, 2:10])
+    assert back.scan.patterns.dtype == np.uint32
+    assert place.stat().st_size < 200_000
+    (tmp_path / "scan_data_000002.h5").unlink()
+    lost = exitwave.open(place)
+    assert isinstance(lost, Result)
+    assert isinstance(lost.scan.patterns, MissingFrames)
+    assert "W211" in [each.code for each in lost.scan.findings]
+    with pytest.raises(InputError, match="frames of this result are missing"):
+        lost.scan.patterns[0]

@@ -44,6 +44,10 @@ def read_frames(source: Source) -> Frames:
     _check_stack(dataset)
     problem = unreadable(dataset)
     if problem:
+        missing = _missing(source) if dataset.is_virtual else None
+        if missing is not None:
+            source.remark("W211", "frames", problem[0], "the files that it was made from", problem[1])
+            return missing
         raise InputError("The frames cannot be read", where=name_of(dataset), found=problem[0], remedy=problem[1])
     frames, view = _frames(source, dataset), read_view(source)
     if view is None:
@@ -97,13 +101,15 @@ def _missing(source: Source) -> MissingFrames | None:
     """Return the frames that a result links to and that are not there; None for anything but such a result."""
     link = source.file.get(source.place("frames"), getlink=True)
     mask, positions = source.dataset("mask"), source.dataset("positions")
-    if not isinstance(link, h5py.ExternalLink) or source.dataset("object") is None:
+    if source.dataset("object") is None:
         return None
     if mask is None or positions is None or (mask.ndim, positions.ndim) != (2, 2):
         return None
-    file = Path(source.file.filename).resolve().parent / link.filename
-    shape = (len(positions), *mask.shape)
-    return MissingFrames(Path(os.path.normpath(file)), link.path, shape, read_view(source))
+    shape, here = (len(positions), *mask.shape), Path(source.file.filename).resolve()
+    if not isinstance(link, h5py.ExternalLink):
+        return MissingFrames(here, source.place("frames"), shape, read_view(source)) if link is not None else None
+    file = Path(os.path.normpath(here.parent / link.filename))
+    return MissingFrames(file, link.path, shape, read_view(source))
 
 
 def _others(source: Source, remedy: str) -> str:

@@ -15,7 +15,8 @@ _HEAD = """# The CXI schema
 
 A file is HDF5. Arrays are (row, column) = (y, x). Positions are the centre of the probe on the sample; in pixels they
 are (+y, +x) / object pixel, and row 0 of the object has the smallest y. Links are soft, with absolute paths. In the
-file of a result the frames are an external link, relative to the file's folder, unless they were embedded.
+file of a result the frames are an external link (of several files a virtual dataset), relative to the folder,
+unless they were embedded.
 
 **required**: a file without it is invalid. **added**: Exitwave always writes it and asks nobody else for it.
 **optional**: written where known. **foreign**: read from the files of other programs, never written. `owner@name` is

@@ -17,6 +17,7 @@ from exitwave.cxi.schema import BY_KEY, TABLE, Entry, Part, path
 from exitwave.errors import Finding
 from exitwave.findings import finding
 from exitwave.frames import Frames, MissingFrames, ViewedFrames, marker
+from exitwave.linked import LinkedFrames
 from exitwave.outputs import check_output
 from exitwave.scan import Result, Scan, Step
 from exitwave.units import ELEMENTARY_CHARGE
@@ -80,8 +81,9 @@ def write_result(
 ) -> tuple[Finding, ...]:
     """Write a result as a CXI file.
 
-    The frames become an external link, relative to the folder of the target, to the file that holds them; or a copy
-    with ``embed``, and where they are not simply the dataset of a file. A view of them is kept beside the link.
+    The frames become an external link, relative to the folder of the target, to the file that holds them, and of
+    several files a virtual dataset; or a copy with ``embed``, and where they are not simply datasets of files. A view
+    of them is kept beside the link.
 
     Parameters
     ----------
@@ -122,16 +124,25 @@ def write_result(
 
 
 def _link_frames(file: h5py.File, scan: Scan, target: Path) -> tuple[Finding, ...]:
-    folder = target.resolve().parent
+    folder, frames = target.resolve().parent, _source_of(scan.patterns)
+    if isinstance(frames, LinkedFrames):
+        file.create_virtual_dataset(path("frames"), frames.virtual(folder))
+        return ()
     relative = Path(os.path.relpath(Path(str(scan.patterns.path)).resolve(), folder)).as_posix()
     file[path("frames")] = h5py.ExternalLink(relative, scan.patterns.dataset)
     return ()
 
 
 def _lies_in_a_file(frames: Frames) -> bool:
-    """Say whether frames are the dataset of a file, or a view of it."""
-    source = frames.source if isinstance(frames, ViewedFrames) else frames
+    """Say whether frames are the dataset of a file, those of several files, or a view of them."""
+    source = _source_of(frames)
+    if isinstance(source, LinkedFrames):
+        return source.uniform
     return type(source) in (Frames, MissingFrames) and source.path is not None
+
+
+def _source_of(frames: Frames) -> Frames:
+    return frames.source if isinstance(frames, ViewedFrames) else frames
 
 
 def _parts(scan: Scan) -> tuple[Part, ...]:

@@ -1,73 +1,19 @@
-"""Frames that lie in several files, one after the other, as the master file of an Eiger detector links them."""
+"""The frames that the master file of an Eiger detector links to, file after file."""
 
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import h5py
-import numpy as np
-from numpy.typing import NDArray
 
 from exitwave.dialects.values import dataset, frames_at, reading
-from exitwave.errors import DAMAGE, Finding, InputError
+from exitwave.errors import Finding, InputError
 from exitwave.findings import finding
-from exitwave.frames import DerivedFrames, Frames, open_hdf5, unreadable_frames
+from exitwave.frames import Frames
+from exitwave.linked import LinkedFrames
 
 NAME = re.compile(r"data_?(\d+)")
 """Names of the links: data_000001, data_000002, and so on."""
-
-
-class LinkedFrames(DerivedFrames):
-    """The frames of several stacks as one, shape (npos, ny, nx), read only where they are sliced.
-
-    Where integers of a narrower type mark bad pixels by their largest value, that becomes the largest of the type here.
-
-    Parameters
-    ----------
-    pieces : list of Frames
-        Stacks of files, all with frames of one shape.
-    frames : int, optional
-        How many frames there are from the beginning; without it, all.
-    """
-
-    def __init__(self, pieces: list[Frames], frames: int | None = None) -> None:
-        self.pieces, self.path, self.dataset = pieces, pieces[0].path, pieces[0].dataset
-        self.starts = np.cumsum([0, *(len(piece) for piece in pieces)])
-        number = int(self.starts[-1]) if frames is None else min(frames, int(self.starts[-1]))
-        self.shape = (number, *pieces[0].shape[1:])
-        self.dtype = np.result_type(*(piece.dtype for piece in pieces))
-
-    def _each(self, indices: Iterable[Any]) -> Iterator[NDArray[Any]]:
-        opened: dict[int, h5py.Dataset] = {}  # one file is open at a time
-        with ExitStack() as stack:
-            for index in indices:
-                wanted = np.arange(len(self))[index]
-                rows = np.atleast_1d(wanted)
-                block = np.empty((len(rows), *self.shape[1:]), self.dtype)
-                owners = np.searchsorted(self.starts, rows, side="right") - 1
-                for owner in np.unique(owners):
-                    if owner not in opened:
-                        stack.close()
-                        file = stack.enter_context(open_hdf5(Path(str(self.pieces[owner].path))))
-                        opened = {owner: file[self.pieces[owner].dataset]}
-                    mine = owners == owner
-                    block[mine] = self._rows(opened[owner], rows[mine] - self.starts[owner])
-                yield block if wanted.ndim else block[0]
-
-    def _rows(self, stored: h5py.Dataset, rows: NDArray[np.int64]) -> NDArray[Any]:
-        run = (np.diff(rows) == 1).all()
-        try:
-            counts = stored[rows[0] : rows[-1] + 1] if run else np.array([stored[row] for row in rows])
-        except DAMAGE as error:
-            raise unreadable_frames(f"{stored.file.filename}:{stored.name}", error) from error
-        kind, wide = counts.dtype, self.dtype
-        counts = counts.astype(wide, copy=False)
-        if kind.kind == wide.kind == "u" and kind.itemsize < wide.itemsize:
-            counts[counts == np.iinfo(kind).max] = np.iinfo(wide).max
-        return counts
 
 
 @dataclass(frozen=True)

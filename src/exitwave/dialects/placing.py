@@ -4,10 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.dialects.dialect import Settings
-from exitwave.dialects.linked import LinkedFrames
 from exitwave.errors import Finding, InputError
 from exitwave.findings import finding
 from exitwave.frames import Frames
+from exitwave.linked import LinkedFrames
 
 SIGNS = {"none": (1.0, 1.0), "x": (-1.0, 1.0), "y": (1.0, -1.0), "xy": (-1.0, -1.0)}
 """What the setting ``negate`` makes of x and y."""

@@ -12,12 +12,12 @@ from exitwave.cxi.hdf import LARGE, resolve
 from exitwave.dialects.dialect import Conventions, Dialect, Evidence, Settings, Strength, Written
 from exitwave.dialects.found import Found, build, pairs
 from exitwave.dialects.kept import Kept, keep, lost
-from exitwave.dialects.linked import LinkedFrames
 from exitwave.dialects.put import File, beside, put
 from exitwave.dialects.store import Hdf5, Store, entries, opened
 from exitwave.errors import Finding, InputError
 from exitwave.findings import finding
 from exitwave.frames import Frames
+from exitwave.linked import LinkedFrames
 from exitwave.scan import Result, Scan
 
 _FIRST = "chunks/0"
