@@ -11,6 +11,7 @@ from samples import small_result, small_scan
 
 import exitwave
 from exitwave.analysis.compare import compare
+from exitwave.analysis.error import recompute
 from exitwave.dialects import ptychi
 from exitwave.positions import fermat_spiral, object_grid, to_pixels
 from exitwave.scan import Detector, Frames, Result, Scan
@@ -144,3 +145,21 @@ def test_pty_chi_finds_the_same_object_with_no_flip(both: tuple[Result, Result])
     for turned in (theirs.object[::-1], theirs.object[:, ::-1], theirs.object.conj(), theirs.object[::-1, ::-1].conj()):
         wrong = compare(replace(theirs, object=np.ascontiguousarray(turned)), ours)
         assert wrong.frc.correlation.mean() < 0.3
+
+
+def test_what_pty_chi_found_explains_the_frames_here(both: tuple[Result, Result], tmp_path: Path) -> None:
+    """Saved as its users do, by hand: the scale of the probe and the place of the object are those of our model."""
+    _, theirs = both
+    scan, arrays = theirs.scan, theirs.scan.to_ptychi()
+    with h5py.File(tmp_path / "run_dp.hdf5", "w") as file:
+        file["dp"] = scan.patterns[:]
+    with h5py.File(tmp_path / "run_para.hdf5", "w") as file:
+        file["object"], file["probe"] = theirs.object[None], theirs.probe[None]
+        for axis, pixel, name in zip("yx", scan.object_pixel, ("height", "width"), strict=True):
+            file["object"].attrs[f"pixel_{name}_m"] = pixel
+            file[f"probe_position_{axis}_m"] = arrays[f"probe_position_{axis}_px"] * pixel
+    back = exitwave.open(tmp_path / "run_dp.hdf5", energy="9keV", distance="2m")
+    assert isinstance(back, Result)
+    assert recompute(back) < 2 * recompute(both[0])  # a pixel beside its place it is much larger
+    beside = replace(back, y=back.y + back.object_pixel[0])
+    assert recompute(beside) > 10 * recompute(both[0])

@@ -118,6 +118,11 @@ def lost(data: Scan | Result, program: str, mask: str = "") -> tuple[Finding, ..
     return tuple(found)
 
 
+def unmet(*wants: tuple[bool, str, str, str]) -> list[Finding]:
+    """Return what a program asks of its files and does not get (W253): whether so, what it gets, wants, a remedy."""
+    return [finding("W253", "", seen, expected, remedy) for there, seen, expected, remedy in wants if there]
+
+
 class Kept:
     """What Exitwave has added to a file, if it has.
 

@@ -40,16 +40,19 @@ def unnormalised(shape: tuple[int, int]) -> float:
     return float(np.sqrt(shape[0] * shape[1]))
 
 
-def origin_of(x: NDArray[np.float64], y: NDArray[np.float64], shape: tuple[int, int]) -> tuple[float, float]:
-    """Return the sample coordinates (x, y) of pty-chi's position 0 on an object, for a probe of ``shape``.
+def origin_pixel(size: int, side: int) -> float:
+    """Return the pixel of an object that is pty-chi's position 0, where index n//2 of a probe of ``side`` lies on it.
 
-    By default (``SUPPORT``) it is pixel round(N / 2) - 1/2 of the object, counted to the middle of the probe.
+    By default (``SUPPORT``) it is round(N / 2) - 1/2, counted to the middle of the probe.
     """
-    places = []
-    for axis, n in ((x, shape[1]), (y, shape[0])):
-        pixel = float(np.round(axis.size / 2)) - 0.5 + half(n)
-        places.append(float(axis[0] + pixel * (axis[1] - axis[0])))
-    return places[0], places[1]
+    return float(np.round(size / 2)) - 0.5 + half(side)
+
+
+def origin_of(x: NDArray[np.float64], y: NDArray[np.float64], shape: tuple[int, int]) -> tuple[float, float]:
+    """Return the sample coordinates (x, y) of pty-chi's position 0 on an object, for a probe of ``shape``."""
+    sides = zip((x, y), shape[::-1], strict=True)
+    column, row = (axis[0] + origin_pixel(axis.size, side) * (axis[1] - axis[0]) for axis, side in sides)
+    return float(column), float(row)
 
 
 def in_archive(name: str) -> str:

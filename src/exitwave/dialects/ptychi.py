@@ -10,13 +10,12 @@ import numpy as np
 
 from exitwave.dialects.dialect import Conventions, Dialect, Evidence, Settings, Strength, Written
 from exitwave.dialects.found import Found, build
-from exitwave.dialects.kept import Kept, keep, lost
-from exitwave.dialects.product import POSITIONS, no_probe, object_of, origin_of, product
+from exitwave.dialects.kept import Kept, keep, lost, unmet
+from exitwave.dialects.product import POSITIONS, no_probe, object_of, origin_of, origin_pixel, product
 from exitwave.dialects.product_read import read_product
 from exitwave.dialects.put import File, beside, put
 from exitwave.dialects.store import Hdf5, entries, opened
 from exitwave.errors import Finding, InputError
-from exitwave.findings import finding
 from exitwave.scan import Result, Scan
 
 ENDS = ("_dp", "_para")
@@ -65,8 +64,24 @@ def read(file: Path, settings: Settings) -> Scan | Result:
         kept = Kept(store)
         result = kept.notes.get("result")
         found = read_product(store, patterns.frames("dp"), result=result if isinstance(result, bool) else None)
+        _place(found)
         _shift(found, kept.numbers("origin", 2) or (0.0, 0.0))
         return build(found, kept, settings)
+
+
+def _place(found: Found) -> None:
+    """Put an object that has no centre where pty-chi has it by default, if all positions then lie on it."""
+    if found.object is None or found.object.ndim < 2 or found.object_pixel is None or found.x is not None:
+        return
+    axes, shape = [], found.frames.shape[1:]
+    for n, side, step, places in zip(
+        found.object.shape[-2:], shape, found.object_pixel, found.positions.T[::-1], strict=True
+    ):
+        axis = (np.arange(n) - origin_pixel(n, side)) * step
+        if n < 2 or not ((places >= axis[0]) & (places <= axis[-1])).all():
+            return
+        axes.append(axis)
+    found.y, found.x = axes
 
 
 def _shift(found: Found, origin: tuple[float, ...]) -> None:
@@ -93,16 +108,13 @@ _MASK = "Give pty-chi the valid_pixel_mask of Scan.to_ptychi()"
 
 def _square(data: Scan | Result) -> list[Finding]:
     """Return what pty-chi's loaders take otherwise than it is."""
-    remarks, remedy = [], "Give pty-chi the arrays of Scan.to_ptychi()"
-    py, px = data.object_pixel
-    if abs(py / px - 1) > 1e-3:
-        found = f"object pixels of {py:g} m x {px:g} m"
-        remarks.append(finding("W253", "object", found, "square ones, for pixel_height_m counts alone", remedy))
+    (py, px), remedy = data.object_pixel, "Give pty-chi the arrays of Scan.to_ptychi()"
     ny, nx = (data.scan if isinstance(data, Result) else data).patterns.shape[1:]
-    if ny % 2 or nx % 2:
-        found = f"frames of {ny} x {nx} pixels, which its fftshift turns by one pixel too many"
-        remarks.append(finding("W253", "dp", found, "even ones", remedy))
-    return remarks
+    pixels, turned = f"object pixels of {py:g} m x {px:g} m", "which its fftshift turns by one pixel too many"
+    return unmet(
+        (abs(py / px - 1) > 1e-3, pixels, "square ones, for pixel_height_m counts alone", remedy),
+        (bool(ny % 2 or nx % 2), f"frames of {ny} x {nx} pixels, {turned}", "even ones", remedy),
+    )
 
 
 DIALECT = Dialect(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from exitwave.dialects.dialect import Conventions, Dialect, Evidence, Settings, Strength, Written
 from exitwave.dialects.found import Found, build, pairs
-from exitwave.dialects.kept import Kept, keep, lost
+from exitwave.dialects.kept import Kept, keep, lost, unmet
 from exitwave.dialects.put import NPZ, File, beside, put
 from exitwave.dialects.store import Npz, entries, is_zip, opened
 from exitwave.errors import Finding
@@ -98,10 +98,9 @@ class _Patches(DerivedFrames):
 def _needs(shape: tuple[int, int]) -> list[Finding]:
     """Return what PtychoNN asks for and does not get."""
     ny, nx = shape
-    if ny == nx and ny & (ny - 1) == 0:
-        return []
     seen, expected = f"frames of {ny} x {nx} pixels", "square ones, their side a power of two"
-    return [finding("W253", "reciprocal", seen, expected, "exitwave prepare --crop cuts them, and keeps the geometry")]
+    remedy = "exitwave prepare --crop cuts them, and keeps the geometry"
+    return unmet((ny != nx or bool(ny & (ny - 1)), seen, expected, remedy))
 
 
 DIALECT = Dialect(

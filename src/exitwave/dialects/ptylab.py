@@ -11,12 +11,11 @@ import numpy as np
 from exitwave.dialects.assemble import energy_of_wavelength
 from exitwave.dialects.dialect import Conventions, Dialect, Evidence, Settings, Strength, Written
 from exitwave.dialects.found import Found, build, pairs
-from exitwave.dialects.kept import Kept, keep, lost, probe_of
+from exitwave.dialects.kept import Kept, keep, lost, probe_of, unmet
 from exitwave.dialects.product import object_of
 from exitwave.dialects.put import File, beside, put
 from exitwave.dialects.store import Hdf5, Store, entries, opened
 from exitwave.errors import Finding, InputError
-from exitwave.findings import finding
 from exitwave.frames import Frames, View, ViewedFrames
 from exitwave.scan import Result, Scan
 from exitwave.units import H_C
@@ -109,11 +108,10 @@ def write(data: Scan | Result, target: Path, overwrite: bool) -> Written:
 
 def _square(scan: Scan) -> list[Finding]:
     (ny, nx), (py, px) = scan.patterns.shape[1:], scan.detector.pixel_size
-    wrong = (
+    return unmet(
         (ny != nx, f"frames of {ny} x {nx} pixels", "square ones", "Crop the frames: exitwave prepare"),
         (abs(py / px - 1) > 1e-6, f"detector pixels of {py:g} m x {px:g} m", "square ones", "dxd is their width"),
     )
-    return [finding("W253", "", seen, expected, remedy) for there, seen, expected, remedy in wrong if there]
 
 
 DIALECT = Dialect(

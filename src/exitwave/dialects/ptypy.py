@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from exitwave.cxi.hdf import LARGE, resolve
 from exitwave.dialects.dialect import Conventions, Dialect, Evidence, Settings, Strength, Written
 from exitwave.dialects.found import Found, build, pairs
-from exitwave.dialects.kept import Kept, keep, lost
+from exitwave.dialects.kept import Kept, keep, lost, unmet
 from exitwave.dialects.put import File, beside, put
 from exitwave.dialects.store import Hdf5, Store, entries, opened
 from exitwave.errors import Finding, InputError
@@ -145,11 +145,10 @@ def write(data: Scan | Result, target: Path, overwrite: bool) -> Written:
 
 def _unseen(data: Scan | Result, oblong: bool) -> list[Finding]:
     """Return what ptypy does not take from the file."""
-    wrong = (
+    return unmet(
         (isinstance(data, Result), "object and probe", "frames alone", "ptypy starts anew"),
         (oblong, "frames that are not square", "square ones", "ptypy crops them"),
     )
-    return [finding("W253", "", seen, expected, remedy) for there, seen, expected, remedy in wrong if there]
 
 
 DIALECT = Dialect(

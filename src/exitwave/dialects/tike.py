@@ -7,12 +7,11 @@ import numpy as np
 
 from exitwave.dialects.dialect import Conventions, Dialect, Evidence, Settings, Strength, Written
 from exitwave.dialects.found import Found, build, pairs
-from exitwave.dialects.kept import NOTES, Kept, keep, lost, probe_of
+from exitwave.dialects.kept import NOTES, Kept, keep, lost, probe_of, unmet
 from exitwave.dialects.product import object_of
 from exitwave.dialects.put import NPZ, File, beside, put
 from exitwave.dialects.store import Npz, entries, is_zip, opened
 from exitwave.errors import Finding, InputError
-from exitwave.findings import finding
 from exitwave.frames import ChangedFrames, Frames
 from exitwave.positions.grid import to_pixels
 from exitwave.scan import Result, Scan
@@ -97,13 +96,12 @@ def write(data: Scan | Result, target: Path, overwrite: bool) -> Written:
 
 def _needs(shape: tuple[int, int], probe: bool, inside: bool) -> list[Finding]:
     """Return what tike asks for and does not get."""
-    wrong = (
-        (shape[0] != shape[1], f"frames of {shape[0]} x {shape[1]} pixels", "square ones"),
-        (not probe, "no probe", "one"),
-        (not inside, "positions at the edge of psi", "a border of a pixel"),
-    )
     remedy = "Crop the frames, give the scan a probe, or pad psi"
-    return [finding("W253", "", seen, expected, remedy) for there, seen, expected in wrong if there]
+    return unmet(
+        (shape[0] != shape[1], f"frames of {shape[0]} x {shape[1]} pixels", "square ones", remedy),
+        (not probe, "no probe", "one", remedy),
+        (not inside, "positions at the edge of psi", "a border of a pixel", remedy),
+    )
 
 
 DIALECT = Dialect(
