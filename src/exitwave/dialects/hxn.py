@@ -12,7 +12,6 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from exitwave.cxi.hdf import open_file
 from exitwave.dialects.assemble import (
     columns_of,
     energy_of,
@@ -25,6 +24,7 @@ from exitwave.dialects.assemble import (
 from exitwave.dialects.dialect import Conventions, Dialect, Evidence, Settings, Strength
 from exitwave.dialects.marks import always, mark_of
 from exitwave.dialects.placing import NEGATE, signs
+from exitwave.dialects.store import entries
 from exitwave.dialects.values import array, frames_at, number, quantity, reading
 from exitwave.errors import InputError
 from exitwave.frames import ChangedFrames
@@ -38,11 +38,7 @@ MATLAB = ("det_data", "pos_xy", "det_dist", "det_pixel_size", "energy")
 
 def detect(file: Path) -> Evidence | None:
     """Take a file that has all entries of one of the two kinds."""
-    try:
-        with open_file(file) as opened:
-            marks = [names for names in (PROGRAM, MATLAB) if all(name in opened for name in names)]
-    except (InputError, OSError, RuntimeError, KeyError, ValueError):
-        return None
+    marks = [names for names in (PROGRAM, MATLAB) if len(entries(file, names)) == len(names)]
     return Evidence(Strength.MARK, f"{marks[0][0]}, {marks[0][1]} and {marks[0][2]}") if marks else None
 
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from exitwave.cxi.hdf import open_file
 from exitwave.dialects.assemble import columns_of, energy_of, length_of, mask_of, scan_of
 from exitwave.dialects.columns import table_for
 from exitwave.dialects.dialect import Conventions, Dialect, Evidence, Settings, Strength
 from exitwave.dialects.marks import always, mark_of
 from exitwave.dialects.placing import SURPLUS, paired
+from exitwave.dialects.store import entries
 from exitwave.dialects.values import dataset, frames_at, one_number, reading
 from exitwave.errors import InputError
 from exitwave.frames import Frames
@@ -27,11 +27,7 @@ GAP = 4095
 
 def detect(file: Path) -> Evidence | None:
     """Take a file with a stack of that name."""
-    try:
-        with open_file(file) as opened:
-            return Evidence(Strength.MARK, f"the stack {STACK}") if STACK in opened else None
-    except (InputError, OSError, RuntimeError, KeyError, ValueError):
-        return None
+    return Evidence(Strength.MARK, f"the stack {STACK}") if entries(file, (STACK[1:],)) else None
 
 
 def read(place: Path, settings: Settings) -> Scan:

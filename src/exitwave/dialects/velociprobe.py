@@ -13,6 +13,7 @@ from exitwave.dialects.columns import Table, table_for
 from exitwave.dialects.dialect import Conventions, Dialect, Evidence, Settings, Strength
 from exitwave.dialects.master import is_master, master_detector, master_energy, master_frames
 from exitwave.dialects.placing import SURPLUS, paired
+from exitwave.dialects.store import entries
 from exitwave.dialects.values import array, reading
 from exitwave.errors import InputError
 from exitwave.scan import Scan
@@ -29,12 +30,8 @@ CHI = "/entry/sample/goniometer/chi"
 
 def detect(file: Path) -> Evidence | None:
     """Take a master of an Eiger detector with an angle chi."""
-    try:
-        with reading(file) as opened:
-            turned = CHI in opened
-    except InputError:
-        return None
-    return Evidence(Strength.FITS, "an Eiger master with a goniometer's chi") if turned and is_master(file) else None
+    turned = entries(file, (CHI[1:],)) and is_master(file)
+    return Evidence(Strength.FITS, "an Eiger master with a goniometer's chi") if turned else None
 
 
 def read(place: Path, settings: Settings) -> Scan:
