@@ -4,7 +4,7 @@ import pytest
 from problems import ON_TENSORS, Backend
 
 
-@pytest.fixture(params=[pytest.param(Backend("cpu", 2), id="cpu"), ON_TENSORS])
+@pytest.fixture(params=[pytest.param(Backend("cpu", 2), id="cpu"), *ON_TENSORS])
 def backend(request: pytest.FixtureRequest) -> Backend:
     """Return what makes the sweeps of a problem on each of the devices, ``backend(problem, modes)``."""
     made: Backend = request.param

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from exitwave.engine.backends import make_sweeps
+from exitwave.engine.device import present
 from exitwave.engine.near import Propagator
 from exitwave.engine.problem import Problem
 from exitwave.engine.sweeps import State
@@ -102,10 +103,12 @@ class Backend:
         return sweeps
 
 
-ON_TENSORS = pytest.param(Backend("torch-cpu"), marks=torch, id="tensors")
+GPU = present()
+ON_TENSORS = [pytest.param(Backend("torch-cpu"), marks=torch, id="tensors")]
+ON_TENSORS += [pytest.param(Backend("cuda:0"), id="gpu")] * GPU
 on_each_number_of_threads = pytest.mark.parametrize(
     "backend",
-    [pytest.param(Backend("cpu", 1), id="1 thread"), pytest.param(Backend("cpu", 3), id="3 threads"), ON_TENSORS],
+    [pytest.param(Backend("cpu", 1), id="1 thread"), pytest.param(Backend("cpu", 3), id="3 threads"), *ON_TENSORS],
     indirect=True,
 )
 """For a test of the fixture `backend`."""

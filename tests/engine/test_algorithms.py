@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from problems import Backend, double, make_problem, perturb, single, torch
+from problems import ON_TENSORS, double, make_problem, perturb, single
 
 from exitwave.engine.algorithms import epie, rpie
 from exitwave.engine.algorithms.settling import settled
@@ -134,17 +134,17 @@ def test_a_seed_and_a_number_of_threads_give_the_same_bits(settings):
 
 
 @every
-@torch
-def test_tensors_end_where_arrays_end(settings):
+@pytest.mark.parametrize("on", ON_TENSORS)
+def test_tensors_end_where_arrays_end(settings, on):
     problem, _, state = start(modes=2, mask=0.05)
     arrays, tensors = single(state), single(state)
     iterate(arrays, CpuSweeps(problem, 2, 1), settings)
-    sweeps = Backend("torch-cpu")(problem, 2)
+    sweeps = on(problem, 2)
     take(tensors, sweeps)
     iterate(tensors, sweeps, settings)
     assert not isinstance(tensors.object, np.ndarray)
     for a, b in ((tensors.object, arrays.object), (tensors.probe, arrays.probe)):
-        assert np.linalg.norm(a.numpy() - b) < 1e-3 * np.linalg.norm(b)
+        assert np.linalg.norm(a.cpu().numpy() - b) < 1e-3 * np.linalg.norm(b)
 
 
 class Forgetful(CpuSweeps):

@@ -7,7 +7,7 @@ from importlib import util
 
 import numpy as np
 import pytest
-from problems import Backend, double, make_problem, perturb, single
+from problems import GPU, Backend, double, make_problem, perturb, single
 from test_fly import flying
 from test_responses import own
 from test_slices import copy, thick
@@ -17,7 +17,9 @@ from exitwave.engine.reference import ReferenceSweeps
 from exitwave.engine.reference_slices import SlicedReference
 from exitwave.engine.sweeps import RESPONSES, Step, Weights
 
-os.environ.setdefault("TRITON_INTERPRET", "1")  # before the kernels are imported
+if not GPU:  # where there is one, the tests of the sweeps run the kernels on it
+    os.environ.setdefault("TRITON_INTERPRET", "1")  # before the kernels are imported
+pytestmark = pytest.mark.skipif(GPU, reason="the interpreter is not for a machine with a GPU")
 NAMES = "object", "illumination", "probe", "transmission"
 
 

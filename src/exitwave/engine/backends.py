@@ -42,6 +42,8 @@ def make_sweeps(problem: Problem, modes: int, threads: int | None = None, device
     if device == "torch-cpu" and threads is not None:
         torch.set_num_threads(threads)
     place = torch.device(device.removeprefix("torch-"))
+    if place.type == "cuda":
+        torch.cuda.set_device(place)  # where Triton's kernels run
     return (SlicedTorchSweeps if problem.slices else TorchSweeps)(problem, modes, place, threads or default_threads())
 
 

@@ -25,7 +25,7 @@ def resolve(name: str) -> str:
         If PyTorch is missing, or the GPU.
     """
     if name == "auto":
-        return "cuda:0" if _driver() and util.find_spec("torch") and _gpus() else "cpu"
+        return "cuda:0" if present() else "cpu"
     if name == "cpu":
         return name
     if not util.find_spec("torch"):
@@ -48,6 +48,11 @@ def describe(device: str) -> str:
     import torch
 
     return f"{torch.cuda.get_device_name(device)} ({device})"
+
+
+def present() -> bool:
+    """Say whether there is a GPU, without a look at PyTorch where there is no driver."""
+    return _driver() and util.find_spec("torch") is not None and _gpus() > 0
 
 
 def _driver() -> bool:

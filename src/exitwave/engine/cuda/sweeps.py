@@ -204,7 +204,7 @@ class TorchSweeps:
         out, num, den = (torch.as_tensor(each) for each in (target, numerator, denominator))
         also = None if velocity is None else torch.as_tensor(velocity)
         if out.is_contiguous() and isinstance(step.length, float) and (kernels := fused(out.device)) is not None:
-            kernels.descend(out, num, den, *step, also)
+            kernels.descend(out, num, den, float(step.length), float(step.alpha), also)
             return
         change = num * (step.length / ((1 - step.alpha) * den + (step.alpha * den.max() + 1e-20)))
         out += change
