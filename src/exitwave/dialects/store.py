@@ -50,12 +50,7 @@ def _guarded(method: Callable[P, T]) -> Callable[P, T]:
 class Store(ABC):
     """The arrays of an open file, by name.
 
-    Attributes
-    ----------
-    file : Path
-        The file.
-    own : str
-        What stands before the names of the entries that Exitwave adds.
+    ``file`` is its path, ``own`` what stands before the names of the entries that Exitwave adds.
     """
 
     file: Path
@@ -99,9 +94,6 @@ class Store(ABC):
         if size > LARGE and size > PACKED * packed:
             found = f"{size / 1e9:.1f} GB from {packed} bytes in the file"
             raise InputError("An array is too large", where=self.where(name), found=found, remedy="Leave it out")
-
-    def _lacks(self, name: str) -> InputError:
-        return InputError("The file lacks an entry", where=self.where(name), found="nothing", remedy="Write it there")
 
 
 class Hdf5(Store):
@@ -201,7 +193,7 @@ class Npz(Store):
     def frames(self, name: str) -> Frames:
         """Return a stack of frames, mapped from the file if it is not compressed; refused where there is none."""
         if name not in self.files:
-            raise self._lacks(name)
+            raise InputError("The archive lacks its frames", where=self.where(name), found=", ".join(self.files)[:80])
         shape, fortran, dtype, start = self._header(name)
         member = self.files[name]
         if member.compress_type == zipfile.ZIP_STORED and all(shape):
@@ -212,11 +204,8 @@ class Npz(Store):
             stack: Any = np.memmap(self.file, dtype, "r", offset, shape, "F" if fortran else "C")
             return check_frames(Frames(stack), self.where(name))
         if member.file_size > IN_MEMORY:
-            found = f"{member.file_size / 1e9:.1f} GB, compressed"
-            remedy = "Save it without compression (numpy.savez), or as HDF5"
-            raise InputError(
-                "The frames are too many to be unpacked", where=self.where(name), found=found, remedy=remedy
-            )
+            found, remedy = f"{member.file_size / 1e9:.1f} GB", "Save it without compression (numpy.savez), or as HDF5"
+            raise InputError("The compressed frames are too many", where=self.where(name), found=found, remedy=remedy)
         return check_frames(Frames(self._load(name)), self.where(name))
 
 
