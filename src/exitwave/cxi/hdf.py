@@ -220,7 +220,8 @@ def text(value: Any) -> str:
 def attribute(source: Source, key: str) -> Any:
     """Return the value of an attribute entry, or None."""
     owner = resolve(source.file, source.moved(BY_KEY[key].owner))
-    return None if owner is None else owner.attrs.get(BY_KEY[key].name)
+    value = None if owner is None else owner.attrs.get(BY_KEY[key].name)
+    return None if isinstance(value, h5py.Empty) else value
 
 
 def units_of(dataset: h5py.Dataset, key: str) -> str:

@@ -124,6 +124,8 @@ class Hdf5(Store):
             return None
         self._check_size(name, found.dtype.itemsize * math.prod(found.shape), found.id.get_storage_size())
         problem = unreadable(found)
+        if found.dtype.kind == "V":
+            problem = str(found.dtype), "Save plain numbers or text"
         if problem:
             raise InputError("An array cannot be read", where=self.where(name), found=problem[0], remedy=problem[1])
         return np.asarray(found[()]).astype(found.dtype.newbyteorder("="), copy=False)
