@@ -207,10 +207,10 @@ def _result(source: Source, scan: Scan) -> Result:
     rows, columns = image.shape[-2:]
     y, x = _coordinates(source, scan, (rows, columns))
     used = _array(source, "used_positions", (len(scan.patterns), 3), np.float64)
-    wide = source.dataset("wide_probe")
-    probe = scan.probe if wide is None else whole(wide).astype(np.complex64, copy=False)
+    wide = _numbers(source, "wide_probe", "c")
+    probe = scan.probe if wide is None else wide.astype(np.complex64, copy=False)
     inside = _inside(source, (rows, columns))
-    held_out = source.dataset("held_out")
+    held_out = _numbers(source, "held_out", "iu")
     return Result(
         scan=scan,
         object=whole(image).astype(np.complex64, copy=False),
@@ -221,7 +221,7 @@ def _result(source: Source, scan: Scan) -> Result:
         mask=np.ones((rows, columns), np.float32) if inside is None else inside,
         errors=_history(source, "error_metric"),
         holdout_errors=_history(source, "holdout_error_metric"),
-        held_out=np.zeros(0, np.int64) if held_out is None else whole(held_out).astype(np.int64),
+        held_out=np.zeros(0, np.int64) if held_out is None else held_out.ravel().astype(np.int64),
         algorithm=text(attribute(source, "algorithm")),
         recipe=_recipe(source),
         provenance=_provenance(source),
