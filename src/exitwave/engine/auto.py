@@ -11,16 +11,14 @@ from typing import Any
 import numpy as np
 
 from exitwave.engine.device import resolve
+from exitwave.engine.focus import find_probe
 from exitwave.engine.geometry import placed
-from exitwave.engine.initial import search_defocus
 from exitwave.engine.orientation import CLEAR, Orientation, middle, rank_orientations
-from exitwave.engine.problem import pose
 from exitwave.engine.recipe import KEEP_WAVES, Recipe, Stage, make_recipe
 from exitwave.engine.run import iterate
 from exitwave.errors import Finding
 from exitwave.findings import finding
 from exitwave.frames import View
-from exitwave.positions import object_grid
 from exitwave.prepare import apply_view, prepare
 from exitwave.scan import Scan, Step
 
@@ -28,9 +26,9 @@ TRIAL, HELD_OUT = (20, 12), 0.2
 """Iterations of mPIE and of ML after it by which a choice is tried, and the part of the frames that judges it."""
 FRAMES = 120
 """On how many frames."""
-BETTER, MUCH_BETTER = 1.0, 0.8
+BETTER, MUCH_BETTER = 1.0, 0.86
 """A trial must have less than this part of the held-out error of the simpler one: with refined positions, which harm
-nothing where they are right, and with more modes, which take up what else is wrong."""
+nothing where they are right, and with more modes, which cost time and take up what else is wrong."""
 MODES = 3
 """Probe modes where one is not enough: what is not needed stays weak."""
 MOVING: dict[str, Any] = {"position_update": True}
@@ -146,9 +144,7 @@ def _probe_is_open(scan: Scan, recipe: Recipe) -> bool:
 
 def _lit(scan: Scan, recipe: Recipe) -> tuple[Scan, Step]:
     """Return the scan with a starting probe, found once for all that follows."""
-    part = middle(scan, FRAMES)
-    grid = object_grid(part.positions, part.patterns.shape[1:], part.object_pixel)
-    found = search_defocus(part, pose(part, part.positions, grid, holdout=0, seed=0), recipe)
+    found = find_probe(scan, recipe)
     why = f"explains the frames in the middle best, with an error of {found.error:.3g} on those held out"
     name = f"{found.defocus * 1e6:+.0f} um out of focus"
     step = Step("probe", name, {"defocus": found.defocus}, why)

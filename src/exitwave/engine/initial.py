@@ -130,6 +130,8 @@ class Defocused(NamedTuple):
     """Error metric of the short reconstruction with this defocus, on frames held out of it."""
     object: NDArray[np.complex64]
     """Object of that reconstruction, shape (ny, nx), around the frames that were used."""
+    usual: float
+    """Median of such errors over all defoci."""
 
 
 def search_defocus(scan: Scan, problem: Problem, recipe: Recipe, *, steps: int = 10, rounds: int = 2) -> Defocused:
@@ -155,20 +157,20 @@ def search_defocus(scan: Scan, problem: Problem, recipe: Recipe, *, steps: int =
         for state.iteration in range(iterations):
             rpie.step(state, sweeps, SEARCH_STAGE)
         error = sweeps.misfit(state, part.held_out if len(part.held_out) else part.used).error
-        return Defocused(probe, defocus, error, state.object)
+        return Defocused(probe, defocus, error, state.object, np.nan)
 
-    step = _largest_defocus(pattern, scan) / steps
-    best = _best_minimum(tried, [k * step for k in range(-steps, steps + 1)])
+    step = largest_defocus(pattern, scan) / steps
+    grid = [tried(k * step, SEARCH_ITERATIONS) for k in range(-steps, steps + 1)]
+    best = _best_minimum(tried, grid)
     for _ in range(rounds):
         step /= 2.5
         finer = (tried(best.defocus + k * step, SEARCH_ITERATIONS) for k in (-2, -1, 0, 1, 2))
         best = min(finer, key=lambda each: each.error)
-    return best
+    return best._replace(usual=float(np.median([each.error for each in grid])))
 
 
-def _best_minimum(tried: Callable[[float, int], Defocused], grid: list[float]) -> Defocused:
+def _best_minimum(tried: Callable[[float, int], Defocused], found: list[Defocused]) -> Defocused:
     """Return the best on a grid of defoci: of its `MINIMA` least minima, the one that a longer trial leaves least."""
-    found = [tried(defocus, SEARCH_ITERATIONS) for defocus in grid]
     errors = np.pad([each.error for each in found], 1, constant_values=np.inf)
     lowest = [each for each, a, b in zip(found, errors, errors[2:], strict=False) if each.error <= min(a, b)]
     lowest = sorted(lowest, key=lambda each: each.error)[:MINIMA]
@@ -177,7 +179,7 @@ def _best_minimum(tried: Callable[[float, int], Defocused], grid: list[float]) -
     return min((tried(each.defocus, LONGER * SEARCH_ITERATIONS) for each in lowest), key=lambda each: each.error)
 
 
-def _largest_defocus(pattern: NDArray[np.float64], scan: Scan) -> float:
+def largest_defocus(pattern: NDArray[np.float64], scan: Scan) -> float:
     """Return the defocus in metres at which the lens's cone fills `LARGEST_BEAM` of the probe array."""
     y, x = (p / scan.detector.distance for p in scan.detector.pixel_size)
     width = min(n * step for n, step in zip(pattern.shape, scan.object_pixel, strict=True))
