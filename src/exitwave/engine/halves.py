@@ -120,7 +120,7 @@ def _recipe(result: Result) -> Recipe:
     There are no frames to say when a half has converged; it takes as many iterations as the whole scan did.
     """
     settings = {name: value for name, value in result.recipe.items() if name != "stages"}
-    still: dict[str, Any] = {"position_update": None, "distance_update": None, "patience": None}
+    still: dict[str, Any] = {"position_update": None, "distance_update": None}
     left, stages = max(1, len(result.errors)), []
     for stage in result.recipe.get("stages") or [Stage().model_dump(mode="json")]:
         iterations = min(left, stage["iterations"])

@@ -220,7 +220,7 @@ def make_recipe(settings: Mapping[str, Any]) -> Recipe:
     InputError
         For an unknown key (with the nearest known one) or a value out of its range.
     """
-    single = {key: settings[key] for key in settings if key in Stage.model_fields.keys() - Recipe.model_fields.keys()}
+    single = {key: value for key, value in settings.items() if key in Stage.model_fields}
     others = {key: value for key, value in settings.items() if key not in single}
     stages = others.get("stages")
     if single and isinstance(stages, list | tuple) and len(stages) == 1 and isinstance(stages[0], Mapping):

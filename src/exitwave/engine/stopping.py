@@ -33,7 +33,6 @@ class Watch:
 
     def __init__(self, recipe: Recipe, stage: Stage, state: State) -> None:
         self._recipe, self._stage = recipe, stage
-        self._patience = stage.patience or recipe.patience
         self._settled = "settle" not in USES[stage.algorithm]
         self._best = math.inf
         self._since = 0
@@ -83,13 +82,13 @@ class Watch:
 
     def _exhausted(self, error: float) -> bool:
         """Say whether the error has stopped falling for good; the first time only makes the stage settle."""
-        if self._patience is None:
+        if self._recipe.patience is None:
             return False
         if error < (1 - IMPROVEMENT) * self._best:
             self._best, self._since = error, 0
             return False
         self._since += 1
-        if self._since < self._patience:
+        if self._since < self._recipe.patience:
             return False
         if self._settled:
             return True
