@@ -153,7 +153,7 @@ def _reconstruct(job: Job, scan: Scan) -> Result:
     data, settings = starting_probe(scan, job.probe, job.settings)
     before, sys.argv = sys.argv, list(job.command)  # the result tells the command that makes it
     try:
-        how = {"embed": job.embed, "frc": job.frc, "choosing": leaves_open(settings)}
+        how: dict[str, Any] = {"embed": job.embed, "frc": job.frc, "choosing": leaves_open(settings)}
         return work(data, settings, job.output, overwrite=True, opened=0.0, quiet=True, **how).result
     finally:
         sys.argv = before

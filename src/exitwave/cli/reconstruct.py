@@ -69,44 +69,57 @@ def reconstruct(
     Where nothing says how (no recipe, algorithm or other setting), the scan is prepared, and modes, positions and
     algorithm are chosen from what some of its frames tell.
 
-    Ctrl-C stops after the current iteration and saves what there is; a second one stops at once.
+    Ctrl-C stops after the current iteration and saves what there is; a second one stops at once. Several processes that
+    torchrun, mpiexec or srun has started share the frames.
     """
     import exitwave
     from exitwave.cli.console import Console, print_findings
-    from exitwave.cli.work import describe, summary
+    from exitwave.cli.team import joined
     from exitwave.engine.auto import leaves_open
     from exitwave.engine.recipe import merge
 
-    targets = _targets(paths, output, share)
-    for path, target in zip(paths, targets, strict=True):
-        check_output(target, path, overwrite=overwrite)
-    overrides, settings = split_settings(parse_settings(pairs))
-    options: dict[str, Any] = {"algorithm": algorithm, "iterations": iterations, "modes": modes, "batch": batch}
-    options |= {"holdout": holdout, "seconds": seconds, "device": device, "threads": threads, "seed": seed}
-    settings |= {key: value for key, value in options.items() if value is not None}
-    settings = settings if recipe is None else merge(read_recipe(recipe), settings)
-    settings = with_positions(settings) if refine_positions else settings
+    with joined() as team:
+        targets = _targets(paths, output, share)
+        for path, target in zip(paths, targets, strict=True):
+            check_output(target, path, overwrite=overwrite)
+        overrides, settings = split_settings(parse_settings(pairs))
+        options: dict[str, Any] = {"algorithm": algorithm, "iterations": iterations, "modes": modes, "batch": batch}
+        options |= {"holdout": holdout, "seconds": seconds, "device": device, "threads": threads, "seed": seed}
+        settings |= {key: value for key, value in options.items() if value is not None}
+        settings = settings if recipe is None else merge(read_recipe(recipe), settings)
+        settings = with_positions(settings) if refine_positions else settings
 
-    begin = time.perf_counter()
-    inputs = [exitwave.open(path, **overrides) for path in paths]
-    opened = time.perf_counter() - begin
-    sources = [source for data in inputs for source in _sources(data)]
-    for target in targets:
-        check_output(target, *sources, overwrite=overwrite)
-    inputs[0], settings = starting_probe(inputs[0], probe, settings)
+        begin = time.perf_counter()
+        inputs = [exitwave.open(path, **overrides) for path in paths]
+        opened = time.perf_counter() - begin
+        sources = [source for data in inputs for source in _sources(data)]
+        for target in targets:
+            check_output(target, *sources, overwrite=overwrite)
+        inputs[0], settings = starting_probe(inputs[0], probe, settings)
+        remarks = [finding for data in inputs for finding in _scan(data).findings]
+        print_findings(Console(stderr=True), remarks)
+        how = {"choosing": True} if share is None and not as_is and leaves_open(settings) else {}
+        done = _work(
+            inputs, share, settings, targets, overwrite=overwrite, embed=embed, opened=opened, frc=frc, team=team, **how
+        )
+        if team.rank == 0:
+            print_findings(Console(stderr=True), set(done[0].progress.findings) - set(remarks))
+            _tell(paths, done, share, as_json=as_json)
+        if done[0].stopped_by in EXIT_CODES:
+            raise typer.Exit(EXIT_CODES[done[0].stopped_by])
+
+
+def _tell(paths: list[Path], done: list["Work"], share: str | None, *, as_json: bool) -> None:
+    """Say what came out, in words and as JSON where asked."""
+    from exitwave.cli.console import Console
+    from exitwave.cli.work import describe, summary
+
     words = Console(stderr=as_json)
-    remarks = [finding for data in inputs for finding in _scan(data).findings]
-    print_findings(Console(stderr=True), remarks)
-    how = {"choosing": True} if share is None and not as_is and leaves_open(settings) else {}
-    done = _work(inputs, share, settings, targets, overwrite=overwrite, embed=embed, opened=opened, frc=frc, **how)
-    print_findings(Console(stderr=True), set(done[0].progress.findings) - set(remarks))
     for each in done:
         words.print(describe(each))
     if as_json:
         summaries = [{"input": path, **summary(each)} for path, each in zip(paths, done, strict=True)]
         print_json({"share": share, "results": summaries} if share else summaries[0])
-    if done[0].stopped_by in EXIT_CODES:
-        raise typer.Exit(EXIT_CODES[done[0].stopped_by])
 
 
 def _targets(paths: list[Path], output: Path | None, share: str | None) -> list[Path]:

@@ -5,7 +5,7 @@ import shlex
 import tempfile
 import time
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,8 @@ from exitwave.analysis.verdict import Verdict, verdict
 from exitwave.cli.console import Console
 from exitwave.cli.outputs import size_of
 from exitwave.cli.progress import Bar, Lines, Stop, reporting, stopping
+from exitwave.cli.team import SAVED
+from exitwave.engine.team import ALONE, Alone, LostError
 from exitwave.errors import OutputError
 from exitwave.optics import mode_powers
 from exitwave.scan import Result, Scan
@@ -79,15 +81,17 @@ def work(
     frc: bool = False,
     choosing: bool = False,
     quiet: bool = False,
+    team: Alone = ALONE,
 ) -> Work:
     """Reconstruct, measure the resolution by two halves of the scan if asked for (``frc``), and save.
 
     With ``choosing`` a scan is prepared first, and what the settings leave open is chosen.
 
-    The first Ctrl-C or SIGTERM stops after the current iteration and saves what there is.
+    The first Ctrl-C or SIGTERM stops after the current iteration and saves what there is. Of several processes
+    (``team``) the first one saves; where another one dies, one that is left does, and raises what has happened.
     """
     earlier = len(data.errors) if isinstance(data, Result) else 0
-    how = {"overwrite": overwrite, "embed": embed, "frc": frc, "quiet": quiet}
+    how: dict[str, Any] = {"overwrite": overwrite, "embed": embed, "frc": frc, "quiet": quiet, "team": team}
     (done,) = _work(data, settings, [output], opened=opened, choosing=choosing, **how)
     return replace(done, earlier=earlier)
 
@@ -110,29 +114,40 @@ def _work(
     frc: bool = False,
     choosing: bool = False,
     quiet: bool = False,
+    team: Alone = ALONE,
 ) -> list[Work]:
     """Reconstruct and save all results."""
-    last = None
+    last, lost = None, None
     with reporting(None if quiet else Console(stderr=True)) as report, stopping(report.announce) as stop:
         begin = time.perf_counter()
         if choosing and isinstance(data, Scan):
-            chosen = exitwave.choose(data, report.announce, **settings)
+            chosen = team.first(partial(exitwave.choose, data, report.announce, **settings))
             data, settings = chosen.scan, {"recipe": chosen.recipe, "choices": chosen.choices}
         choice = time.perf_counter() - begin
-        for last in exitwave.iterate(data, announce=report.announce, **settings):
-            stop.something_to_save = True
-            report.update(last)
-            if stop.asked:
-                break
+        try:
+            for last in exitwave.iterate(data, announce=report.announce, team=team, **settings):
+                stop.something_to_save = True
+                report.update(last)
+                stop.asked = team.any(stop.asked)
+                if stop.asked:
+                    break
+        except LostError as error:
+            if last is None or not team.saves():
+                raise
+            lost = error
+            report.announce(str(error))
         assert last is not None  # a recipe has at least one iteration
         results, begin = last.results(), time.perf_counter()
-        if frc and not stop.asked:
+        if frc and not stop.asked and lost is None and team.rank == 0:
             results = [_with_frc(result, report, stop) for result in results]
         halves, begin = time.perf_counter() - begin, time.perf_counter()
         stop.saving = True
         report.announce("saving")
         for result, output in zip(results, outputs, strict=True):
-            _save(result, output, overwrite=overwrite, embed=embed)
+            if team.rank == 0 or lost is not None:
+                _save(result, output, overwrite=overwrite, embed=embed)
+        if lost is not None:
+            raise _saved(lost, last, outputs)
         seconds = {
             "open": opened,
             "choose": choice,
@@ -144,6 +159,13 @@ def _work(
         Work(last, result, 0, result.provenance["stopped_by"], output, seconds)
         for result, output in zip(results, outputs, strict=True)
     ]
+
+
+def _saved(lost: LostError, last: "Progress", outputs: list[Path]) -> LostError:
+    """Return the error of a run that has lost a process, with what was saved of it."""
+    where = ", ".join(map(str, outputs))
+    remedy = f"{SAVED} after {last.iteration} of {last.iterations} iterations: {where}. Continue it like a scan"
+    return LostError(lost.what, found=lost.found, remedy=remedy)
 
 
 def _with_frc(result: Result, report: Bar | Lines, stop: Stop) -> Result:
@@ -191,6 +213,7 @@ def summary(done: Work) -> dict[str, Any]:
         "mode_powers": mode_powers(done.result.probe).tolist(),
         "device": last.settings["device"],
         "threads": last.settings["threads"],
+        "processes": last.processes,
         "frames_per_second": last.frames_per_second,
         "seconds": done.seconds,
         "verdict": done.verdict.as_dict(),
@@ -238,7 +261,8 @@ def _worst(diagnoses: tuple[Diagnosis, ...]) -> list[Diagnosis]:
 def _place(last: "Progress") -> str:
     """Return where it ran."""
     device = last.settings["device"]
-    return _count(last.settings["threads"], "thread") if device == "cpu" else f"on {device}"
+    place = _count(last.settings["threads"], "thread") if device == "cpu" else f"on {device}"
+    return f"{place} in {last.processes} processes" if last.processes > 1 else place
 
 
 def _count(number: int, noun: str) -> str:

@@ -4,13 +4,15 @@ from typing import TYPE_CHECKING, Union
 
 from exitwave.engine import cpu_slices
 from exitwave.engine.cpu import CpuSweeps, default_threads
+from exitwave.engine.distributed import SharedSweeps
 from exitwave.engine.problem import Problem
 from exitwave.engine.sweeps import State
+from exitwave.engine.team import Alone
 
 if TYPE_CHECKING:
     from exitwave.engine.cuda.sweeps import TorchSweeps
 
-Backend = Union[CpuSweeps, "TorchSweeps"]
+Backend = Union[CpuSweeps, "TorchSweeps", SharedSweeps]
 
 
 def make_sweeps(problem: Problem, modes: int, threads: int | None = None, device: str = "cpu") -> Backend:
@@ -47,7 +49,16 @@ def make_sweeps(problem: Problem, modes: int, threads: int | None = None, device
     return (SlicedTorchSweeps if problem.slices else TorchSweeps)(problem, modes, place, threads or default_threads())
 
 
+def share_sweeps(problem: Problem, modes: int, threads: int | None, device: str, team: Alone) -> Backend:
+    """Return the sweeps for a problem, shared out to the processes of a team; see `make_sweeps`."""
+
+    def make(some: Problem) -> Backend:
+        return make_sweeps(some, modes, threads, device)
+
+    return make(problem) if team.size == 1 else SharedSweeps(problem, team, make)
+
+
 def take(state: State, sweeps: Backend) -> None:
     """Bring object and probe of a state to where the passes are."""
-    if not isinstance(sweeps, CpuSweeps):
+    if hasattr(sweeps, "tensor"):
         state.object, state.probe = sweeps.tensor(state.object), sweeps.tensor(state.probe)

@@ -20,6 +20,7 @@ from exitwave.engine.recipe import Recipe, Stage, make_recipe
 from exitwave.engine.start import Run, prepare
 from exitwave.engine.stopping import REMEDY, Watch
 from exitwave.engine.sweeps import Misfit, State, Sums
+from exitwave.engine.team import ALONE, Alone
 from exitwave.errors import Finding, InputError, RunError
 from exitwave.scan import Result, Scan
 from exitwave.scan import Step as Choice
@@ -47,6 +48,8 @@ class Progress:
     """What the reader and the engine had to repair, leave out or stop for."""
     settings: dict[str, Any]
     """The recipe as it runs, and the device."""
+    processes: int
+    """Processes that share the frames."""
     stopped_by: str
     """Why this is the last iteration: ``iterations``, ``seconds``, ``patience`` or ``divergence``; else empty."""
     _run: Run = field(repr=False)
@@ -67,6 +70,7 @@ def iterate(
     share: str | None = None,
     announce: Callable[[str], None] | None = None,
     choices: tuple[Choice, ...] = (),
+    team: Alone = ALONE,
     **settings: Any,
 ) -> Iterator[Progress]:
     """Reconstruct, and yield after every iteration.
@@ -85,6 +89,9 @@ def iterate(
         Called with a sentence when something other than iterating takes its time.
     choices : tuple of Step
         What has been chosen for it, and why (`choose`); the result remembers it.
+    team : Alone
+        The processes that do it together, each with the same arguments: a `Team`. All must go on to the same iteration,
+        and call `Progress.result` alike.
     **settings
         The settings one by one; see `Recipe` and `Stage`.
 
@@ -109,7 +116,7 @@ def iterate(
         raise InputError("Not a scan or a result", found=type(data).__name__, remedy=remedy)
     if recipe is not None and settings:
         raise InputError("Settings come as a recipe or one by one, not both", found=", ".join(settings))
-    run = prepare(data, recipe or make_recipe(settings), announce or (lambda _: None))
+    run = prepare(data, recipe or make_recipe(settings), announce or (lambda _: None), team)
     run.joint, run.choices = together, choices
     for number, stage in enumerate(run.recipe.stages, start=1):
         yield from _stage(run, stage, last=number == len(run.recipe.stages))
@@ -136,7 +143,7 @@ def _stage(run: Run, stage: Stage, *, last: bool) -> Iterator[Progress]:
         misfit = _iterated(step, state, sweeps, stage)
         state.iteration += 1
         error, holdout = misfit.error, sweeps.misfit(state, run.problem.held_out).error
-        run.seconds["run"] += time.perf_counter() - start
+        run.seconds["run"] += _since(start, run.team)
         run.passed += len(run.problem.used)
         ended = watch.look(state, error, holdout, run.seconds["run"])
         if ended == "divergence" and not run.errors:
@@ -153,6 +160,11 @@ def _stage(run: Run, stage: Stage, *, last: bool) -> Iterator[Progress]:
             del watch
         yield _progress(run, stage, ended if run.stopped_by == ended else "")
     run.state, run.pair = run.on_the_fine_grid(), None
+
+
+def _since(start: float, team: Alone) -> float:
+    """Return the seconds since the start on the clock of the first process: all must end at the same iteration."""
+    return team.first(lambda: time.perf_counter() - start)
 
 
 def _iterated(step: Step, state: State, sweeps: Backend, stage: Stage) -> Misfit:
@@ -205,6 +217,7 @@ def _progress(run: Run, stage: Stage, stopped_by: str) -> Progress:
         seconds=dict(run.seconds),
         findings=run.scan.findings + run.problem.findings + run.findings,
         settings=run.settings(),
+        processes=run.team.size,
         stopped_by=stopped_by,
         _run=run,
     )

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from exitwave.engine import coarse, fly, joint
+import exitwave
+from exitwave.engine import coarse, distributed, fly, joint
 from exitwave.engine import device as devices
 from exitwave.engine.algorithms.table import ALGORITHMS
 from exitwave.engine.arrays import host_state
-from exitwave.engine.backends import Backend, make_sweeps
+from exitwave.engine.backends import Backend, make_sweeps, share_sweeps
 from exitwave.engine.geometry import placed
 from exitwave.engine.initial import check_probe, fit_modes, starting_probe
 from exitwave.engine.joint import Joint
@@ -25,6 +26,7 @@ from exitwave.engine.model.distance import REACH
 from exitwave.engine.problem import Grid, Problem, pose
 from exitwave.engine.recipe import Recipe, Stage
 from exitwave.engine.sweeps import OWN, State
+from exitwave.engine.team import ALONE, Alone
 from exitwave.engine.thick import slice_positions, starting_object, with_slices
 from exitwave.errors import Finding, InputError
 from exitwave.positions.grid import MARGIN, ROOM, object_grid
@@ -62,6 +64,8 @@ class Run:
     """What was chosen because nobody had said it."""
     joint: Joint | None = None
     """The scans that make the one that runs, where there are several."""
+    team: Alone = ALONE
+    """The processes that do it."""
     pair: coarse.Pair | None = None
     """The state on two grids, while a coarse stage runs."""
 
@@ -79,15 +83,16 @@ class Run:
         return self.recipe.model_dump(mode="json") | resolved | {"device": self.device}
 
 
-def prepare(data: Scan | Result, recipe: Recipe, announce: Callable[[str], None]) -> Run:
+def prepare(data: Scan | Result, recipe: Recipe, announce: Callable[[str], None], team: Alone) -> Run:
     """Load the frames, compile, and set up the starting state."""
     earlier = data if isinstance(data, Result) else None
     scan = data.scan if isinstance(data, Result) else placed(data, recipe)
     if earlier:
         _check_continuing(earlier, recipe)
     digest = ThreadPoolExecutor(1).submit(digest_of, scan.path)
-    start, device = time.perf_counter(), devices.resolve(recipe.device)
-    announce(f"running on {devices.describe(device)}")
+    start, device = time.perf_counter(), team.device(recipe.device)
+    processes = f", in {team.size} processes" if team.size > 1 else ""
+    announce(f"running on {devices.describe(device)}{processes}")
     announce(f"loading {len(scan.patterns)} frames")
     positions = earlier.positions if earlier else scan.positions
     offsets = earlier.model.get("exposures") if earlier else fly.offsets(scan.positions, recipe.fly)
@@ -103,16 +108,21 @@ def prepare(data: Scan | Result, recipe: Recipe, announce: Callable[[str], None]
     problem = with_slices(problem, scan, z)
     if offsets is not None:
         problem = _flying(problem, offsets, (y, x), recipe)
+    distributed.check(recipe, problem, team)
+    team.agree("the scan and the settings", _what_counts(problem, recipe))
     loaded = time.perf_counter()
     announce("getting the loops ready (some seconds on the first run)")
     problems = {factor: problem if factor == 1 else coarse.crop(problem, factor) for factor in _factors(recipe)}
     for stage in recipe.stages:
         _warm_up(problems[stage.coarse], stage, device)
     compiled = time.perf_counter()
-    probe = _earlier_probe(earlier, problem, recipe) if earlier else starting_probe(scan, problem, recipe, announce)
+    probe = team.first(
+        lambda: _earlier_probe(earlier, problem, recipe) if earlier else starting_probe(scan, problem, recipe, announce)
+    )
     obj = starting_object(problem, earlier)
     done = len(earlier.errors) if earlier else 0
-    sweeps = {factor: make_sweeps(each, len(probe), recipe.threads, device) for factor, each in problems.items()}
+    threads = team.threads(recipe.threads)
+    sweeps = {factor: share_sweeps(each, len(probe), threads, device, team) for factor, each in problems.items()}
     return Run(
         scan=scan,
         recipe=recipe,
@@ -123,6 +133,7 @@ def prepare(data: Scan | Result, recipe: Recipe, announce: Callable[[str], None]
         z=z,
         positions=positions,
         device=device,
+        team=team,
         assumed_distance=float((earlier.model if earlier else {}).get("assumed_distance", scan.detector.distance)),
         errors=list(earlier.errors) if earlier else [],
         holdout_errors=list(earlier.holdout_errors) if earlier else [],
@@ -131,6 +142,13 @@ def prepare(data: Scan | Result, recipe: Recipe, announce: Callable[[str], None]
         algorithm=earlier.algorithm if earlier else "",
         seconds={"prepare": loaded - start + time.perf_counter() - compiled, "compile": compiled - loaded, "run": 0.0},
     )
+
+
+def _what_counts(problem: Problem, recipe: Recipe) -> tuple[str, ...]:
+    """Return what all processes of a run must have alike."""
+    arrays = problem.pixels, problem.used, problem.held_out, np.array([problem.photons, problem.invalid])
+    digests = [hashlib.sha256(each.tobytes()).hexdigest() for each in arrays]
+    return (exitwave.__version__, recipe.model_dump_json(exclude={"device", "threads"}), *digests)
 
 
 def _grid(scan: Scan, recipe: Recipe, places: NDArray[np.float64]) -> Grid:

@@ -1,0 +1,208 @@
+"""The sweeps of several processes: each carries its own frames through any backend, and the sums are added up.
+
+A frame belongs to one process for the whole run, so that its counts and its exit wave, where an algorithm keeps it,
+need be on one card only. Object, probe and all that a `State` has are everywhere, and stay the same bit for bit: every
+process draws the same batches, gets the same sums and takes the same steps. What frames tell is gathered to all, for
+there is little of it, and refinements look at all frames. So neither an algorithm nor the model knows of other
+processes.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exitwave.engine import arrays
+from exitwave.engine.fly import Exposures
+from exitwave.engine.problem import Problem
+from exitwave.engine.recipe import Recipe
+from exitwave.engine.sweeps import Line, Misfit, Noise, State, Step, Sums, Weights
+from exitwave.engine.team import Alone
+from exitwave.errors import InputError
+
+OF_FRAMES = ("positions", "scales", "weights", "tilts")
+"""What a `State` has for every frame."""
+
+
+def check(recipe: Recipe, problem: Problem, team: Alone) -> None:
+    """Refuse what several processes cannot do.
+
+    Raises
+    ------
+    InputError
+        If a stage goes from frame to frame, or a process would have no frame.
+    """
+    if team.size > 1 and any(stage.algorithm == "ePIE" for stage in recipe.stages):
+        remedy = "Use rPIE, which is ePIE in batches, or any other algorithm, or one process"
+        found = f"ePIE in {team.size} processes"
+        raise InputError("An update after every frame cannot be shared out", found=found, remedy=remedy)
+    if team.size > len(problem.used):
+        found = f"{team.size} processes for {len(problem.used)} frames"
+        raise InputError("There are more processes than frames", found=found, remedy="Start fewer processes")
+
+
+class SharedSweeps:
+    """The sweeps over the frames of all processes; see `Sweeps` for what each does.
+
+    Parameters
+    ----------
+    problem : Problem
+        All frames.
+    team : Alone
+        The processes.
+    make : callable
+        Makes a backend for a problem.
+    """
+
+    def __init__(self, problem: Problem, team: Alone, make: Callable[[Problem], Any]) -> None:
+        self.problem, self._team, self._make = problem, team, make
+        mine = [group[team.rank :: team.size] for group in (problem.used, problem.held_out)]
+        self._mine = np.sort(np.concatenate(mine))
+        self._number = np.full(len(problem.stack), -1)
+        self._number[self._mine] = np.arange(len(self._mine))
+        used, held_out = (self._number[group] for group in mine)
+        self._sweeps = make(part(problem, self._mine, used, held_out))
+        self._cut: dict[str, tuple[Any, Any]] = {}
+        self._sums: dict[str, Any] = {}
+
+    def gather(
+        self,
+        state: State,
+        frames: NDArray[np.int64],
+        *,
+        object: bool = True,
+        probe: bool = True,
+        chi: Any = None,
+        noise: Noise = "amplitude",
+        responses: NDArray[np.float64] | None = None,
+    ) -> Sums:
+        """Pass over the frames without changing the state; see `Sweeps.gather`.
+
+        Of the frames whose chi are wanted, this process keeps its own, the first in ``chi``.
+        """
+        wanted: dict[str, Any] = {"object": object, "probe": probe, "noise": noise}
+        if self._team.lost:
+            return self._whole.gather(state, frames, **wanted)
+        places, own = self._own(frames)
+        told = None if responses is None else np.zeros((len(own), responses.shape[1]))
+        kept = None if chi is None else chi[: self._count(frames[: len(chi)])]
+        kept = kept if kept is not None and len(kept) else None
+        sums = self._sweeps.gather(self._state(state), own, chi=kept, responses=told, **wanted)
+        if responses is not None:
+            responses[:] = 0
+            responses[places] = told
+            self._team.add(responses)
+        return self._total(sums, object, probe)
+
+    def project(
+        self,
+        state: State,
+        frames: NDArray[np.int64],
+        waves: Any,
+        weights: Weights | None,
+        *,
+        object: bool = True,
+        probe: bool = True,
+    ) -> Sums:
+        """Advance this process's own exit waves, and sum over those of all; see `Sweeps.project`."""
+        own = self._own(frames)[1]
+        sums = self._sweeps.project(self._state(state), own, waves, weights, object=object, probe=probe)
+        return self._total(sums, object, probe)
+
+    def room(self, shape: tuple[int, ...]) -> Any:
+        """Return zeros for the exit waves of this process's frames, where all used ones are to have some."""
+        return self._sweeps.room((self._count(self.problem.used), *shape[1:]))
+
+    def misfit(self, state: State, frames: NDArray[np.int64]) -> Misfit:
+        """Compare the model with the measurement; see `Sweeps.misfit`."""
+        if self._team.lost:
+            return self._whole.misfit(state, frames)
+        return Misfit(*self._scalars(*self._sweeps.misfit(self._state(state), self._own(frames)[1])))
+
+    def products(self, state: State, frames: NDArray[np.int64], chi: Any, object: Any, probe: Any) -> Any:
+        """Return every frame's products of its changes with each other and with chi; see `Sweeps.products`."""
+        (places, own), out = self._own(frames), np.zeros((len(frames), 5))
+        if len(own):
+            out[places] = self._sweeps.products(self._state(state), own, chi[: len(own)], object, probe)
+        self._team.add(out)
+        return out
+
+    def along(
+        self, state: State, line: Line, frames: NDArray[np.int64], lengths: NDArray[np.float64], noise: Noise
+    ) -> NDArray[np.float64]:
+        """Return the loss's derivatives along a line; see `Sweeps.along`."""
+        line = line if line.moves is None else line._replace(moves=line.moves[self._mine])
+        out = np.array(self._sweeps.along(self._state(state), line, self._own(frames)[1], lengths, noise))
+        self._team.add(out)
+        return out
+
+    def moves(self, state: State, frames: NDArray[np.int64], noise: Noise) -> NDArray[np.float64]:
+        """Return what the frames tell of their positions; see `Sweeps.moves`."""
+        (places, own), out = self._own(frames), np.zeros((len(frames), 5))
+        out[places] = self._sweeps.moves(self._state(state), own, noise)
+        self._team.add(out)
+        return out
+
+    def descend(self, target: Any, numerator: Any, denominator: Any, step: Step, velocity: Any = None) -> None:
+        """Add the regularised step to the target in place; every process does."""
+        self._sweeps.descend(target, numerator, denominator, step, velocity)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("tensor", "threads"):
+            return getattr(self._sweeps, name)
+        raise AttributeError(name)
+
+    @cached_property
+    def _whole(self) -> Any:
+        """What passes over all frames in this process, for the result of a run that has lost another one."""
+        return self._make(self.problem)
+
+    def _own(self, frames: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return which of some frames are of this process, and their numbers here."""
+        numbers = self._number[frames]
+        places = np.flatnonzero(numbers >= 0)
+        return places, numbers[places]
+
+    def _count(self, frames: NDArray[np.int64]) -> int:
+        return len(self._own(frames)[0])
+
+    def _state(self, state: State) -> State:
+        """Return the state with what this process's frames have of their own: the same arrays as long as it is."""
+        for name in OF_FRAMES:
+            whole = getattr(state, name)
+            if name not in self._cut or self._cut[name][0] is not whole:
+                self._cut[name] = whole, None if whole is None else np.ascontiguousarray(whole[self._mine])
+        return replace(state, **{name: cut for name, (_, cut) in self._cut.items()})
+
+    def _total(self, sums: Sums, object: bool, probe: bool) -> Sums:
+        """Return the sums over all processes, in other arrays: a backend counts on what it has left in its own."""
+        difference, signal, loss, spacing = self._scalars(*sums.misfit, sums.loss, sums.spacing)
+        names = ["object", "illumination"] * object + ["probe", "transmission", "variations"] * probe
+        names = [name for name in [*names, "background"] if getattr(sums, name) is not None]
+        totals = {name: self._copy(name, getattr(sums, name)) for name in names}
+        self._team.add(*totals.values())
+        return replace(sums, **totals, misfit=Misfit(difference, signal), loss=loss, spacing=spacing)
+
+    def _copy(self, name: str, array: Any) -> Any:
+        """Return a copy of an array, in the place of the last one of this name where it has its shape."""
+        if name not in self._sums or self._sums[name].shape != array.shape:
+            self._sums[name] = arrays.zeros_like(array, tuple(array.shape))
+        self._sums[name][:] = array
+        return self._sums[name]
+
+    def _scalars(self, *values: Any) -> list[float]:
+        """Return numbers added up over all processes, which are all there then."""
+        total = np.array([float(value) for value in values])
+        self._team.add(total)
+        return total.tolist()
+
+
+def part(problem: Problem, frames: NDArray[np.int64], used: NDArray[np.int64], held_out: NDArray[np.int64]) -> Problem:
+    """Return the problem of some frames, of which some are used and some held out, with the same starting values."""
+    exposures = problem.exposures and Exposures(problem.exposures.offsets[frames])
+    nominal = None if problem.nominal is None else problem.nominal[frames]
+    own: dict[str, Any] = {"stack": problem.stack[frames], "pixels": problem.pixels[frames], "nominal": nominal}
+    return replace(problem, used=used, held_out=held_out, exposures=exposures, **own)
