@@ -10,7 +10,7 @@ from exitwave import __version__
 from exitwave.cli import app
 
 VERBS = ["demo", "simulate", "inspect", "validate", "prepare", "reconstruct", "batch"]
-VERBS += ["compare", "plot", "report", "doctor"]
+VERBS += ["hpc-script", "compare", "plot", "report", "doctor"]
 HEAVY = ["numpy", "scipy", "h5py", "hdf5plugin", "numba", "pyfftw", "skimage", "matplotlib", "pydantic", "yaml"]
 HEAVY += ["jinja2", "dask", "distributed"]
 

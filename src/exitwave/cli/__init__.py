@@ -15,6 +15,7 @@ from exitwave.cli.demo import demo
 from exitwave.cli.doctor import doctor
 from exitwave.cli.formats import formats
 from exitwave.cli.group import Verbs
+from exitwave.cli.hpc_script import hpc_script
 from exitwave.cli.inspect import inspect
 from exitwave.cli.plot import plot
 from exitwave.cli.prepare import prepare
@@ -50,7 +51,8 @@ def _root(
 
 
 for _verb in (
-    demo, simulate, inspect, validate, convert, formats, prepare, reconstruct, batch, compare, plot, report, doctor,
+    demo, simulate, inspect, validate, convert, formats, prepare, reconstruct, batch, hpc_script, compare, plot, report,
+    doctor,
 ):  # fmt: skip
     app.command()(_verb)
 

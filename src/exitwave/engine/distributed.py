@@ -95,6 +95,8 @@ class SharedSweeps:
             responses[:] = 0
             responses[places] = told
             self._team.add(responses)
+        if state.background is not None and sums.background is None:  # of no frame
+            sums = replace(sums, background=np.zeros((2, *self.problem.stack.shape[1:])))
         return self._total(sums, object, probe)
 
     def project(
