@@ -7,6 +7,7 @@ import sys
 import numpy as np
 
 import exitwave
+from exitwave.engine.algorithms.table import ALGORITHMS
 from exitwave.engine.team import ALONE, Team
 from exitwave.engine.world import find
 
@@ -20,9 +21,15 @@ RECIPES = {
     "RAAR": {"algorithm": "RAAR", "iterations": 3},
     "Adam": {"algorithm": "Adam", "iterations": 2, "scale_update": True},
     "PIE": {"algorithm": "PIE", "iterations": 2},
+    "DM on tensors": {"algorithm": "DM", "iterations": 2, "device": "torch-cpu"},
     "fly": {"algorithm": "rPIE", "iterations": 2, "fly": {"exposures": 3}},
-    "coarse, background": {"algorithm": "rPIE", "iterations": 2, "coarse": 2, "background_update": True},
-}
+    "some without a frame": {"algorithm": "rPIE", "iterations": 2, "coarse": 2, "background_update": True, "batch": 1},
+    "on tensors": {
+        "algorithm": "mPIE", "iterations": 2, "background_update": True, "batch": 1, "device": "torch-cpu",
+        "position_update": {"schedule": {"start": 1}},
+    },
+}  # fmt: skip
+assert {settings["algorithm"] for settings in RECIPES.values()} == set(ALGORITHMS) - {"ePIE"}
 DEATH = 3
 """The iteration after which a process dies."""
 

@@ -189,8 +189,9 @@ class SharedSweeps:
         return replace(sums, **totals, misfit=Misfit(difference, signal), loss=loss, spacing=spacing)
 
     def _copy(self, name: str, array: Any) -> Any:
-        """Return a copy of an array, in the place of the last one of this name where it has its shape."""
-        if name not in self._sums or self._sums[name].shape != array.shape:
+        """Return a copy of an array, in the place of the last one of this name where it has its kind and shape."""
+        last = self._sums.get(name)
+        if type(last) is not type(array) or last.shape != array.shape:
             self._sums[name] = arrays.zeros_like(array, tuple(array.shape))
         self._sums[name][:] = array
         return self._sums[name]
