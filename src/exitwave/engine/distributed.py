@@ -190,7 +190,7 @@ class SharedSweeps:
 
     def _copy(self, name: str, array: Any) -> Any:
         """Return a copy of an array, in the place of the last one of this name where it has its kind and shape."""
-        last = self._sums.get(name)
+        last: Any = self._sums.get(name)
         if type(last) is not type(array) or last.shape != array.shape:
             self._sums[name] = arrays.zeros_like(array, tuple(array.shape))
         self._sums[name][:] = array
