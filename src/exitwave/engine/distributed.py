@@ -35,7 +35,9 @@ def check(recipe: Recipe, problem: Problem, team: Alone) -> None:
     InputError
         If a stage goes from frame to frame, or a process would have no frame.
     """
-    if team.size > 1 and any(stage.algorithm == "ePIE" for stage in recipe.stages):
+    if team.size == 1:
+        return
+    if any(stage.algorithm == "ePIE" for stage in recipe.stages):
         remedy = "Use rPIE, which is ePIE in batches, or any other algorithm, or one process"
         found = f"ePIE in {team.size} processes"
         raise InputError("An update after every frame cannot be shared out", found=found, remedy=remedy)
