@@ -124,7 +124,10 @@ class SharedSweeps:
         """Compare the model with the measurement; see `Sweeps.misfit`."""
         if self._team.lost:
             return self._whole.misfit(state, frames)
-        return Misfit(*self._scalars(*self._sweeps.misfit(self._state(state), self._own(frames)[1])))
+        own = self._sweeps.misfit(self._state(state), self._own(frames)[1])
+        total = np.array([float(each) for each in own])
+        self._team.add(total)
+        return Misfit(*total.tolist())
 
     def products(self, state: State, frames: NDArray[np.int64], chi: Any, object: Any, probe: Any) -> Any:
         """Return every frame's products of its changes with each other and with chi; see `Sweeps.products`."""
@@ -183,11 +186,12 @@ class SharedSweeps:
 
     def _total(self, sums: Sums, object: bool, probe: bool) -> Sums:
         """Return the sums over all processes, in other arrays: a backend counts on what it has left in its own."""
-        difference, signal, loss, spacing = self._scalars(*sums.misfit, sums.loss, sums.spacing)
+        scalars = np.array([float(each) for each in (*sums.misfit, sums.loss, sums.spacing)])
         names = ["object", "illumination"] * object + ["probe", "transmission", "variations"] * probe
         names = [name for name in [*names, "background"] if getattr(sums, name) is not None]
         totals = {name: self._copy(name, getattr(sums, name)) for name in names}
-        self._team.add(*totals.values())
+        self._team.add(scalars, *totals.values())
+        difference, signal, loss, spacing = scalars.tolist()
         return replace(sums, **totals, misfit=Misfit(difference, signal), loss=loss, spacing=spacing)
 
     def _copy(self, name: str, array: Any) -> Any:
@@ -197,12 +201,6 @@ class SharedSweeps:
             self._sums[name] = arrays.zeros_like(array, tuple(array.shape))
         self._sums[name][:] = array
         return self._sums[name]
-
-    def _scalars(self, *values: Any) -> list[float]:
-        """Return numbers added up over all processes, which are all there then."""
-        total = np.array([float(value) for value in values])
-        self._team.add(total)
-        return total.tolist()
 
 
 def part(problem: Problem, frames: NDArray[np.int64], used: NDArray[np.int64], held_out: NDArray[np.int64]) -> Problem:

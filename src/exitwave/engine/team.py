@@ -157,18 +157,23 @@ class Team(Alone):
         return sum(each[part] == self._here[self.rank][part] for each in self._here[: self.rank])
 
     def add(self, *arrays: Any) -> None:
-        """Add up arrays or tensors over all processes, in place; all get the same bits."""
+        """Add up arrays or tensors over all processes, in place; all get the same bits.
+
+        Those of the host go at the same time, and before those of cards: then all processes are there.
+        """
         import torch
 
+        tensors = [torch.from_numpy(array) if isinstance(array, np.ndarray) else array for array in arrays]
+        tensors = [torch.view_as_real(tensor) if tensor.is_complex() else tensor for tensor in tensors]
         with self._together():
-            for array in arrays:
-                tensor = torch.from_numpy(array) if isinstance(array, np.ndarray) else array
-                self._add(torch.view_as_real(tensor) if tensor.is_complex() else tensor)
+            for sent in [self._dist.all_reduce(each, async_op=True) for each in tensors if each.is_cpu]:
+                sent.wait()
+            for each in tensors:
+                if not each.is_cpu:
+                    self._add_on_cards(each)
 
-    def _add(self, tensor: Any) -> None:
-        if tensor.is_cpu:
-            self._dist.all_reduce(tensor)
-        elif self._cards is not None:
+    def _add_on_cards(self, tensor: Any) -> None:
+        if self._cards is not None:
             self._dist.all_reduce(tensor, group=self._cards)
         else:
             total = tensor.cpu()
