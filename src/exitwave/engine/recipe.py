@@ -78,11 +78,6 @@ class Stage(Settings):
     settle: float | None = Field(
         None, ge=0, le=1, description="last part of the iterations, which trades speed for less noise; None: 0.4"
     )
-    patience: int | None = Field(
-        None,
-        ge=2,
-        description="end when the held-out error has not improved for so many iterations; None: the recipe's",
-    )
     object_update: Update = Update()
     probe_update: Update = Update()
     position_update: PositionUpdate | None = Field(None, description="refine the positions; None: do not")
