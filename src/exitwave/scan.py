@@ -1,6 +1,6 @@
 """The nouns that travel: what was measured (Scan), with its lazy Frames and its Detector, and the Result."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -270,3 +270,13 @@ class Result(Exports):
         from exitwave.cxi.write import write_result
 
         write_result(self, Path(path), overwrite=overwrite, embed=embed)
+
+
+def scan_in(data: Scan | Result) -> Scan:
+    """Return a scan, or that of a result."""
+    return data.scan if isinstance(data, Result) else data
+
+
+def with_scan(data: Scan | Result, scan: Scan) -> Scan | Result:
+    """Return another scan, or the result with that scan."""
+    return replace(data, scan=scan) if isinstance(data, Result) else scan

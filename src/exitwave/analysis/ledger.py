@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from exitwave.scan import Result, Scan
+from exitwave.scan import Result, Scan, scan_in
 
 USED, HELD_OUT = "used", "held out to judge the result"
 """Names of the accounts of frames that were not left out."""
@@ -24,7 +24,7 @@ def ledger(data: Scan | Result) -> dict[str, NDArray[np.int64]]:
         for which frames were left out. Of two reasons the first counts. Accounts without a frame are not listed, save
         the first.
     """
-    scan = data.scan if isinstance(data, Result) else data
+    scan = scan_in(data)
     free = np.ones(len(scan.patterns), dtype=bool)
     others = {HELD_OUT: _take(free, data.held_out)} if isinstance(data, Result) else {}
     others |= {reason: _take(free, np.array(frames, np.int64)) for reason, frames in scan.left_out.items()}

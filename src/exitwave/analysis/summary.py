@@ -10,7 +10,7 @@ from exitwave.errors import InputError
 from exitwave.frames import counted
 from exitwave.optics import mode_powers
 from exitwave.positions.grid import object_grid
-from exitwave.scan import MissingFrames, Result, Scan
+from exitwave.scan import MissingFrames, Result, Scan, scan_in
 
 SAMPLE = 64
 """Frames that are looked at."""
@@ -39,7 +39,7 @@ def summarise(data: Scan | Result, file: Path | None = None) -> dict[str, Any]:
         slices, modes, mode_powers, moved (None, or {metres, pixels}, rms of the moves), assumed_distance (that of the
         detector before it was refined, or None)}), findings.
     """
-    scan = data.scan if isinstance(data, Result) else data
+    scan = scan_in(data)
     mean, counts = (None, None) if isinstance(scan.patterns, MissingFrames) else _sample(scan)
     detector = scan.detector
     span = np.ptp(scan.positions, axis=0)

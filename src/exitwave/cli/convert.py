@@ -42,12 +42,12 @@ def convert(
     """Turn a file of one format into one of another."""
     from exitwave.cli.console import Console, print_findings
     from exitwave.dialects.detect import read
-    from exitwave.scan import Result
+    from exitwave.scan import Result, scan_in
 
     target = _writable(to)
     check_output(out, file, overwrite=overwrite)
     data = read(file, parse_settings(pairs), source)
-    scan = data.scan if isinstance(data, Result) else data
+    scan = scan_in(data)
     assert target.write is not None
     written = target.write(data, out, overwrite)
     findings = (*scan.findings, *written.findings)
@@ -79,9 +79,9 @@ def _writable(name: str) -> "Dialect":
 
 
 def _words(data: "Scan | Result") -> str:
-    from exitwave.scan import Result
+    from exitwave.scan import Result, scan_in
 
-    scan = data.scan if isinstance(data, Result) else data
+    scan = scan_in(data)
     frames, ny, nx = scan.patterns.shape
     kind = "A result of" if isinstance(data, Result) else "A scan of"
     return f"{kind} {frames} frames of {ny} x {nx} pixels."

@@ -31,12 +31,12 @@ def inspect(path: Input, pairs: Set = None, as_json: Json = False) -> None:
     from exitwave.analysis.summary import summarise
     from exitwave.cli.console import Console, print_diagnoses, print_facts, print_findings
     from exitwave.cxi.validate import validate
-    from exitwave.scan import Result
+    from exitwave.scan import scan_in
 
     out = Console(stderr=as_json)
     nodes = _show_tree(out, path) if h5py.is_hdf5(path) else []
     data = exitwave.open(path, **parse_settings(pairs))
-    scan = data.scan if isinstance(data, Result) else data
+    scan = scan_in(data)
     if not nodes and scan.path is not None and h5py.is_hdf5(scan.path):
         nodes = _show_tree(out, scan.path)
     summary, diagnoses = summarise(data, path), diagnose(data)

@@ -31,10 +31,10 @@ def plot(
     import exitwave
     from exitwave import figures
     from exitwave.cli.console import Console, print_findings
-    from exitwave.scan import Result
+    from exitwave.scan import scan_in
 
     data = exitwave.open(path)
-    scan = data.scan if isinstance(data, Result) else data
+    scan = scan_in(data)
     print_findings(Console(stderr=True), scan.findings)
     folder = make_folder(folder or beside(path, f"{path.stem}_figures"))
     out = Console(stderr=as_json)

@@ -64,12 +64,12 @@ def prepare(
     from exitwave.cli.lens import parse_optics
     from exitwave.cli.progress import counting
     from exitwave.cxi.write import write_scan
-    from exitwave.scan import Result
+    from exitwave.scan import scan_in
 
     check_output(out, file, overwrite=overwrite)
     begin = time.perf_counter()
     data = exitwave.open(file, **parse_settings(pairs))
-    scan = data.scan if isinstance(data, Result) else data
+    scan = scan_in(data)
     check_output(out, scan.path, scan.patterns.path, overwrite=overwrite)
     settings: dict[str, Any] = {"crop": _size(crop), "bin": bin, "centre": _point(centre), "pixels": pixels}
     settings |= {"background": background, "positions": positions == "check"}

@@ -77,6 +77,7 @@ def reconstruct(
     from exitwave.cli.team import joined
     from exitwave.engine.auto import leaves_open
     from exitwave.engine.recipe import merge
+    from exitwave.scan import scan_in
 
     with joined() as team:
         targets = _targets(paths, output, share)
@@ -96,7 +97,7 @@ def reconstruct(
         for target in targets:
             check_output(target, *sources, overwrite=overwrite)
         inputs[0], settings = starting_probe(inputs[0], probe, settings)
-        remarks = [finding for data in inputs for finding in _scan(data).findings]
+        remarks = [finding for data in inputs for finding in scan_in(data).findings]
         print_findings(Console(stderr=True), remarks)
         how = {"choosing": True} if share is None and not as_is and leaves_open(settings) else {}
         done = _work(
@@ -160,15 +161,11 @@ def with_positions(settings: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _scan(data: "Scan | Result") -> "Scan":
-    from exitwave.scan import Result
-
-    return data.scan if isinstance(data, Result) else data
-
-
 def _sources(data: "Scan | Result") -> list[Path]:
     """Return the files that must not be overwritten: those of the scan and of its frames."""
-    scan = _scan(data)
+    from exitwave.scan import scan_in
+
+    scan = scan_in(data)
     return [source for source in (scan.path, scan.patterns.path) if source is not None]
 
 

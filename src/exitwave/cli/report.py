@@ -29,10 +29,10 @@ def report(
     import exitwave
     from exitwave.cli.console import Console, print_findings
     from exitwave.figures.report import write_report
-    from exitwave.scan import Result
+    from exitwave.scan import scan_in
 
     data = exitwave.open(path)
-    print_findings(Console(stderr=True), data.scan.findings if isinstance(data, Result) else data.findings)
+    print_findings(Console(stderr=True), scan_in(data).findings)
     write_report(data, target, file=path, overwrite=overwrite)
     Console(stderr=as_json).print(f"Saved {target} ({size_of(target)}).")
     if as_json:

@@ -12,13 +12,12 @@ from exitwave.dialects.cxi_family import (
     link,
     put,
     read_family,
-    scan_in,
     writer_of,
 )
 from exitwave.dialects.cxi_profile import Profile, profile_of
 from exitwave.dialects.dialect import Conventions, Dialect, Evidence, Strength
 from exitwave.errors import Finding
-from exitwave.scan import Result, Scan
+from exitwave.scan import Result, Scan, scan_in
 
 EFFICIENCY = f"{DETECTOR}/qe_mask"
 INTENSITIES = f"{DATA}/intensities"

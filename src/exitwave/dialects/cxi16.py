@@ -18,13 +18,12 @@ from exitwave.dialects.cxi_family import (
     in_joules,
     put,
     read_family,
-    scan_in,
     writer_of,
 )
 from exitwave.dialects.cxi_profile import Profile, profile_of
 from exitwave.dialects.dialect import Conventions, Dialect, Evidence, Settings, Strength
 from exitwave.errors import Finding
-from exitwave.scan import Result, Scan
+from exitwave.scan import Result, Scan, scan_in
 
 
 def _test(file: h5py.File) -> Evidence | None:

@@ -17,7 +17,7 @@ from exitwave.cxi.write import write_result, write_scan
 from exitwave.dialects.dialect import Evidence, Settings, Strength, Written
 from exitwave.errors import Finding
 from exitwave.findings import finding
-from exitwave.scan import Result, Scan
+from exitwave.scan import Result, Scan, scan_in, with_scan
 from exitwave.units import ELEMENTARY_CHARGE
 
 WRITTEN_FOR = "exitwave_dialect"
@@ -73,19 +73,9 @@ def read_family(
 ) -> Scan | Result:
     """Read a CXI file as `exitwave.cxi.read.read`, without remarks on what is normal in it: joules, and codes given."""
     data = read(file, settings, layout)
-    scan = data.scan if isinstance(data, Result) else data
+    scan = scan_in(data)
     kept = tuple(each for each in scan.findings if each.code not in ("W201", *normal))
     return with_scan(data, replace(scan, findings=kept))
-
-
-def with_scan(data: Scan | Result, scan: Scan) -> Scan | Result:
-    """Return a scan, or the result with that scan."""
-    return replace(data, scan=scan) if isinstance(data, Result) else scan
-
-
-def scan_in(data: Scan | Result) -> Scan:
-    """Return a scan, or that of a result."""
-    return data.scan if isinstance(data, Result) else data
 
 
 def image_layout(file: Path) -> Layout:

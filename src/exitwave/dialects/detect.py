@@ -10,7 +10,7 @@ from exitwave.dialects.dialect import Dialect, Evidence, Settings
 from exitwave.dialects.registry import dialect, known
 from exitwave.errors import DAMAGE, ExitwaveError, Finding, InputError, damaged, did_you_mean
 from exitwave.findings import finding
-from exitwave.scan import Result, Scan
+from exitwave.scan import Result, Scan, scan_in, with_scan
 
 SAME = 1e-9
 """Relative difference up to which two readings of a number are one."""
@@ -100,9 +100,8 @@ def _read_as(chosen: Dialect, file: Path, settings: Settings, reason: str) -> Sc
     if chosen.name == "seed":
         return data
     note = finding("I307", "", f"a file of {chosen.name}: {reason}", "a file after the schema", "--from NAME overrides")
-    scan = data.scan if isinstance(data, Result) else data
-    scan = replace(scan, findings=(note, *scan.findings))
-    return replace(data, scan=scan) if isinstance(data, Result) else scan
+    scan = scan_in(data)
+    return with_scan(data, replace(scan, findings=(note, *scan.findings)))
 
 
 def _agreed(candidates: list[tuple[Dialect, Evidence]], file: Path, settings: Settings) -> Scan | Result:
@@ -134,7 +133,7 @@ def differences(one: Scan | Result, other: Scan | Result) -> list[str]:
     """Return the names of what two readings disagree about; the frames by shape and place only."""
     if isinstance(one, Result) != isinstance(other, Result):
         return ["whether it holds a reconstruction"]
-    a, b = (each.scan if isinstance(each, Result) else each for each in (one, other))
+    a, b = (scan_in(each) for each in (one, other))
     pairs = {
         "the frames": (a.patterns.shape, b.patterns.shape),
         "the energy": (a.energy, b.energy),

@@ -9,7 +9,7 @@ from exitwave.dialects.kept import probe_of
 from exitwave.dialects.product import object_of, origin_of, unnormalised
 from exitwave.errors import InputError
 from exitwave.positions.grid import to_pixels
-from exitwave.scan import Result, Scan
+from exitwave.scan import Result, Scan, scan_in
 
 
 def tike_arrays(data: Scan | Result) -> dict[str, NDArray[Any]]:
@@ -29,7 +29,7 @@ def tike_arrays(data: Scan | Result) -> dict[str, NDArray[Any]]:
 
 def ptychi_arrays(data: Scan | Result) -> dict[str, NDArray[Any]]:
     """Return what ``ptychi.api.task.PtychographyTask`` takes; see `Scan.to_ptychi`."""
-    scan = data.scan if isinstance(data, Result) else data
+    scan = scan_in(data)
     shape = scan.patterns.shape[1:]
     image, x, y = object_of(data)
     step = np.array([x[1] - x[0], y[1] - y[0]])
@@ -64,14 +64,14 @@ def _probe(data: Scan | Result) -> NDArray[np.complex64]:
     if probe is None:
         raise InputError(
             "There is no probe to start with",
-            where=(data.scan if isinstance(data, Result) else data).path or "",
+            where=scan_in(data).path or "",
             remedy="exitwave.prepare(scan, optics=...) computes one from the lens; a result has one",
         )
     return probe.copy()
 
 
 def _square(data: Scan | Result) -> Scan:
-    scan = data.scan if isinstance(data, Result) else data
+    scan = scan_in(data)
     ny, nx = scan.patterns.shape[1:]
     if ny != nx:
         remedy = "Crop the frames: exitwave prepare IN OUT"

@@ -11,7 +11,7 @@ from exitwave.cxi.write import middle
 from exitwave.dialects.store import Store
 from exitwave.errors import Finding, InputError
 from exitwave.findings import finding
-from exitwave.scan import NearField, Result, Scan, Step
+from exitwave.scan import NearField, Result, Scan, Step, scan_in
 
 NOTES = "notes"
 """The entry that holds numbers and text, as JSON."""
@@ -38,7 +38,7 @@ def keep(data: Scan | Result, dialect: str, but: tuple[str, ...] = (), **more: A
         ``pixel_mask``, ``monitor``, ``probe`` (modes, ny, nx); of a result also ``used_positions``, ``x``, ``y``,
         ``z``, ``inside`` and ``errors``.
     """
-    scan = data.scan if isinstance(data, Result) else data
+    scan = scan_in(data)
     detector, near = scan.detector, scan.near
     notes: dict[str, Any] = {
         "dialect": dialect,
@@ -93,7 +93,7 @@ def lost(data: Scan | Result, program: str, mask: str = "") -> tuple[Finding, ..
     mask : str
         What to do about bad pixels where the format has no mask; empty: it has one.
     """
-    scan = data.scan if isinstance(data, Result) else data
+    scan = scan_in(data)
     detector = scan.detector
     parts = ["the simulated truth"] if scan.truth is not None else []
     if isinstance(data, Result):

@@ -11,7 +11,7 @@ from exitwave.dialects.kept import Kept, keep, lost
 from exitwave.dialects.put import NPZ, File, put
 from exitwave.dialects.store import entries, is_zip, opened
 from exitwave.errors import InputError
-from exitwave.scan import Result, Scan
+from exitwave.scan import Result, Scan, scan_in
 
 MARKS = ("frames", "positions", "energy", "distance", "pixel_size")
 """Names that are always there."""
@@ -25,7 +25,7 @@ def detect(file: Path) -> Evidence | None:
 
 def write(data: Scan | Result, target: Path, overwrite: bool) -> Written:
     """Write an archive, not compressed; what has no array of its own is in ``notes``, as JSON."""
-    scan = data.scan if isinstance(data, Result) else data
+    scan = scan_in(data)
     path = target if target.suffix == NPZ else target.with_name(f"{target.name}{NPZ}")
     values: dict[str, Any] = {
         "energy": scan.energy,

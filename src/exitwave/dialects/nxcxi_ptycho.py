@@ -8,11 +8,11 @@ import numpy as np
 from exitwave.cxi.hdf import Layout, reading, text
 from exitwave.cxi.read import EVERYBODY
 from exitwave.cxi.schema import BEAM, DATA, DETECTOR, ENTRY, GEOMETRY, INSTRUMENT, SAMPLE, SOURCE, path
-from exitwave.dialects.cxi_family import AXES, amend_axes, detector_of, link, put, read_family, scan_in, writer_of
+from exitwave.dialects.cxi_family import AXES, amend_axes, detector_of, link, put, read_family, writer_of
 from exitwave.dialects.cxi_profile import Profile, profile_of
 from exitwave.dialects.dialect import Conventions, Dialect, Evidence, Settings, Strength
 from exitwave.errors import Finding, InputError
-from exitwave.scan import Result, Scan
+from exitwave.scan import Result, Scan, scan_in
 from exitwave.units import ELEMENTARY_CHARGE
 
 DEFINITIONS = ("NXcxi_ptycho", "NXptycho")

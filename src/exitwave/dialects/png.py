@@ -8,7 +8,7 @@ from exitwave.cxi.atomic import atomic
 from exitwave.dialects.dialect import Conventions, Dialect, Written
 from exitwave.dialects.tiff import sum_of_frames
 from exitwave.outputs import check_output
-from exitwave.scan import Result, Scan
+from exitwave.scan import Result, Scan, scan_in
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -18,7 +18,7 @@ def write(data: Scan | Result, target: Path, overwrite: bool) -> Written:
     """Write NAME_amplitude.png and NAME_phase.png of a result, or NAME.png of a scan: all of them or none."""
     from exitwave.figures.style import look
 
-    scan = data.scan if isinstance(data, Result) else data
+    scan = scan_in(data)
     figures = _figures(data)
     ends = dict.fromkeys(figures, "") if len(figures) == 1 else {name: f"_{name}" for name in figures}
     files = {name: target.with_name(f"{target.stem}{end}{target.suffix}") for name, end in ends.items()}

@@ -14,7 +14,7 @@ from exitwave.dialects.kept import probe_of
 from exitwave.errors import Finding
 from exitwave.findings import finding
 from exitwave.positions.grid import object_grid
-from exitwave.scan import Result, Scan
+from exitwave.scan import Result, Scan, scan_in
 
 POSITIONS = ("probe_position_x_m", "probe_position_y_m")
 TRANSLATION = "translation"
@@ -78,7 +78,7 @@ def product(data: Scan | Result, origin: tuple[float, float] = (0.0, 0.0)) -> di
     origin : tuple of float
         Sample coordinates (x, y) in metres that become the origin.
     """
-    scan = data.scan if isinstance(data, Result) else data
+    scan = scan_in(data)
     shape = scan.patterns.shape[1:]
     image, x, y = object_of(data)
     positions = data.positions - np.array([*origin, 0.0])

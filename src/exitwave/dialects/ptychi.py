@@ -16,7 +16,7 @@ from exitwave.dialects.product_read import read_product
 from exitwave.dialects.put import File, beside, put
 from exitwave.dialects.store import Hdf5, entries, opened
 from exitwave.errors import Finding, InputError
-from exitwave.scan import Result, Scan
+from exitwave.scan import Result, Scan, scan_in
 
 ENDS = ("_dp", "_para")
 
@@ -93,7 +93,7 @@ def _shift(found: Found, origin: tuple[float, ...]) -> None:
 
 def write(data: Scan | Result, target: Path, overwrite: bool) -> Written:
     """Write the pair of which the target is one, or of which it is what the names share."""
-    scan = data.scan if isinstance(data, Result) else data
+    scan = scan_in(data)
     frames, parameters = pair(target)
     _, x, y = object_of(data)
     origin = origin_of(x, y, scan.patterns.shape[1:])
@@ -109,7 +109,7 @@ _MASK = "Give pty-chi the valid_pixel_mask of Scan.to_ptychi()"
 def _square(data: Scan | Result) -> list[Finding]:
     """Return what pty-chi's loaders take otherwise than it is."""
     (py, px), remedy = data.object_pixel, "Give pty-chi the arrays of Scan.to_ptychi()"
-    ny, nx = (data.scan if isinstance(data, Result) else data).patterns.shape[1:]
+    ny, nx = scan_in(data).patterns.shape[1:]
     pixels, turned = f"object pixels of {py:g} m x {px:g} m", "which its fftshift turns by one pixel too many"
     return unmet(
         (abs(py / px - 1) > 1e-3, pixels, "square ones, for pixel_height_m counts alone", remedy),

@@ -14,7 +14,7 @@ from exitwave.dialects.ptychodus_check import check
 from exitwave.dialects.put import NPZ, File, beside, put
 from exitwave.dialects.store import Hdf5, Npz, Store, entries, opened
 from exitwave.errors import InputError
-from exitwave.scan import Result, Scan
+from exitwave.scan import Result, Scan, scan_in
 
 ROLES = ("diffraction", "product")
 PIXEL = ("patterns@detector_pixel_height_m", "patterns@detector_pixel_width_m")
@@ -87,7 +87,7 @@ def _both(file: Path, settings: Settings) -> tuple[Path, Path]:
 
 def write(data: Scan | Result, target: Path, overwrite: bool) -> Written:
     """Write a pair of HDF5 or NPZ files, or a CXI file, by the end of the name."""
-    scan = data.scan if isinstance(data, Result) else data
+    scan = scan_in(data)
     findings = (*lost(data, "ptychodus"), *no_probe(data))
     if target.suffix == ".cxi":
         put([ptychodus_cxi.file_of(data, target)], scan, overwrite)

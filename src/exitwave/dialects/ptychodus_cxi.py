@@ -15,7 +15,7 @@ from exitwave.dialects.product_read import read_product
 from exitwave.dialects.put import File, beside
 from exitwave.dialects.store import BROKEN, Hdf5, opened
 from exitwave.errors import InputError
-from exitwave.scan import Result, Scan
+from exitwave.scan import Result, Scan, scan_in
 from exitwave.units import ELEMENTARY_CHARGE
 
 _ENTRY = "entry_1"
@@ -80,7 +80,7 @@ def read(file: Path, settings: Settings) -> Scan | Result:
 
 def file_of(data: Scan | Result, target: Path) -> File:
     """Return the CXI file of a scan or a result."""
-    scan = data.scan if isinstance(data, Result) else data
+    scan = scan_in(data)
     ny, nx = scan.patterns.shape[1:]
     values = product(data)
     positions = data.positions

@@ -20,7 +20,7 @@ from exitwave.errors import Finding
 from exitwave.findings import finding
 from exitwave.frames import ChangedFrames, DerivedFrames, Frames
 from exitwave.positions.grid import split, to_pixels
-from exitwave.scan import Result, Scan
+from exitwave.scan import Result, Scan, scan_in
 
 _IMAGE = "object"
 
@@ -46,7 +46,7 @@ def read(file: Path, settings: Settings) -> Scan | Result:
 
 def write(data: Scan | Result, target: Path, overwrite: bool) -> Written:
     """Write reciprocal and position, and of a result the patches, as real."""
-    scan = data.scan if isinstance(data, Result) else data
+    scan = scan_in(data)
     change = _Change()
     frames: dict[str, Frames] = {
         "reciprocal": ChangedFrames(scan.patterns, change, scan.patterns.shape[1:], np.dtype(np.float32))

@@ -17,7 +17,7 @@ from exitwave.dialects.put import File, beside, put
 from exitwave.dialects.store import Hdf5, Store, entries, opened
 from exitwave.errors import Finding, InputError
 from exitwave.frames import Frames, View, ViewedFrames
-from exitwave.scan import Result, Scan
+from exitwave.scan import Result, Scan, scan_in
 from exitwave.units import H_C
 
 NEEDED = ("ptychogram", "encoder", "wavelength", "dxd", "zo")
@@ -85,7 +85,7 @@ def _turned(store: Store, frames: Frames) -> Frames:
 
 def write(data: Scan | Result, target: Path, overwrite: bool) -> Written:
     """Write the frames with their positions, and probe and object of a result."""
-    scan = data.scan if isinstance(data, Result) else data
+    scan = scan_in(data)
     image, x, y = object_of(data)
     origin = float(x[x.size // 2]), float(y[y.size // 2])
     probe = probe_of(data)

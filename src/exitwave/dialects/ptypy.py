@@ -18,7 +18,7 @@ from exitwave.errors import Finding, InputError
 from exitwave.findings import finding
 from exitwave.frames import Frames
 from exitwave.linked import LinkedFrames
-from exitwave.scan import Result, Scan
+from exitwave.scan import Result, Scan, scan_in
 
 _FIRST = "chunks/0"
 _IMAGE = "object"
@@ -122,7 +122,7 @@ def _off_centre(store: Store, frames: Frames) -> list[Finding]:
 
 def write(data: Scan | Result, target: Path, overwrite: bool) -> Written:
     """Write one chunk and meta."""
-    scan = data.scan if isinstance(data, Result) else data
+    scan = scan_in(data)
     count, ny, nx = scan.patterns.shape
     meta: dict[str, Any] = {
         "energy": scan.energy / KEV,

@@ -18,14 +18,13 @@ from exitwave.dialects.cxi_family import (
     link,
     put,
     read_family,
-    scan_in,
     writer_of,
 )
 from exitwave.dialects.cxi_profile import NOT_EQUAL, Profile, profile_of
 from exitwave.dialects.dialect import Conventions, Dialect, Evidence, Settings, Strength
 from exitwave.dialects.pynx_result import entry_with_result, read_result
 from exitwave.errors import Finding, InputError
-from exitwave.scan import Result, Scan
+from exitwave.scan import Result, Scan, scan_in
 
 DARK, MONITOR = f"{DETECTOR}/dark", f"{DATA}/monitor"
 FEWEST = 4

@@ -17,7 +17,7 @@ from exitwave.dialects.dialect import Settings
 from exitwave.dialects.values import array
 from exitwave.errors import InputError
 from exitwave.findings import finding
-from exitwave.scan import Detector, MissingFrames, Result, Scan
+from exitwave.scan import Detector, MissingFrames, Result, Scan, scan_in
 from exitwave.units import factor, parse
 
 
@@ -129,8 +129,7 @@ def _scan(file: h5py.File, entry: str, settings: Settings, rows: NDArray[np.floa
 def _given(file: Path, npos: int) -> Scan:
     from exitwave.dialects.detect import read
 
-    data = read(file)
-    scan = data.scan if isinstance(data, Result) else data
+    scan = scan_in(read(file))
     if len(scan.patterns) != npos:
         found = f"{len(scan.patterns)} frames, {npos} positions in the result"
         raise InputError("The scan is not that of the result", where=file, found=found, remedy="Name another file")

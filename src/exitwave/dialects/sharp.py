@@ -16,7 +16,6 @@ from exitwave.dialects.cxi_family import (
     link,
     put,
     read_family,
-    scan_in,
     writer_of,
 )
 from exitwave.dialects.cxi_profile import NOT_EQUAL, Profile, profile_of
@@ -24,7 +23,7 @@ from exitwave.dialects.dialect import Conventions, Dialect, Evidence, Settings, 
 from exitwave.dialects.values import array
 from exitwave.errors import Finding, InputError
 from exitwave.findings import finding
-from exitwave.scan import Result, Scan
+from exitwave.scan import Result, Scan, scan_in
 from exitwave.units import ELEMENTARY_CHARGE, H_C
 
 LATEST = f"{ENTRY}/image_latest"

@@ -14,7 +14,7 @@ from exitwave.cxi.write import BLOCK
 from exitwave.dialects.dialect import Conventions, Dialect, Written
 from exitwave.errors import InputError
 from exitwave.outputs import check_output
-from exitwave.scan import Result, Scan
+from exitwave.scan import Result, Scan, scan_in
 
 CM = 1e-2
 """Metres in a centimetre, the unit of length of TIFF; ImageJ shows it in micrometres."""
@@ -36,7 +36,7 @@ def write(data: Scan | Result, target: Path, overwrite: bool) -> Written:
     """Write one image: of a result channels amplitude and phase of every slice, of a scan the sum of its frames."""
     import tifffile
 
-    scan = data.scan if isinstance(data, Result) else data
+    scan = scan_in(data)
     check_output(target, scan.patterns.path, scan.path, overwrite=overwrite)
     if isinstance(data, Result):
         slices = data.object.reshape(-1, *data.object.shape[-2:])

@@ -14,7 +14,7 @@ from exitwave.dialects.store import Npz, entries, is_zip, opened
 from exitwave.errors import Finding, InputError
 from exitwave.frames import ChangedFrames, Frames
 from exitwave.positions.grid import to_pixels
-from exitwave.scan import Result, Scan
+from exitwave.scan import Result, Scan, scan_in
 
 AXES = (-2, -1)
 BORDER = 1
@@ -75,7 +75,7 @@ def shifted(frames: Frames, back: bool = False) -> Frames:
 
 def write(data: Scan | Result, target: Path, overwrite: bool) -> Written:
     """Write data, scan, probe, psi and measured_pixels."""
-    scan = data.scan if isinstance(data, Result) else data
+    scan = scan_in(data)
     shape = scan.patterns.shape[1:]
     image, x, y = object_of(data)
     probe = probe_of(data)

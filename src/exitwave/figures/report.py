@@ -18,7 +18,7 @@ from exitwave.analysis.verdict import verdict
 from exitwave.cxi.atomic import atomic
 from exitwave.engine.changes import changes
 from exitwave.figures.sheets import Sheets, of_result, of_scan
-from exitwave.scan import MissingFrames, Result, Scan
+from exitwave.scan import MissingFrames, Result, Scan, scan_in
 from exitwave.units import show
 
 MISSING = "The frames of this result are missing, so what needs them is not here. Put the input back where it was."
@@ -56,7 +56,7 @@ def write_report(data: Scan | Result, path: str | Path, *, file: Path | None = N
 
 def render_report(data: Scan | Result, file: Path | None = None) -> str:
     """Return the report of a scan or a result as HTML."""
-    scan = data.scan if isinstance(data, Result) else data
+    scan = scan_in(data)
     file = file or scan.path
     diagnoses = diagnose(data)
     own = _result(data) if isinstance(data, Result) else _scan(diagnoses)

@@ -14,7 +14,7 @@ from exitwave.analysis.diagnosis.pixels import diagnose_pixels
 from exitwave.analysis.diagnosis.places import diagnose_positions
 from exitwave.analysis.diagnosis.sample import Sample, take
 from exitwave.optics import probe_diameter
-from exitwave.scan import MissingFrames, Result, Scan
+from exitwave.scan import MissingFrames, Result, Scan, scan_in
 
 __all__ = ["CODES", "Diagnosis", "diagnose"]
 
@@ -42,7 +42,7 @@ def diagnose(data: Scan | Result, orientations: Mapping[str, float] | None = Non
     tuple of Diagnosis
         The worst first; empty where nothing is wrong. `CODES` lists what can be.
     """
-    scan = data.scan if isinstance(data, Result) else data
+    scan = scan_in(data)
     sample = None if isinstance(scan.patterns, MissingFrames) else take(scan)
     probe = data.probe if isinstance(data, Result) else scan.probe
     diameter = _diameter(scan, probe, sample)
