@@ -292,3 +292,11 @@ def test_frames_are_picked_from_a_file_that_is_opened_once(scan_file: Path, monk
     np.testing.assert_array_equal(list(frames.pick([7, 3, 150])), stack[[7, 3, 150]])
     np.testing.assert_array_equal(np.concatenate([block for _, block in frames.blocks(70)]), stack)
     assert opened == [scan_file, scan_file]
+
+
+def test_lists_of_any_length_are_refused(scan_file: Path) -> None:
+    with h5py.File(scan_file, "r+") as file:
+        del file[path("description")]
+        file.create_dataset(path("description"), (), h5py.vlen_dtype(np.uint8))
+    with pytest.raises(InputError, match="lists of any length"):
+        read(scan_file)

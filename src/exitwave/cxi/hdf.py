@@ -188,17 +188,26 @@ def _follow(group: h5py.Group, part: str, link: Any, rest: str) -> tuple[h5py.Fi
         ) from error
 
 
+def holds_lists(dataset: h5py.Dataset) -> bool:
+    """Say whether the values are lists of any length, as nothing here is; damage can make text such, and crash HDF5."""
+    return h5py.check_string_dtype(dataset.dtype) is None and h5py.check_vlen_dtype(dataset.dtype) is not None
+
+
 def whole(dataset: h5py.Dataset) -> Any:
     """Return all that a dataset holds.
 
     Raises
     ------
     InputError
-        If it is empty, or says to be large and far larger than what the file has of it.
+        If it is empty, holds lists, or says to be large and far larger than what the file has of it.
     """
     if dataset.shape is None:
         where = f"{dataset.file.filename}:{dataset.name}"
         raise InputError("A dataset is empty", where=where, remedy="Write its values, or leave it out")
+    if holds_lists(dataset):
+        where = f"{dataset.file.filename}:{dataset.name}"
+        remedy = "Write plain numbers or text, or copy the file again if it is damaged"
+        raise InputError("A dataset holds lists of any length", where=where, found=dataset.dtype, remedy=remedy)
     size = dataset.dtype.itemsize * math.prod(dataset.shape)
     if size > LARGE and size > PACKED * dataset.id.get_storage_size():
         where, found = f"{dataset.file.filename}:{dataset.name}", f"{dataset.dtype} of shape {dataset.shape}"

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import h5py
 import numpy as np
 
-from exitwave.cxi.hdf import reading, resolve, text
+from exitwave.cxi.hdf import holds_lists, reading, resolve, text
 from exitwave.cxi.schema import BY_KEY, BY_PATH
 from exitwave.errors import InputError
 
@@ -112,7 +112,7 @@ def _type_name(dtype: np.dtype[Any]) -> str:
 
 
 def _value(dataset: h5py.Dataset) -> Any:
-    if dataset.shape is None or dataset.size > SMALL:
+    if dataset.shape is None or dataset.size > SMALL or holds_lists(dataset):
         return None
     try:
         return shown(dataset[()])

@@ -83,7 +83,7 @@ def image_layout(file: Path) -> Layout:
     last = 0
     with reading(file) as opened:
         entry = resolve(opened, ENTRY)
-        for name in entry if isinstance(entry, h5py.Group) else ():
+        for name in map(text, entry if isinstance(entry, h5py.Group) else ()):  # no text where it is damaged
             head, _, number = name.rpartition("_")
             if head == "image" and number.isdecimal() and _is_object(resolve(opened, f"{ENTRY}/{name}")):
                 last = max(last, int(number))

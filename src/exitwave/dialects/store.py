@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.cxi.frames import unreadable
-from exitwave.cxi.hdf import LARGE, PACKED, resolve, text
+from exitwave.cxi.hdf import LARGE, PACKED, holds_lists, resolve, text
 from exitwave.dialects.assemble import check_frames
 from exitwave.dialects.values import frames_at, reading
 from exitwave.errors import DAMAGE, InputError, damaged
@@ -124,7 +124,7 @@ class Hdf5(Store):
             return None
         self._check_size(name, found.dtype.itemsize * math.prod(found.shape), found.id.get_storage_size())
         problem = unreadable(found)
-        if found.dtype.kind == "V":
+        if found.dtype.kind == "V" or holds_lists(found):
             problem = str(found.dtype), "Save plain numbers or text"
         if problem:
             raise InputError("An array cannot be read", where=self.where(name), found=problem[0], remedy=problem[1])
