@@ -1,7 +1,8 @@
 """What is chosen for a reconstruction when nobody says how: preparation, orientation, probe, modes, positions, stages.
 
-Every choice is tried on some frames in the middle of the scan, and judged by frames held out: what helps there is
-taken, what does not is left. Each is a `Step` with its reason, and a setting that is given is not chosen.
+Every choice is tried on some frames in the middle of the scan, and judged by frames held out: positions are refined
+where that helps, and several modes taken unless they harm. Each is a `Step` with its reason, and what is given is not
+chosen.
 """
 
 from collections.abc import Callable, Mapping
@@ -171,6 +172,7 @@ def _tried(scan: Scan, chosen: dict[str, Any], recipe: Recipe) -> list[tuple[dic
         error = _held_out(part, base | {"modes": MODES}, moving)
         modes = MODES if error < NOT_WORSE * least else 1
         why = f"held-out error {error:.3g} with {MODES} modes on some frames, {least:.3g} with one"
+        why += "" if modes == 1 else "; one is taken only where it is clearly better"
         found.append(({"modes": modes}, Step("modes", f"{modes}", {"modes": modes}, why)))
     return found
 

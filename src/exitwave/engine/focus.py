@@ -37,7 +37,7 @@ def find_probe(scan: Scan, recipe: Recipe) -> Defocused:
     scan : Scan
         A far-field scan of a thin sample.
     recipe : Recipe
-        Its threads and seed.
+        Its device, threads and seed.
     """
     part = middle(scan, FRAMES)
     grid = object_grid(part.positions, part.patterns.shape[1:], part.object_pixel)
@@ -50,7 +50,7 @@ def find_probe(scan: Scan, recipe: Recipe) -> Defocused:
 
 def _with_moves(scan: Scan, found: Defocused, reach: float, recipe: Recipe) -> Defocused:
     """Return the probe with the defocus that is best when positions may move."""
-    settings = make_recipe(TRIAL | {"threads": recipe.threads, "seed": recipe.seed})
+    settings = make_recipe(TRIAL | {"device": recipe.device, "threads": recipe.threads, "seed": recipe.seed})
 
     def error(defocus: float) -> float:
         start = replace(scan, probe=out_of_focus(found, defocus, scan)[None].astype(np.complex64))
