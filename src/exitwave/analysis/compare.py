@@ -285,7 +285,11 @@ def _relative(a: NDArray[Any], b: NDArray[Any], mean: complex = 0.0) -> float:
     """Return ||a - b|| / ||b - mean||."""
     contrast = float(np.linalg.norm(b - mean))
     if contrast == 0:
-        raise InputError("The reference has no contrast, so no relative error exists", found="a constant object")
+        raise InputError(
+            "The reference has no contrast, so no relative error exists",
+            found="a constant object",
+            remedy="Compare with an object that has some",
+        )
     return float(np.linalg.norm(a - b)) / contrast
 
 

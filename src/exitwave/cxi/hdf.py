@@ -254,7 +254,12 @@ def scalar(source: Source, key: str) -> float | None:
     if dataset is None:
         return None
     if dataset.dtype.kind not in "iuf" or dataset.size in (0, None):
-        raise InputError("Not a number", where=source.where(key), found=f"{dataset.dtype}, shape {dataset.shape}")
+        raise InputError(
+            "Not a number",
+            where=source.where(key),
+            found=f"{dataset.dtype}, shape {dataset.shape}",
+            remedy="Write one number, as a scalar",
+        )
     values = np.asarray(whole(dataset), dtype=np.float64).ravel()
     low, high = float(values.min()), float(values.max())
     if high - low > 1e-6 * abs(high):

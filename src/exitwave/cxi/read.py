@@ -145,7 +145,12 @@ def _length(source: Source, key: str, override: str) -> float:
         return length(source, key, override)
     metres = parse(source.overrides[override], "length")
     if not metres > 0:
-        raise InputError("A length must be positive", where=f"--set {override}", found=source.overrides[override])
+        raise InputError(
+            "A length must be positive",
+            where=f"--set {override}",
+            found=source.overrides[override],
+            remedy="Give a length above 0, such as 2m",
+        )
     return metres
 
 
@@ -243,7 +248,12 @@ def _frc(source: Source) -> "FRC | None":
     frequency, correlation, threshold = (np.asarray(data, np.float64) for data in stored)
     if frequency.ndim != 1 or not frequency.shape == correlation.shape == threshold.shape:
         found = f"{frequency.shape}, {correlation.shape} and {threshold.shape}"
-        raise InputError("A correlation of halves differs in length", where=source.where("frc_frequency"), found=found)
+        raise InputError(
+            "A correlation of halves differs in length",
+            where=source.where("frc_frequency"),
+            found=found,
+            remedy="Measure it again with exitwave reconstruct --frc",
+        )
     return FRC(frequency, correlation, threshold, resolution, bool((correlation >= threshold).all()))
 
 
@@ -299,7 +309,12 @@ def _steps(source: Source, key: str) -> tuple[Step, ...]:
     try:
         return tuple(Step(**each) for each in _json(source, key, list) or ())
     except TypeError as error:
-        raise InputError("A list of steps has other entries", where=source.where(key), found=str(error)) from error
+        raise InputError(
+            "A list of steps has other entries",
+            where=source.where(key),
+            found=str(error),
+            remedy="Remove the dataset, or prepare or reconstruct again",
+        ) from error
 
 
 def _monitor(source: Source, frames: int) -> NDArray[np.float64] | None:
@@ -332,9 +347,16 @@ def _json(source: Source, key: str, kind: type) -> Any:
     try:
         value = json.loads(stored) if stored else None
     except ValueError as error:
-        raise InputError("Not JSON", where=source.where(key), found=stored[:80]) from error
+        raise InputError(
+            "Not JSON", where=source.where(key), found=stored[:80], remedy="Remove the dataset, or reconstruct again"
+        ) from error
     if value is not None and not isinstance(value, kind):
-        raise InputError(f"Not a {kind.__name__} in JSON", where=source.where(key), found=stored[:80])
+        raise InputError(
+            f"Not a {kind.__name__} in JSON",
+            where=source.where(key),
+            found=stored[:80],
+            remedy="Remove the dataset, or reconstruct again",
+        )
     return value
 
 

@@ -28,7 +28,12 @@ def read_positions(source: Source, npos: int) -> tuple[NDArray[np.float64], NDAr
     """
     key, dataset = _find(source)
     if dataset.dtype.kind not in "iuf":
-        raise InputError("The positions are not numbers", where=source.where(key), found=dataset.dtype)
+        raise InputError(
+            "The positions are not numbers",
+            where=source.where(key),
+            found=dataset.dtype,
+            remedy="Write numbers of shape (npos, 3), in metres",
+        )
     stored = _upright(source, key, dataset, npos)
     unit = source.overrides.get("positions") or units_of(dataset, "positions") or "m"
     scale = known_factor(source, key, unit, "length")

@@ -213,7 +213,12 @@ def result_of(
     image, waves = np.asarray(transmission), np.asarray(probe)
     if image.dtype.kind != "c" or image.ndim not in (2, 3) or min(image.shape[-2:]) < 2:
         found = f"{image.dtype} of shape {image.shape}"
-        raise InputError("The reconstruction is not a complex image", where=scan.path or "", found=found)
+        raise InputError(
+            "The reconstruction is not a complex image",
+            where=scan.path or "",
+            found=found,
+            remedy="Write complex numbers of shape (ny, nx) or (slices, ny, nx)",
+        )
     if waves.dtype.kind != "c" or waves.ndim != 3 or waves.shape[1:] != tuple(scan.patterns.shape[1:]):
         found = f"{waves.dtype} of shape {waves.shape}"
         remedy = f"Expected complex numbers of shape (modes, {scan.patterns.shape[1]}, {scan.patterns.shape[2]})"

@@ -59,7 +59,12 @@ def read_table(file: Path) -> Table:
         raise InputError("There is no such file of positions", found=file, remedy="Check the path")
     size = file.stat().st_size
     if size > LARGEST:
-        raise InputError("The file of positions is too large", where=file, found=f"{size} bytes")
+        raise InputError(
+            "The file of positions is too large",
+            where=file,
+            found=f"{size} bytes",
+            remedy="Give the text with one row for each frame",
+        )
     with file.open(encoding="utf-8", errors="replace") as lines:
         header, rows = _rows(file, [line for line in lines if line.strip()])
     if not rows or len({len(row) for row in rows}) != 1:
@@ -80,7 +85,12 @@ def _rows(file: Path, lines: list[str]) -> tuple[list[list[str]], list[list[floa
         if numbers is not None:
             rows.append(numbers)
         elif not line.lstrip().startswith("#"):
-            raise InputError("A row is not of numbers", where=file, found=repr(line.strip()[:80]))
+            raise InputError(
+                "A row is not of numbers",
+                where=file,
+                found=repr(line.strip()[:80]),
+                remedy="Write numbers only behind the header; # begins a remark",
+            )
     return [_cells(line.lstrip("#% ")) for line in lines[:start]], rows
 
 

@@ -146,7 +146,12 @@ class Kept:
                 raise ValueError("not an object")
         except (ValueError, RecursionError) as error:
             where = store.where(store.own + NOTES)
-            raise InputError("The notes of Exitwave are not JSON", where=where, found=error) from error
+            raise InputError(
+                "The notes of Exitwave are not JSON",
+                where=where,
+                found=error,
+                remedy="Remove the entry, and give with --set what the file then lacks",
+            ) from error
         self.notes: dict[str, Any] = notes
 
     def array(self, name: str, shape: tuple[int, ...] | None = None, kinds: str = "biuf") -> NDArray[Any] | None:

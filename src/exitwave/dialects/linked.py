@@ -49,7 +49,12 @@ def linked_frames(group: h5py.Group) -> Linked:
         raise InputError(what, where=where, found=found, remedy="Put them where the master expects them, in its folder")
     if len({piece.shape[1:] for piece in there.values()}) > 1:
         found = ", ".join(sorted({str(piece.shape[1:]) for piece in there.values()}))
-        raise InputError("The files hold frames of different shapes", where=where, found=found)
+        raise InputError(
+            "The files hold frames of different shapes",
+            where=where,
+            found=found,
+            remedy="Give the files of one scan only",
+        )
     frames = LinkedFrames(list(there.values()))
     notes: tuple[Finding, ...] = ()
     if lacking:

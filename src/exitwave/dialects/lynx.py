@@ -39,7 +39,12 @@ def read(place: Path, settings: Settings) -> Scan:
     table = table_for(settings, place)
     if table.values.shape[1] < COLUMNS:
         found = f"{table.values.shape[1]} columns"
-        raise InputError("This is not a LYNX's text of positions", where=table.file, found=found)
+        raise InputError(
+            "This is not a LYNX's text of positions",
+            where=table.file,
+            found=found,
+            remedy="Name the right one with --set positions_file=FILE",
+        )
     frames, places, notes = paired(settings, stack, -UM * table.values[:, [X, Y]], table.file.name)
     positions = columns_of(settings, places, len(frames), str(table.file))
     return scan_of(frames, positions, energy, detector, file=place, where=table.file.name, remarks=notes)

@@ -97,7 +97,12 @@ def _positions(
         where, stated = f"{file.filename}:{chosen.x}", _units(file, str(chosen.x))
         x, y = (_list(array(file, str(path)), f"{file.filename}:{path}") for path in (chosen.x, chosen.y))
         if len(x) != len(y):
-            raise InputError("x and y differ in number", where=where, found=f"{len(x)} and {len(y)}")
+            raise InputError(
+                "x and y differ in number",
+                where=where,
+                found=f"{len(x)} and {len(y)}",
+                remedy="Check the paths in the map",
+            )
     unit = settings.get("positions") or chosen.unit or stated
     if not unit:
         raise InputError("The unit of the positions is not known", where=where, remedy="Write unit: um into the map")
@@ -172,7 +177,12 @@ def _image(file: h5py.File, path: str, shape: tuple[int, int]) -> NDArray[Any]:
     stored = array(file, path)
     if stored is None or stored.shape != shape or stored.dtype.kind not in "biuf":
         found = "nothing" if stored is None else f"{stored.dtype} of shape {stored.shape}"
-        raise InputError("This does not fit the frames", where=f"{file.filename}:{path}", found=found)
+        raise InputError(
+            "This does not fit the frames",
+            where=f"{file.filename}:{path}",
+            found=found,
+            remedy="Check the path in the map: an array of the frames' shape (y, x)",
+        )
     return stored
 
 
@@ -182,7 +192,12 @@ def _probe(file: h5py.File, path: str | None) -> NDArray[np.complex64] | None:
     stored = array(file, path)
     if stored is None or stored.dtype.kind != "c" or stored.ndim not in (2, 3):
         found = "nothing" if stored is None else f"{stored.dtype} of shape {stored.shape}"
-        raise InputError("This is not a probe", where=f"{file.filename}:{path}", found=found)
+        raise InputError(
+            "This is not a probe",
+            where=f"{file.filename}:{path}",
+            found=found,
+            remedy="Check the path in the map: complex numbers of shape (y, x) or (mode, y, x)",
+        )
     return stored.reshape(-1, *stored.shape[-2:]).astype(np.complex64)
 
 

@@ -109,6 +109,11 @@ def pixel_mask(file: h5py.File) -> NDArray[np.uint32] | None:
         if stored is not None:
             if stored.ndim != 2 or stored.dtype.kind not in "biu":
                 found = f"{stored.dtype} of shape {stored.shape}"
-                raise InputError("This is not a mask of pixels", where=f"{file.filename}:{path}", found=found)
+                raise InputError(
+                    "This is not a mask of pixels",
+                    where=f"{file.filename}:{path}",
+                    found=found,
+                    remedy="Leave it aside with --set mask=none",
+                )
             return stored.astype(np.uint32)
     return None

@@ -126,7 +126,9 @@ def read_plan(file: Path) -> Plan:
         stored = yaml.safe_load(words)
     except (yaml.YAMLError, ValueError, RecursionError, OSError) as error:
         found = " ".join(str(error).split())[:200]
-        raise InputError("This is not a YAML map", where=file, found=found) from None
+        raise InputError(
+            "This is not a YAML map", where=file, found=found, remedy="docs/dialects.md has an example"
+        ) from None
     if not isinstance(stored, dict):
         raise InputError("This is not a YAML map", where=file, found=type(stored).__name__, remedy=_keys(Plan))
     try:

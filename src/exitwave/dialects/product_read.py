@@ -125,7 +125,12 @@ def _paired(get: Entries, positions: NDArray[Any], given: NDArray[Any] | None, c
     if not fit or {indexes.dtype.kind, given.dtype.kind} - set("iu"):
         found = f"{len(positions)} positions with {indexes.shape}, {count} frames with {given.shape}"
         where = get.store.where(get.place("probe_position_indexes"))
-        raise InputError("Indexes do not fit what they count", where=where, found=found)
+        raise InputError(
+            "Indexes do not fit what they count",
+            where=where,
+            found=found,
+            remedy="Write a whole number for each position, and one for each frame",
+        )
     place = dict(zip(indexes.tolist(), range(len(indexes)), strict=True))
     rows = np.array([place.get(index, -1) for index in given.tolist()], dtype=np.intp)
     return np.where(rows[:, None] < 0, np.nan, positions[rows])

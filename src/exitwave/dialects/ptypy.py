@@ -38,7 +38,12 @@ def read(file: Path, settings: Settings) -> Scan | Result:
         pieces = [store.frames(f"chunks/{number}/data") for number in numbers]
         if len({piece.shape[1:] for piece in pieces}) > 1:
             shapes = ", ".join(sorted({str(piece.shape[1:]) for piece in pieces}))
-            raise InputError("The chunks hold frames of different shapes", where=store.where("chunks"), found=shapes)
+            raise InputError(
+                "The chunks hold frames of different shapes",
+                where=store.where("chunks"),
+                found=shapes,
+                remedy="Give the chunks of one scan only",
+            )
         frames = pieces[0] if len(pieces) == 1 else LinkedFrames(pieces)
         names = [f"chunks/{number}/positions" for number in numbers]
         positions = [pairs(store, name, store.array(name), len(p)) for name, p in zip(names, pieces, strict=True)]

@@ -70,7 +70,12 @@ def read_result(file: Path, entry: str, settings: Settings) -> Result:
 def _needed(file: h5py.File, place: str) -> NDArray[Any]:
     values = array(file, place)
     if values is None:
-        raise InputError("The result lacks a part", where=f"{file.filename}:{place}", found="nothing")
+        raise InputError(
+            "The result lacks a part",
+            where=f"{file.filename}:{place}",
+            found="nothing",
+            remedy="Copy the file again from where it was written",
+        )
     return values
 
 
@@ -81,7 +86,12 @@ def _image(file: h5py.File, group: str) -> NDArray[Any]:
         values = values[0]
     if values.ndim not in (2, 3) or values.dtype.kind != "c":
         found = f"{values.dtype} of shape {values.shape}"
-        raise InputError("These are not complex images", where=f"{file.filename}:{group}/data", found=found)
+        raise InputError(
+            "These are not complex images",
+            where=f"{file.filename}:{group}/data",
+            found=found,
+            remedy="Give a result that PyNX has saved with save_obj_probe_cxi",
+        )
     return values.reshape(-1, *values.shape[-2:])[:, ::-1]
 
 
@@ -100,7 +110,12 @@ def _coordinates(file: h5py.File, place: str, count: int) -> NDArray[np.float64]
     if values.shape != (count,) or values.dtype.kind not in "iuf":
         found = f"{values.dtype} of shape {values.shape}"
         where = f"{file.filename}:{place}"
-        raise InputError("These are not the coordinates of the object", where=where, found=found)
+        raise InputError(
+            "These are not the coordinates of the object",
+            where=where,
+            found=found,
+            remedy="Write one number for each row and each column, in metres",
+        )
     unit = text(getattr(resolve(file, place), "attrs", {}).get("units")).strip() or "m"
     return values.astype(np.float64) * factor(unit, "length")
 

@@ -68,7 +68,12 @@ def _read(file: Path, settings: Settings) -> Scan | Result:
     if origin is None:
         return data
     if origin.shape != (3,) or origin.dtype.kind != "f":
-        raise InputError("This is not where the positions begin", where=f"{file}:{ORIGIN}", found=origin.shape)
+        raise InputError(
+            "This is not where the positions begin",
+            where=f"{file}:{ORIGIN}",
+            found=origin.shape,
+            remedy="Write three numbers, x, y and z in metres",
+        )
     scan = scan_in(data)
     moved = replace(scan, positions=scan.positions + origin)
     if not isinstance(data, Result):

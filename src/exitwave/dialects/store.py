@@ -173,7 +173,12 @@ class Npz(Store):
             raise InputError("An array holds something else", where=self.where(name), found=dtype, remedy=remedy)
         if member.file_size != start + dtype.itemsize * math.prod(shape):
             found = f"{member.file_size} bytes for {dtype} of shape {shape}"
-            raise InputError("An array has another size than it says", where=self.where(name), found=found)
+            raise InputError(
+                "An array has another size than it says",
+                where=self.where(name),
+                found=found,
+                remedy="Copy the file again from where it was written",
+            )
         return shape, fortran, dtype, start
 
     @_guarded
@@ -195,7 +200,12 @@ class Npz(Store):
     def frames(self, name: str) -> Frames:
         """Return a stack of frames, mapped from the file if it is not compressed; refused where there is none."""
         if name not in self.files:
-            raise InputError("The archive lacks its frames", where=self.where(name), found=", ".join(self.files)[:80])
+            raise InputError(
+                "The archive lacks its frames",
+                where=self.where(name),
+                found=", ".join(self.files)[:80],
+                remedy="Say whose it is with --from NAME; exitwave formats NAME says what it must hold",
+            )
         shape, fortran, dtype, start = self._header(name)
         member = self.files[name]
         if member.compress_type == zipfile.ZIP_STORED and all(shape):

@@ -47,11 +47,21 @@ def one_number(value: Any, where: str) -> float:
     """
     values = np.asarray(value)
     if values.dtype.kind not in "biuf" or not values.size:
-        raise InputError("Not a number", where=where, found=f"{values.dtype} of shape {values.shape}")
+        raise InputError(
+            "Not a number",
+            where=where,
+            found=f"{values.dtype} of shape {values.shape}",
+            remedy="Write one number, as a scalar",
+        )
     flat = values.astype(np.float64).ravel()
     if not np.allclose(flat, flat[0], rtol=1e-6, atol=0, equal_nan=True):
         found = f"{flat.size} values from {flat.min():g} to {flat.max():g}"
-        raise InputError("One number is needed, but an array holds several", where=where, found=found)
+        raise InputError(
+            "One number is needed, but an array holds several",
+            where=where,
+            found=found,
+            remedy="Write one value for the scan",
+        )
     return float(flat[0])
 
 
@@ -100,7 +110,12 @@ def array(file: h5py.File, path: str) -> NDArray[Any] | None:
         return np.asarray(values[names[0]] + 1j * values[names[1]])
     if values.dtype.kind not in "biufc":
         found = f"{values.dtype} of shape {values.shape}"
-        raise InputError("These are not numbers", where=f"{file.filename}:{path}", found=found)
+        raise InputError(
+            "These are not numbers",
+            where=f"{file.filename}:{path}",
+            found=found,
+            remedy="Check the path, or write plain numbers",
+        )
     return values
 
 
@@ -134,5 +149,10 @@ def frames_at(file: h5py.File, path: str) -> Frames:
     where = f"{stored.file.filename}:{stored.name}"
     check_readable(stored)
     if stored.shape is None:
-        raise InputError("These are not diffraction patterns", where=where, found="an empty dataset")
+        raise InputError(
+            "These are not diffraction patterns",
+            where=where,
+            found="an empty dataset",
+            remedy="Write the frames of the scan there",
+        )
     return check_frames(Frames(Path(stored.file.filename).resolve(), stored.name), where)

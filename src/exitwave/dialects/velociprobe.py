@@ -55,7 +55,12 @@ def _places(table: Table, settings: Settings) -> NDArray[np.float64]:
         raise InputError("Unknown sensor of y", found=repr(choice), remedy=f"Use one of {', '.join(VERTICAL)}")
     if table.values.shape[1] < COLUMNS:
         found = f"{table.values.shape[1]} columns"
-        raise InputError("This is not a Velociprobe's text of positions", where=table.file, found=found)
+        raise InputError(
+            "This is not a Velociprobe's text of positions",
+            where=table.file,
+            found=found,
+            remedy="Name the right one with --set positions_file=FILE",
+        )
     column, sign = VERTICAL[choice]
     places = table.values[:, [X, column]] * [NM, sign * NM]
     triggers = table.values[:, TRIGGER]
@@ -67,7 +72,12 @@ def _places(table: Table, settings: Settings) -> NDArray[np.float64]:
     numbers = (triggers[first] - triggers[0]).astype(np.int64)
     if numbers[-1] >= 2 * len(numbers):
         found = f"{len(numbers)} of {numbers[-1] + 1}"
-        raise InputError("Most triggers are missing", where=table.file, found=found)
+        raise InputError(
+            "Most triggers are missing",
+            where=table.file,
+            found=found,
+            remedy="Check that the text belongs to these frames",
+        )
     whole = np.full((numbers[-1] + 1, 2), np.nan)
     whole[numbers] = means - means.mean(axis=0)
     return whole

@@ -115,7 +115,11 @@ def iterate(
         remedy = "Open the file first: exitwave.open(path)"
         raise InputError("Not a scan or a result", found=type(data).__name__, remedy=remedy)
     if recipe is not None and settings:
-        raise InputError("Settings come as a recipe or one by one, not both", found=", ".join(settings))
+        raise InputError(
+            "Settings come as a recipe or one by one, not both",
+            found=", ".join(settings),
+            remedy="Leave one of them out, or write the settings into the recipe",
+        )
     run = prepare(data, recipe or make_recipe(settings), announce or (lambda _: None), team)
     run.joint, run.choices = together, choices
     for number, stage in enumerate(run.recipe.stages, start=1):

@@ -39,7 +39,11 @@ def starting_modes(probe: Modes, n: int, fraction: float = 0.1) -> Modes:
     flat = probe.reshape(-1, ny * nx).astype(np.complex128)
     power = float(np.sum(np.abs(flat) ** 2))
     if len(flat) != 1 or n < 1 or not power > 0:
-        raise InputError("Starting modes need one probe that is not zero", found=f"shape {probe.shape}, {n} modes")
+        raise InputError(
+            "Starting modes need one probe that is not zero",
+            found=f"shape {probe.shape}, {n} modes",
+            remedy="Give one mode of shape (1, ny, nx) that is not empty",
+        )
     weight = np.abs(flat[0]) ** 2 / power
     y, x = (axis.ravel().astype(np.float64) for axis in np.indices((ny, nx)))
     y, x = y - np.sum(weight * y), x - np.sum(weight * x)

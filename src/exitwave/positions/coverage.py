@@ -27,7 +27,9 @@ def neighbour_distance(positions: NDArray[np.float64]) -> float:
     from scipy.spatial import cKDTree
 
     if len(positions) < 2:
-        raise InputError("Neighbours need at least two positions", found=f"{len(positions)} positions")
+        raise InputError(
+            "Neighbours need at least two positions", found=f"{len(positions)} positions", remedy="Give two or more"
+        )
     distances, _ = cKDTree(positions[:, :2]).query(positions[:, :2], k=2)
     return float(np.median(distances[:, 1]))
 
