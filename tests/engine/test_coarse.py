@@ -107,6 +107,11 @@ def test_frames_that_become_too_small_or_do_not_divide_are_refused(detector, fac
         coarse.crop(problem, factor)
 
 
+def test_a_crop_that_cuts_the_beam_off_is_refused():
+    with pytest.raises(InputError, match=r"coarse: 4 keeps 0\.1% of the counts"):
+        exitwave.reconstruct(simulate(frames=20, detector=128), coarse=4, iterations=1)
+
+
 def test_other_factors_are_refused():
     with pytest.raises(InputError, match="coarse"):
         make_recipe({"coarse": 3})

@@ -23,6 +23,8 @@ from exitwave.errors import InputError
 
 SMALLEST = 32
 """Pixels along each side of the smallest frame left."""
+LEAST = 0.1
+"""Part of the counts that must be left: with less the beam's own cone is cut off, and nothing can be found."""
 
 
 def crop(problem: Problem, factor: int) -> Problem:
@@ -31,8 +33,8 @@ def crop(problem: Problem, factor: int) -> Problem:
     Raises
     ------
     InputError
-        If the frames are images in the near field, do not divide into an even number of pixels, or become smaller than
-        `SMALLEST`.
+        If the frames are images in the near field, do not divide into an even number of pixels, become smaller than
+        `SMALLEST`, or are left with less than `LEAST` of their counts.
     """
     ny, nx = problem.stack.shape[1:]
     if problem.propagator:
@@ -43,7 +45,11 @@ def crop(problem: Problem, factor: int) -> Problem:
         found = f"coarse: {factor} for frames of {ny} x {nx} pixels"
         raise InputError("The frames cannot be cropped so far", found=found, remedy=remedy)
     stack = cut(problem.stack, factor)
-    counts = [frame[frame != problem.invalid].sum(dtype=np.float64) for frame in stack[problem.used]]
+    counts, whole = _counts(stack, problem), _counts(problem.stack, problem)
+    if counts < LEAST * whole:
+        found = f"coarse: {factor} keeps {counts / whole:.1%} of the counts"
+        remedy = "Take a smaller factor, or leave the setting out: the beam's cone reaches farther than the middle"
+        raise InputError("The frames cannot be cropped so far", found=found, remedy=remedy)
     detector = problem.detector.changed(lambda array: cut(array, factor)) if problem.detector else None
     rows, columns = problem.object_shape
     return replace(
@@ -52,11 +58,16 @@ def crop(problem: Problem, factor: int) -> Problem:
         pixels=problem.pixels / np.float32(factor),
         nominal=None if problem.nominal is None else problem.nominal / factor,
         object_shape=(-(-rows // factor), -(-columns // factor)),
-        photons=beam_counts(float(np.mean(counts)), detector),
+        photons=beam_counts(counts, detector),
         detector=detector,
         slices=problem.slices and problem.slices.cropped(*middle(problem.stack, factor), factor),
         exposures=problem.exposures and Exposures(problem.exposures.offsets / factor),
     )
+
+
+def _counts(stack: NDArray[Any], problem: Problem) -> float:
+    """Return the mean counts of the frames in use."""
+    return float(np.mean([frame[frame != problem.invalid].sum(dtype=np.float64) for frame in stack[problem.used]]))
 
 
 def middle(array: NDArray[Any], factor: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
