@@ -100,7 +100,7 @@ def newton(state: State, sweeps: Sweeps, frames: NDArray[np.int64], noise: Noise
     y, x, yy, xx, yx = told.T
     damping = DAMPING * (yy + xx).mean() / 2 + np.finfo(float).tiny if len(frames) else 0.0
     yy, xx = yy + damping, xx + damping
-    determinant = yy * xx - yx**2
+    determinant = np.maximum(yy * xx - yx**2, np.finfo(float).tiny)
     pull[frames] = told[:, :2]
     moves[frames] = np.stack([xx * y - yx * x, yy * x - yx * y], axis=1) / determinant[:, None]
     return pull, moves
@@ -162,12 +162,15 @@ def minimise(slopes: Callable[[NDArray[np.float64]], NDArray[np.float64]], slope
     Returns
     -------
     float
-        The length; where `PASSES` are not enough, the largest known with the function still falling, or 0.
+        The length; where `PASSES` are not enough or slopes are not finite, the largest known with the function still
+        falling, or 0.
     """
     falling = 0.0
     for _ in range(PASSES):
         lengths = expected * TRIALS
         first, second = slopes(lengths).T
+        if not np.isfinite(first).all():
+            return falling
         if first[0] >= 0:
             expected *= max(TRIALS[0] * slope / (slope - first[0]), 0.05)
         elif (first < 0).all():
