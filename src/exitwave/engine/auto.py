@@ -34,6 +34,9 @@ hardly shows: they are left only where they make the trial worse."""
 MODES = 3
 """Probe modes where one may not be enough: what is not needed stays weak."""
 MOVING: dict[str, Any] = {"position_update": True}
+RELAXED: dict[str, Any] = {"position_update": {"schedule": {"start": 20}}}
+"""The last stage moves positions when object and beam have come to rest: what mPIE has left of noise would lead a scan
+that is stretched a little further off, until its edge lies a whole pixel beside the rest."""
 TOGETHER: dict[str, Any] = {"algorithm": "ML", "noise": "Poisson"}
 """The last stage: all unknowns together, with the noise of counted photons."""
 ASIDE = frozenset({"device", "threads", "seed", "seconds", "holdout", "modes", "probe", "position_update"})
@@ -197,10 +200,10 @@ def _staged(scan: Scan, chosen: dict[str, Any], recipe: Recipe) -> tuple[dict[st
     chosen = dict(chosen)
     moving = chosen.pop("position_update", None)
     first: dict[str, Any] = {"algorithm": "mPIE", "iterations": 60 if moving else 40}
-    last = TOGETHER | {"iterations": 100 if moving else 40}
+    last = TOGETHER | {"iterations": 150 if moving else 40}
     stages = [first] if scan.near or recipe.slices > 1 or recipe.fly is not None else [first, last]
     if moving:
-        stages = [stage | {"position_update": moving if stage is first else True} for stage in stages]
+        stages = [stage | ({"position_update": moving} if stage is first else RELAXED) for stage in stages]
         why = "mPIE finds positions that are far off; ML then finds object, beam and positions together"
     else:
         why = "mPIE converges soonest; ML then weighs every photon as it should"

@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+import pytest
 from problems import double, make_problem, model
 
 from exitwave.engine.model.listen import Listening
@@ -10,9 +11,15 @@ from exitwave.engine.model.search import VELOCITY, search
 from exitwave.engine.reference import ReferenceSweeps
 
 
-def test_lost_frames_come_home_and_the_others_stay():
+@pytest.mark.parametrize("counts", [None, 1000.0])
+def test_lost_frames_come_home_and_the_others_stay(counts):
     problem, state = make_problem((24, 24), frames=20, margin=4, dtype=np.float32, seed=2)
-    problem = dataclasses.replace(problem, stack=model(problem, state).astype(np.float32))
+    stack = model(problem, state)
+    if counts is not None:  # photons of a frame: then a lost one has hardly twice the misfit of the others
+        dim = counts / np.mean(stack.sum((1, 2)))
+        state.probe *= np.sqrt(dim)
+        stack = np.random.default_rng(4).poisson(dim * stack)
+    problem = dataclasses.replace(problem, stack=stack.astype(np.float32))
     problem = dataclasses.replace(problem, nominal=problem.pixels.astype(float))
     state = double(state)
     state.positions = problem.pixels + np.random.default_rng(0).normal(0, 0.1, (20, 2))

@@ -1,11 +1,11 @@
 """A search for frames that are lost: so far off that what they ask for does not lead them home.
 
-A frame whose misfit, relative to its counts, is much above the median of all is tried elsewhere, at random places
-around where it is and around where the scan has it, and stays where its misfit is least: A. M. Maiden, M. J. Humphry,
-M. C. Sarahan, B. Kraus and J. M. Rodenburg, Ultramicroscopy 120, 64 (2012). How wide the places spread is learnt from
-how far the frames that do fit have moved, so that it shrinks where positions were good. (A cross-correlation of what
-the frame asks for with the object, F. Zhang et al., Opt. Express 21, 13592 (2013), takes one pass, but the phases
-that the frame has got from the wrong place draw it back there.)
+A frame whose misfit, relative to its counts, is far outside of what the others have is tried elsewhere, at random
+places around where it is and around where the scan has it, and stays where its misfit is least: A. M. Maiden, M. J.
+Humphry, M. C. Sarahan, B. Kraus and J. M. Rodenburg, Ultramicroscopy 120, 64 (2012). How wide the places spread is
+learnt from how far the frames that do fit have moved, so that it shrinks where positions were good. (A cross-
+correlation of what the frame asks for with the object, F. Zhang et al., Opt. Express 21, 13592 (2013), takes one pass,
+but the phases that the frame has got from the wrong place draw it back there.)
 """
 
 from dataclasses import replace
@@ -21,8 +21,8 @@ VELOCITY = "velocity of the positions"
 """Where a state remembers it, shape (npos, 2)."""
 AFTER = 5
 """Iterations without a search: until then most frames look lost."""
-LOST = 5.0
-"""Relative misfit of a lost frame, in medians of all."""
+LOST, BEYOND = 5.0, 6.0
+"""Relative misfit of a lost frame: so many medians of all, or so many robust standard deviations above the median."""
 EFFORT = 0.5
 """Trials in an iteration, over the number of frames."""
 MOST = 50
@@ -38,9 +38,8 @@ def search(state: State, told: Told, problem: Problem) -> None:
     with np.errstate(invalid="ignore", divide="ignore"):
         relative = np.nan_to_num(difference / power, posinf=0, neginf=0)
     asked = np.union1d(problem.used, problem.held_out)
-    limit = LOST * np.median(relative[problem.used])
     worst = asked[np.argsort(-relative[asked])][: max(1, round(EFFORT * len(asked)))]
-    lost = np.sort(worst[relative[worst] > limit])
+    lost = np.sort(worst[relative[worst] > _limit(relative[problem.used])])
     if not len(lost):
         return
     spread = _spread(state.positions, problem)
@@ -57,6 +56,16 @@ def search(state: State, told: Told, problem: Problem) -> None:
         moved[better] = places[better]
         state.positions = moved
         velocity[better] = 0
+
+
+def _limit(relative: NDArray[np.float64]) -> float:
+    """Return the relative misfit above which a frame is lost.
+
+    Where photons are few their noise is most of every frame's misfit, and a lost one has hardly twice as much.
+    """
+    median = float(np.median(relative))
+    deviation = float(np.median(np.abs(relative - median))) / 0.6745
+    return min(LOST * median, median + BEYOND * deviation)
 
 
 def _spread(positions: NDArray[np.float64], problem: Problem) -> float:
