@@ -49,6 +49,10 @@ def test_what_the_beam_has_covered(perfect: Result) -> None:
     judged = verdict(replace(perfect, frc=frc))
     assert judged.photons_per_resolution == pytest.approx(judged.photons[1] * 9e-16 / pixel)
     assert "30 nm" in judged.words()[1]
+    mean = np.mean([each.counts[each.good].mean() for each in modelled(perfect, range(20))])
+    assert judged.counts == pytest.approx(mean, rel=0.05)
+    assert ("coarse structure may be wrong" in judged.words()[1]) == (mean < 1)
+    assert "coarse structure may be wrong" in replace(judged, counts=0.6).words()[1]
 
 
 def test_without_frames_there_is_no_limit_of_noise(result_file: Any, scan_file: Any) -> None:

@@ -27,6 +27,8 @@ PIXELS = 2**21
 """Detector pixels, in as many frames as have them, times modes, for which the model is computed again."""
 FRAMES = (8, 64)
 """Fewest and most frames for that."""
+FAINT = 1.0
+"""Mean counts of a pixel and frame below which two halves may be wrong in the same way."""
 LIT = 0.1
 """Intensity within the probe, relative to its maximum."""
 Grade = Literal["good", "poor", "unknown"]
@@ -48,6 +50,8 @@ class Verdict:
     """Error metric that photon noise alone leaves: that of a perfect model."""
     above_noise: float | None
     """Error metric over that, on the same frames."""
+    counts: float | None
+    """Mean counts of a pixel in a frame."""
     resolution: float | None
     """Half period down to which two halves of the scan agree."""
     limited_by_pixel: bool
@@ -98,7 +102,10 @@ class Verdict:
         if self.resolution is None:
             return "How fine it is was not measured: exitwave reconstruct --frc does."
         bound = ", the size of a pixel: it may be finer still" if self.limited_by_pixel else ""
-        return f"Two halves of the scan agree down to a half period of {show(self.resolution, 'm', 3)}{bound}."
+        faint = ""
+        if self.counts is not None and self.counts < FAINT:
+            faint = f" With {self.counts:.2g} counts a pixel and frame, coarse structure may be wrong in both."
+        return f"Two halves of the scan agree down to a half period of {show(self.resolution, 'm', 3)}{bound}.{faint}"
 
     def _limit(self) -> str:
         if self.above_noise is None or self.noise_error is None:
@@ -141,7 +148,7 @@ def verdict(result: Result) -> Verdict:
         If a position lies outside the object.
     """
     error, held_out = (float(each[-1]) if len(each) else None for each in (result.errors, result.holdout_errors))
-    noise, above = _noise(result)
+    noise, above, counts = _noise(result)
     probes, photons, area = _coverage(result)
     frc, pixel = result.frc, result.object_pixel
     squares = None if frc is None else frc.resolution**2 / (pixel[0] * pixel[1])
@@ -152,6 +159,7 @@ def verdict(result: Result) -> Verdict:
         held_out=len(result.held_out),
         noise_error=noise,
         above_noise=above,
+        counts=counts,
         resolution=None if frc is None else frc.resolution,
         limited_by_pixel=frc is not None and frc.limited_by_pixel,
         area=area,
@@ -175,17 +183,20 @@ def sample_of(result: Result) -> NDArray[np.int64]:
     return used[np.unique(np.linspace(0, len(used) - 1, number).astype(int))] if len(used) else used
 
 
-def _noise(result: Result) -> tuple[float | None, float | None]:
-    """Return the error metric that noise alone leaves, and the metric over it, both of the same frames."""
+def _noise(result: Result) -> tuple[float | None, float | None, float | None]:
+    """Return the error metric that noise alone leaves, the metric over it, and the mean counts, of the same frames."""
     if isinstance(result.scan.patterns, MissingFrames) or not len(result.probe):
-        return None, None
-    sums = np.zeros(3)
+        return None, None, None
+    sums, pixels = np.zeros(3), 0
     for each in modelled(result, sample_of(result)):
         counts, model = each.counts[each.good].astype(np.float64), each.model[each.good]
         misfit = ((np.sqrt(counts) - np.sqrt(model)) ** 2).sum()
         sums += misfit, noise_misfit(model).sum(), counts.sum()
+        pixels += counts.size
     apart, noise, total = (float(value) for value in sums)
-    return (noise / total, apart / noise) if total > 0 and noise > 0 else (None, None)
+    if not (total > 0 and noise > 0):
+        return None, None, None
+    return noise / total, apart / noise, total / pixels
 
 
 def noise_misfit(expected: NDArray[Any]) -> NDArray[np.float64]:
