@@ -67,19 +67,18 @@ def step(state: State, sweeps: Sweeps, stage: Stage) -> Misfit:
     places = stage.position_update
     moving = places is not None and places.schedule.active(state.iteration)
     sums = sweeps.gather(state, frames, object=object_step is not None, probe=probe_step is not None, noise=noise)
-    # copies, for the arrays of the sums are the backend's, and the next iteration compares with this gradient
-    gradient = Line(arrays.copy(sums.object), arrays.copy(sums.probe))
-    downhill = precondition(sweeps, state, sums, object_step, probe_step)
+    pulled, downhill = Line(sums.object, sums.probe), precondition(sweeps, state, sums, object_step, probe_step)
     if moving:
         pull, moves = newton(state, sweeps, frames, noise)
-        gradient, downhill = gradient._replace(moves=pull), downhill._replace(moves=moves)
+        pulled, downhill = pulled._replace(moves=pull), downhill._replace(moves=moves)
     steps = (object_step, probe_step, moving)
-    last, product = state.memory.pop("ML", None), inner(gradient, downhill)
+    last, product = state.memory.pop("ML", None), inner(pulled, downhill)
     line, length = downhill, 1.0
     if last and (last.iteration, last.steps) == (state.iteration - 1, steps):
-        turned = turn(last, downhill, product)
-        line, length = turned if inner(gradient, turned) > 0 else downhill, last.length
-    slope = -2 * inner(gradient, line)
+        line, length = turn(last, pulled, downhill, product), last.length
+    gradient = keep(pulled, last)
+    del last, downhill  # as large as the object, and the line search needs room
+    slope = -2 * inner(pulled, line)
     if slope == 0:  # nothing to update, or nothing left to improve
         return sums.misfit
     length = minimise(lambda lengths: sweeps.along(state, line, frames, lengths, noise), slope, length)
@@ -113,15 +112,25 @@ def move(state: State, sweeps: Sweeps, moves: Moves, largest: float) -> None:
     state.positions = inside(positions + moves * np.minimum(1, largest / length)[:, None], sweeps.problem)
 
 
-def turn(last: _Last, downhill: Line, product: float) -> Line:
-    """Return the conjugate direction, in the place of the last one."""
+def keep(pulled: Line, last: _Last | None) -> Line:
+    """Return a copy of the gradient, in the place of the last one: the next iteration has the backend's arrays anew."""
+    if last is None:
+        return pulled._replace(object=arrays.copy(pulled.object), probe=arrays.copy(pulled.probe))
+    for target, source in zip(last.gradient[:2], pulled[:2], strict=True):
+        target[:] = source
+    return last.gradient._replace(moves=pulled.moves)
+
+
+def turn(last: _Last, pulled: Line, downhill: Line, product: float) -> Line:
+    """Return the conjugate direction, in the place of the last one, or that downhill where it does not fall."""
     beta = max(0.0, (product - inner(last.gradient, downhill)) / last.product)
-    for direction, gradient in zip(last.line[:2], downhill[:2], strict=True):
+    line = last.line
+    for direction, gradient in zip(line[:2], downhill[:2], strict=True):
         direction *= beta
         direction += gradient
-    if last.line.moves is None or downhill.moves is None:
-        return last.line
-    return last.line._replace(moves=beta * last.line.moves + downhill.moves)
+    if line.moves is not None and downhill.moves is not None:
+        line = line._replace(moves=beta * line.moves + downhill.moves)
+    return line if inner(pulled, line) > 0 else downhill
 
 
 def go(target: NDArray[np.complexfloating], direction: NDArray[np.complexfloating], length: float) -> None:
