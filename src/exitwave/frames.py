@@ -115,9 +115,10 @@ class Frames:
     def _read(self, indices: Iterable[Any]) -> Iterator[NDArray[Any]]:
         """Yield what lies at each index in the file, which is opened once."""
         with self._file() as file:
-            stack = file[self.dataset]
+            stack = None
             for index in indices:
                 try:
+                    stack = file[self.dataset] if stack is None else stack
                     yield np.asarray(stack[index]).astype(self.dtype, copy=False)
                 except DAMAGE as error:
                     raise unreadable_frames(f"{self.path}:{self.dataset}", error) from error

@@ -300,3 +300,11 @@ def test_lists_of_any_length_are_refused(scan_file: Path) -> None:
         file.create_dataset(path("description"), (), h5py.vlen_dtype(np.uint8))
     with pytest.raises(InputError, match="lists of any length"):
         read(scan_file)
+
+
+def test_frames_that_are_gone_since_the_file_was_opened(scan_file: Path) -> None:
+    scan = scan_of(scan_file)
+    with h5py.File(scan_file, "r+") as file:
+        del file[scan.patterns.dataset]
+    with pytest.raises(InputError, match="The frames cannot be read"):
+        scan.patterns[0]
