@@ -188,6 +188,11 @@ def _follow(group: h5py.Group, part: str, link: Any, rest: str) -> tuple[h5py.Fi
         ) from error
 
 
+def members(group: Any) -> list[str]:
+    """Return the names in a group; of anything else none. h5py gives names as bytes where they are damaged."""
+    return [text(name) for name in group] if isinstance(group, h5py.Group) else []
+
+
 def holds_lists(dataset: h5py.Dataset) -> bool:
     """Say whether the values are lists of any length, as nothing here is; damage can make text such, and crash HDF5."""
     return h5py.check_string_dtype(dataset.dtype) is None and h5py.check_vlen_dtype(dataset.dtype) is not None

@@ -5,6 +5,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from exitwave.cxi.hdf import members
 from exitwave.cxi.mask import INSIDE
 from exitwave.cxi.schema import DATA, DETECTOR, ENTRY, OBJECT, path
 from exitwave.dialects.cxi_family import (
@@ -87,8 +88,7 @@ def _ask_axes(profile: Profile, group: str) -> None:
 
 
 def _images(file: h5py.File) -> list[str]:
-    entry = file.get(ENTRY)
-    return [name for name in entry if name.startswith("image_")] if isinstance(entry, h5py.Group) else []
+    return [name for name in members(file.get(ENTRY)) if name.startswith("image_")]
 
 
 DIALECT = Dialect(

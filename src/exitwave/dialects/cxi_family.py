@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 
 from exitwave.cxi.energy import JOULES
-from exitwave.cxi.hdf import Layout, open_file, reading, resolve, text, whole
+from exitwave.cxi.hdf import Layout, members, open_file, reading, resolve, text, whole
 from exitwave.cxi.mask import cxi_bits
 from exitwave.cxi.read import EVERYBODY, read
 from exitwave.cxi.schema import ENTRY, OBJECT, TABLE, path
@@ -82,8 +82,7 @@ def image_layout(file: Path) -> Layout:
     """Return where the object is in a file with several images: the last that is complex and in real space."""
     last = 0
     with reading(file) as opened:
-        entry = resolve(opened, ENTRY)
-        for name in map(text, entry if isinstance(entry, h5py.Group) else ()):  # no text where it is damaged
+        for name in members(resolve(opened, ENTRY)):
             head, _, number = name.rpartition("_")
             if head == "image" and number.isdecimal() and _is_object(resolve(opened, f"{ENTRY}/{name}")):
                 last = max(last, int(number))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import h5py
 
+from exitwave.cxi.hdf import members
 from exitwave.dialects.values import dataset, frames_at, reading
 from exitwave.errors import Finding, InputError
 from exitwave.findings import finding
@@ -38,7 +39,7 @@ def linked_frames(group: h5py.Group) -> Linked:
         differ in shape, or a link leads out of the folder.
     """
     where = f"{group.file.filename}:{group.name}"
-    names = sorted((name for name in group if NAME.fullmatch(name)), key=_number_of)
+    names = sorted(filter(NAME.fullmatch, members(group)), key=_number_of)
     if not names:
         raise InputError("The file lacks its frames", where=where, remedy="Expected data_000001, data_000002, ...")
     there = {name: piece for name in names if (piece := _piece(group, name)) is not None}

@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from exitwave.cxi.hdf import reading, resolve
+from exitwave.cxi.hdf import members, reading, resolve
 from exitwave.dialects.assemble import energy_of, energy_of_wavelength, length_of, mask_of
 from exitwave.dialects.dialect import Settings
 from exitwave.dialects.linked import NAME, Linked, linked_frames
@@ -34,7 +34,7 @@ def is_master(place: Path) -> bool:
 
 def _group(file: h5py.File) -> h5py.Group | None:
     groups = (resolve(file, name) for name in GROUPS)
-    return next((g for g in groups if isinstance(g, h5py.Group) and any(NAME.fullmatch(name) for name in g)), None)
+    return next((g for g in groups if isinstance(g, h5py.Group) and any(map(NAME.fullmatch, members(g)))), None)
 
 
 def master_frames(file: h5py.File) -> Linked:
