@@ -9,7 +9,8 @@ from known import known_result
 import exitwave
 from exitwave.analysis.error import modelled, recompute
 from exitwave.analysis.frc import FRC
-from exitwave.analysis.verdict import Verdict, noise_misfit, verdict
+from exitwave.analysis.noise import noise_misfit
+from exitwave.analysis.verdict import Verdict, verdict
 from exitwave.scan import Frames, Result
 
 

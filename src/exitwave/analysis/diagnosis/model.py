@@ -11,7 +11,8 @@ from scipy.ndimage import gaussian_filter
 from exitwave.analysis.diagnosis.codes import Diagnosis, found
 from exitwave.analysis.error import Modelled, modelled
 from exitwave.analysis.ledger import USED, ledger
-from exitwave.analysis.verdict import TRUSTED, noise_misfit
+from exitwave.analysis.noise import noise_misfit
+from exitwave.analysis.verdict import TRUSTED
 from exitwave.errors import Level
 from exitwave.optics import mode_powers
 from exitwave.scan import Result

@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from exitwave.analysis.noise import noise_misfit
 from exitwave.engine.model.listen import Told
 from exitwave.engine.problem import Problem
 from exitwave.engine.sweeps import RESPONSES, State
@@ -21,8 +22,11 @@ VELOCITY = "velocity of the positions"
 """Where a state remembers it, shape (npos, 2)."""
 AFTER = 5
 """Iterations without a search: until then most frames look lost."""
-LOST, BEYOND = 5.0, 6.0
-"""Relative misfit of a lost frame: so many medians of all, or so many robust standard deviations above the median."""
+LOST, BEYOND = 4.0, 6.0
+"""How far a lost frame is above the median: so many times what that has beside noise, and so many robust standard
+deviations, which where noise counts little may be far too many."""
+SAMPLE = 64
+"""Frames whose mean tells the noise."""
 EFFORT = 0.5
 """Trials in an iteration, over the number of frames."""
 MOST = 50
@@ -39,7 +43,7 @@ def search(state: State, told: Told, problem: Problem) -> None:
         relative = np.nan_to_num(difference / power, posinf=0, neginf=0)
     asked = np.union1d(problem.used, problem.held_out)
     worst = asked[np.argsort(-relative[asked])][: max(1, round(EFFORT * len(asked)))]
-    lost = np.sort(worst[relative[worst] > _limit(relative[problem.used])])
+    lost = np.sort(worst[relative[worst] > _limit(relative[problem.used], _noise(problem))])
     if not len(lost):
         return
     spread = _spread(state.positions, problem)
@@ -58,14 +62,22 @@ def search(state: State, told: Told, problem: Problem) -> None:
         velocity[better] = 0
 
 
-def _limit(relative: NDArray[np.float64]) -> float:
+def _limit(relative: NDArray[np.float64], noise: float) -> float:
     """Return the relative misfit above which a frame is lost.
 
-    Where photons are few their noise is most of every frame's misfit, and a lost one has hardly twice as much.
+    Where photons are few, noise is most of every frame's misfit, and a lost one has hardly twice as much as the others.
     """
     median = float(np.median(relative))
     deviation = float(np.median(np.abs(relative - median))) / 0.6745
-    return min(LOST * median, median + BEYOND * deviation)
+    return median + max(LOST * (median - noise), min(BEYOND * deviation, LOST * median))
+
+
+def _noise(problem: Problem) -> float:
+    """Return the relative misfit that photon noise alone leaves in a frame."""
+    chosen = problem.used[:: max(1, len(problem.used) // SAMPLE)]
+    good = problem.stack[chosen] != problem.invalid
+    mean = np.sum(problem.stack[chosen], axis=0, where=good, dtype=np.float64) / np.maximum(good.sum(axis=0), 1)
+    return float(noise_misfit(mean).sum() / max(mean.sum(), np.finfo(float).tiny))
 
 
 def _spread(positions: NDArray[np.float64], problem: Problem) -> float:
