@@ -9,6 +9,8 @@ from scipy import fft
 
 SOFT = 0.5
 """Share of each side over which the window falls off (cosine)."""
+RINGS = 7
+"""Rings over which the curve is smoothed before it is asked where it crosses the threshold."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class FRC:
     threshold: NDArray[np.float64]
     """Half-bit threshold of every ring, shape (rings,)."""
     resolution: float
-    """Half period in metres, 1/(2 f), at the first crossing below the threshold: equals the pixel size at Nyquist."""
+    """Half period in metres, 1/(2 f), where the curve falls below the threshold: equals the pixel size at Nyquist."""
     limited_by_pixel: bool
     """Whether the correlation stays above the threshold up to Nyquist, so that the resolution is the pixel size."""
 
@@ -59,7 +61,9 @@ def frc(a: NDArray[Any], b: NDArray[Any], pixel: tuple[float, float], *, truth: 
     """Return the Fourier ring correlation Re(sum F_a F_b*) / sqrt(sum |F_a|^2 sum |F_b|^2) of two images.
 
     Both are taken about their mean under a Tukey window. The window leaves fewer independent Fourier pixels in a ring,
-    n (sum w^2)^2 / (N sum w^4) instead of n, and the threshold counts these.
+    n (sum w^2)^2 / (N sum w^4) instead of n, and the threshold counts these. The resolution is where the curve
+    crosses, next to where it does so when a straight line fitted to `RINGS` takes the place of each: where it falls
+    slowly, one ring alone scatters below too soon.
 
     Parameters
     ----------
@@ -78,7 +82,7 @@ def frc(a: NDArray[Any], b: NDArray[Any], pixel: tuple[float, float], *, truth: 
     References
     ----------
     W. O. Saxton and W. Baumeister, J. Microsc. 127, 127 (1982). For ``truth``: P. B. Rosenthal and R. Henderson,
-    J. Mol. Biol. 333, 721 (2003).
+    J. Mol. Biol. 333, 721 (2003). For smoothing: R. P. J. Nieuwenhuizen et al., Nat. Methods 10, 557 (2013).
     """
     from scipy.signal.windows import tukey  # slow to import, and a file that holds an FRC does not need it
 
@@ -101,17 +105,25 @@ def frc(a: NDArray[Any], b: NDArray[Any], pixel: tuple[float, float], *, truth: 
     if truth:
         limit = np.sqrt(2 * limit / (1 + limit))
     frequency = width * np.arange(1, rings + 1)
-    cut, limited = _first_crossing(frequency, correlation - limit)
+    cut, limited = _crossing(frequency, correlation - limit)
     return FRC(frequency, correlation, limit, max(pixel) if limited else 0.5 / cut, limited)
 
 
-def _first_crossing(frequency: NDArray[np.float64], excess: NDArray[np.float64]) -> tuple[float, bool]:
-    """Return the frequency at which ``excess`` first falls below zero, and False; or the last one, and True."""
-    below = np.flatnonzero(excess < 0)
-    if below.size == 0:
+def _crossing(frequency: NDArray[np.float64], excess: NDArray[np.float64]) -> tuple[float, bool]:
+    """Return the frequency at which ``excess`` falls below zero, and False; or the last one, and True."""
+    from scipy.signal import savgol_filter
+
+    smooth = savgol_filter(excess, RINGS, 1) if len(excess) >= RINGS else excess
+    about, own = _downward(frequency, smooth), _downward(frequency, excess)
+    if not len(about):
         return float(frequency[-1]), True
-    i = int(below[0])
-    if i == 0:
-        return float(frequency[0]), False
-    share = excess[i - 1] / (excess[i - 1] - excess[i])
-    return float(frequency[i - 1] + share * (frequency[i] - frequency[i - 1])), False
+    near = own if len(own) else about
+    return float(near[np.argmin(np.abs(near - about[0]))]), False
+
+
+def _downward(frequency: NDArray[np.float64], excess: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the frequencies at which ``excess`` falls below zero; the first one where it starts below."""
+    i = np.flatnonzero((excess[:-1] >= 0) & (excess[1:] < 0))
+    share = excess[i] / (excess[i] - excess[i + 1])
+    inside = frequency[i] + share * (frequency[i + 1] - frequency[i])
+    return np.concatenate([frequency[:1], inside]) if excess[0] < 0 else inside
