@@ -51,8 +51,8 @@ def half_scan_frc(result: Result, watch: Callable[[int, Progress], None] | None 
     Notes
     -----
     A half has half of the overlap as well, and faint speckles tell less of the object than their photons say. So the
-    estimate is on the safe side: 0.95 to 1.16 times the resolution against the truth in six simulated scans that end
-    with ML, and 1.33 in a seventh (benchmarks/frc.py); 1.00 to 1.35 with mPIE alone. What both halves have wrong in the
+    estimate is on the safe side: 0.95 to 1.25 times the resolution against the truth in seven simulated scans that end
+    with ML (benchmarks/frc.py), in most within 16 %; up to 1.35 with mPIE alone. What both halves have wrong in the
     same way, they do not know of: with less than a count a pixel and frame, coarse structure may agree between them
     that is not that of the sample.
 
