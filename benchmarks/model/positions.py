@@ -47,8 +47,8 @@ def _scan(seed: int, **settings: Any) -> exitwave.Scan:
 def _refined(scan: exitwave.Scan, first: dict[str, Any] | None = None, **settings: Any) -> exitwave.Result:
     """Refine in turns with the object, which finds frames that are far off, then all together, which is exact."""
     coarse = {"iterations": 60, "position_update": settings} | (first or {})
-    later = {"position_update": {"schedule": {"start": 20}}}
-    fine = {"algorithm": "ML", "noise": "Poisson", "iterations": 80} | later
+    rested = {"schedule": {"start": 20}}
+    fine = {"algorithm": "ML", "noise": "Poisson", "iterations": 80, "position_update": rested}
     return exitwave.reconstruct(scan, threads=2, stages=[coarse, fine])
 
 

@@ -16,7 +16,12 @@ def noise_misfit(expected: NDArray[Any]) -> NDArray[np.float64]:
     Parameters
     ----------
     expected : ndarray
-        The mean m of every pixel.
+        The mean m of every pixel in counts, of any shape.
+
+    Returns
+    -------
+    ndarray
+        In counts, of the same shape.
     """
     mean, misfit = _noise_table()
     m = np.asarray(expected, np.float64)

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from exitwave.engine import arrays
 from exitwave.engine.algorithms.epie import choose
-from exitwave.engine.model.positions import inside
+from exitwave.engine.model.positions import inside, solve
 from exitwave.engine.recipe import Stage
 from exitwave.engine.sweeps import Line, Misfit, Noise, State, Step, Sums, Sweeps
 
@@ -96,12 +96,7 @@ def newton(state: State, sweeps: Sweeps, frames: NDArray[np.int64], noise: Noise
     """Return the pull on the frames' positions, and the move that would follow it alone; 0 for other frames."""
     told = sweeps.moves(state, frames, noise) if len(frames) else np.zeros((0, 5))
     pull, moves = np.zeros((2, len(sweeps.problem.stack), 2))
-    y, x, yy, xx, yx = told.T
-    damping = DAMPING * (yy + xx).mean() / 2 + np.finfo(float).tiny if len(frames) else 0.0
-    yy, xx = yy + damping, xx + damping
-    determinant = np.maximum(yy * xx - yx**2, np.finfo(float).tiny)
-    pull[frames] = told[:, :2]
-    moves[frames] = np.stack([xx * y - yx * x, yy * x - yx * y], axis=1) / determinant[:, None]
+    pull[frames], moves[frames] = told[:, :2], solve(told.T, DAMPING)
     return pull, moves
 
 

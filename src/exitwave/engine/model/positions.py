@@ -72,14 +72,25 @@ def update(state: State, told: Told, settings: PositionUpdate, problem: Problem)
 
 def moves(told: Told, step: float, largest: float) -> Moves:
     """Return how far every frame wants to move, shape (npos, 2), robustly clipped; 0 for frames that were not asked."""
-    yy, xx, yx, y, x = (np.nan_to_num(told.response(name)) for name in ("yy", "xx", "yx", "y", "x"))
-    damping = DAMPING * (yy + xx).mean() / 2 + np.finfo(float).tiny
-    yy, xx = yy + damping, xx + damping
-    determinant = np.maximum(yy * xx - yx**2, np.finfo(float).tiny)
-    move = step * np.stack([xx * y - yx * x, yy * x - yx * y], axis=1) / determinant[:, None]
+    asked = [np.nan_to_num(told.response(name)) for name in ("y", "x", "yy", "xx", "yx")]
+    move = step * solve(np.array(asked), DAMPING)
     length = np.hypot(*move.T)
     limit = min(largest, max(FREE, OUTLIER * float(np.median(length))))
     return move * np.minimum(1, limit / np.maximum(length, np.finfo(float).tiny))[:, None]
+
+
+def solve(told: NDArray[np.float64], damping: float) -> Moves:
+    """Return the moves d, shape (frames, 2), of ``[yy yx; yx xx] d = (y, x)``; told is (y, x, yy, xx, yx) of all.
+
+    ``damping`` times the mean diagonal of all frames is added to each, so that one without detail stays where it is.
+    """
+    y, x, yy, xx, yx = told
+    if not len(y):
+        return np.zeros((0, 2))
+    added = damping * (yy + xx).mean() / 2 + np.finfo(float).tiny
+    yy, xx = yy + added, xx + added
+    determinant = np.maximum(yy * xx - yx**2, np.finfo(float).tiny)
+    return np.stack([xx * y - yx * x, yy * x - yx * y], axis=1) / determinant[:, None]
 
 
 def inside(positions: Moves, problem: Problem) -> Moves:

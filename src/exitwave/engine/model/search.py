@@ -25,6 +25,8 @@ AFTER = 5
 LOST, BEYOND = 4.0, 6.0
 """How far a lost frame is above the median: so many times what that has beside noise, and so many robust standard
 deviations, which where noise counts little may be far too many."""
+NOISE = "noise of the frames"
+"""Where a state remembers the relative misfit that photon noise alone leaves."""
 SAMPLE = 64
 """Frames whose mean tells the noise."""
 EFFORT = 0.5
@@ -43,7 +45,9 @@ def search(state: State, told: Told, problem: Problem) -> None:
         relative = np.nan_to_num(difference / power, posinf=0, neginf=0)
     asked = np.union1d(problem.used, problem.held_out)
     worst = asked[np.argsort(-relative[asked])][: max(1, round(EFFORT * len(asked)))]
-    lost = np.sort(worst[relative[worst] > _limit(relative[problem.used], _noise(problem))])
+    if NOISE not in state.memory:
+        state.memory[NOISE] = _noise(problem)
+    lost = np.sort(worst[relative[worst] > _limit(relative[problem.used], state.memory[NOISE])])
     if not len(lost):
         return
     spread = _spread(state.positions, problem)
