@@ -1,16 +1,18 @@
 """The resolution of two halves of a scan beside that against the truth. Prints a Markdown table.
 
-    python benchmarks/frc.py [FILE]
+    python benchmarks/frc.py [--seed N] [FILE]
 
-Simulated scans have 128 x 128 pixels; a measured FILE has no truth. Everything runs on one thread.
+Simulated scans have 128 x 128 pixels; a measured FILE has no truth. Everything runs on one thread. A star is at the
+halves that are taken where nothing is said.
 """
 
-import sys
+import argparse
 import time
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import exitwave
+from exitwave.engine.halves import Split, usual_split
 from exitwave.scan import Frames, Scan
 from exitwave.simulate import simulate
 
@@ -19,7 +21,7 @@ SCANS: dict[str, dict[str, Any]] = {
     "26-ID, spiral, cells, 3e4 photons": {"photons": 3e4},
     "26-ID, spiral, cells, 1e5 photons": {"photons": 1e5},
     "26-ID, spiral, cells, 2e5 photons, two modes": {"photons": 2e5, "modes": 2},
-    "26-ID, rings, cells, 1e5 photons": {"photons": 1e5, "scan": "rings", "seed": 5},
+    "26-ID, rings, cells, 1e5 photons": {"photons": 1e5, "scan": "rings"},
     "26-ID, jittered grid, texture, 5e4 photons": {"photons": 5e4, "scan": "jitter", "specimen": "texture"},
     "26-ID, rings, cells, 1e7 photons": {"photons": 1e7, "scan": "rings"},
     "2-ID-D, spiral, cells, 3e4 photons": {"preset": "2-ID-D", "photons": 3e4},
@@ -33,25 +35,30 @@ STAGES: list[dict[str, Any]] = [
 
 
 def row(name: str, scan: Scan, modes: int = 1) -> None:
-    """Reconstruct a scan and its halves, and print what they say."""
+    """Reconstruct a scan and its halves, and print what they say; the halves that are taken by default are marked."""
     result = exitwave.reconstruct(scan, threads=1, stages=STAGES, modes=modes)
-    begin = time.perf_counter()
-    halves = exitwave.half_scan_frc(result)
-    seconds = time.perf_counter() - begin
-    cells = [name, f"{result.object_pixel[0] * 1e9:.1f} nm", f"{halves.resolution * 1e9:.1f} nm", "", ""]
-    if scan.truth is not None:
-        truth = exitwave.compare(result).frc.resolution
-        cells[3:] = [f"{truth * 1e9:.1f} nm", f"{halves.resolution / truth:.2f}"]
-    print("|", " | ".join([*cells, f"{seconds:.0f} s"]), "|", flush=True)
+    truth = None if scan.truth is None else exitwave.compare(result).frc.resolution
+    taken = usual_split(result)
+    cells = [name, f"{result.object_pixel[0] * 1e9:.1f} nm", "" if truth is None else f"{truth * 1e9:.1f} nm"]
+    for split in get_args(Split):
+        begin = time.perf_counter()
+        found = exitwave.half_scan_frc(result, split=split).resolution
+        ratio = "" if truth is None else f" = {found / truth:.2f}"
+        cells.append(f"{found * 1e9:.1f} nm{ratio}{' *' * (split == taken)} ({time.perf_counter() - begin:.0f} s)")
+    print("|", " | ".join(cells), "|", flush=True)
 
 
 if __name__ == "__main__":
-    print("| Scan | Object pixel | Two halves | Against the truth | Ratio | Time of the halves |")
-    print("| --- | ---: | ---: | ---: | ---: | ---: |")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("files", nargs="*", help="measured scans")
+    parser.add_argument("--seed", type=int, default=3, help="of the simulated scans; their samples and noise")
+    arguments = parser.parse_args()
+    print("| Scan | Object pixel | Against the truth | Halves of the counts | Halves of the frames |")
+    print("| --- | ---: | ---: | ---: | ---: |")
     for label, settings in SCANS.items():
-        made = simulate(**{"detector": 128, "frames": FRAMES, "seed": 3} | settings)
+        made = simulate(**{"detector": 128, "frames": FRAMES, "seed": arguments.seed} | settings)
         row(label, replace(made, patterns=Frames(made.patterns[:])), settings.get("modes", 1))
-    for path in sys.argv[1:]:
+    for path in arguments.files:
         measured = exitwave.open(path)
         assert isinstance(measured, Scan)
         row(measured.name, measured)

@@ -90,6 +90,6 @@ def small_result(scan: Scan, modes: int = 2, iterations: int = 5) -> Result:
             "device": "cpu",
         },
         model=_own(len(scan.positions), scan.probe.shape[-2:]),
-        frc=FRC(np.array([1e6, 2e6]), np.array([0.9, 0.1]), np.array([0.4, 0.3]), 0.3e-6, False),
+        frc=FRC(np.array([1e6, 2e6]), np.array([0.9, 0.1]), np.array([0.4, 0.3]), 0.3e-6, False, "counts"),
         choices=(Step("modes", "two", {"modes": 2}, "the beam is partly coherent"),),
     )

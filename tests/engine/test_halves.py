@@ -7,7 +7,7 @@ from samples import small_result, small_scan
 from scipy.spatial import cKDTree
 
 import exitwave
-from exitwave.engine.halves import half_scan_frc, split_frames
+from exitwave.engine.halves import HalfCounts, half_scan_frc, split_frames, usual_split
 from exitwave.errors import InputError
 from exitwave.scan import Frames
 from exitwave.simulate import simulate
@@ -31,15 +31,74 @@ def test_too_few_frames_are_refused():
         split_frames(known_result(npos=10))
 
 
+@pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32])
+def test_two_halves_of_the_counts_make_the_whole(dtype):
+    stack = np.random.default_rng(0).poisson(3.0, (40, 8, 6)).astype(dtype)
+    stack[3, 1, 1], stack[4, 2, 2] = 900, np.iinfo(dtype).max if dtype == np.uint16 else -1
+    source = Frames(stack)
+    first, second = (HalfCounts(source, 900.0, second=k) for k in (False, True))
+    assert first.dtype == dtype
+    kept = np.zeros(stack.shape, bool)
+    kept[3, 1, 1] = kept[4, 2, 2] = True
+    np.testing.assert_array_equal(first[:][kept], stack[kept])
+    np.testing.assert_array_equal(second[:][kept], stack[kept])
+    np.testing.assert_array_equal((first[:] + second[:])[~kept], stack[~kept])
+    np.testing.assert_array_equal(np.concatenate([block for _, block in first.blocks(7)]), first[:])
+    np.testing.assert_array_equal(list(first.pick([5, 2])), first[[5, 2]])
+    np.testing.assert_array_equal(first[5, 1:3], first[:][5, 1:3])
+
+
+def test_two_halves_of_poisson_counts_are_independent():
+    source = Frames(np.random.default_rng(1).poisson(5.0, (30, 32, 32)))
+    one, two = (HalfCounts(source, None, second=k)[:].ravel() for k in (False, True))
+    assert abs(np.corrcoef(one, two)[0, 1]) < 0.02
+    assert one.var() == pytest.approx(2.5, rel=0.05)
+
+
+@pytest.mark.parametrize("split", ["counts", "frames"])
 @pytest.mark.parametrize("photons", [1.5e5, 3e5])
-def test_two_halves_know_the_resolution_that_the_truth_gives(photons):
+def test_two_halves_know_the_resolution_that_the_truth_gives(photons, split):
     scan = simulate(detector=128, frames=120, photons=photons, seed=4)
     scan = replace(scan, patterns=Frames(scan.patterns[:]))
     result = exitwave.reconstruct(scan, iterations=25, threads=1)
     seen = []
-    found = half_scan_frc(result, lambda half, progress: seen.append((half, progress.iteration)))
+    found = half_scan_frc(result, lambda half, progress: seen.append((half, progress.iteration)), split=split)
+    assert found.halves == split
     assert seen == [(half, k) for half in (1, 2) for k in range(1, 26)]
     assert found.resolution == pytest.approx(exitwave.compare(result).frc.resolution, rel=0.2)
+
+
+def test_counts_are_halved_where_photon_noise_is_what_is_left():
+    scan = simulate(detector=128, frames=40, photons=2e4, seed=4)
+    stack = scan.patterns[:]
+    result = exitwave.reconstruct(replace(scan, patterns=Frames(stack)), iterations=20, threads=1)
+    assert usual_split(result) == "counts"
+    elsewhere = scan.positions + np.random.default_rng(0).normal(0, 3 * result.object_pixel[0], scan.positions.shape)
+    wrong = replace(scan, patterns=Frames(stack * 100), positions=elsewhere)
+    assert usual_split(exitwave.reconstruct(wrong, iterations=20, threads=1)) == "frames"
+
+
+def test_counts_that_are_not_whole_are_not_split():
+    result = small_result(small_scan())
+    patterns = Frames(result.scan.patterns[:] + np.float32(0.25))
+    result = replace(result, scan=replace(result.scan, patterns=patterns))
+    assert usual_split(result) == "frames"
+    with pytest.raises(InputError, match="not whole"):
+        half_scan_frc(result, split="counts")
+
+
+@pytest.mark.parametrize("background", ["dark", 2.0, None])
+def test_what_is_counted_without_beam_is_halved_too(background):
+    scan = simulate(detector=128, frames=40, photons=1e6, dark=2.0, seed=4)
+    scan = replace(scan, patterns=Frames(scan.patterns[:]))
+    result = exitwave.reconstruct(scan, iterations=10, threads=1, detector={"background": background})
+    levels = []
+
+    def watch(half, progress):
+        levels.append(progress.error)
+
+    half_scan_frc(result, watch, split="counts")
+    assert levels[9] < 3 * result.errors[-1]
 
 
 def test_what_was_refined_is_kept_for_both_halves():

@@ -27,6 +27,8 @@ class FRC:
     """Half period in metres, 1/(2 f), where the curve falls below the threshold: equals the pixel size at Nyquist."""
     limited_by_pixel: bool
     """Whether the correlation stays above the threshold up to Nyquist, so that the resolution is the pixel size."""
+    halves: str = ""
+    """What was halved for the two images, counts or frames; empty where they are no halves of one scan."""
 
 
 def threshold(count: NDArray[np.float64], bits: float = 0.5) -> NDArray[np.float64]:

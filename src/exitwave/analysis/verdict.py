@@ -53,6 +53,8 @@ class Verdict:
     """Mean counts of a pixel in a frame."""
     resolution: float | None
     """Half period down to which two halves of the scan agree."""
+    halves: str
+    """What of the scan was halved for that, counts or frames; empty where nothing was, or it is not known."""
     limited_by_pixel: bool
     """Whether that is the pixel size."""
     area: float
@@ -104,7 +106,8 @@ class Verdict:
         faint = ""
         if self.counts is not None and self.counts < FAINT:
             faint = f" With {self.counts:.2g} counts a pixel and frame, coarse structure may be wrong in both."
-        return f"Two halves of the scan agree down to a half period of {show(self.resolution, 'm', 3)}{bound}.{faint}"
+        what, detail = self.halves or "scan", show(self.resolution, "m", 3)
+        return f"Two halves of the {what} agree down to a half period of {detail}{bound}.{faint}"
 
     def _limit(self) -> str:
         if self.above_noise is None or self.noise_error is None:
@@ -147,7 +150,7 @@ def verdict(result: Result) -> Verdict:
         If a position lies outside the object.
     """
     error, held_out = (float(each[-1]) if len(each) else None for each in (result.errors, result.holdout_errors))
-    noise, above, counts = _noise(result)
+    alone, above, counts = noise(result)
     probes, photons, area = _coverage(result)
     frc, pixel = result.frc, result.object_pixel
     squares = None if frc is None else frc.resolution**2 / (pixel[0] * pixel[1])
@@ -156,10 +159,11 @@ def verdict(result: Result) -> Verdict:
         error=error,
         holdout_error=held_out,
         held_out=len(result.held_out),
-        noise_error=noise,
+        noise_error=alone,
         above_noise=above,
         counts=counts,
         resolution=None if frc is None else frc.resolution,
+        halves="" if frc is None else frc.halves,
         limited_by_pixel=frc is not None and frc.limited_by_pixel,
         area=area,
         probes=probes,
@@ -182,7 +186,7 @@ def sample_of(result: Result) -> NDArray[np.int64]:
     return used[np.unique(np.linspace(0, len(used) - 1, number).astype(int))] if len(used) else used
 
 
-def _noise(result: Result) -> tuple[float | None, float | None, float | None]:
+def noise(result: Result) -> tuple[float | None, float | None, float | None]:
     """Return the error metric that noise alone leaves, the metric over it, and the mean counts, of the same frames."""
     if isinstance(result.scan.patterns, MissingFrames) or not len(result.probe):
         return None, None, None
@@ -192,10 +196,10 @@ def _noise(result: Result) -> tuple[float | None, float | None, float | None]:
         misfit = ((np.sqrt(counts) - np.sqrt(model)) ** 2).sum()
         sums += misfit, noise_misfit(model).sum(), counts.sum()
         pixels += counts.size
-    apart, noise, total = (float(value) for value in sums)
-    if not (total > 0 and noise > 0):
+    apart, alone, total = (float(value) for value in sums)
+    if not (total > 0 and alone > 0):
         return None, None, None
-    return noise / total, apart / noise, total / pixels
+    return alone / total, apart / alone, total / pixels
 
 
 def _coverage(result: Result) -> tuple[tuple[float, float], tuple[float, float], float]:

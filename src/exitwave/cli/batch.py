@@ -44,7 +44,8 @@ def batch(
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
     pairs: SetAny = None,
     frc: Annotated[
-        bool, typer.Option("--frc", help="Measure the resolutions by two halves of each scan: twice the time.")
+        bool,
+        typer.Option("--frc", help="Measure the resolutions by two halves of each scan: up to three times the time."),
     ] = False,
     embed: Annotated[bool, typer.Option("--embed", help="Copy the frames into the results.")] = False,
     overwrite: Annotated[

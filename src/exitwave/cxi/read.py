@@ -254,7 +254,8 @@ def _frc(source: Source) -> "FRC | None":
             found=found,
             remedy="Measure it again with exitwave reconstruct --frc",
         )
-    return FRC(frequency, correlation, threshold, resolution, bool((correlation >= threshold).all()))
+    limited, halves = bool((correlation >= threshold).all()), text(source.dataset("frc_halves"))
+    return FRC(frequency, correlation, threshold, resolution, limited, halves)
 
 
 def _numbers(source: Source, key: str, kinds: str) -> NDArray[Any] | None:
@@ -367,5 +368,5 @@ def _provenance(source: Source) -> dict[str, str]:
         name: text(thing)
         for name, thing in stored
         if isinstance(thing, h5py.Dataset) and thing.dtype.kind in "OS" and not thing.shape
-        if f"{path('process')}/{name}" not in (path("recipe"), path("choices"))
+        if f"{path('process')}/{name}" not in (path("recipe"), path("choices"), path("frc_halves"))
     }

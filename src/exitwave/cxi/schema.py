@@ -347,6 +347,7 @@ _RESULT = (
     _result("frc_correlation", "their Fourier ring correlation", ("rings",), "float64"),
     _result("frc_threshold", "the half-bit threshold of the rings", ("rings",), "float64"),
     _result("frc_resolution", "half period at which the correlation falls below it", (), "float64", units="m"),
+    _result("frc_halves", "what of the scan was halved: counts or frames", (), "str"),
     _result("program", "program that made the result", (), "str"),
     _result("version", "its version", (), "str"),
     _result("date", "when it was made, ISO 8601", (), "str"),

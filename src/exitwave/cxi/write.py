@@ -219,8 +219,10 @@ def _result_values(result: Result) -> dict[str, Any]:
 
 
 def _frc_values(result: Result) -> dict[str, Any]:
+    if result.frc is None:
+        return {}
     names = ("frequency", "correlation", "threshold", "resolution")
-    return {} if result.frc is None else {f"frc_{name}": getattr(result.frc, name) for name in names}
+    return {f"frc_{name}": getattr(result.frc, name) for name in names} | {"frc_halves": result.frc.halves or None}
 
 
 def _steps(steps: tuple[Step, ...]) -> str | None:

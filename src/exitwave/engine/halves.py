@@ -1,8 +1,8 @@
-"""The resolution of a result from its own data: two reconstructions, each from half of the frames, and their FRC."""
+"""The resolution of a result from its own data: two reconstructions, each from half of the photons, and their FRC."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,23 +10,32 @@ from scipy.spatial import cKDTree
 
 from exitwave.analysis.compare import compare
 from exitwave.analysis.frc import FRC
+from exitwave.analysis.verdict import noise
 from exitwave.engine.recipe import Recipe, Stage, make_recipe
 from exitwave.engine.run import Progress, iterate
 from exitwave.errors import InputError
+from exitwave.frames import DerivedFrames, Frames, counted
 from exitwave.scan import Result, Scan
 
 FEWEST = 16
 """Frames that can be split in two."""
+EXPLAINED = 2.0
+"""Error over what photon noise leaves, up to which what the halves differ by is photon noise."""
+LOOKED_AT = 8
+"""Frames, evenly spread, that are looked at for whether they hold whole counts."""
+Split = Literal["counts", "frames"]
 
 
-def half_scan_frc(result: Result, watch: Callable[[int, Progress], None] | None = None) -> FRC:
-    """Reconstruct a result again from two halves of its frames, and correlate the two objects.
+def half_scan_frc(
+    result: Result, watch: Callable[[int, Progress], None] | None = None, *, split: Split | None = None
+) -> FRC:
+    """Reconstruct a result again from two halves of its scan, and correlate the two objects.
 
-    Of every two neighbouring frames one goes into either half, those held out too. Both run the recipe of the result
-    from its start, with the starting probe of the scan; only positions and distance, which the result has found, are
-    not refined again. So the noise of both objects and probes is independent. (Halves that started from the probe found
-    would share its errors, and agree where both are wrong; a result that was opened from a file has no other probe.)
-    What the halves have in common, such as a distortion of the positions, no correlation of them can tell.
+    The halves run the recipe of the result from its start, with the starting probe of the scan, on all frames, those
+    held out too; only positions and distance, which the result has found, are not refined again. So the noise of both
+    objects and probes is independent. (Halves that started from the probe found would share its errors, and agree where
+    both are wrong; a result that was opened from a file has no other probe.) What they have in common, such as a
+    distortion of the positions, no correlation of them can tell.
 
     Parameters
     ----------
@@ -34,6 +43,12 @@ def half_scan_frc(result: Result, watch: Callable[[int, Progress], None] | None 
         The result; its frames must be at hand.
     watch : callable, optional
         Called after every iteration with the number of the half, 1 or 2, and how far it is.
+    split : {"counts", "frames"}, optional
+        What is halved. ``counts``: every photon of every frame goes into one half or the other at random; two halves
+        of Poisson counts are independent, and each is a scan of half the dose at the same positions. ``frames``: of
+        every two neighbouring frames one goes into either half, which then has half of the overlap too. None takes the
+        counts where the frames hold whole numbers and the result leaves at most `EXPLAINED` times the error that photon
+        noise does; otherwise what the halves of the counts share may be wrong, and the frames are taken.
 
     Returns
     -------
@@ -46,29 +61,38 @@ def half_scan_frc(result: Result, watch: Callable[[int, Progress], None] | None 
     Raises
     ------
     InputError
-        If there are too few frames, the frames are missing, or the halves do not cover a common area.
+        If there are too few frames, the frames are missing, or the halves do not cover a common area; or if counts are
+        to be split that are not whole.
 
     Notes
     -----
-    A half has half of the overlap as well, and faint speckles tell less of the object than their photons say. So the
-    estimate is on the safe side: 0.95 to 1.25 times the resolution against the truth in seven simulated scans that end
-    with ML (benchmarks/frc.py), in most within 16 %; up to 1.35 with mPIE alone. What both halves have wrong in the
-    same way, they do not know of: with less than a count a pixel and frame, coarse structure may agree between them
-    that is not that of the sample.
+    In simulated scans with a count a pixel or more (benchmarks/frc.py) halves of the counts gave 0.92 to 1.06 times the
+    resolution against the truth, those of the frames 0.91 to 1.33: less overlap makes them differ more than their
+    photons say. What both halves have wrong in the same way, they do not know of: with less than a count a pixel and
+    frame, coarse structure may agree between them that is not that of the sample.
 
     References
     ----------
     M. van Heel and M. Schatz, J. Struct. Biol. 151, 250 (2005): thresholds. P. B. Rosenthal and R. Henderson,
-    J. Mol. Biol. 333, 721 (2003): from two halves to the whole and to the truth.
+    J. Mol. Biol. 333, 721 (2003): from two halves to the whole and to the truth. B. Rieger et al., Opt. Express 32,
+    21767 (2024): halves of the counts of one image.
     """
     tell, recipe, halves = watch or (lambda *_: None), _recipe(result), []
-    for number, frames in enumerate(split_frames(result), start=1):
+    split = split or usual_split(result)
+    scans = _counts_halved(result) if split == "counts" else [_half(result, part) for part in split_frames(result)]
+    for number, scan in enumerate(scans, start=1):
         last = None
-        for last in iterate(_half(result, frames), recipe):
+        for last in iterate(scan, recipe if split == "frames" else _fainter(recipe)):
             tell(number, last)
         assert last is not None  # a recipe has at least one iteration
         halves.append(last.result())
-    return compare(halves[0], halves[1]).frc
+    return replace(compare(halves[0], halves[1]).frc, halves=split)
+
+
+def usual_split(result: Result) -> Split:
+    """Return what of a result's scan is halved where nothing is said; see `half_scan_frc`."""
+    above = noise(result)[1]
+    return "counts" if _whole(result) and above is not None and above < EXPLAINED else "frames"
 
 
 def split_frames(result: Result) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -135,3 +159,82 @@ def _half(result: Result, frames: NDArray[np.int64]) -> Scan:
     others = np.setdiff1d(np.arange(len(result.positions)), frames)
     left_out = result.scan.left_out | {"of the other half": tuple(map(int, others))}
     return replace(result.scan, positions=result.positions, left_out=left_out)
+
+
+def _whole(result: Result) -> bool:
+    """Say whether the frames hold whole numbers, as counts of photons are."""
+    patterns = result.scan.patterns
+    if patterns.dtype.kind in "iu":
+        return True
+    frames = patterns.pick(np.unique(np.linspace(0, len(patterns) - 1, LOOKED_AT).astype(int)))
+    return all(bool((frame[good] == np.rint(frame[good])).all()) for frame in frames for good in [counted(frame)])
+
+
+def _counts_halved(result: Result) -> list[Scan]:
+    """Return two scans with the positions that were found, each with every photon that the other one lacks.
+
+    A dark frame and the power of a starting probe are halved with them. A saturated pixel keeps its counts: it stays
+    saturated.
+    """
+    if not _whole(result):
+        remedy = "Split the frames: half_scan_frc(result, split='frames')"
+        raise InputError("The counts cannot be split", found="counts that are not whole numbers", remedy=remedy)
+    scan, detector = result.scan, result.scan.detector
+    capped = (result.recipe.get("detector") or {}).get("saturated") == "cap" and detector.saturation is not None
+    fainter = replace(
+        detector,
+        dark=None if detector.dark is None else detector.dark / np.float32(2),
+        saturation=detector.saturation / 2 if capped and detector.saturation else detector.saturation,
+    )
+    probe = None if scan.probe is None else scan.probe * np.float32(0.5**0.5)
+    same = replace(scan, positions=result.positions, detector=fainter, probe=probe)
+    return [replace(same, patterns=HalfCounts(scan.patterns, detector.saturation, second=k)) for k in (False, True)]
+
+
+def _fainter(recipe: Recipe) -> Recipe:
+    """Return a recipe for half of the counts: a background in counts is halved."""
+    level = recipe.detector.background
+    if not isinstance(level, int | float):
+        return recipe
+    return recipe.model_copy(update={"detector": recipe.detector.model_copy(update={"background": level / 2})})
+
+
+class HalfCounts(DerivedFrames):
+    """Frames with a random half of the counts of others, shape (npos, ny, nx): binomial, the same at every reading.
+
+    Parameters
+    ----------
+    source : Frames
+        Frames of whole counts.
+    saturation : float or None
+        Counts from which on a pixel is saturated; those, and pixels without a measurement, are left as they are.
+    second : bool
+        Whether this is what the first half leaves.
+    """
+
+    def __init__(self, source: Frames, saturation: float | None, *, second: bool) -> None:
+        self.source, self.second = source, second
+        self.saturation = np.inf if saturation is None else saturation
+        self.path, self.dataset, self.shape, self.dtype = source.path, source.dataset, source.shape, source.dtype
+
+    @property
+    def room(self) -> int:
+        """Bytes that a frame may take on its way."""
+        return 2 * self.source.room
+
+    def _each(self, indices: Iterable[Any]) -> Iterator[NDArray[Any]]:
+        wanted = list(indices)
+        for index, stack in zip(wanted, self.source._each(wanted), strict=True):
+            frames = np.arange(len(self))[index]
+            halved = [
+                self._half(int(j), each)
+                for j, each in zip(np.atleast_1d(frames), stack.reshape(-1, *self.shape[1:]), strict=True)
+            ]
+            yield np.array(halved, self.dtype).reshape(stack.shape)
+
+    def _half(self, frame: int, counts: NDArray[Any]) -> NDArray[Any]:
+        """Return the half of one frame."""
+        photons = counted(counts) & (counts < self.saturation)
+        there = np.where(photons, counts, 0).astype(np.int64)
+        first = np.random.default_rng(frame).binomial(there, 0.5)
+        return np.where(photons, there - first if self.second else first, counts)

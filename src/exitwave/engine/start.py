@@ -25,6 +25,7 @@ from exitwave.engine.model import background
 from exitwave.engine.model.distance import REACH
 from exitwave.engine.problem import Grid, Problem, pose
 from exitwave.engine.recipe import Recipe, Stage
+from exitwave.engine.room import give_back
 from exitwave.engine.sweeps import OWN, State
 from exitwave.engine.team import ALONE, Alone
 from exitwave.engine.thick import slice_positions, starting_object, with_slices
@@ -115,6 +116,7 @@ def prepare(data: Scan | Result, recipe: Recipe, announce: Callable[[str], None]
     problems = {factor: problem if factor == 1 else coarse.crop(problem, factor) for factor in _factors(recipe)}
     for stage in recipe.stages:
         _warm_up(problems[stage.coarse], stage, device)
+    give_back()
     compiled = time.perf_counter()
     probe = team.first(
         lambda: _earlier_probe(earlier, problem, recipe) if earlier else starting_probe(scan, problem, recipe, announce)
