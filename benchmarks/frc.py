@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any, get_args
 
 import exitwave
+from exitwave.analysis.verdict import noise
 from exitwave.engine.halves import Split, usual_split
 from exitwave.scan import Frames, Scan
 from exitwave.simulate import simulate
@@ -39,7 +40,8 @@ def row(name: str, scan: Scan, modes: int = 1) -> None:
     result = exitwave.reconstruct(scan, threads=1, stages=STAGES, modes=modes)
     truth = None if scan.truth is None else exitwave.compare(result).frc.resolution
     taken = usual_split(result)
-    cells = [name, f"{result.object_pixel[0] * 1e9:.1f} nm", "" if truth is None else f"{truth * 1e9:.1f} nm"]
+    cells = [name, f"{noise(result)[1]:.2f}", f"{result.object_pixel[0] * 1e9:.1f} nm"]
+    cells.append("" if truth is None else f"{truth * 1e9:.1f} nm")
     for split in get_args(Split):
         begin = time.perf_counter()
         found = exitwave.half_scan_frc(result, split=split).resolution
@@ -53,8 +55,10 @@ if __name__ == "__main__":
     parser.add_argument("files", nargs="*", help="measured scans")
     parser.add_argument("--seed", type=int, default=3, help="of the simulated scans; their samples and noise")
     arguments = parser.parse_args()
-    print("| Scan | Object pixel | Against the truth | Halves of the counts | Halves of the frames |")
-    print("| --- | ---: | ---: | ---: | ---: |")
+    print(
+        "| Scan | Error over noise | Object pixel | Against the truth | Halves of the counts | Halves of the frames |"
+    )
+    print("| --- | ---: | ---: | ---: | ---: | ---: |")
     for label, settings in SCANS.items():
         made = simulate(**{"detector": 128, "frames": FRAMES, "seed": arguments.seed} | settings)
         row(label, replace(made, patterns=Frames(made.patterns[:])), settings.get("modes", 1))

@@ -10,7 +10,7 @@ from scipy.spatial import cKDTree
 
 from exitwave.analysis.compare import compare
 from exitwave.analysis.frc import FRC
-from exitwave.analysis.verdict import noise
+from exitwave.analysis.verdict import NOISY, noise
 from exitwave.engine.recipe import Recipe, Stage, make_recipe
 from exitwave.engine.run import Progress, iterate
 from exitwave.errors import InputError
@@ -19,8 +19,6 @@ from exitwave.scan import Result, Scan
 
 FEWEST = 16
 """Frames that can be split in two."""
-EXPLAINED = 2.0
-"""Error over what photon noise leaves, up to which what the halves differ by is photon noise."""
 LOOKED_AT = 8
 """Frames, evenly spread, that are looked at for whether they hold whole counts."""
 Split = Literal["counts", "frames"]
@@ -47,7 +45,7 @@ def half_scan_frc(
         What is halved. ``counts``: every photon of every frame goes into one half or the other at random; two halves
         of Poisson counts are independent, and each is a scan of half the dose at the same positions. ``frames``: of
         every two neighbouring frames one goes into either half, which then has half of the overlap too. None takes the
-        counts where the frames hold whole numbers and the result leaves at most `EXPLAINED` times the error that photon
+        counts where the frames hold whole numbers and the result leaves less than `NOISY` times the error that photon
         noise does; otherwise what the halves of the counts share may be wrong, and the frames are taken.
 
     Returns
@@ -66,7 +64,7 @@ def half_scan_frc(
 
     Notes
     -----
-    In simulated scans with a count a pixel or more (benchmarks/frc.py) halves of the counts gave 0.92 to 1.06 times the
+    In simulated scans with a count a pixel or more (benchmarks/frc.py) halves of the counts gave 0.91 to 1.10 times the
     resolution against the truth, those of the frames 0.91 to 1.33: less overlap makes them differ more than their
     photons say. What both halves have wrong in the same way, they do not know of: with less than a count a pixel and
     frame, coarse structure may agree between them that is not that of the sample.
@@ -92,7 +90,7 @@ def half_scan_frc(
 def usual_split(result: Result) -> Split:
     """Return what of a result's scan is halved where nothing is said; see `half_scan_frc`."""
     above = noise(result)[1]
-    return "counts" if _whole(result) and above is not None and above < EXPLAINED else "frames"
+    return "counts" if _whole(result) and above is not None and above < NOISY else "frames"
 
 
 def split_frames(result: Result) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -61,11 +61,10 @@ def shift_columns(beam, spectrum, spectra, weights, row_ramp, column_ramp, plans
             for r in range(ny):
                 out, z = beam[k, r, part], spectrum[k, r, part]
                 re, im = row_ramp[2 * r], row_ramp[2 * r + 1]
+                for m in range(spectra.shape[0] if k == 0 else 0):
+                    rows.vary(out, z, spectra[m, r, part], weights[m], plans.columns)
+                    z = out
                 rows.turn(out, column_ramp[part], z, re, im, plans.columns)
-                if k == 0:
-                    for m in range(spectra.shape[0]):
-                        v, u = weights[m], spectra[m, r, part]
-                        rows.add_turned(out, column_ramp[part], u, v * re, v * im, plans.columns)
             address = beam[k].ctypes.data + 8 * left
             execute(plans.columns_backward, address, address)
 
@@ -106,17 +105,22 @@ def shift_columns_back(spectrum, wave, row_ramp, column_ramp, plans, ny):
 def vary_back(spectra_num, products, spectra, weights, wave, row_ramp, column_ramp, plans, ny, sums):
     """Add to the variations what a frame wants of them, and write its products with them: Re <a U_m O, chi>.
 
-    ``wave`` is what `shift_columns_back` leaves of the first mode; ``sums`` is scratch for a vector.
+    ``wave`` is what `shift_columns_back` leaves of the first mode, and is turned back here; ``sums`` is scratch for a
+    vector.
     """
+    if spectra.shape[0] == 0:
+        return
+    for r in range(ny):
+        for left in range(0, plans.stride - plans.columns + 1, plans.columns):
+            part = slice(2 * left, 2 * (left + plans.columns))
+            rows.turn_back(wave[r, part], column_ramp[part], row_ramp[2 * r], row_ramp[2 * r + 1], plans.columns)
     for m in range(spectra.shape[0]):
-        v = weights[m]
         sums[:] = 0
         for r in range(ny):
-            re, im = row_ramp[2 * r], row_ramp[2 * r + 1]
             for left in range(0, plans.stride - plans.columns + 1, plans.columns):
                 part = slice(2 * left, 2 * (left + plans.columns))
-                out, u, z = spectra_num[m, r, part], spectra[m, r, part], wave[r, part]
-                rows.add_varied_back(out, sums, column_ramp[part], u, z, v, re, im, plans.columns)
+                out, u = spectra_num[m, r, part], spectra[m, r, part]
+                rows.add_varied_back(out, sums, u, wave[r, part], weights[m], plans.columns)
         if products.shape[0]:
             products[m] = sums.sum()
 

@@ -343,13 +343,25 @@ def _slope(v: Any, far_before: Any, before: Any, after: Any, far_after: Any) -> 
     return v.sub(v.mul(near, v.constant(8 / 12, near)), v.mul(far, v.constant(1 / 12, far)))
 
 
-@_operation("csccc", scalars=3)
-def add_varied_back(v: Any, rows: Any, weight: Any, re: Any, im: Any) -> None:
-    """With b = conj((re + i im) ramp) z, out += weight b and sums += Re conj(u) b: out, sums, ramp, u, z."""
-    ramp = v.multiply(v.fill(re, v.width), v.fill(im, v.width), rows[2])
-    back = v.multiply(v.real(ramp), v.imag(ramp), rows[4], conjugate=True)
-    rows[0] = v.add(rows[0], v.mul(v.fill(weight, v.width), back))
-    rows[1] = v.add(rows[1], v.dot(rows[3], back))
+@_operation("cscc", scalars=1)
+def add_varied_back(v: Any, rows: Any, weight: Any) -> None:
+    """Out += weight z and sums += Re conj(u) z: out, sums, u, z."""
+    z = rows[3]
+    rows[0] = v.add(rows[0], v.mul(v.fill(weight, v.width), z))
+    rows[1] = v.add(rows[1], v.dot(rows[2], z))
+
+
+@_operation("ccc", scalars=1)
+def vary(v: Any, rows: Any, weight: Any) -> None:
+    """Out = z + weight u, rows are out, z and u; out may be z."""
+    rows[0] = v.add(rows[1], v.mul(v.fill(weight, v.width), rows[2]))
+
+
+@_operation("cc", scalars=2)
+def turn_back(v: Any, rows: Any, re: Any, im: Any) -> None:
+    """Z = conj((re + i im) ramp) z; rows are z and the ramp."""
+    ramp = v.multiply(v.fill(re, v.width), v.fill(im, v.width), rows[1])
+    rows[0] = v.multiply(v.real(ramp), v.imag(ramp), rows[0], conjugate=True)
 
 
 @_operation("ccc", scalars=2)
