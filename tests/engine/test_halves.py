@@ -7,7 +7,7 @@ from samples import small_result, small_scan
 from scipy.spatial import cKDTree
 
 import exitwave
-from exitwave.engine.halves import HalfCounts, half_scan_frc, split_frames, usual_split
+from exitwave.engine.halves import HalfCounts, half_scan_frc, split_counts, split_frames, usual_split
 from exitwave.errors import InputError
 from exitwave.scan import Frames
 from exitwave.simulate import simulate
@@ -91,14 +91,30 @@ def test_counts_that_are_not_whole_are_not_split():
 def test_what_is_counted_without_beam_is_halved_too(background):
     scan = simulate(detector=128, frames=40, photons=1e6, dark=2.0, seed=4)
     scan = replace(scan, patterns=Frames(scan.patterns[:]))
-    result = exitwave.reconstruct(scan, iterations=10, threads=1, detector={"background": background})
-    levels = []
+    result = exitwave.reconstruct(scan, iterations=2, threads=1, detector={"background": background})
+    told = []
+    half_scan_frc(result, lambda _, progress: told.append(progress.settings["detector"]["background"]), split="counts")
+    assert set(told) == {1.0 if background == 2.0 else background}
+    for half in split_counts(result):
+        np.testing.assert_allclose(half.detector.dark, scan.detector.dark / 2)
 
-    def watch(half, progress):
-        levels.append(progress.error)
 
-    half_scan_frc(result, watch, split="counts")
-    assert levels[9] < 3 * result.errors[-1]
+@pytest.mark.parametrize(("saturated", "part"), [("exclude", 1), ("cap", 0.5)])
+def test_a_half_has_the_positions_found_half_of_the_beam_and_a_saturation_that_fits(saturated, part):
+    result = small_result(small_scan())
+    detector = replace(result.scan.detector, saturation=500.0)
+    result = replace(
+        result, scan=replace(result.scan, detector=detector), recipe={"detector": {"saturated": saturated}}
+    )
+    for half in split_counts(result):
+        np.testing.assert_array_equal(half.positions, result.positions)
+        np.testing.assert_allclose(half.probe, result.scan.probe / np.sqrt(2), rtol=1e-6)
+        assert half.detector.saturation == part * 500
+
+
+def test_what_cannot_be_halved_is_refused():
+    with pytest.raises(InputError, match="counts, frames"):
+        half_scan_frc(small_result(small_scan()), split="photons")
 
 
 def test_what_was_refined_is_kept_for_both_halves():

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,7 +60,7 @@ def half_scan_frc(
     ------
     InputError
         If there are too few frames, the frames are missing, or the halves do not cover a common area; or if counts are
-        to be split that are not whole.
+        to be split that are not whole, or anything but counts or frames.
 
     Notes
     -----
@@ -78,7 +78,11 @@ def half_scan_frc(
     """
     tell, recipe, halves = watch or (lambda *_: None), _recipe(result), []
     split = split or usual_split(result)
-    scans = _counts_halved(result) if split == "counts" else [_half(result, part) for part in split_frames(result)]
+    if split not in get_args(Split):
+        raise InputError(
+            "A scan has no such halves", found=str(split), remedy=f"Use one of {', '.join(get_args(Split))}"
+        )
+    scans = split_counts(result) if split == "counts" else [_half(result, part) for part in split_frames(result)]
     for number, scan in enumerate(scans, start=1):
         last = None
         for last in iterate(scan, recipe if split == "frames" else _fainter(recipe)):
@@ -138,6 +142,39 @@ def split_frames(result: Result) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return first_half, second_half
 
 
+def split_counts(result: Result) -> list[Scan]:
+    """Return two scans with the positions that were found, each with every photon that the other one lacks.
+
+    A dark frame and the power of a starting probe are halved with them. A saturated pixel keeps its counts: it stays
+    saturated. Where the model takes saturation for a cap, that is halved too.
+
+    Returns
+    -------
+    list of Scan
+        Two; their frames are halved where they are read, see `HalfCounts`.
+
+    Raises
+    ------
+    InputError
+        If the counts are not whole.
+    """
+    if not _whole(result):
+        remedy = "Split the frames: half_scan_frc(result, split='frames')"
+        raise InputError("The counts cannot be split", found="counts that are not whole numbers", remedy=remedy)
+    scan, half = result.scan, np.float32(0.5)
+    dark, cap = scan.detector.dark, scan.detector.saturation
+    if cap is not None and (result.recipe.get("detector") or {}).get("saturated") == "cap":
+        cap /= 2
+    same = replace(
+        scan,
+        positions=result.positions,
+        detector=replace(scan.detector, dark=None if dark is None else half * dark, saturation=cap),
+        probe=None if scan.probe is None else np.sqrt(half) * scan.probe,
+    )
+    saturation = scan.detector.saturation
+    return [replace(same, patterns=HalfCounts(scan.patterns, saturation, second=second)) for second in (False, True)]
+
+
 def _recipe(result: Result) -> Recipe:
     """Return the recipe of a half: that of the result, without what tears the halves apart or ends them early.
 
@@ -167,27 +204,6 @@ def _whole(result: Result) -> bool:
         return True
     frames = patterns.pick(np.unique(np.linspace(0, len(patterns) - 1, LOOKED_AT).astype(int)))
     return all(bool((frame[good] == np.rint(frame[good])).all()) for frame in frames for good in [counted(frame)])
-
-
-def _counts_halved(result: Result) -> list[Scan]:
-    """Return two scans with the positions that were found, each with every photon that the other one lacks.
-
-    A dark frame and the power of a starting probe are halved with them. A saturated pixel keeps its counts: it stays
-    saturated.
-    """
-    if not _whole(result):
-        remedy = "Split the frames: half_scan_frc(result, split='frames')"
-        raise InputError("The counts cannot be split", found="counts that are not whole numbers", remedy=remedy)
-    scan, detector = result.scan, result.scan.detector
-    capped = (result.recipe.get("detector") or {}).get("saturated") == "cap" and detector.saturation is not None
-    fainter = replace(
-        detector,
-        dark=None if detector.dark is None else detector.dark / np.float32(2),
-        saturation=detector.saturation / 2 if capped and detector.saturation else detector.saturation,
-    )
-    probe = None if scan.probe is None else scan.probe * np.float32(0.5**0.5)
-    same = replace(scan, positions=result.positions, detector=fainter, probe=probe)
-    return [replace(same, patterns=HalfCounts(scan.patterns, detector.saturation, second=k)) for k in (False, True)]
 
 
 def _fainter(recipe: Recipe) -> Recipe:
