@@ -24,9 +24,9 @@ from exitwave.engine.kernels.moves import moves
 from exitwave.engine.kernels.near import Near
 from exitwave.engine.kernels.products import products
 from exitwave.engine.kernels.project import project
-from exitwave.engine.kernels.rows import WIDTH
 from exitwave.engine.kernels.sequential import sequential
 from exitwave.engine.kernels.sums import clear, collect, descend, signals
+from exitwave.engine.kernels.vectors import WIDTH
 from exitwave.engine.kernels.waves import transform_columns, transform_rows
 from exitwave.engine.near import refuse_moves
 from exitwave.engine.problem import Problem

@@ -1,7 +1,8 @@
-"""FFTW in single precision, callable from compiled loops, with its wisdom kept between runs.
+"""The Fourier transforms that compiled loops do in their own buffers, in single precision.
 
-The library is the one that pyFFTW brings. Plans are made here, once for a shape; compiled code runs them through
-`execute` with the addresses of its own buffers. Both directions are unnormalised.
+Those of `butterflies` where they have the length, else FFTW's, from the library that pyFFTW brings, with its wisdom
+kept between runs. Plans are made here, once for a shape; compiled code runs them through `execute`. Both directions
+are unnormalised.
 
 A transform in two dimensions is done in two steps, some rows and some columns at a time, so that the loops can work on
 rows in real space and on columns at the detector while these are in the first cache.
@@ -15,13 +16,15 @@ import math
 import os
 import tempfile
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import llvmlite.binding
 import numpy as np
+from llvmlite import ir
 from numba import types
+from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from exitwave.engine.kernels import butterflies
 from exitwave.errors import RunError
 
 FORWARD, BACKWARD = -1, 1
@@ -29,7 +32,9 @@ PATIENT = 1 << 5
 ALIGNMENT = 64
 """Bytes: every buffer given to `execute` starts at a multiple of this."""
 ROWS, COLUMNS = 64, 128
-"""The most rows, and columns, that are transformed at a time."""
+"""The most rows, and columns, that FFTW transforms at a time: fewer take longer."""
+FEW_ROWS, FEW_COLUMNS = 16, 64
+"""The same for `butterflies`, which do fewer as fast."""
 LINE = 8
 """Complex numbers in a line of the cache."""
 
@@ -49,7 +54,6 @@ def _library() -> str:
 
 
 _path = _library()
-llvmlite.binding.load_library_permanently(_path)
 _fftw = ctypes.CDLL(_path)
 _fftw.fftwf_plan_many_dft.restype = ctypes.c_void_p
 _fftw.fftwf_plan_many_dft.argtypes = [
@@ -57,19 +61,34 @@ _fftw.fftwf_plan_many_dft.argtypes = [
     *(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_int) * 2, ctypes.c_int, ctypes.c_uint,
 ]  # fmt: skip
 
-execute = types.ExternalFunction("fftwf_execute_dft", types.void(types.intp, types.intp, types.intp))
-"""``execute(plan, address_in, address_out)``, for compiled code."""
+_execute_dft = ctypes.cast(_fftw.fftwf_execute_dft, ctypes.c_void_p).value or 0
+Plan = tuple[int, int]
+"""The address of a function, and that of its first argument."""
+
+
+@intrinsic
+def execute(context: Any, plan: Any, source: Any, target: Any) -> Any:
+    """``execute(plan, address_in, address_out)``, for compiled code."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        word = ir.IntType(64)
+        kind = ir.FunctionType(ir.VoidType(), [word] * 3)
+        function, first = (builder.extract_value(arguments[0], k) for k in (0, 1))
+        builder.call(builder.inttoptr(function, kind.as_pointer()), [first, *arguments[1:]])
+        return context.get_dummy_value()
+
+    return types.void(types.UniTuple(types.intp, 2), types.intp, types.intp), code
 
 
 class Plans(NamedTuple):
     """The transforms of one shape (ny, nx), and the layout of the arrays (modes, `height`, `stride`) that they take."""
 
-    rows_forward: int
-    """Address of the plan that transforms ``rows`` rows in place, given the address of the first."""
-    rows_backward: int
-    columns_forward: int
+    rows_forward: Plan
+    """Transforms ``rows`` rows in place, given the address of the first."""
+    rows_backward: Plan
+    columns_forward: Plan
     """The same for ``columns`` columns of ny numbers."""
-    columns_backward: int
+    columns_backward: Plan
     rows: int
     columns: int
     height: int
@@ -110,19 +129,42 @@ def plans(shape: tuple[int, int]) -> Plans:
 
     The first call for a shape on a machine measures for some seconds; the outcome is kept on disk.
     """
+    ny, nx = shape
+    rows = FEW_ROWS if butterflies.factors(nx) else ROWS
+    columns = FEW_COLUMNS if butterflies.factors(ny) else COLUMNS
+    rows, columns = _share(ny, rows), _up(_share(nx, columns), LINE)
+    height, width = _up(ny, rows), _up(nx, columns)
+    stride = width + LINE * (width // LINE % 2 == 0)  # an odd number of lines: a column does not fall on one place
+    along = _pair(nx, rows, stride, height, across=False)
+    across = _pair(ny, columns, stride, height, across=True)
+    return Plans(*along, *across, rows, columns, height, stride)
+
+
+def _pair(n: int, count: int, stride: int, height: int, across: bool) -> tuple[Plan, Plan]:
+    """Return the plans, forward and backward, of rows or of columns (``across``) of length n."""
+    signs = (FORWARD, BACKWARD)
+    if butterflies.factors(n):
+        codes = [butterflies.transform(n, count, stride, sign, across) for sign in signs]
+        first, second = (
+            (code.address, _twiddles(n, sign, across).ctypes.data) for code, sign in zip(codes, signs, strict=True)
+        )
+        return first, second
     path = wisdom_file()
     if path.exists():
         _fftw.fftwf_import_wisdom_from_filename(str(path).encode())
-    ny, nx = shape
-    rows = _share(ny, ROWS)
-    columns = _up(_share(nx, COLUMNS), LINE)
-    height, width = _up(ny, rows), _up(nx, columns)
-    stride = width + LINE * (width // LINE % 2 == 0)  # an odd number of lines: a column does not fall on one place
-    buffer = zeros(height, 2 * stride)
-    along = [_plan(nx, rows, 1, stride, buffer, sign) for sign in (FORWARD, BACKWARD)]
-    across = [_plan(ny, columns, stride, 1, buffer, sign) for sign in (FORWARD, BACKWARD)]
+    buffer, steps = zeros(height, 2 * stride), (stride, 1) if across else (1, stride)
+    first, second = ((_execute_dft, _plan(n, count, *steps, buffer, sign)) for sign in signs)
     _keep_wisdom(path)
-    return Plans(along[0], along[1], across[0], across[1], rows, columns, height, stride)
+    return first, second
+
+
+@functools.cache
+def _twiddles(n: int, sign: int, across: bool) -> NDArray[np.float32]:
+    """Return the factors of a transform, at an address that stays."""
+    table = butterflies.twiddles(n, sign, across)
+    out = zeros(2 * table.size)
+    out.view(np.complex64)[:] = table.ravel()
+    return out
 
 
 def _share(n: int, most: int) -> int:

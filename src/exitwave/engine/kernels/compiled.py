@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from numba import njit
+from numba import cfunc, njit
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -13,3 +13,10 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     with suppress(RuntimeError):  # no folder can be written: compile it again in every run
         return njit(cache=True, **options)(function)
     return njit(**options)(function)
+
+
+def callback(signature: Any, function: Callable[..., Any]) -> Any:
+    """Compile a function that is called through its ``address``, for as long as what is returned is kept."""
+    with suppress(RuntimeError):
+        return cfunc(signature, cache=True)(function)
+    return cfunc(signature)(function)

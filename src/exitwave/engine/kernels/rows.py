@@ -1,112 +1,19 @@
 """Operations on rows of complex numbers, written as vector instructions for the compiled loops.
 
-A compiler vectorises loops over complex numbers badly: it sorts real and imaginary parts apart and together again, and
-gives up where it cannot see that many arrays do not overlap. So every operation here is a rule for a vector of
-neighbouring numbers, from which the code for long vectors, and for the single numbers that remain at a row's end, is
-emitted. Complex rows are float32 with real and imaginary parts side by side. LLVM translates the vectors into what the
-processor has.
+Every operation is a rule for a vector of neighbouring numbers (`vectors`), from which the code for long vectors, and
+for the single numbers that remain at a row's end, is emitted. Complex rows are float32 with real and imaginary parts
+side by side.
 """
 
 from collections.abc import Callable
 from typing import Any
 
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-_FLOAT, _INDEX = ir.FloatType(), ir.IntType(32)
-_RELAXED = ("fast",)
-WIDTH = 8
-"""Floats in a vector: 32 bytes."""
-_ESTIMATES = binding.get_host_cpu_features().get("avx", False)
-"""Whether the processor estimates inverse roots of `WIDTH` floats, to 12 bits: one Newton step makes it 23."""
-_SMALLEST = 1e-30
-"""Keeps the inverse root of 0 finite."""
-
-
-class _Vectors:
-    """Emits arithmetic on vectors of ``width`` floats, or ``width / 2`` complex numbers."""
-
-    def __init__(self, builder: Any, width: int) -> None:
-        self.builder, self.width = builder, width
-
-    def shuffle(self, first: Any, places: list[int], second: Any = None) -> Any:
-        second = ir.Constant(first.type, ir.Undefined) if second is None else second
-        return self.builder.shuffle_vector(first, second, ir.Constant(ir.VectorType(_INDEX, len(places)), places))
-
-    def add(self, x: Any, y: Any) -> Any:
-        return self.builder.fadd(x, y, _RELAXED)
-
-    def sub(self, x: Any, y: Any) -> Any:
-        return self.builder.fsub(x, y, _RELAXED)
-
-    def mul(self, x: Any, y: Any) -> Any:
-        return self.builder.fmul(x, y, _RELAXED)
-
-    def div(self, x: Any, y: Any) -> Any:
-        return self.builder.fdiv(x, y, _RELAXED)
-
-    def constant(self, value: float, like: Any) -> Any:
-        return ir.Constant(like.type, [value] * like.type.count)
-
-    def call(self, name: str, x: Any) -> Any:
-        kind = ir.FunctionType(x.type, [x.type])
-        return self.builder.call(cgutils.get_or_insert_function(self.builder.module, kind, name), [x])
-
-    def sqrt(self, x: Any) -> Any:
-        """Return the root, by Newton's step for the inverse root y of x: y (3 - x y^2) / 2."""
-        if not (_ESTIMATES and x.type.count == WIDTH):
-            return self.call(f"llvm.sqrt.v{x.type.count}f32", x)
-        x = self.add(x, self.constant(_SMALLEST, x))
-        y = self.call("llvm.x86.avx.rsqrt.ps.256", x)
-        root = self.mul(x, y)
-        return self.mul(self.mul(root, self.constant(0.5, x)), self.sub(self.constant(3.0, x), self.mul(root, y)))
-
-    def inverse(self, x: Any) -> Any:
-        """Return 1 / x, by Newton's step y (2 - x y)."""
-        if not (_ESTIMATES and x.type.count == WIDTH):
-            return self.div(self.constant(1.0, x), x)
-        y = self.call("llvm.x86.avx.rcp.ps.256", x)
-        return self.mul(y, self.sub(self.constant(2.0, x), self.mul(x, y)))
-
-    def where(self, condition: Any, x: Any) -> Any:
-        """Return x, or 0 where the condition does not hold."""
-        return self.builder.select(condition, x, ir.Constant(x.type, [0.0] * x.type.count))
-
-    def fill(self, scalar: Any, count: int) -> Any:
-        """Return a vector of ``count`` times the scalar."""
-        one = ir.Constant(ir.VectorType(_FLOAT, 1), ir.Undefined)
-        return self.shuffle(self.builder.insert_element(one, scalar, ir.Constant(_INDEX, 0)), [0] * count)
-
-    def real(self, z: Any) -> Any:
-        """Return the real parts, each twice."""
-        return self.shuffle(z, [i & ~1 for i in range(self.width)])
-
-    def imag(self, z: Any) -> Any:
-        """Return the imaginary parts, each twice."""
-        return self.shuffle(z, [i | 1 for i in range(self.width)])
-
-    def multiply(self, re: Any, im: Any, z: Any, conjugate: bool = False) -> Any:
-        """Return (re + i im) z, or (re - i im) z; re and im hold every number twice."""
-        direct, crossed = self.mul(re, z), self.mul(im, self.shuffle(z, [i ^ 1 for i in range(self.width)]))
-        sum_, difference = self.add(direct, crossed), self.sub(direct, crossed)
-        even, odd = (sum_, difference) if conjugate else (difference, sum_)
-        return self.shuffle(even, [i + (i & 1) * self.width for i in range(self.width)], odd)
-
-    def dot(self, x: Any, y: Any) -> Any:
-        """Return Re conj(x) y, half as many floats."""
-        products = self.mul(x, y)
-        even, odd = (self.shuffle(products, list(range(start, self.width, 2))) for start in (0, 1))
-        return self.add(even, odd)
-
-    def power(self, z: Any) -> Any:
-        """Return |z|^2, half as many floats."""
-        return self.dot(z, z)
-
-    def twice(self, x: Any) -> Any:
-        """Return real numbers each twice: a factor for complex ones."""
-        return self.shuffle(x, [i // 2 for i in range(self.width)])
+from exitwave.engine.kernels.vectors import FLOAT, WIDTH, Vectors
 
 
 def _operation(kinds: str, scalars: int = 0, width: int = WIDTH) -> Callable[[Callable[..., None]], Any]:
@@ -131,7 +38,7 @@ def _operation(kinds: str, scalars: int = 0, width: int = WIDTH) -> Callable[[Ca
             whole = builder.mul(builder.sdiv(n, step), step)
             for start, stop, size in ((n.type(0), whole, width), (whole, n, 2)):
                 with cgutils.for_range_slice(builder, start, stop, n.type(size // 2)) as (index, _):
-                    vectors = _Vectors(builder, size)
+                    vectors = Vectors(builder, size)
                     rule(vectors, _Rows(vectors, pointers, kinds, index), *numbers)
             return context.get_dummy_value()
 
@@ -148,7 +55,7 @@ def _operation(kinds: str, scalars: int = 0, width: int = WIDTH) -> Callable[[Ca
 class _Rows:
     """The rows at one index of the loop."""
 
-    def __init__(self, vectors: _Vectors, pointers: list[Any], kinds: str, index: Any) -> None:
+    def __init__(self, vectors: Vectors, pointers: list[Any], kinds: str, index: Any) -> None:
         self.vectors, self.pointers, self.kinds, self.index = vectors, pointers, kinds, index
 
     def _place(self, k: int) -> Any:
@@ -170,7 +77,7 @@ class _Rows:
         value = self.vectors.builder.load(self._place(k))
         value.align = 1 if isinstance(value.type.element, ir.IntType) else 4
         if isinstance(value.type.element, ir.IntType):
-            value = self.vectors.builder.uitofp(value, ir.VectorType(_FLOAT, value.type.count))
+            value = self.vectors.builder.uitofp(value, ir.VectorType(FLOAT, value.type.count))
         return value
 
     def __setitem__(self, k: int, value: Any) -> None:

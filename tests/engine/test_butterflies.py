@@ -1,0 +1,49 @@
+"""The transforms of `butterflies` against NumPy's, in both directions, along rows and columns."""
+
+import numpy as np
+import pytest
+
+from exitwave.engine import fftw
+from exitwave.engine.kernels import butterflies
+
+LENGTHS = (16, 32, 48, 64, 80, 128, 144, 192, 256, 400, 512, 640, 1024)
+
+
+def run(wave, n, count, sign, across):
+    """Transform rows or columns of a wave, in place."""
+    code = butterflies.transform(n, count, wave.shape[1] // 2, sign, across)
+    table = np.ascontiguousarray(butterflies.twiddles(n, sign, across))
+    code.ctypes(table.ctypes.data, wave.ctypes.data, wave.ctypes.data)
+
+
+@pytest.mark.parametrize("across", [False, True])
+@pytest.mark.parametrize("n", LENGTHS)
+def test_a_transform_is_that_of_numpy_and_touches_nothing_else(n, across):
+    count, room = 8, 24
+    shape = (n, room) if across else (count + 1, n + room)
+    rng = np.random.default_rng(n)
+    start = (rng.normal(size=shape) + 1j * rng.normal(size=shape)).astype(np.complex64)
+    part = (slice(None), slice(count)) if across else (slice(count), slice(n))
+    for sign, transform in ((fftw.FORWARD, np.fft.fft), (fftw.BACKWARD, np.fft.ifft)):
+        wave = fftw.zeros(shape[0], 2 * shape[1])
+        wave.view(np.complex64)[:] = start
+        run(wave, n, count, sign, across)
+        expected = transform(start[part].astype(complex), axis=0 if across else 1)
+        expected *= n if sign == fftw.BACKWARD else 1
+        found = wave.view(np.complex64)
+        assert np.linalg.norm(found[part] - expected) < 4e-7 * np.linalg.norm(expected)
+        found[part] = start[part]
+        assert (found == start).all()
+
+
+@pytest.mark.parametrize("n", [1, 7, 24, 100, 112, 528, 960, 2048])
+def test_lengths_that_do_not_fit_are_left_to_fftw(n):
+    assert butterflies.factors(n) is None
+
+
+@pytest.mark.parametrize("n", LENGTHS)
+def test_steps_are_whole_vectors(n):
+    a, b = butterflies.factors(n)
+    assert a * b == n
+    assert a % butterflies.LANES == b % butterflies.LANES == 0
+    assert b <= a <= butterflies.LARGEST
