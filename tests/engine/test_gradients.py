@@ -13,7 +13,7 @@ from exitwave.engine.cpu import CpuSweeps
 from exitwave.engine.recipe import Stage, make_recipe
 from exitwave.engine.reference import ReferenceSweeps
 from exitwave.engine.schedule import Update
-from exitwave.engine.sweeps import NOISE
+from exitwave.engine.sweeps import NOISE, Line
 from exitwave.errors import InputError
 from exitwave.simulate import simulate
 from exitwave.simulate.presets import preset
@@ -54,7 +54,9 @@ def test_the_line_search_ends_where_the_slope_is_zero(noise):
     problem, _, state = start(mask=0.05)
     sweeps = ReferenceSweeps(problem)
     sums = sweeps.gather(state, problem.used, noise=noise)
-    line = ml.precondition(sweeps, state, sums, ml.OBJECT, ml.PROBE)
+    pulled = Line(sums.object, sums.probe)
+    line, product = ml.turn(None, pulled, sums, (ml.OBJECT, ml.PROBE, False), None)
+    assert product == pytest.approx(ml.inner(pulled, line))
     slopes = lambda lengths: sweeps.along(state, line, problem.used, lengths, noise)  # noqa: E731
     slope = slopes(np.zeros(1))[0, 0]
     for expected in (1.0, 30.0, 1e-3):

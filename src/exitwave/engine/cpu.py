@@ -140,7 +140,7 @@ class CpuSweeps:
         waves = modes * (problem.exposures.count if problem.exposures else 1)
         self._scratch = [_Scratch(self._plans, waves, *problem.shape) for _ in range(self.threads)]
         self._near = [self._way() for _ in range(self.threads)]
-        self._pool = ThreadPoolExecutor(self.threads)
+        self._pool = ThreadPoolExecutor(max(1, self.threads - 1))
         self._seen: tuple[Any, ...] = ()
         self._own: Own
         self._pixels: list[Pixels | None] = [None] * self.threads
@@ -426,10 +426,14 @@ class CpuSweeps:
             raise InputError("This pass over the frames cannot do fly scans", found="exposures", remedy=remedy)
 
     def _run(self, function: Callable[..., Any], *arguments: Any) -> list[Any]:
-        """Run a function on every thread. The threads own buffers: none may go on when an interrupt ends the pass."""
-        jobs = [self._pool.submit(function, *each) for each in zip(*arguments, strict=True)]
+        """Run a function on every thread, of which this is the first, and return what each returns.
+
+        The threads own buffers: none may go on when an interrupt ends the pass.
+        """
+        own, *others = zip(*arguments, strict=True)
+        jobs = [self._pool.submit(function, *each) for each in others]
         try:
-            return [job.result() for job in jobs]
+            return [function(*own), *(job.result() for job in jobs)]
         except BaseException:
             wait(jobs)
             for array in (*self._parts.object, *self._parts.probe):

@@ -22,8 +22,9 @@ frames by the same is not taken out: detail as fine as the pixels makes it no fr
 this detail wants it, the scan falls into parts that lie a whole pixel beside each other.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,12 +38,16 @@ from exitwave.engine.sweeps import Line, Misfit, Noise, State, Step, Sums, Sweep
 OBJECT, PROBE = Step(1.0, 0.1), Step(1.0, 0.1)
 """Length and alpha of the steps, where the stage does not say."""
 Moves = NDArray[np.float64]
+Steps = tuple[Step | None, Step | None, bool]
+"""Those of object and probe, and whether positions move."""
 TRIALS = np.array([0.5, 0.8, 1.25, 2.0])
 """Lengths at which the slope is measured in one pass, relative to the length expected."""
 ROWS = 64
 """Rows that move at a time."""
 PASSES = 6
 """The most passes for one line search; one or two are usual."""
+TINY = 1e-20
+"""Makes the step 0 where neither frames nor alpha give it a denominator."""
 DAMPING = 0.02
 """Of the mean diagonal of all frames' matrices, added to a frame's: one without detail stays where it is."""
 
@@ -52,7 +57,7 @@ class _Last:
     """What an iteration leaves to the next."""
 
     iteration: int
-    steps: tuple[Step | None, Step | None, bool]
+    steps: Steps
     gradient: Line
     product: float
     line: Line
@@ -67,17 +72,17 @@ def step(state: State, sweeps: Sweeps, stage: Stage) -> Misfit:
     places = stage.position_update
     moving = places is not None and places.schedule.active(state.iteration)
     sums = sweeps.gather(state, frames, object=object_step is not None, probe=probe_step is not None, noise=noise)
-    pulled, downhill = Line(sums.object, sums.probe), precondition(sweeps, state, sums, object_step, probe_step)
+    pulled, moves = Line(sums.object, sums.probe), None
     if moving:
         pull, moves = newton(state, sweeps, frames, noise)
-        pulled, downhill = pulled._replace(moves=pull), downhill._replace(moves=moves)
+        pulled = pulled._replace(moves=pull)
     steps = (object_step, probe_step, moving)
-    last, product = state.memory.pop("ML", None), inner(pulled, downhill)
-    line, length = downhill, 1.0
-    if last and (last.iteration, last.steps) == (state.iteration - 1, steps):
-        line, length = turn(last, pulled, downhill, product), last.length
+    last = state.memory.pop("ML", None)
+    if last and (last.iteration, last.steps) != (state.iteration - 1, steps):
+        last = None
+    line, product = turn(last, pulled, sums, steps, moves)
+    length = last.length if last else 1.0
     gradient = keep(pulled, last)
-    del last, downhill  # as large as the object, and the line search needs room
     slope = -2 * inner(pulled, line)
     if slope == 0:  # nothing to update, or nothing left to improve
         return sums.misfit
@@ -116,16 +121,36 @@ def keep(pulled: Line, last: _Last | None) -> Line:
     return last.gradient._replace(moves=pulled.moves)
 
 
-def turn(last: _Last, pulled: Line, downhill: Line, product: float) -> Line:
-    """Return the conjugate direction, in the place of the last one, or that downhill where it does not fall."""
-    beta = max(0.0, (product - inner(last.gradient, downhill)) / last.product)
-    line = last.line
-    for direction, gradient in zip(line[:2], downhill[:2], strict=True):
-        direction *= beta
-        direction += gradient
-    if line.moves is not None and downhill.moves is not None:
-        line = line._replace(moves=beta * line.moves + downhill.moves)
-    return line if inner(pulled, line) > 0 else downhill
+def turn(last: _Last | None, pulled: Line, sums: Sums, steps: Steps, moves: Moves | None) -> tuple[Line, float]:
+    """Return the direction h and <g, z>: h conjugate, in the place of the last one, or z where that does not fall."""
+    if last is None:
+        line = Line(arrays.zeros_like(pulled.object), arrays.zeros_like(pulled.probe), moves)
+        for z, target in preconditioned(sums, steps, line):
+            target[:] = z
+        return line, inner(pulled, line)
+    product, kept = overlap(pulled.moves, moves), overlap(last.gradient.moves, moves)
+    for z, now, before in preconditioned(sums, steps, pulled, last.gradient):
+        product, kept = product + arrays.inner(now, z), kept + arrays.inner(before, z)
+    line, beta = last.line, max(0.0, float(product - kept) / last.product)
+    for z, target in preconditioned(sums, steps, line):
+        target *= beta
+        target += z
+    if line.moves is not None and moves is not None:
+        line = line._replace(moves=beta * line.moves + moves)
+    return (line, float(product)) if inner(pulled, line) > 0 else turn(None, pulled, sums, steps, moves)
+
+
+def preconditioned(sums: Sums, steps: Steps, *lines: Line) -> Iterator[tuple[Any, ...]]:
+    """Yield z of what is updated, some rows at a time as it is as large as the object, and these rows of some lines."""
+    modes = range(len(sums.probe))
+    parts: list[tuple[Any, ...]]
+    parts = [(steps[0], sums.illumination, sums.object, *(line.object for line in lines))]
+    parts += [(steps[1], sums.transmission, sums.probe[k], *(line.probe[k] for line in lines)) for k in modes]
+    for step, curvature, gradient, *others in parts:
+        if step:
+            floor = step.alpha * curvature.max() + TINY
+            for d, g, *rows in arrays.blocks(ROWS, curvature, gradient, *others):
+                yield step.length * g / ((1 - step.alpha) * d + floor), *rows
 
 
 def go(target: NDArray[np.complexfloating], direction: NDArray[np.complexfloating], length: float) -> None:
@@ -134,20 +159,14 @@ def go(target: NDArray[np.complexfloating], direction: NDArray[np.complexfloatin
         part += length * step
 
 
-def precondition(sweeps: Sweeps, state: State, sums: Sums, object_step: Step | None, probe_step: Step | None) -> Line:
-    """Return the preconditioned gradient, 0 for what is not updated."""
-    downhill = Line(arrays.zeros_like(state.object), arrays.zeros_like(state.probe))
-    if object_step:
-        sweeps.descend(downhill.object, sums.object, sums.illumination, object_step)
-    if probe_step:
-        sweeps.descend(downhill.probe, sums.probe, sums.transmission, probe_step)
-    return downhill
-
-
 def inner(a: Line, b: Line) -> float:
     """Return Re sum conj(a) b over object, probe and positions."""
-    moves = 0.0 if a.moves is None or b.moves is None else float(np.vdot(a.moves, b.moves))
-    return float(arrays.inner(a.object, b.object) + arrays.inner(a.probe, b.probe)) + moves
+    return float(arrays.inner(a.object, b.object) + arrays.inner(a.probe, b.probe)) + overlap(a.moves, b.moves)
+
+
+def overlap(a: Moves | None, b: Moves | None) -> float:
+    """Return <a, b> of moves, where there are any."""
+    return 0.0 if a is None or b is None else float(np.vdot(a, b))
 
 
 def minimise(slopes: Callable[[NDArray[np.float64]], NDArray[np.float64]], slope: float, expected: float) -> float:
