@@ -15,8 +15,8 @@ from exitwave.figures import style
 ALGORITHMS = tuple(USES)
 FRAMES = {64: 400, 128: 400, 256: 200, 512: 100}
 """Frames of a scan by their size."""
-BATCH = {"LSQ-ML": 16}
-"""Frames that share an update, 50 where nothing is said: what the engine chooses for a scan of 400 frames."""
+BATCH = 50
+"""Frames that share an update: what the engine chooses for a scan of 400 frames."""
 MODES = (1, 2, 4, 8)
 PEER_SIZES = (128, 256)
 BATCHES = (10, 25, 50, 100)
@@ -43,7 +43,7 @@ def frames(effort: Effort) -> dict[int, int]:
 
 def settings(algorithm: str) -> dict[str, int]:
     """Return the batch of an algorithm that has one."""
-    return {"batch": BATCH.get(algorithm, 50)} if "batch" in USES[algorithm] else {}
+    return {"batch": BATCH} if "batch" in USES[algorithm] else {}
 
 
 def _modes(size: int, effort: Effort) -> Iterator[dict[str, Any]]:
@@ -124,7 +124,7 @@ def markdown(found: dict[str, Any]) -> list[str]:
     return [
         "## Frames per second",
         f"Simulated 26-ID scans with the true probe to start from, sub-pixel positions, {scans.PHOTONS:.0e} photons a "
-        f"frame; frames: {numbers}. Updates are shared by 50 frames (LSQ-ML: 16), as the engine chooses for 400. "
+        f"frame; frames: {numbers}. Updates are shared by 50 frames, as the engine chooses for 400. "
         "Compiling and the first pass are left out.",
         "### Beside other programs",
         _peer_table(found),
