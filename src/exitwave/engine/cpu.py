@@ -1,4 +1,4 @@
-"""The sweeps on the CPU: Numba and FFTW, every thread with a share of the frames and with sums of its own.
+"""The sweeps on the CPU: Numba and FFTs, every thread with a share of the frames and with sums of its own.
 
 The shares depend on the number of threads only, and the sums are added in the order of the threads, so that a run
 with the same seed and number of threads gives the same bits. A thread takes frames that lie side by side, so that its
