@@ -47,6 +47,23 @@ def test_gather_and_the_responses_agree_with_the_reference(case):
     assert close(again.variations, expected.variations)
 
 
+def test_sums_over_many_pixels_are_as_good_as_those_over_few(backend):
+    problem, truth = make_problem((256, 256), frames=2, modes=2, margin=4)
+    state = own(problem, perturb(truth))
+    found = own(problem, single(state))
+    found.variations = state.variations.astype(np.complex64)
+    told = [np.zeros((2, len(RESPONSES) + 2)) for _ in range(2)]
+    chi = np.zeros((2, *state.probe.shape), complex)
+    reference, sweeps = ReferenceSweeps(problem), backend(problem, 2)
+    reference.gather(state, problem.used, responses=told[0], chi=chi)
+    sweeps.gather(found, problem.used, responses=told[1])
+    np.testing.assert_allclose(told[1] / np.abs(told[0]).max(0), told[0] / np.abs(told[0]).max(0), atol=1e-5)
+    line = 0.1 * perturb(state, 7).object, 0.1 * perturb(state, 8).probe
+    expected = reference.products(state, problem.used, chi, *line)
+    mine = sweeps.products(found, problem.used, *(each.astype(np.complex64) for each in (chi, *line)))
+    np.testing.assert_allclose(mine / np.abs(expected).max(0), expected / np.abs(expected).max(0), atol=1e-5)
+
+
 def test_the_other_passes_agree_with_the_reference(case):
     problem, state, found, sweeps = case
     reference, frames, rng = ReferenceSweeps(problem), problem.used, np.random.default_rng(0)
