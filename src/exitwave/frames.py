@@ -119,7 +119,7 @@ class Frames:
             for index in indices:
                 try:
                     stack = file[self.dataset] if stack is None else stack
-                    yield np.asarray(stack[index]).astype(self.dtype, copy=False)
+                    yield _at(stack, index).astype(self.dtype, copy=False)
                 except DAMAGE as error:
                     raise unreadable_frames(f"{self.path}:{self.dataset}", error) from error
 
@@ -131,6 +131,19 @@ class Frames:
         """Yield ``(slice, frames)`` through the stack, ``size`` frames at a time, shape (<=size, ny, nx)."""
         indices = [slice(start, min(start + size, len(self))) for start in range(0, len(self), size)]
         return zip(indices, self._each(indices), strict=True)
+
+    def some(self, frames: NDArray[np.int64], size: int) -> Iterator[tuple[NDArray[np.int64], NDArray[Any]]]:
+        """Yield ``(indices, frames)`` of frames of ascending indices, ``size`` at a time, shape (<=size, ny, nx)."""
+        indices = [frames[start : start + size] for start in range(0, len(frames), size)]
+        return zip(indices, self._each(indices), strict=True)
+
+
+def _at(stack: "h5py.Dataset", index: Any) -> NDArray[Any]:
+    """Return what lies at an index. HDF5 takes longer over scattered frames than over one after the other."""
+    if not (isinstance(index, np.ndarray) and index.dtype.kind == "i" and index.size):
+        return np.asarray(stack[index])
+    run = (np.diff(index) == 1).all()
+    return np.asarray(stack[index[0] : index[-1] + 1] if run else [stack[frame] for frame in index])
 
 
 class MissingFrames(Frames):

@@ -50,12 +50,12 @@ class Detector:
         """Which pixels are good in every frame, shape (ny, nx)."""
         return np.asarray(self.mask == 0 if self.mask.ndim == 2 else (self.mask == 0).all(axis=0))
 
-    def good(self, frames: slice | int = slice(None)) -> NDArray[np.bool_]:
+    def good(self, frames: slice | int | NDArray[np.int64] = slice(None)) -> NDArray[np.bool_]:
         """Return which pixels of some frames are not masked, shape (ny, nx) where all frames share a mask."""
         return np.asarray((self.mask if self.mask.ndim == 2 else self.mask[frames]) == 0)
 
     def usable(
-        self, counts: NDArray[Any], frames: slice | int = slice(None), *, saturated: bool = False
+        self, counts: NDArray[Any], frames: slice | int | NDArray[np.int64] = slice(None), *, saturated: bool = False
     ) -> NDArray[np.bool_]:
         """Say which counts of some frames, shape (..., ny, nx), are measurements.
 

@@ -57,6 +57,23 @@ def test_two_processes_do_what_one_does(tmp_path):
 
 
 @torch
+def test_every_frame_is_read_by_the_process_that_carries_it_and_all_know_of_it(tmp_path):
+    started = start(*[[processes.__file__, "posed", str(tmp_path / "of")]] * 3)
+    alone = processes.posed(tmp_path)
+    assert [code for code, *_ in ends(started)] == [0, 0, 0]
+    ranks = [np.load(tmp_path / f"of-{rank}.npz") for rank in range(3)]
+    for name, one in alone.items():
+        if name.endswith(", read"):
+            assert sorted(one) == sorted(np.concatenate([each[name] for each in ranks])) == list(range(len(one))), name
+        elif name.endswith(", held"):
+            assert sum(each[name] for each in ranks) == one, name
+            assert max(each[name] for each in ranks) <= one // 3 + 2, name
+        else:
+            for each in ranks:
+                np.testing.assert_array_equal(each[name], one, name)
+
+
+@torch
 def test_the_error_of_one_process_ends_all_with_its_words(scan_file, tmp_path):
     good = ["-m", "exitwave", "reconstruct", str(scan_file), "-o", str(tmp_path / "out.cxi"), "--as-is", "--json"]
     bad = [*good[:3], str(tmp_path / "gone.cxi"), *good[4:]]

@@ -180,9 +180,9 @@ def test_whole_iterations_agree_with_the_reference(grouping):
     settings = stage(batching=grouping, batch=11)
     a = run(ReferenceSweeps(problem), expected, settings, iterations=3)
     b = run(CpuSweeps(problem, 3, 2), found, settings, iterations=3)
-    assert np.linalg.norm(found.object - expected.object) < 1e-3 * np.linalg.norm(expected.object)
-    assert np.linalg.norm(found.probe - expected.probe) < 1e-3 * np.linalg.norm(expected.probe)
-    assert b == pytest.approx(a, rel=1e-3)
+    assert np.linalg.norm(found.object - expected.object) < 1e-4 * np.linalg.norm(expected.object)
+    assert np.linalg.norm(found.probe - expected.probe) < 1e-4 * np.linalg.norm(expected.probe)
+    assert b == pytest.approx(a, rel=1e-4)
 
 
 @pytest.mark.parametrize("grouping", GROUPINGS)

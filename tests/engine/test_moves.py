@@ -103,10 +103,10 @@ def test_the_backends_agree_with_the_reference(kind, backend):
     for noise in NOISE:
         expected = reference.moves(state, at, noise)
         mine = sweeps.moves(found, at, noise)
-        np.testing.assert_allclose(mine / np.abs(expected).max(0), expected / np.abs(expected).max(0), atol=1e-3)
+        np.testing.assert_allclose(mine / np.abs(expected).max(0), expected / np.abs(expected).max(0), atol=1e-4)
         slopes = reference.along(state, Line(a, b, moves), at, np.array([0.0, 0.4]), noise)
         line = Line(a.astype(np.complex64), b.astype(np.complex64), moves)
-        np.testing.assert_allclose(sweeps.along(found, line, at, np.array([0.0, 0.4]), noise), slopes, rtol=2e-3)
+        np.testing.assert_allclose(sweeps.along(found, line, at, np.array([0.0, 0.4]), noise), slopes, rtol=1e-4)
 
 
 def test_the_near_field_is_refused(backend):

@@ -77,7 +77,7 @@ def test_gather_agrees_with_the_reference(case, noise):
     assert sums.loss == pytest.approx(expected.loss, rel=1e-4)
     assert sums.misfit == pytest.approx(expected.misfit, rel=1e-4)
     for column in range(told[0].shape[1]):
-        np.testing.assert_allclose(told[1][:, column], told[0][:, column], atol=3e-4 * np.abs(told[0][:, column]).max())
+        np.testing.assert_allclose(told[1][:, column], told[0][:, column], atol=1e-4 * np.abs(told[0][:, column]).max())
     assert sweeps.misfit(found, problem.used) == pytest.approx(expected.misfit, rel=1e-4)
 
 
@@ -89,11 +89,11 @@ def test_the_other_passes_agree_with_the_reference(case):
     single_line = Line(*(each.astype(np.complex64) for each in line[:2]))
     for noise in NOISE:
         expected = reference.along(state, line, frames, lengths, noise)
-        assert close(sweeps.along(found, single_line, frames, lengths, noise), expected, 1e-3)
+        assert close(sweeps.along(found, single_line, frames, lengths, noise), expected)
     chi = np.zeros((len(frames), *state.probe.shape), complex)
     reference.gather(state, frames, chi=chi)
     expected = reference.products(state, frames, chi, *line[:2])
-    assert close(sweeps.products(found, frames, chi.astype(np.complex64), *single_line[:2]), expected, 1e-3)
+    assert close(sweeps.products(found, frames, chi.astype(np.complex64), *single_line[:2]), expected)
     waves = rng.standard_normal(chi.shape) + 1j * rng.standard_normal(chi.shape)
     mine = waves.astype(np.complex64)
     for weights in (Weights(-0.9, 1.0, 1.9), None):

@@ -71,12 +71,12 @@ def test_gather_agrees_with_the_reference(shape, modes, number, backend):
     for _ in range(2):  # the sums of the pass before are cleared
         sums = sweeps.gather(found, problem.used, responses=told[1], chi=kept[1])
         for name in ("object", "illumination", "probe", "transmission", "variations"):
-            assert close(getattr(sums, name), getattr(expected, name), 3e-4), name
-    assert sums.spacing == pytest.approx(expected.spacing, rel=1e-3)
-    assert close(kept[1], kept[0], 3e-4)
+            assert close(getattr(sums, name), getattr(expected, name)), name
+    assert sums.spacing == pytest.approx(expected.spacing, rel=1e-4)
+    assert close(kept[1], kept[0])
     for column, name in enumerate((*RESPONSES, "variation")):
         scale = np.abs(told[0][:, column]).max()
-        np.testing.assert_allclose(told[1][:, column], told[0][:, column], atol=5e-4 * scale, err_msg=name)
+        np.testing.assert_allclose(told[1][:, column], told[0][:, column], atol=1e-4 * scale, err_msg=name)
     assert sums.misfit == pytest.approx(expected.misfit, rel=1e-4)
 
 
@@ -89,7 +89,7 @@ def test_passes_for_one_quantity_agree_with_the_reference(wanted, noise, subpixe
     expected = SlicedReference(problem).gather(state, problem.used, noise=noise, **flags)
     sums = backend(problem, 2).gather(copy(state, np.complex64), problem.used, noise=noise, **flags)
     for name in ("object", "illumination", "probe", "transmission"):
-        assert close(getattr(sums, name), getattr(expected, name), 3e-4), name
+        assert close(getattr(sums, name), getattr(expected, name)), name
     assert sums.loss == pytest.approx(expected.loss, rel=1e-4)
 
 
@@ -101,7 +101,7 @@ def test_sequential_agrees_with_the_reference(backend):
     b = backend(problem, 2).sequential(found, order, Step(0.9, 0.3), Step(0.5, 1.0))
     assert close(found.object, exact.object)
     assert close(found.probe, exact.probe)
-    assert b == pytest.approx(a, rel=1e-3)
+    assert b == pytest.approx(a, rel=1e-4)
 
 
 @pytest.mark.parametrize("number", [2, 3])

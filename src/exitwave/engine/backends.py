@@ -7,7 +7,6 @@ from exitwave.engine.cpu import CpuSweeps, default_threads
 from exitwave.engine.distributed import SharedSweeps
 from exitwave.engine.problem import Problem
 from exitwave.engine.sweeps import State
-from exitwave.engine.team import Alone
 
 if TYPE_CHECKING:
     from exitwave.engine.cuda.sweeps import TorchSweeps
@@ -16,12 +15,12 @@ Backend = Union[CpuSweeps, "TorchSweeps", SharedSweeps]
 
 
 def make_sweeps(problem: Problem, modes: int, threads: int | None = None, device: str = "cpu") -> Backend:
-    """Return the sweeps for a problem, of a thin or a thick sample.
+    """Return the sweeps for a problem, of a thin or a thick sample, in one process or in several.
 
     Parameters
     ----------
     problem : Problem
-        The frames and their positions.
+        The frames and their positions, and the processes that carry them.
     modes : int
         Number of probe modes.
     threads : int or None
@@ -34,6 +33,8 @@ def make_sweeps(problem: Problem, modes: int, threads: int | None = None, device
     InputError
         If the device has too little memory, or its sweeps cannot do this problem.
     """
+    if problem.team.size > 1:
+        return SharedSweeps(problem, lambda part: make_sweeps(part, modes, threads, device))
     if device == "cpu":
         return cpu_slices.make_sweeps(problem, modes, threads)
     import torch
@@ -47,15 +48,6 @@ def make_sweeps(problem: Problem, modes: int, threads: int | None = None, device
     if place.type == "cuda":
         torch.cuda.set_device(place)  # where Triton's kernels run
     return (SlicedTorchSweeps if problem.slices else TorchSweeps)(problem, modes, place, threads or default_threads())
-
-
-def share_sweeps(problem: Problem, modes: int, threads: int | None, device: str, team: Alone) -> Backend:
-    """Return the sweeps for a problem, shared out to the processes of a team; see `make_sweeps`."""
-
-    def make(some: Problem) -> Backend:
-        return make_sweeps(some, modes, threads, device)
-
-    return make(problem) if team.size == 1 else SharedSweeps(problem, team, make)
 
 
 def take(state: State, sweeps: Backend) -> None:

@@ -45,7 +45,7 @@ def crop(problem: Problem, factor: int) -> Problem:
         found = f"coarse: {factor} for frames of {ny} x {nx} pixels"
         raise InputError("The frames cannot be cropped so far", found=found, remedy=remedy)
     stack = cut(problem.stack, factor)
-    counts, whole = _counts(stack, problem), _counts(problem.stack, problem)
+    counts, whole = (float(each.totals()[each.used].mean()) for each in (replace(problem, stack=stack), problem))
     if counts < LEAST * whole:
         found = f"coarse: {factor} keeps {counts / whole:.1%} of the counts"
         remedy = "Take a smaller factor, or leave the setting out: the beam's cone reaches farther than the middle"
@@ -63,11 +63,6 @@ def crop(problem: Problem, factor: int) -> Problem:
         slices=problem.slices and problem.slices.cropped(*middle(problem.stack, factor), factor),
         exposures=problem.exposures and Exposures(problem.exposures.offsets / factor),
     )
-
-
-def _counts(stack: NDArray[Any], problem: Problem) -> float:
-    """Return the mean counts of the frames in use."""
-    return float(np.mean([frame[frame != problem.invalid].sum(dtype=np.float64) for frame in stack[problem.used]]))
 
 
 def middle(array: NDArray[Any], factor: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -1,22 +1,20 @@
 """The sweeps of several processes: each carries its own frames through any backend, and the sums are added up.
 
-A frame belongs to one process for the whole run, so that its counts and its exit wave, where an algorithm keeps it,
-need be on one card only. Object, probe and all that a `State` has are everywhere, and stay the same bit for bit: every
-process draws the same batches, gets the same sums and takes the same steps. What frames tell is gathered to all, for
-there is little of it, and refinements look at all frames. So neither an algorithm nor the model knows of other
-processes.
+A frame belongs to one process for the whole run (`problem.carried`), which alone has read it, so that its counts and
+its exit wave, where an algorithm keeps it, need be on one card only. Object, probe and all that a `State` has are
+everywhere, and stay the same bit for bit: every process draws the same batches, gets the same sums and takes the same
+steps. What frames tell is gathered to all, for there is little of it, and refinements look at all frames. So neither an
+algorithm nor the model knows of other processes; what they want to know of the counts of others, the `Problem` asks.
 """
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.engine import arrays
-from exitwave.engine.fly import Exposures
 from exitwave.engine.problem import Problem
 from exitwave.engine.recipe import Recipe
 from exitwave.engine.sweeps import Line, Misfit, Noise, State, Step, Sums, Weights
@@ -52,21 +50,16 @@ class SharedSweeps:
     Parameters
     ----------
     problem : Problem
-        All frames.
-    team : Alone
-        The processes.
+        All frames, those that this process carries, and its team.
     make : callable
         Makes a backend for a problem.
     """
 
-    def __init__(self, problem: Problem, team: Alone, make: Callable[[Problem], Any]) -> None:
-        self.problem, self._team, self._make = problem, team, make
-        mine = [group[team.rank :: team.size] for group in (problem.used, problem.held_out)]
-        self._mine = np.sort(np.concatenate(mine))
-        self._number = np.full(len(problem.stack), -1)
-        self._number[self._mine] = np.arange(len(self._mine))
-        used, held_out = (self._number[group] for group in mine)
-        self._sweeps = make(part(problem, self._mine, used, held_out))
+    def __init__(self, problem: Problem, make: Callable[[Problem], Any]) -> None:
+        assert problem.carried is not None
+        self.problem, self._team, self._mine = problem, problem.team, problem.carried
+        used, held_out = (self._own(group)[1] for group in (problem.used, problem.held_out))
+        self._sweeps = make(replace(problem.part(self._mine, problem.stack), used=used, held_out=held_out))
         self._cut: dict[str, tuple[Any, Any]] = {}
         self._sums: dict[str, Any] = {}
 
@@ -86,8 +79,6 @@ class SharedSweeps:
         Of the frames whose chi are wanted, this process keeps its own, the first in ``chi``.
         """
         wanted: dict[str, Any] = {"object": object, "probe": probe, "noise": noise}
-        if self._team.lost:
-            return self._whole.gather(state, frames, **wanted)
         places, own = self._own(frames)
         told = None if responses is None else np.zeros((len(own), responses.shape[1]))
         kept = None if chi is None else chi[: self._count(frames[: len(chi)])]
@@ -122,8 +113,6 @@ class SharedSweeps:
 
     def misfit(self, state: State, frames: NDArray[np.int64]) -> Misfit:
         """Compare the model with the measurement; see `Sweeps.misfit`."""
-        if self._team.lost:
-            return self._whole.misfit(state, frames)
         own = self._sweeps.misfit(self._state(state), self._own(frames)[1])
         total = np.array([float(each) for each in own])
         self._team.add(total)
@@ -162,16 +151,9 @@ class SharedSweeps:
             return getattr(self._sweeps, name)
         raise AttributeError(name)
 
-    @cached_property
-    def _whole(self) -> Any:
-        """What passes over all frames in this process, for the result of a run that has lost another one."""
-        return self._make(self.problem)
-
     def _own(self, frames: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return which of some frames are of this process, and their numbers here."""
-        numbers = self._number[frames]
-        places = np.flatnonzero(numbers >= 0)
-        return places, numbers[places]
+        return self.problem.here(frames)
 
     def _count(self, frames: NDArray[np.int64]) -> int:
         return len(self._own(frames)[0])
@@ -201,11 +183,3 @@ class SharedSweeps:
             self._sums[name] = arrays.zeros_like(array, tuple(array.shape))
         self._sums[name][:] = array
         return self._sums[name]
-
-
-def part(problem: Problem, frames: NDArray[np.int64], used: NDArray[np.int64], held_out: NDArray[np.int64]) -> Problem:
-    """Return the problem of some frames, of which some are used and some held out, with the same starting values."""
-    exposures = problem.exposures and Exposures(problem.exposures.offsets[frames])
-    nominal = None if problem.nominal is None else problem.nominal[frames]
-    own: dict[str, Any] = {"stack": problem.stack[frames], "pixels": problem.pixels[frames], "nominal": nominal}
-    return replace(problem, used=used, held_out=held_out, exposures=exposures, **own)

@@ -4,6 +4,7 @@ import datetime
 import shlex
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_fill_holes, binary_opening
 
 import exitwave
+from exitwave.engine.backends import make_sweeps
 from exitwave.engine.geometry import refined as with_distance
 from exitwave.engine.joint import part_of
-from exitwave.engine.problem import Grid, Problem
+from exitwave.engine.problem import Grid, Problem, load_stack
 from exitwave.engine.start import Run, digest_of
 from exitwave.engine.sweeps import State
+from exitwave.engine.team import ALONE
 from exitwave.engine.thick import balance, refined
 from exitwave.optics import orthogonalise
 from exitwave.positions.grid import to_metres
@@ -28,6 +31,8 @@ COVERED = 0.25
 
 def result(run: Run) -> Result:
     """Return the result of a run as it stands."""
+    if run.team.lost:
+        _take_over(run)
     problem = run.problem
     state = _fix_gauge(run)
     scan, grid = with_distance(run.scan, run.grid, problem, state)
@@ -61,7 +66,7 @@ def result(run: Run) -> Result:
             "stopped_by": run.stopped_by,
             "device": run.device,
             "input": str(run.scan.path or ""),
-            "digest": run.digest.result(),
+            "digest": run.team.first(run.digest),
         },
     )
 
@@ -83,8 +88,16 @@ def results(run: Run) -> list[Result]:
         error, holdout = (
             run.sweeps[1].misfit(state, part.among(group)).error for group in (run.problem.used, run.problem.held_out)
         )
-        found.append(part_of(whole, part, error, holdout, digest_of(part.scan.path)))
+        found.append(part_of(whole, part, error, holdout, run.team.first(partial(digest_of, part.scan.path))))
     return found
+
+
+def _take_over(run: Run) -> None:
+    """Let this process carry the frames of all, where others are lost: it reads them now."""
+    if run.problem.carried is not None:
+        stack, invalid, _ = load_stack(run.scan, run.recipe.detector)
+        run.problem = replace(run.problem, stack=stack, invalid=invalid, carried=None, team=ALONE)
+        run.sweeps[1] = make_sweeps(run.problem, len(run.state.probe), run.sweeps[1].threads, run.device)
 
 
 def _exposures(run: Run) -> dict[str, NDArray[np.float64]]:

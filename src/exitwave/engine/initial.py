@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,7 +10,6 @@ from numpy.typing import NDArray
 
 from exitwave.engine.algorithms import rpie
 from exitwave.engine.cpu import CpuSweeps
-from exitwave.engine.fly import Exposures
 from exitwave.engine.problem import Problem
 from exitwave.engine.recipe import Recipe, Stage
 from exitwave.engine.schedule import Update
@@ -141,12 +141,20 @@ def search_defocus(scan: Scan, problem: Problem, recipe: Recipe, *, steps: int =
     reconstruction of some neighbouring frames tells one defocus from another, over a coarse grid of them; the best of
     its minima are told apart by a longer one, and the best of those is found in some finer rounds. Frames held out are
     the judges: a small probe explains every frame for itself, all the better the more wrong the positions are, but not
-    a frame that it has not seen.
+    a frame that it has not seen. Of several processes the first one searches.
     """
     pattern, mask = problem.mean_pattern()
     focus = probe_from_pattern(pattern, mask, defocus=0.0, wavelength=scan.wavelength, pixel=scan.object_pixel)
-    focus = widen(focus, problem.shape)
-    part = _middle(problem)
+    part, step = _middle(problem), largest_defocus(pattern, scan) / steps
+    search = partial(_search, scan, part, widen(focus, problem.shape), recipe, step, steps, rounds)
+    found: Defocused = problem.team.first(search)
+    return found
+
+
+def _search(
+    scan: Scan, part: Problem, focus: NDArray[Any], recipe: Recipe, step: float, steps: int, rounds: int
+) -> Defocused:
+    """Return the best of the defoci up to so many steps, of a probe in focus, and around it in finer steps."""
     sweeps = CpuSweeps(part, 1, recipe.threads)
 
     def tried(defocus: float, iterations: int) -> Defocused:
@@ -159,7 +167,6 @@ def search_defocus(scan: Scan, problem: Problem, recipe: Recipe, *, steps: int =
         error = sweeps.misfit(state, part.held_out if len(part.held_out) else part.used).error
         return Defocused(probe, defocus, error, state.object, np.nan)
 
-    step = largest_defocus(pattern, scan) / steps
     grid = [tried(k * step, SEARCH_ITERATIONS) for k in range(-steps, steps + 1)]
     best = _best_minimum(tried, grid)
     for _ in range(rounds):
@@ -189,20 +196,18 @@ def largest_defocus(pattern: NDArray[np.float64], scan: Scan) -> float:
 def _middle(problem: Problem) -> Problem:
     """Return the frames nearest to the middle of the scan as a problem of their own, every `JUDGE`-th held out."""
     pixels = problem.pixels[problem.used]
-    chosen = problem.used[innermost(pixels, SEARCH_FRAMES)]
+    part = problem.only(problem.used[innermost(pixels, SEARCH_FRAMES)])
+    pixels, chosen, exposures = part.pixels, part.used, part.exposures
     judges = np.arange(JUDGE // 2, len(chosen), JUDGE) if len(chosen) >= 4 * JUDGE else np.arange(0)
-    pixels = problem.pixels[chosen]
-    exposures = problem.exposures and Exposures(problem.exposures.offsets[chosen])
     margin = MARGIN + (int(np.ceil(np.abs(exposures.offsets).max())) if exposures else 0)
     offset = np.floor(pixels.min(0)) - np.array(problem.shape) // 2 - margin
     extent = np.ceil(pixels.max(0) - offset).astype(int) + np.array(problem.shape) // 2 + margin
     return replace(
-        problem,
-        stack=problem.stack[chosen],
+        part,
         pixels=(pixels - offset).astype(np.float32),
         object_shape=(int(extent[0]), int(extent[1])),
-        used=np.setdiff1d(np.arange(len(chosen)), judges),
+        used=np.setdiff1d(chosen, judges),
         held_out=judges,
         slices=None,
-        exposures=exposures,
+        nominal=None,
     )

@@ -1,6 +1,8 @@
 """The problem as an algorithm wants it: counts and pixels. Nothing after this knows metres, HDF5 or a beamline."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ from exitwave.engine.detector import DetectorModel, DetectorSettings, blind, det
 from exitwave.engine.fly import Exposures
 from exitwave.engine.near import Propagator, propagator
 from exitwave.engine.slices import Slices
+from exitwave.engine.team import ALONE, Alone
 from exitwave.errors import Finding, InputError
 from exitwave.findings import finding
 from exitwave.positions.grid import split, to_pixels
@@ -24,7 +27,8 @@ class Problem:
     """What every sweep needs of a scan."""
 
     stack: NDArray[Any]
-    """Counts, shape (npos, ny, nx), the smallest exact type of uint16 and float32.
+    """Counts, shape (npos, ny, nx), the smallest exact type of uint16 and float32; of several processes, only the
+    frames that this one carries.
 
     Far-field patterns have zero frequency at [0, 0]; near-field images are as the detector sees them.
     """
@@ -50,6 +54,10 @@ class Problem:
     """The slices of a thick sample; None: it is thin."""
     nominal: NDArray[np.float64] | None = None
     """Where the scan has the positions, like ``pixels``, which an earlier result may have refined; None: there."""
+    carried: NDArray[np.int64] | None = None
+    """The frames whose counts are in the stack, ascending; None: all."""
+    team: Alone = ALONE
+    """The processes that have the others. All ask alike for what `sums`, `totals` and `only` tell of the counts."""
 
     @property
     def full_shape(self) -> tuple[int, ...]:
@@ -93,12 +101,70 @@ class Problem:
 
     def mean(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Return the mean of the used frames as they are in the stack, and the pixels without a count."""
-        total, valid = np.zeros(self.stack.shape[1:]), np.zeros(self.stack.shape[1:])
-        for j in self.used:
-            good = self.stack[j] != self.invalid
-            total += np.where(good, self.stack[j], 0)
-            valid += good
+        total, valid = self.sums(self.used)
         return total / np.maximum(valid, 1), valid == 0
+
+    def sums(self, frames: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the sum of the counts of some frames as they are in the stack, and in how many each pixel is valid.
+
+        Returns
+        -------
+        ndarray of shape (2, ny, nx)
+        """
+        sums = np.zeros((2, *self.stack.shape[1:]))
+        for j in self.here(frames)[1]:
+            good = self.stack[j] != self.invalid
+            sums[0] += np.where(good, self.stack[j], 0)
+            sums[1] += good
+        self.team.add(sums)
+        return sums
+
+    def totals(self) -> NDArray[np.float64]:
+        """Return the sum of the counts of every frame, shape (npos,)."""
+        totals = np.zeros(len(self.pixels))
+        for frame, counts in zip(self._carried, self.stack, strict=True):
+            totals[frame] = counts[counts != self.invalid].sum(dtype=np.float64)
+        self.team.add(totals)
+        return totals
+
+    def only(self, frames: NDArray[np.int64]) -> "Problem":
+        """Return the problem of some frames, all of them used, in this process alone."""
+        places, rows = self.here(frames)
+        counts = np.zeros((len(frames), *self.stack.shape[1:]), np.float32)  # exact, and processes can add it up
+        counts[places] = self.stack[rows]
+        self.team.add(counts)
+        return self.part(frames, counts.astype(self.stack.dtype, copy=False))
+
+    def part(self, frames: NDArray[np.int64], counts: NDArray[Any]) -> "Problem":
+        """Return the problem of some frames with these counts, all of them used, in this process alone."""
+        return replace(
+            self,
+            stack=counts,
+            pixels=self.pixels[frames],
+            used=np.arange(len(frames)),
+            held_out=np.arange(0),
+            nominal=None if self.nominal is None else self.nominal[frames],
+            exposures=self.exposures and Exposures(self.exposures.offsets[frames]),
+            carried=None,
+            team=ALONE,
+        )
+
+    def here(self, frames: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return which of some frames this process carries, and where in the stack."""
+        rows = self._rows[frames]
+        places = np.flatnonzero(rows >= 0)
+        return places, rows[places]
+
+    @property
+    def _carried(self) -> NDArray[np.int64]:
+        return np.arange(len(self.stack)) if self.carried is None else self.carried
+
+    @cached_property
+    def _rows(self) -> NDArray[np.int64]:
+        """Where in the stack every frame is; -1: another process has it."""
+        rows = np.full(len(self.pixels), -1)
+        rows[self._carried] = np.arange(len(self.stack))
+        return rows
 
     def windows(self, positions: NDArray[np.floating[Any]] | None = None) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return the window corners and the sub-pixel shifts of all frames, each of shape (npos, 2).
@@ -129,13 +195,26 @@ class Problem:
 _LARGEST_INTEGER = np.iinfo(np.uint16).max
 
 
-def load_stack(scan: Scan, settings: DetectorSettings | None = None) -> tuple[NDArray[Any], float, tuple[Finding, ...]]:
-    """Read all frames once, into the smallest exact type; far-field patterns with zero frequency at [0, 0].
+def carried(scan: Scan, team: Alone) -> NDArray[np.int64]:
+    """Return the frames of a scan that this process reads: neighbours are of different ones.
+
+    Which frames hold counts, and which of them are held out, is not known before; but which are left out.
+    """
+    groups = scan.wanted, np.setdiff1d(np.arange(len(scan.patterns)), scan.wanted)
+    return np.sort(np.concatenate([group[team.rank :: team.size] for group in groups]))
+
+
+def load_stack(
+    scan: Scan, settings: DetectorSettings | None = None, team: Alone = ALONE
+) -> tuple[NDArray[Any], float, tuple[Finding, ...]]:
+    """Read the frames once, into the smallest exact type; far-field patterns with zero frequency at [0, 0].
 
     Masked and saturated pixels, and counts that are negative, not finite or a detector's mark, become ``invalid``. A
     dark frame is subtracted (counts that fall below zero become zero). The settings may keep the dark frame in the
     counts, and saturated pixels at the counts of saturation; a flat field that they use leaves out pixels of hardly any
     efficiency.
+
+    Every process of a team reads those that it has `carried`; type and findings are those of all frames.
 
     Returns
     -------
@@ -151,19 +230,24 @@ def load_stack(scan: Scan, settings: DetectorSettings | None = None) -> tuple[ND
     cap = np.float32(np.inf if detector.saturation is None else detector.saturation)
     flat = efficiency(scan, settings)
     dead = np.zeros((1, 1), bool) if flat is None else blind(flat)
-    stack: NDArray[Any] = np.empty(scan.patterns.shape, np.uint16)
+    frames, filled = carried(scan, team), 0
+    stack: NDArray[Any] = np.empty((len(frames), *scan.patterns.shape[1:]), np.uint16)
     invalid, repaired = float(_LARGEST_INTEGER), np.zeros(3, np.int64)
-    for index, block in scan.patterns.blocks(16):  # memory beside the stack is for few frames
+    for index, block in scan.patterns.some(frames, 16):  # memory beside the stack is for few frames
         counts = block.astype(np.float32)
         repaired += _repaired(counts[~detector.usable(block, index) & detector.good(index)])
         good = detector.usable(block, index, saturated=capped) & ~dead
         counts = np.minimum(counts, cap) if capped else counts
         counts = np.where(good, counts if settings.background == "dark" else detector.without_dark(counts), 0)
         if stack.dtype == np.uint16 and not _fits(counts):
-            stack, invalid = _promote(stack, index.start), -1.0
+            stack, invalid = _promote(stack, filled), -1.0
         counts[~good] = invalid
-        stack[index] = counts if scan.near else np.fft.ifftshift(counts, axes=(1, 2))
-    return stack, invalid, _findings(scan.patterns.dataset, stack.size, repaired)
+        stack[filled : filled + len(counts)] = counts if scan.near else np.fft.ifftshift(counts, axes=(1, 2))
+        filled += len(counts)
+    if team.any(stack.dtype != np.uint16) and stack.dtype == np.uint16:
+        stack, invalid = _promote(stack, filled), -1.0
+    team.add(repaired)
+    return stack, invalid, _findings(scan.patterns.dataset, math.prod(scan.patterns.shape), repaired)
 
 
 def _repaired(counts: NDArray[np.float32]) -> NDArray[np.int64]:
@@ -212,6 +296,7 @@ def pose(
     holdout: float,
     seed: int,
     settings: DetectorSettings | None = None,
+    team: Alone = ALONE,
 ) -> Problem:
     """Turn a scan into the problem that an algorithm solves.
 
@@ -229,6 +314,8 @@ def pose(
         Chooses which.
     settings : DetectorSettings, optional
         What of the detector is in the model.
+    team : Alone
+        The processes that carry the frames.
 
     Raises
     ------
@@ -236,35 +323,38 @@ def pose(
         If no frame holds a count, or the scan lacks what the settings ask for.
     """
     settings = settings or DetectorSettings()
-    stack, invalid, findings = load_stack(scan, settings)
+    stack, invalid, findings = load_stack(scan, settings, team)
     detector = detector_model(scan, settings, saturated=any(each.code == "W233" for each in findings))
-    totals = np.array([frame[frame != invalid].sum(dtype=np.float64) for frame in stack])
+    problem = Problem(
+        stack=stack,
+        invalid=invalid,
+        pixels=to_pixels(positions, *grid).astype(np.float32),
+        object_shape=(len(grid[0]), len(grid[1])),
+        used=scan.wanted,
+        held_out=np.arange(0),
+        photons=np.nan,
+        propagator=propagator(scan) if scan.near else None,
+        nominal=to_pixels(scan.positions, *grid),
+        detector=detector,
+        carried=None if team.size == 1 else carried(scan, team),
+        team=team,
+    )
+    totals = problem.totals()
     lit = totals > 0
     alive = np.intersect1d(np.flatnonzero(lit), scan.wanted)
     if len(alive) < 2:
         remedy = "Check the mask (0 is good, 1 is bad; --set mask=inverted) and the frames themselves"
         raise InputError("The frames hold no counts", where=str(scan.path or ""), found="no photon", remedy=remedy)
     if not lit.all():
-        count = len(stack) - int(lit.sum())
+        count = len(lit) - int(lit.sum())
         remedy = "They are left out; check the shutter and the beam"
         empty = finding("W234", scan.patterns.dataset, f"{count} empty frames", "counts in every frame", remedy)
         findings = (*findings, empty)
     rng = np.random.default_rng(seed)
     held_out = np.sort(rng.choice(alive, round(holdout * len(alive)), replace=False))
     used = np.setdiff1d(alive, held_out)
-    return Problem(
-        stack=stack,
-        invalid=invalid,
-        pixels=to_pixels(positions, *grid).astype(np.float32),
-        object_shape=(len(grid[0]), len(grid[1])),
-        used=used,
-        held_out=held_out,
-        photons=beam_counts(float(totals[used].mean()), detector),
-        findings=findings,
-        propagator=propagator(scan) if scan.near else None,
-        nominal=to_pixels(scan.positions, *grid),
-        detector=detector,
-    )
+    photons = beam_counts(float(totals[used].mean()), detector)
+    return replace(problem, used=used, held_out=held_out, photons=photons, findings=findings)
 
 
 def beam_counts(counts: float, detector: DetectorModel | None) -> float:

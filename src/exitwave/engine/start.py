@@ -4,8 +4,9 @@ import hashlib
 import math
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from exitwave.engine import coarse, distributed, fly, joint
 from exitwave.engine import device as devices
 from exitwave.engine.algorithms.table import ALGORITHMS
 from exitwave.engine.arrays import host_state
-from exitwave.engine.backends import Backend, make_sweeps, share_sweeps
+from exitwave.engine.backends import Backend, make_sweeps
 from exitwave.engine.geometry import placed
 from exitwave.engine.initial import check_probe, fit_modes, starting_probe
 from exitwave.engine.joint import Joint
@@ -54,7 +55,8 @@ class Run:
     """Distance of the detector in metres before any refinement."""
     errors: list[float]
     holdout_errors: list[float]
-    digest: Future[str]
+    digest: Callable[[], str]
+    """Gives the SHA-256 of the input."""
     earlier: int
     algorithm: str = ""
     stopped_by: str = "interrupted"
@@ -90,7 +92,9 @@ def prepare(data: Scan | Result, recipe: Recipe, announce: Callable[[str], None]
     scan = data.scan if isinstance(data, Result) else placed(data, recipe)
     if earlier:
         _check_continuing(earlier, recipe)
-    digest = ThreadPoolExecutor(1).submit(digest_of, scan.path)
+    digest: Callable[[], str] = partial(digest_of, scan.path)
+    if team.rank == 0:  # on the side, and once for all processes
+        digest = ThreadPoolExecutor(1).submit(digest).result
     start, device = time.perf_counter(), team.device(recipe.device)
     processes = f", in {team.size} processes" if team.size > 1 else ""
     announce(f"running on {devices.describe(device)}{processes}")
@@ -101,7 +105,11 @@ def prepare(data: Scan | Result, recipe: Recipe, announce: Callable[[str], None]
         y, x = earlier.y, earlier.x
     else:
         y, x = _grid(scan, recipe, fly.places(positions, offsets))
-    problem = pose(scan, positions, (y, x), holdout=recipe.holdout, seed=recipe.seed, settings=recipe.detector)
+    held_out = earlier.held_out if earlier else np.arange(0)
+    same = np.array(scan.patterns.shape), scan.wanted, positions, y, x, held_out
+    team.agree("the scan and the settings", _what_counts(recipe, *same))
+    how: dict[str, Any] = {"holdout": recipe.holdout, "seed": recipe.seed, "settings": recipe.detector}
+    problem = pose(scan, positions, (y, x), team=team, **how)
     if earlier:
         used = np.setdiff1d(np.union1d(problem.used, problem.held_out), earlier.held_out)
         problem = replace(problem, used=used, held_out=earlier.held_out)
@@ -110,7 +118,6 @@ def prepare(data: Scan | Result, recipe: Recipe, announce: Callable[[str], None]
     if offsets is not None:
         problem = _flying(problem, offsets, (y, x), recipe)
     distributed.check(recipe, problem, team)
-    team.agree("the scan and the settings", _what_counts(problem, recipe))
     loaded = time.perf_counter()
     announce("getting the loops ready (some seconds on the first run)")
     problems = {factor: problem if factor == 1 else coarse.crop(problem, factor) for factor in _factors(recipe)}
@@ -118,13 +125,12 @@ def prepare(data: Scan | Result, recipe: Recipe, announce: Callable[[str], None]
         _warm_up(problems[stage.coarse], stage, device)
     give_back()
     compiled = time.perf_counter()
-    probe = team.first(
-        lambda: _earlier_probe(earlier, problem, recipe) if earlier else starting_probe(scan, problem, recipe, announce)
-    )
+    probe = _earlier_probe(earlier, problem, recipe) if earlier else starting_probe(scan, problem, recipe, announce)
+    probe = team.first(lambda: probe)
     obj = starting_object(problem, earlier)
     done = len(earlier.errors) if earlier else 0
     threads = team.threads(recipe.threads)
-    sweeps = {factor: share_sweeps(each, len(probe), threads, device, team) for factor, each in problems.items()}
+    sweeps = {factor: make_sweeps(each, len(probe), threads, device) for factor, each in problems.items()}
     return Run(
         scan=scan,
         recipe=recipe,
@@ -146,9 +152,8 @@ def prepare(data: Scan | Result, recipe: Recipe, announce: Callable[[str], None]
     )
 
 
-def _what_counts(problem: Problem, recipe: Recipe) -> tuple[str, ...]:
-    """Return what all processes of a run must have alike."""
-    arrays = problem.pixels, problem.used, problem.held_out, np.array([problem.photons, problem.invalid])
+def _what_counts(recipe: Recipe, *arrays: NDArray[Any]) -> tuple[str, ...]:
+    """Return what all processes of a run must have alike, before they add up what each of them has read."""
     digests = [hashlib.sha256(each.tobytes()).hexdigest() for each in arrays]
     return (exitwave.__version__, recipe.model_dump_json(exclude={"device", "threads"}), *digests)
 
@@ -224,19 +229,12 @@ def _factors(recipe: Recipe) -> list[int]:
 
 def _warm_up(problem: Problem, stage: Stage, device: str) -> None:
     """Do one iteration of a stage on one frame, so that compiling is not counted as iterating."""
-    first = replace(problem, used=np.zeros(1, np.int64), held_out=problem.held_out[:0], **_one_frame(problem))
+    first = problem.only(problem.used[:1])
     ones = np.ones(first.full_shape, np.complex64), np.ones((1, *first.shape), np.complex64)
     state = State(*ones, np.random.default_rng(0))
     if stage.background_update:
         background.prepare(state, first, stage.background_update)
     ALGORITHMS[stage.algorithm](state, make_sweeps(first, 1, 1, device), stage)
-
-
-def _one_frame(problem: Problem) -> dict[str, Any]:
-    """Return what a problem has of its first frame in use."""
-    one = problem.used[:1]
-    exposures = problem.exposures and fly.Exposures(problem.exposures.offsets[one])
-    return {"stack": problem.stack[one], "pixels": problem.pixels[one], "nominal": None, "exposures": exposures}
 
 
 def digest_of(path: Path | None) -> str:

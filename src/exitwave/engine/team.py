@@ -181,7 +181,9 @@ class Team(Alone):
             tensor.copy_(total)
 
     def first(self, make: Callable[[], Any]) -> Any:
-        """Return what the first process makes; the others wait for it."""
+        """Return what the first process makes; the others wait for it. After a loss each that is left makes its own."""
+        if self.lost:
+            return make()
         made = [make() if self.rank == 0 else None]
         with self._together():
             self._dist.broadcast_object_list(made)

@@ -100,7 +100,7 @@ def step(state: State, sweeps: Sweeps, stage: Stage) -> Misfit:
 def newton(state: State, sweeps: Sweeps, frames: NDArray[np.int64], noise: Noise) -> tuple[Moves, Moves]:
     """Return the pull on the frames' positions, and the move that would follow it alone; 0 for other frames."""
     told = sweeps.moves(state, frames, noise) if len(frames) else np.zeros((0, 5))
-    pull, moves = np.zeros((2, len(sweeps.problem.stack), 2))
+    pull, moves = np.zeros((2, len(sweeps.problem.pixels), 2))
     pull[frames], moves[frames] = told[:, :2], solve(told.T, DAMPING)
     return pull, moves
 

@@ -115,14 +115,16 @@ def vary_back(spectra_num, products, spectra, weights, wave, row_ramp, column_ra
             part = slice(2 * left, 2 * (left + plans.columns))
             rows.turn_back(wave[r, part], column_ramp[part], row_ramp[2 * r], row_ramp[2 * r + 1], plans.columns)
     for m in range(spectra.shape[0]):
-        sums[:] = 0
+        product = 0.0
         for r in range(ny):
+            sums[:] = 0
             for left in range(0, plans.stride - plans.columns + 1, plans.columns):
                 part = slice(2 * left, 2 * (left + plans.columns))
                 out, u = spectra_num[m, r, part], spectra[m, r, part]
                 rows.add_varied_back(out, sums, u, wave[r, part], weights[m], plans.columns)
+            product += sums.sum()
         if products.shape[0]:
-            products[m] = sums.sum()
+            products[m] = product
 
 
 @compiled
@@ -137,6 +139,14 @@ def respond(sums, obj, row, left, beam, wave, nx):
         obj[row + 1, first : first + width], obj[row + 2, first : first + width],
         o[first : first + width], beam, wave, sums[0], sums[1], sums[2], sums[3], sums[4], sums[5], sums[6], nx,
     )  # fmt: skip
+
+
+@compiled
+def pour(out, sums):
+    """Add what vectors have summed up to numbers in double precision, and clear them before digits are lost."""
+    for n in range(sums.shape[0]):
+        out[n] += sums[n].sum()
+        sums[n] = 0
 
 
 @compiled
@@ -210,13 +220,14 @@ def field(stack, pixels):
 
 @compiled
 def leave(wave, beam, whole, tilted, remainder, obj, top, left, plans, ny, nx, want_object, want_probe, kept, heard,
-          object_num, object_den, probe_num, probe_den):  # fmt: skip
+          told, object_num, object_den, probe_num, probe_den):  # fmt: skip
     """Transform the rows of chi, and add sum_k conj(P_k) chi_k and sum_k |P_k|^2 to the object's window.
 
     |O|^2 is added to the probe's denominator once: for further modes to its row ny, which nobody reads. conj(O) chi_k
     is added to the numerator of a probe on whole pixels; for any other it takes the place of chi, with its rows
     transformed but for a tilted one. With ``remainder`` the wave is not chi yet, but what P O is taken off from.
-    ``kept``, shape (modes or 0, 2 * ny * nx), receives chi, and ``heard``, shape (7 or 0, vector), what a frame tells.
+    ``kept``, shape (modes or 0, 2 * ny * nx), receives chi; what a frame tells is added to ``told``, for which
+    ``heard``, shape (7 or 0, vector), is scratch, empty before and after.
     """
     for k in range(beam.shape[0]):
         for first in range(0, ny, plans.rows):
@@ -250,6 +261,7 @@ def leave(wave, beam, whole, tilted, remainder, obj, top, left, plans, ny, nx, w
                 else:
                     rows.conjugate_multiply(w, o, nx)
                     rows.add_power(seen, o, nx)
+            pour(told, heard)
             if want_probe and not whole and not tilted:
                 execute(plans.rows_forward, address, address)
 
@@ -302,15 +314,12 @@ def gather(frames, places, stack, invalid, floor, own, plans, obj, probe, spectr
             continue
         chi = kept[places[i]] if places[i] < kept.shape[0] else kept[0:0, 0]
         told = responses[places[i]] if listen else responses[0:0, 0]
-        heard[:] = 0
+        if listen:
+            told[0], told[1 : heard.shape[0] + 1] = frame_misfit, 0
         leave(
             wave, beam, whole, tilted, False, obj, top, left, plans, ny, nx, want_object, want_probe, chi, heard,
-            object_num, object_den, probe_num, probe_den,
+            told[1:], object_num, object_den, probe_num, probe_den,
         )  # fmt: skip
-        if listen:
-            told[0] = frame_misfit
-            for n in range(heard.shape[0]):
-                told[n + 1] = heard[n].sum()
         if want_probe and tilted:
             if listen:
                 respond_to_tilt(told[heard.shape[0] + 1 + own.spectra.shape[0] :], wave, beam, ny, nx)

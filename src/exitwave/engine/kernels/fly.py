@@ -40,7 +40,8 @@ def gather_fly(frames, places, stack, invalid, floor, own, plans, obj, spectrum,
         if not wanted:
             continue
         told = responses[places[i]] if listen else responses[0:0, 0]
-        heard[:] = 0
+        if listen:
+            told[0], told[1 : heard.shape[0] + 1] = frame_misfit, 0
         for e in range(exposures):
             v, part = j * exposures + e, slice(e * modes, (e + 1) * modes)
             if near is not None:
@@ -48,7 +49,8 @@ def gather_fly(frames, places, stack, invalid, floor, own, plans, obj, spectrum,
                 turn(wave[part], near, plans, ny, True)
             leave(
                 wave[part], shifted[part], False, False, False, obj, own.corners[v, 0], own.corners[v, 1], plans, ny,
-                nx, want_object, want_probe, shifted[:0, 0], heard, object_num, object_den, probe_num, probe_den,
+                nx, want_object, want_probe, shifted[:0, 0], heard, told[1:], object_num, object_den, probe_num,
+                probe_den,
             )  # fmt: skip
             if want_probe:
                 ramps(row_ramp, column_ramp, own, v, ny, nx)
@@ -60,8 +62,4 @@ def gather_fly(frames, places, stack, invalid, floor, own, plans, obj, spectrum,
                 )  # fmt: skip
                 for m in range(one.shape[0]):
                     told[heard.shape[0] + 1 + m] = one[m] if e == 0 else told[heard.shape[0] + 1 + m] + one[m]
-        if listen:
-            told[0] = frame_misfit
-            for n in range(heard.shape[0]):
-                told[n + 1] = heard[n].sum()
     return misfit, loss

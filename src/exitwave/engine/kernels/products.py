@@ -1,7 +1,7 @@
 """The compiled loops that weigh a change of object and probe against what the frames ask for; see `kernels`."""
 
 from exitwave.engine.kernels import rows
-from exitwave.engine.kernels.chain import as_it_is, end_shift, ramps, shift_columns
+from exitwave.engine.kernels.chain import as_it_is, end_shift, pour, ramps, shift_columns
 from exitwave.engine.kernels.compiled import compiled
 
 
@@ -23,11 +23,11 @@ def products(out, frames, places, chi, own, plans, objects, beams, changes, scra
             shift_columns(change, changes[1], own.spectra[:0], own.weights[j], row_ramp, column_ramp, plans, ny)
             end_shift(beam, own, j, column_ramp, plans, ny, nx)
             end_shift(change, own, j, column_ramp, plans, ny, nx)
-        sums[:] = 0
+        out[places[i]] = 0
         for k in range(beam.shape[0]):
             for r in range(ny):
                 w = chi[places[i], k, 2 * r * nx : 2 * (r + 1) * nx]
                 o, d = obj[top + r, 2 * left : 2 * (left + nx)], d_obj[top + r, 2 * left : 2 * (left + nx)]
                 rows.add_products(d, beam[k, r], change[k, r], o, w, sums[0], sums[1], sums[2], sums[3], sums[4], nx)
-        for n in range(5):
-            out[places[i], n] = sums[n].sum()
+                if (r + 1) % plans.rows == 0 or r + 1 == ny:
+                    pour(out[places[i]], sums)

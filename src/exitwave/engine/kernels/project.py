@@ -134,7 +134,7 @@ def project(frames, places, kept, stack, invalid, floor, own, plans, obj, probe,
     """
     wave, shifted, row_ramp, column_ramp, modelled, mixed, sums, heard = scratch
     ny, nx = field(stack, pixels)
-    misfit, tilted = 0.0, own.tilts.shape[0] > 0
+    misfit, tilted, silent = 0.0, own.tilts.shape[0] > 0, np.zeros(0)
     for i, j in enumerate(frames):
         waves, top, left = kept[places[i]], own.corners[j, 0], own.corners[j, 1]
         whole = as_it_is(own, j)
@@ -165,7 +165,7 @@ def project(frames, places, kept, stack, invalid, floor, own, plans, obj, probe,
             continue
         leave(
             wave, beam, whole, tilted, not move, obj, top, left, plans, ny, nx, want_object, want_probe,
-            waves[:0], heard[:0], object_num, object_den, probe_num, probe_den,
+            waves[:0], heard[:0], silent, object_num, object_den, probe_num, probe_den,
         )  # fmt: skip
         if want_probe and tilted:
             tilt_back(wave, own, j, row_ramp, column_ramp, plans, ny, nx)

@@ -206,12 +206,12 @@ def gather(frames, places, stack, invalid, floor, own, plans, obj, probe, spectr
             keep = kept[places[i]] if n == last and places[i] < kept.shape[0] else kept[0:0, 0]
             leave(
                 wave, waves[n], False, False, False, obj[n], top, left, plans, ny, nx, want_object, True, keep, silent,
-                object_num[n], object_den[n], probe_num, unused,
+                told, object_num[n], object_den[n], probe_num, unused,
             )  # fmt: skip
             propagate_back(wave, transfer, plans, ny)
         leave(
             wave, beam, whole, False, False, obj[0], top, left, plans, ny, nx, want_object, want_probe, kept[0:0, 0],
-            silent, object_num[0], object_den[0], probe_num, probe_den,
+            silent, told, object_num[0], object_den[0], probe_num, probe_den,
         )  # fmt: skip
         if want_probe and not whole:
             shift_columns_back(spectrum_num, wave, row_ramp, column_ramp, plans, ny)

@@ -55,11 +55,7 @@ def prepare(state: State, problem: Problem, settings: BackgroundUpdate) -> None:
             "A background is not learnt in the near field, with slices or in a fly scan yet", found=found, remedy=remedy
         )
     if state.background is None:
-        total, number = np.zeros(problem.stack.shape[1:]), np.zeros(problem.stack.shape[1:])
-        for frame in problem.stack[problem.used]:
-            good = frame != problem.invalid
-            total += np.where(good, frame, 0)
-            number += good
+        total, number = problem.sums(problem.used)
         if problem.detector:
             total -= number * problem.detector.background
         darkest = np.quantile((total / np.maximum(number, 1))[number > 0], DARKEST)

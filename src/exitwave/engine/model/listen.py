@@ -69,7 +69,7 @@ class Listening:
         self._last: tuple[NDArray[np.int64], Sums] | None = None
         count = 0 if state.variations is None else len(state.variations)
         columns = len(RESPONSES) + count + (0 if state.tilts is None else 2)
-        self.told = Told(np.full((len(self.problem.stack), columns), np.nan), count, self._try)
+        self.told = Told(np.full((len(self.problem.pixels), columns), np.nan), count, self._try)
 
     def gather(self, state: State, frames: NDArray[np.int64], **wanted: Any) -> Sums:
         """Pass over the frames as `Sweeps.gather`, and write down what they tell.

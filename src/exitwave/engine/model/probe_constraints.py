@@ -200,11 +200,6 @@ def _pupil(state: State, problem: Problem, support: float | Literal["pattern"]) 
 
 def bright(problem: Problem) -> NDArray[np.bool_]:
     """Return where the mean pattern of the used frames is bright, without holes and with a rim; zero at n//2."""
-    total, valid = np.zeros(problem.shape), np.zeros(problem.shape)
-    for j in problem.used:
-        good = problem.stack[j] != problem.invalid
-        total += np.where(good, problem.stack[j], 0)
-        valid += good
-    pattern = fft.fftshift(total / np.maximum(valid, 1))
+    pattern = fft.fftshift(problem.mean()[0])
     inside = gaussian_filter(pattern, 1) > PUPIL * np.quantile(pattern[pattern > 0], 0.99)
     return np.asarray(binary_dilation(binary_fill_holes(inside), iterations=RIM))

@@ -26,7 +26,7 @@ class ScaleUpdate(Refinement):
 def prepare(state: State, problem: Problem, settings: ScaleUpdate) -> None:
     """Start from 1."""
     if state.scales is None:
-        state.scales = np.ones(len(problem.stack))
+        state.scales = np.ones(len(problem.pixels))
 
 
 def update(state: State, told: Told, settings: ScaleUpdate, problem: Problem) -> None:

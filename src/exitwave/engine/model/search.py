@@ -79,8 +79,8 @@ def _limit(relative: NDArray[np.float64], noise: float) -> float:
 def _noise(problem: Problem) -> float:
     """Return the relative misfit that photon noise alone leaves in a frame."""
     chosen = problem.used[:: max(1, len(problem.used) // SAMPLE)]
-    good = problem.stack[chosen] != problem.invalid
-    mean = np.sum(problem.stack[chosen], axis=0, where=good, dtype=np.float64) / np.maximum(good.sum(axis=0), 1)
+    total, valid = problem.sums(chosen)
+    mean = total / np.maximum(valid, 1)
     return float(noise_misfit(mean).sum() / max(mean.sum(), np.finfo(float).tiny))
 
 

@@ -50,7 +50,7 @@ def prepare(state: State, problem: Problem, settings: TiltUpdate) -> None:
         remedy = "Leave tilt_update out; positions can be refined"
         raise InputError("Pointing is refined in the far field only", found="a scan in the near field", remedy=remedy)
     if state.tilts is None:
-        state.tilts = np.zeros((len(problem.stack), 2))
+        state.tilts = np.zeros((len(problem.pixels), 2))
 
 
 def update(state: State, told: Told, settings: TiltUpdate, problem: Problem) -> None:

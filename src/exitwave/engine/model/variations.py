@@ -72,7 +72,7 @@ def prepare(state: State, problem: Problem, settings: VariationUpdate) -> None:
     if there == settings.number:
         return
     variations = np.zeros((settings.number, *problem.shape), state.probe.dtype)
-    weights = 0.1 * state.rng.standard_normal((len(problem.stack), settings.number))
+    weights = 0.1 * state.rng.standard_normal((len(problem.pixels), settings.number))
     weights -= weights[problem.used].mean(0)
     if state.variations is not None and state.weights is not None:
         kept = min(there, settings.number)
