@@ -36,6 +36,22 @@ def test_a_transform_is_that_of_numpy_and_touches_nothing_else(n, across):
         assert (found == start).all()
 
 
+@pytest.mark.parametrize("n", [16, 48, 128])
+def test_columns_are_turned_as_they_are_read(n):
+    rng, width = np.random.default_rng(n), 8
+    wave, rows, columns = (fftw.zeros(*shape) for shape in ((n, 2 * width), (2 * n,), (2 * width,)))
+    for array in (wave, rows, columns):
+        array[:] = rng.normal(size=array.shape)
+    z, row_ramp, column_ramp = (each.view(np.complex64).astype(complex) for each in (wave, rows, columns))
+    out = fftw.zeros(n, 2 * width)
+    code = butterflies.turned(n, width, width, fftw.BACKWARD)
+    table = np.ascontiguousarray(butterflies.twiddles(n, fftw.BACKWARD, True))
+    code.ctypes(*(each.ctypes.data for each in (table, wave, out, rows, columns)))
+    expected = n * np.fft.ifft(row_ramp[:, None] * column_ramp * z, axis=0)
+    assert np.linalg.norm(out.view(np.complex64) - expected) < 4e-7 * np.linalg.norm(expected)
+    assert (wave.view(np.complex64) == z).all()
+
+
 @pytest.mark.parametrize("n", [1, 7, 24, 100, 112, 528, 960, 2048])
 def test_lengths_that_do_not_fit_are_left_to_fftw(n):
     assert butterflies.factors(n) is None

@@ -64,20 +64,32 @@ _fftw.fftwf_plan_many_dft.argtypes = [
 _execute_dft = ctypes.cast(_fftw.fftwf_execute_dft, ctypes.c_void_p).value or 0
 Plan = tuple[int, int]
 """The address of a function, and that of its first argument."""
+NONE: Plan = (0, 0)
+
+
+def _call(count: int) -> tuple[Any, Any]:
+    """Return the type and the code of a call of a plan's function, of so many addresses after the plan."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        plan, *addresses = arguments
+        kind = ir.FunctionType(ir.VoidType(), [each.type for each in (addresses[0], *addresses)])
+        function = builder.inttoptr(builder.extract_value(plan, 0), kind.as_pointer())
+        builder.call(function, [builder.extract_value(plan, 1), *addresses])
+        return context.get_dummy_value()
+
+    return types.void(types.UniTuple(types.intp, 2), *[types.intp] * count), code
 
 
 @intrinsic
 def execute(context: Any, plan: Any, source: Any, target: Any) -> Any:
     """``execute(plan, address_in, address_out)``, for compiled code."""
+    return _call(2)
 
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        word = ir.IntType(64)
-        kind = ir.FunctionType(ir.VoidType(), [word] * 3)
-        function, first = (builder.extract_value(arguments[0], k) for k in (0, 1))
-        builder.call(builder.inttoptr(function, kind.as_pointer()), [first, *arguments[1:]])
-        return context.get_dummy_value()
 
-    return types.void(types.UniTuple(types.intp, 2), types.intp, types.intp), code
+@intrinsic
+def execute_turned(context: Any, plan: Any, source: Any, target: Any, rows: Any, columns: Any) -> Any:
+    """``execute_turned(plan, address_in, address_out, address_of_row_ramp, address_of_column_ramp)``."""
+    return _call(4)
 
 
 class Plans(NamedTuple):
@@ -89,6 +101,8 @@ class Plans(NamedTuple):
     columns_forward: Plan
     """The same for ``columns`` columns of ny numbers."""
     columns_backward: Plan
+    turned_backward: Plan
+    """`columns_backward` of what is multiplied by two ramps as it is read; `NONE`: there is none of this length."""
     rows: int
     columns: int
     height: int
@@ -137,7 +151,11 @@ def plans(shape: tuple[int, int]) -> Plans:
     stride = width + LINE * (width // LINE % 2 == 0)  # an odd number of lines: a column does not fall on one place
     along = _pair(nx, rows, stride, height, across=False)
     across = _pair(ny, columns, stride, height, across=True)
-    return Plans(*along, *across, rows, columns, height, stride)
+    turned = NONE
+    if butterflies.factors(ny):
+        code = butterflies.turned(ny, columns, stride, BACKWARD)
+        turned = code.address, across[1][1]
+    return Plans(*along, *across, turned, rows, columns, height, stride)
 
 
 def _pair(n: int, count: int, stride: int, height: int, across: bool) -> tuple[Plan, Plan]:
@@ -145,9 +163,8 @@ def _pair(n: int, count: int, stride: int, height: int, across: bool) -> tuple[P
     signs = (FORWARD, BACKWARD)
     if butterflies.factors(n):
         codes = [butterflies.transform(n, count, stride, sign, across) for sign in signs]
-        first, second = (
-            (code.address, _twiddles(n, sign, across).ctypes.data) for code, sign in zip(codes, signs, strict=True)
-        )
+        tables = [_twiddles(n, sign, across) for sign in signs]
+        first, second = ((code.address, table.ctypes.data) for code, table in zip(codes, tables, strict=True))
         return first, second
     path = wisdom_file()
     if path.exists():

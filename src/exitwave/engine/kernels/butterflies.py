@@ -53,35 +53,53 @@ def twiddles(n: int, sign: int, across: bool) -> NDArray[np.complex64]:
 
 @functools.cache
 def transform(n: int, count: int, stride: int, sign: int, across: bool) -> Any:
-    """Return the compiled transform of ``count`` rows, or columns (``across``), of length n, in place.
+    """Return the compiled transform of ``count`` rows, or columns (``across``), of length n.
 
-    Its ``address`` is that of a function of the addresses of the twiddles, of the first number, and again of that.
-    Rows have ``stride`` complex numbers from one to the next.
+    Its ``address`` is that of a function of three addresses: of the twiddles, of the first number to read, and of the
+    first to write, which may be the same. Rows have ``stride`` complex numbers from one to the next.
     """
 
     def rows(table: int, source: int, target: int) -> None:
-        _rows(table, source, n, count, stride, sign)
+        _rows(table, source, target, 0, 0, n, count, stride, sign)
 
     def columns(table: int, source: int, target: int) -> None:
-        _columns(table, source, n, count, stride, sign)
+        _columns(table, source, target, 0, 0, n, count, stride, sign)
 
-    return callback(types.void(types.intp, types.intp, types.intp), columns if across else rows)
+    return callback(types.void(*[types.intp] * 3), columns if across else rows)
 
 
-def _emitted(emit: Callable[..., None]) -> Any:
-    """Make a function of a table's and a buffer's address and of four known numbers for compiled code."""
+@functools.cache
+def turned(n: int, count: int, stride: int, sign: int) -> Any:
+    """Return the `transform` of columns whose number [r, c] is multiplied by two ramps, at r and at c, as it is read.
+
+    The addresses of the ramps are two more arguments, that of rows first.
+    """
+
+    def columns(table: int, source: int, target: int, rows: int, columns: int) -> None:
+        _turned(table, source, target, rows, columns, n, count, stride, sign)
+
+    return callback(types.void(*[types.intp] * 5), columns)
+
+
+def _emitted(emit: Callable[..., None], made: type["_Waves"]) -> Any:
+    """Make a function for compiled code: of the arguments of `turned`, and of n, count, stride and sign, all known."""
 
     @intrinsic(prefer_literal=True)
-    def function(context: Any, table: Any, address: Any, n: Any, count: Any, stride: Any, sign: Any) -> Any:
+    def function(context: Any, table: Any, source: Any, target: Any, first: Any, second: Any,
+                 n: Any, count: Any, stride: Any, sign: Any) -> Any:  # fmt: skip
         known = n, count, stride, sign
         if not all(isinstance(each, types.IntegerLiteral) for each in known):
             return None
 
         def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            emit(builder, *arguments[:2], *(each.literal_value for each in known))
+            n, count, stride, sign = (each.literal_value for each in known)
+            v, step = Vectors(builder, WIDTH), _word(stride)
+            twiddle, start, end, *more = arguments[:5]
+            waves = made(v, start, step, *more), _Waves(v, end, step)
+            emit(v, _Numbers(builder, twiddle), *waves, n, count, sign)
             return context.get_dummy_value()
 
-        return types.void(table, address, *known), code
+        return types.void(table, source, target, first, second, *known), code
 
     return function
 
@@ -104,10 +122,43 @@ class _Numbers:
     def __setitem__(self, index: Any, value: Any) -> None:
         self.builder.store(value, self._vector(index)).align = 4
 
-    def part(self, index: Any, imaginary: int) -> Any:
-        """Return the real or the imaginary part of one number."""
-        place = self.builder.add(self.builder.shl(index, _word(1)), _word(imaginary))
-        return self.builder.load(self.builder.gep(self.start, [place]))
+    def both(self, index: Any) -> tuple[Any, Any]:
+        """Return the real and the imaginary part of one number, each in all places of a vector."""
+        real = self.builder.shl(index, _word(1))
+        places = real, self.builder.add(real, _word(1))
+        scalars = [self.builder.load(self.builder.gep(self.start, [place])) for place in places]
+        re, im = (Vectors(self.builder, WIDTH).fill(scalar, WIDTH) for scalar in scalars)
+        return re, im
+
+
+class _Waves:
+    """Rows of complex numbers in memory, so many from one to the next."""
+
+    def __init__(self, v: Vectors, address: Any, step: Any, *more: Any) -> None:
+        self.v, self.step, self.numbers = v, step, _Numbers(v.builder, address)
+
+    def _index(self, place: tuple[Any, Any]) -> Any:
+        row, column = place
+        return self.v.builder.add(self.v.builder.mul(row, self.step), column)
+
+    def __getitem__(self, place: tuple[Any, Any]) -> Any:
+        return self.numbers[self._index(place)]
+
+    def __setitem__(self, place: tuple[Any, Any], value: Any) -> None:
+        self.numbers[self._index(place)] = value
+
+
+class _Turned(_Waves):
+    """Rows times two ramps."""
+
+    def __init__(self, v: Vectors, address: Any, step: Any, rows: Any, columns: Any) -> None:
+        super().__init__(v, address, step)
+        self.rows, self.columns = _Numbers(v.builder, rows), _Numbers(v.builder, columns)
+
+    def __getitem__(self, place: tuple[Any, Any]) -> Any:
+        row, column = place
+        ramp = self.v.multiply(*self.rows.both(row), self.columns[column])
+        return self.v.multiply(self.v.real(ramp), self.v.imag(ramp), super().__getitem__(place))
 
 
 def _word(value: int) -> Any:
@@ -120,38 +171,31 @@ def _scratch(builder: Any, numbers: int) -> _Numbers:
     return _Numbers(builder, builder.and_(builder.add(builder.ptrtoint(room, _WORD), _word(63)), _word(-64)))
 
 
-def _emit_columns(builder: Any, table: Any, address: Any, n: int, count: int, stride: int, sign: int) -> None:
+def _emit_columns(v: Vectors, twiddle: "_Numbers", source: Any, target: Any, n: int, count: int, sign: int) -> None:
     """Emit the transform of columns: a vector has `LANES` of them."""
-    (a, b), v = factors(n) or (n, 1), Vectors(builder, WIDTH)
-    data, twiddle, between = _Numbers(builder, address), _Numbers(builder, table), _scratch(builder, LANES * n)
-
-    def index(start: Any, number: Any, size: int) -> Any:
-        return builder.add(start, builder.mul(number, _word(size)))
-
+    (a, b), builder = factors(n) or (n, 1), v.builder
+    between = _scratch(builder, LANES * n)
     with cgutils.for_range_slice(builder, _word(0), _word(count), _word(LANES)) as (left, _):
         with cgutils.for_range(builder, _word(b)) as loop:
-            first = index(left, loop.index, stride)
-            found = _butterfly(v, [data[builder.add(first, _word(j1 * b * stride))] for j1 in range(a)], sign)
-            for k1, z in enumerate(found):
-                place = index(_word(k1), loop.index, a)
-                re, im = (v.fill(twiddle.part(place, which), WIDTH) for which in (0, 1))
+            rows = [builder.add(loop.index, _word(j1 * b)) for j1 in range(a)]
+            for k1, z in enumerate(_butterfly(v, [source[row, left] for row in rows], sign)):
+                place = builder.add(builder.mul(loop.index, _word(a)), _word(k1))
+                re, im = twiddle.both(place)
                 between[builder.mul(place, _word(LANES))] = v.multiply(re, im, z) if k1 else z
         with cgutils.for_range(builder, _word(a)) as loop:
-            waves = [between[index(_word(j2 * a * LANES), loop.index, LANES)] for j2 in range(b)]
-            first = index(left, loop.index, stride)
+            places = [builder.add(loop.index, _word(j2 * a)) for j2 in range(b)]
+            waves = [between[builder.mul(place, _word(LANES))] for place in places]
             for k2, z in enumerate(_butterfly(v, waves, sign)):
-                data[builder.add(first, _word(k2 * a * stride))] = z
+                target[builder.add(loop.index, _word(k2 * a)), left] = z
 
 
-def _emit_rows(builder: Any, table: Any, address: Any, n: int, count: int, stride: int, sign: int) -> None:
+def _emit_rows(v: Vectors, twiddle: "_Numbers", source: Any, target: Any, n: int, count: int, sign: int) -> None:
     """Emit the transform of rows: a vector has `LANES` numbers of one."""
-    (a, b), v = factors(n) or (n, 1), Vectors(builder, WIDTH)
-    data, twiddle, between = _Numbers(builder, address), _Numbers(builder, table), _scratch(builder, n)
-    with cgutils.for_range(builder, _word(count)) as loop:
-        first = builder.mul(loop.index, _word(stride))
+    (a, b), between = factors(n) or (n, 1), _scratch(v.builder, n)
+    with cgutils.for_range(v.builder, _word(count)) as loop:
         for j2 in range(0, b, LANES):
-            found = _butterfly(v, [data[builder.add(first, _word(j1 * b + j2))] for j1 in range(a)], sign)
-            for k1, z in enumerate(found):
+            waves = [source[loop.index, _word(j1 * b + j2)] for j1 in range(a)]
+            for k1, z in enumerate(_butterfly(v, waves, sign)):
                 place = _word(k1 * b + j2)
                 factor = twiddle[place]
                 between[place] = v.multiply(v.real(factor), v.imag(factor), z) if k1 else z
@@ -160,10 +204,11 @@ def _emit_rows(builder: Any, table: Any, address: Any, n: int, count: int, strid
             for j2 in range(0, b, LANES):
                 waves += _transpose(v, [between[_word((k1 + lane) * b + j2)] for lane in range(LANES)])
             for k2, z in enumerate(_butterfly(v, waves, sign)):
-                data[builder.add(first, _word(k2 * a + k1))] = z
+                target[loop.index, _word(k2 * a + k1)] = z
 
 
-_columns, _rows = _emitted(_emit_columns), _emitted(_emit_rows)
+_rows, _columns = _emitted(_emit_rows, _Waves), _emitted(_emit_columns, _Waves)
+_turned = _emitted(_emit_columns, _Turned)
 
 
 def _butterfly(v: Vectors, x: list[Any], sign: int) -> list[Any]:

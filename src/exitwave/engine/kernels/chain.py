@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from exitwave.engine.fftw import execute
+from exitwave.engine.fftw import execute, execute_turned
 from exitwave.engine.kernels import detector, rows
 from exitwave.engine.kernels.compiled import compiled
 from exitwave.engine.kernels.near import compare_near
@@ -56,17 +56,27 @@ def shift_columns(beam, spectrum, spectra, weights, row_ramp, column_ramp, plans
     ``spectra`` times ``weights`` are added to the first mode.
     """
     for k in range(beam.shape[0]):
+        varied = spectra if k == 0 else spectra[:0]
         for left in range(0, plans.stride - plans.columns + 1, plans.columns):
             part = slice(2 * left, 2 * (left + plans.columns))
-            for r in range(ny):
-                out, z = beam[k, r, part], spectrum[k, r, part]
-                re, im = row_ramp[2 * r], row_ramp[2 * r + 1]
-                for m in range(spectra.shape[0] if k == 0 else 0):
-                    rows.vary(out, z, spectra[m, r, part], weights[m], plans.columns)
-                    z = out
-                rows.turn(out, column_ramp[part], z, re, im, plans.columns)
-            address = beam[k].ctypes.data + 8 * left
-            execute(plans.columns_backward, address, address)
+            turn_columns(beam[k], spectrum[k], varied, weights, row_ramp, column_ramp, plans, ny, left, part)
+
+
+@compiled
+def turn_columns(beam, spectrum, spectra, weights, row_ramp, column_ramp, plans, ny, left, part):
+    """Do what `shift_columns` does with some columns of a mode."""
+    address = beam.ctypes.data + 8 * left
+    if plans.turned_backward[0] and spectra.shape[0] == 0:
+        source, ramp = spectrum.ctypes.data + 8 * left, column_ramp.ctypes.data + 8 * left
+        execute_turned(plans.turned_backward, source, address, row_ramp.ctypes.data, ramp)
+        return
+    for r in range(ny):
+        out, z = beam[r, part], spectrum[r, part]
+        for m in range(spectra.shape[0]):
+            rows.vary(out, z, spectra[m, r, part], weights[m], plans.columns)
+            z = out
+        rows.turn(out, column_ramp[part], z, row_ramp[2 * r], row_ramp[2 * r + 1], plans.columns)
+    execute(plans.columns_backward, address, address)
 
 
 @compiled
