@@ -141,7 +141,7 @@ def _keep_wisdom(path: Path) -> None:
 def plans(shape: tuple[int, int]) -> Plans:
     """Return the plans for a shape.
 
-    The first call for a shape on a machine measures for some seconds; the outcome is kept on disk.
+    FFTW measures for some seconds, once for a shape on a machine; the outcome is kept on disk.
     """
     ny, nx = shape
     rows = FEW_ROWS if butterflies.factors(nx) else ROWS
