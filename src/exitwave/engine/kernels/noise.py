@@ -23,7 +23,7 @@ def poisson(factors, counts, scale):
     loss = np.float32(0.0)
     for c in range(counts.shape[0]):
         ratio = _ONE + factors[c] * scale
-        expected = np.float32(counts[c]) + _READOUT
+        expected = np.float32(counts[c]) + _READOUT if factors[c] != 0 else np.float32(0.0)  # no mark may come in
         loss += expected * (_ONE / ratio - _ONE + np.log(ratio))
     return _HALF * loss
 
