@@ -184,7 +184,7 @@ class CpuSweeps:
                 part.frames, self.problem.stack, self._invalid, self._floor, self._own, self._plans,
                 state.object.view(_F32), *self._beam, line.object.view(_F32), *aside, moved, NOISE.index(noise),
                 lengths.astype(_F32), out, near, pixels, self._exposures,
-                (wave, *waves, first, second, row_ramp, column_ramp, self._slants()),
+                (wave, *waves, first[: len(state.probe)], second, row_ramp, column_ramp, self._slants()),
                 fftw.zeros(5, self._plans.columns if near is None else self._plans.stride),
                 fftw.zeros(10 * (pixels is not None), *self.problem.shape),
             )  # fmt: skip

@@ -42,7 +42,7 @@ def along(frames, stack, invalid, floor, own, plans, obj, probe, spectrum, obj_l
             top, left = own.corners[v, 0], own.corners[v, 1]
             beam, line = probe, probe_line
             if moves.shape[0] or not as_it_is(own, v):
-                beam, line = beam_buffer[:modes], line_buffer
+                beam, line = beam_buffer, line_buffer
                 ramps(row_ramp, column_ramp, own, v, ny, nx)
                 shift_columns(beam, spectrum, own.spectra, own.weights[v], row_ramp, column_ramp, plans, ny)
                 if moves.shape[0]:
