@@ -10,11 +10,14 @@ from test_responses import own
 import exitwave
 from exitwave.analysis.error import recompute
 from exitwave.engine import fly
+from exitwave.engine.algorithms import mpie
 from exitwave.engine.cpu import CpuSweeps
 from exitwave.engine.fly import Exposures, FlyScan, offsets
+from exitwave.engine.recipe import Stage
 from exitwave.engine.reference import ReferenceSweeps
-from exitwave.engine.sweeps import NOISE, RESPONSES, Step
+from exitwave.engine.sweeps import NOISE, RESPONSES, Line, Step
 from exitwave.errors import InputError
+from exitwave.simulate.presets import preset
 
 
 def close(a, b, tolerance=1e-4):
@@ -85,13 +88,48 @@ def test_gather_is_the_gradient_of_the_loss(quantity, noise):
     assert slope == pytest.approx(np.real(np.vdot(gradient, direction)), rel=1e-5)
 
 
+@pytest.mark.parametrize("near", [False, True], ids=["far", "near"])
+@pytest.mark.parametrize("moving", [False, True], ids=["still", "moves"])
+@pytest.mark.parametrize("noise", NOISE)
+def test_a_line_agrees_with_the_reference(noise, moving, near, backend):
+    problem, truth = make_problem((15, 20), modes=2, margin=5, mask=0.05)
+    problem = flying(problem, truth, near=near)
+    state, lengths = perturb(truth), np.array([0.0, 0.6])
+    moves = np.random.default_rng(5).standard_normal((len(problem.stack), 2)) if moving else None
+    line = Line(0.1 * perturb(truth, 7).object, 0.1 * perturb(truth, 8).probe, moves)
+    expected = ReferenceSweeps(problem).along(state, line, problem.used, lengths, noise)
+    one = line._replace(object=line.object.astype(np.complex64), probe=line.probe.astype(np.complex64))
+    found = backend(problem, 2).along(single(state), one, problem.used, lengths, noise)
+    np.testing.assert_allclose(found, expected, rtol=2e-3)
+
+
+@pytest.mark.parametrize("noise", NOISE)
+def test_a_line_has_the_derivatives_of_the_loss(noise):
+    problem, truth = make_problem((12, 14), frames=4, modes=2, mask=0.1, margin=4)
+    problem = flying(problem, truth)
+    sweeps, state, h = ReferenceSweeps(problem), perturb(truth), 1e-4
+    line = Line(0.1 * perturb(truth, 7).object, 0.1 * perturb(truth, 8).probe)
+
+    def loss(t):
+        moved = double(state)
+        moved.object += t * line.object
+        moved.probe += t * line.probe
+        return sweeps.gather(moved, problem.used, noise=noise).loss
+
+    first, second = sweeps.along(state, line, problem.used, np.array([0.5]), noise)[0]
+    assert first == pytest.approx((loss(0.5 + h) - loss(0.5 - h)) / (2 * h), rel=1e-5)
+    assert second == pytest.approx((loss(0.5 + h) - 2 * loss(0.5) + loss(0.5 - h)) / h**2, rel=1e-3)
+
+
 def test_a_pass_without_exposures_is_refused():
     problem, truth = make_problem((16, 18), margin=4)
     cpu = CpuSweeps(flying(problem, truth), 1, 1)
     with pytest.raises(InputError, match="fly scans"):
         cpu.sequential(single(truth), problem.used, Step(1, 0), None)
     with pytest.raises(InputError, match="fly scans"):
-        fly.check(["rPIE", "LSQ-ML"])
+        fly.check([Stage(algorithm="rPIE"), Stage(algorithm="LSQ-ML")])
+    with pytest.raises(InputError, match="positions"):
+        fly.check([Stage(algorithm="ML", position_update=True)])
 
 
 def test_exposures_are_spread_over_the_way():
@@ -116,3 +154,23 @@ def test_a_result_recomputes_reopens_and_continues(tmp_path):
     assert np.allclose(further.model["exposures"], result.model["exposures"])
     with pytest.raises(InputError, match="keeps the exposures"):
         exitwave.reconstruct(again, fly={"exposures": 8})
+
+
+def test_mpie_finds_the_beam_of_a_fly_scan_sooner_than_with_the_steps_of_a_step_scan():
+    scan = exitwave.simulate(frames=60, detector=128, photons=1e7, fly=0.5)
+    optics = preset("26-ID")
+    start, _ = dataclasses.replace(optics, defocus=1.15 * optics.defocus).probe((128, 128))
+    scan = dataclasses.replace(scan, probe=start[None].astype(np.complex64))
+    settings = {"iterations": 20, "threads": 1, "fly": {"exposures": 6, "motion": tuple(scan.truth.model["motion"])}}
+    own, shorter = ({}, {"probe_update": {"step": mpie.PROBE.length}})
+    errors = [exitwave.compare(exitwave.reconstruct(scan, **settings, **each)).probe_error for each in (own, shorter)]
+    assert errors[0] < 0.85 * errors[1]
+
+
+def test_ml_explains_a_fly_scan_of_many_photons_better_than_mpie_alone():
+    scan = exitwave.simulate(frames=40, detector=128, photons=1e9, fly=0.15)
+    settings = {"threads": 1, "fly": {"exposures": 8, "motion": tuple(scan.truth.model["motion"])}}
+    first = exitwave.reconstruct(scan, iterations=12, **settings)
+    further = exitwave.reconstruct(first, algorithm="ML", noise="Poisson", iterations=10, threads=1)
+    assert further.errors[-1] < 0.8 * first.errors[-1]
+    assert exitwave.compare(further).error < 0.85 * exitwave.compare(first).error

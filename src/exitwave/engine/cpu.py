@@ -137,8 +137,8 @@ class CpuSweeps:
         self._beam = self._empty_beam(modes)
         self._parts = _Totals(problem, modes, self._plans, self.threads)
         self._used = (0, 0)
-        waves = modes * (problem.exposures.count if problem.exposures else 1)
-        self._scratch = [_Scratch(self._plans, waves, *problem.shape) for _ in range(self.threads)]
+        self._exposures = problem.exposures.count if problem.exposures else 1
+        self._scratch = [_Scratch(self._plans, modes * self._exposures, *problem.shape) for _ in range(self.threads)]
         self._near = [self._way() for _ in range(self.threads)]
         self._pool = ThreadPoolExecutor(max(1, self.threads - 1))
         self._seen: tuple[Any, ...] = ()
@@ -171,21 +171,20 @@ class CpuSweeps:
         self, state: State, line: Line, frames: NDArray[np.int64], lengths: NDArray[np.float64], noise: Noise
     ) -> NDArray[np.float64]:
         """Return the loss's derivatives along a line; see `Sweeps.along`."""
-        self._refuse_exposures()
         self._load_state(state)
         aside = self._empty_beam(len(state.probe))
         self._load(aside, line.probe)
         moved = np.zeros((0, 2), _F32) if line.moves is None else line.moves.astype(_F32)
 
         def share(part: _Share, scratch: _Scratch, near: Near | None, pixels: Pixels | None) -> NDArray[np.float64]:
-            waves, out = [self._waves(len(state.probe)) for _ in range(3)], np.zeros((len(lengths), 2))
-            second = self._waves(len(state.probe))
             wave, first, row_ramp, column_ramp = scratch.gather[:4]
+            waves, out = [self._waves(len(wave)) for _ in range(2)], np.zeros((len(lengths), 2))
+            second = self._waves(len(state.probe))
             along(
                 part.frames, self.problem.stack, self._invalid, self._floor, self._own, self._plans,
                 state.object.view(_F32), *self._beam, line.object.view(_F32), *aside, moved, NOISE.index(noise),
-                lengths.astype(_F32), out, near, pixels,
-                (wave, *waves[:2], first, second, row_ramp, column_ramp, self._slants()),
+                lengths.astype(_F32), out, near, pixels, self._exposures,
+                (wave, *waves, first[: len(state.probe)], second, row_ramp, column_ramp, self._slants()),
                 fftw.zeros(5, self._plans.columns if near is None else self._plans.stride),
                 fftw.zeros(10 * (pixels is not None), *self.problem.shape),
             )  # fmt: skip
@@ -334,17 +333,17 @@ class CpuSweeps:
     ) -> tuple[float, float]:
         """Carry the frames through the model, every thread its share into its own sums; return misfit and loss."""
 
-        def moving(number: int, exposures: int) -> tuple[float, float]:
+        def moving(number: int) -> tuple[float, float]:
             return gather_fly(
                 shares[number].frames, shares[number].places, self.problem.stack, self._invalid, self._floor,
                 self._own, self._plans, state.object.view(_F32), self._beam.spectrum,
-                NOISE.index(noise), object, probe, told, self._near[number], exposures,
+                NOISE.index(noise), object, probe, told, self._near[number], self._exposures,
                 self._scratch[number].gather, *self._parts.of(number),
             )  # fmt: skip
 
         def share(number: int) -> tuple[float, float]:
             if self.problem.exposures:
-                return moving(number, self.problem.exposures.count)
+                return moving(number)
             return gather(
                 shares[number].frames, shares[number].places, self.problem.stack, self._invalid, self._floor,
                 self._own, self._plans, state.object.view(_F32), *self._beam,
@@ -366,12 +365,11 @@ class CpuSweeps:
         self._in_stripes(collect, *self._object_groups(rows), (self._parts.probe, lines))
         self._used = int(rows[0].min()), int(rows[1].max())
         object_num, object_den, probe_num, spectrum_num, probe_den, varied_num = self._parts.of(0)
-        exposures = self.problem.exposures
         return Sums(
             object_num.view(np.complex64),
             object_den,
             self._as_probe(probe_num) + self._inverse(spectrum_num),
-            probe_den[:-1] if exposures is None else probe_den[:-1] / _F32(exposures.count),
+            probe_den[:-1] / _F32(self._exposures) if self.problem.exposures else probe_den[:-1],
             misfit,
             variations=self._inverse(varied_num) if len(varied_num) else None,
             background=self._blamed(),

@@ -10,6 +10,7 @@ What the sum takes away does not come back without photons: where the object is 
 tells of its frequency f with the contrast sin(pi f L) / (pi f L).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +22,11 @@ from exitwave.engine.schedule import Settings
 from exitwave.errors import InputError
 
 if TYPE_CHECKING:
+    from exitwave.engine.recipe import Stage
     from exitwave.engine.sweeps import State
 
-ALGORITHMS = ("rPIE", "mPIE", "PIE", "Adam")
-"""The algorithms that need no more of a backend than `Sweeps.gather`, which knows of exposures."""
+ALGORITHMS = ("rPIE", "mPIE", "PIE", "Adam", "ML")
+"""The algorithms that need no more of a backend than `Sweeps.gather` and `Sweeps.along`, which know of exposures."""
 
 
 class FlyScan(Settings):
@@ -99,9 +101,12 @@ def places(positions: NDArray[np.float64], beside: NDArray[np.float64] | None) -
     return every
 
 
-def check(algorithms: list[str]) -> None:
-    """Refuse algorithms that know nothing of exposures."""
-    for name in algorithms:
-        if name not in ALGORITHMS:
+def check(stages: "Sequence[Stage]") -> None:
+    """Refuse what knows nothing of exposures."""
+    for stage in stages:
+        if stage.algorithm not in ALGORITHMS:
             remedy = f"Use one of {', '.join(ALGORITHMS)}"
-            raise InputError("This algorithm cannot do fly scans", found=name, remedy=remedy)
+            raise InputError("This algorithm cannot do fly scans", found=stage.algorithm, remedy=remedy)
+        if stage.algorithm == "ML" and stage.position_update:
+            remedy = f"Use one of {', '.join(name for name in ALGORITHMS if name != 'ML')}"
+            raise InputError("ML does not refine positions in fly scans", found="position_update", remedy=remedy)

@@ -104,14 +104,10 @@ class ReferenceSweeps:
         """Return the loss's derivatives along a line; see `Sweeps.along`."""
         out = np.zeros((len(lengths), 2))
         for j in frames:
-            window, beam, a = self._frame(state, j)
-            aside = self._shifted(state, j, line.probe)
-            if line.moves is not None:
-                aside = aside + sum(
-                    d * each for d, each in zip(line.moves[j], self._derivatives(state, j), strict=True)
-                )
-            slope, bend = beam * line.object[window] + aside * state.object[window], aside * line.object[window]
-            b, c = (self.forth(state, j, wave) for wave in (slope, bend))
+            if self.problem.exposures:
+                a, b, c = reference_fly.along(self, self.problem.exposures, state, line, j)
+            else:
+                a, b, c = self.far_along(state, line, j)
             for i, t in enumerate(lengths):
                 wave, first = a + t * b + t**2 * c, b + 2 * t * c
                 d0, d1 = (np.abs(wave) ** 2).sum(0), 2 * (wave.conj() * first).real.sum(0)
@@ -121,6 +117,16 @@ class ReferenceSweeps:
                 _, force, curve = self._likelihood(j, d0, noise)
                 out[i] += -(force * d1).sum(), (curve * d1**2 - force * d2).sum()
         return out
+
+    def far_along(self, state: State, line: Line, j: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+        """Return A, B and C of frame j's waves at the detector along a line, A + t B + t^2 C."""
+        window, beam, start = self._frame(state, j)
+        aside = self._shifted(state, j, line.probe)
+        if line.moves is not None:
+            moves = zip(line.moves[j], self._derivatives(state, j), strict=True)
+            aside = aside + sum(d * each for d, each in moves)
+        slope, bend = beam * line.object[window] + aside * state.object[window], aside * line.object[window]
+        return start, self.forth(state, j, slope), self.forth(state, j, bend)
 
     def moves(self, state: State, frames: NDArray[np.int64], noise: Noise) -> NDArray[np.float64]:
         """Return what the frames tell of their positions; see `Sweeps.moves`."""

@@ -1,4 +1,4 @@
-"""The definition of a pass over frames of several exposures, for fly scans; see `fly` and `Sweeps.gather`."""
+"""The definition of passes over frames of several exposures, for fly scans; see `fly` and `Sweeps`."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.engine.fly import Exposures
-from exitwave.engine.sweeps import Misfit, Noise, State, Sums
+from exitwave.engine.sweeps import Line, Misfit, Noise, State, Sums
 
 if TYPE_CHECKING:
     from exitwave.engine.reference import ReferenceSweeps
@@ -43,6 +43,17 @@ def gather(
         if responses is not None:
             responses[i] = misfit.difference, *np.sum(told, axis=0)
     return replace(sums, misfit=Misfit(difference, signal), loss=loss)
+
+
+def along(
+    sweeps: "ReferenceSweeps", fly: Exposures, state: State, line: Line, j: int
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Return the waves of all exposures of frame j along a line; see `ReferenceSweeps.far_along`."""
+    each = fly.spread(state, sweeps.problem.pixels)
+    moves = None if line.moves is None else np.repeat(line.moves, fly.count, axis=0)
+    views = [sweeps.far_along(each, line._replace(moves=moves), v) for v in range(j * fly.count, (j + 1) * fly.count)]
+    start, slope, bend = (np.concatenate(waves) for waves in zip(*views, strict=True))
+    return start, slope, bend
 
 
 def _add(

@@ -176,7 +176,7 @@ def _grid(scan: Scan, recipe: Recipe, places: NDArray[np.float64]) -> Grid:
 
 def _flying(problem: Problem, offsets: NDArray[np.float64], grid: Grid, recipe: Recipe) -> Problem:
     """Return the problem with exposures beside its positions in metres, columns x and y."""
-    fly.check([stage.algorithm for stage in recipe.stages])
+    fly.check(recipe.stages)
     if problem.slices is not None:
         remedy = "Leave the slices out, or the exposures"
         raise InputError("A thick sample cannot be reconstructed from a fly scan", found="both", remedy=remedy)

@@ -17,6 +17,9 @@ from exitwave.engine.sweeps import Misfit, State, Step, Sweeps
 
 OBJECT, PROBE = Step(0.5, 0.1), Step(0.5, 0.3)
 """Length and alpha of the steps, where the stage does not say."""
+FLYING = Step(1.0, 0.3)
+"""The same of the probe in a fly scan. The exposures of a frame share one correction, so that a change of the probe,
+which does something else to each of them, gets less of it than it asks for: twice the length finds it sooner."""
 ETA, EVERY = 0.9, 2
 """The part of the momentum that is kept, and the batches from one push to the next (T)."""
 
@@ -24,7 +27,8 @@ ETA, EVERY = 0.9, 2
 def step(state: State, sweeps: Sweeps, stage: Stage) -> Misfit:
     """Do one iteration in place and return its misfit."""
     object_step = settled(choose(stage.object_update, shared(OBJECT, sweeps), state.iteration), state)
-    probe_step = settled(choose(stage.probe_update, PROBE, state.iteration), state)
+    probe = FLYING if sweeps.problem.exposures else PROBE
+    probe_step = settled(choose(stage.probe_update, probe, state.iteration), state)
     pushed = moving(state, object_step, probe_step)
     difference = signal = 0.0
     frames = sweeps.problem.used

@@ -52,10 +52,11 @@ def along(
         aside = here.beams.shifted(direction[None], part.views)
         if steps is not None:
             for axis, each in enumerate(here.beams.changes(here.spectrum, part.views)):
-                aside = aside + steps[part.views][:, axis, None, None, None] * each
+                aside = aside + steps[part.views // sweeps.exposures][:, axis, None, None, None] * each
         other = cut(change, here.beams.corners[part.views], sweeps.problem.shape)[:, None]
         waves = psi, beam * other + aside * window[:, None], aside * other
-        a, b, c = (sweeps.way.forth(each, here.beams, part.views) for each in waves)
+        far = (sweeps.way.forth(each, here.beams, part.views) for each in waves)
+        a, b, c = (each.reshape(len(part.measured), -1, *sweeps.problem.shape) for each in far)
         quartic = [power(a), 2 * mixed(a, b), power(b) + 2 * mixed(a, c), 2 * mixed(b, c), power(c)]
         for i, t in enumerate(lengths.tolist()):
             d0 = sum(q * t**n for n, q in enumerate(quartic))

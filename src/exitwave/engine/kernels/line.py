@@ -24,36 +24,47 @@ def cross(wave, first, obj, second, other, top, left, plans, ny, nx):
 
 @compiled
 def along(frames, stack, invalid, floor, own, plans, obj, probe, spectrum, obj_line, probe_line,
-          line_spectrum, moves, noise, lengths, out, near, pixels, scratch, q, planes):  # fmt: skip
+          line_spectrum, moves, noise, lengths, out, near, pixels, exposures, scratch, q, planes):  # fmt: skip
     """Add the first and second derivative of the loss at (O + t h_O, P + t h_P) to ``out``, shape (lengths, 2).
 
     The modelled wave is A + t B + t^2 C, with A = F[P O], B = F[P h_O + h_P O], C = F[h_P h_O]. ``scratch`` holds
     buffers for A, B, C and both shifted probes, the ramps of the shift and two more; ``q`` is (5, columns at a time, or
     a row), ``planes`` scratch for a detector that is not ideal, see `detector.compare_along`. ``moves``, shape (npos or
-    0, 2), is how far the frames move; how that changes the probe of a frame is part of its h_P.
+    0, 2), is how far the frames move; how that changes the probe of a frame is part of its h_P. ``own`` and the waves
+    have the exposures of a frame as `fly.gather_fly` does.
     """
     start, slope, bend, beam_buffer, line_buffer, row_ramp, column_ramp, slants = scratch
     ny, nx = field(stack, pixels)
+    modes = probe.shape[0]
     for j in frames:
-        top, left = own.corners[j, 0], own.corners[j, 1]
-        beam, line = probe, probe_line
-        if moves.shape[0] or not as_it_is(own, j):
-            beam, line = beam_buffer, line_buffer
-            ramps(row_ramp, column_ramp, own, j, ny, nx)
-            shift_columns(beam, spectrum, own.spectra, own.weights[j], row_ramp, column_ramp, plans, ny)
-            if moves.shape[0]:
-                turn_rows(line, line_spectrum, row_ramp, column_ramp, ny, plans.stride)
-                move_columns(
-                    line, spectrum, own.spectra, own.weights[j], moves[j], row_ramp, column_ramp, slants, plans, ny, nx
-                )  # fmt: skip
-                transform_columns(plans.columns_backward, line, plans)
-            else:
-                shift_columns(line, line_spectrum, own.spectra[:0], own.weights[j], row_ramp, column_ramp, plans, ny)
-            end_shift(beam, own, j, column_ramp, plans, ny, nx)
-            end_shift(line, own, j, column_ramp, plans, ny, nx)
-        enter(start, beam, False, obj, top, left, plans, ny, nx)
-        enter(bend, line, False, obj_line, top, left, plans, ny, nx)
-        cross(slope, beam, obj_line, line, obj, top, left, plans, ny, nx)
+        for e in range(exposures):
+            v, part = j * exposures + e, slice(e * modes, (e + 1) * modes)
+            top, left = own.corners[v, 0], own.corners[v, 1]
+            beam, line = probe, probe_line
+            if moves.shape[0] or not as_it_is(own, v):
+                beam, line = beam_buffer, line_buffer
+                ramps(row_ramp, column_ramp, own, v, ny, nx)
+                shift_columns(beam, spectrum, own.spectra, own.weights[v], row_ramp, column_ramp, plans, ny)
+                if moves.shape[0]:
+                    turn_rows(line, line_spectrum, row_ramp, column_ramp, ny, plans.stride)
+                    move_columns(
+                        line, spectrum, own.spectra, own.weights[v], moves[j], row_ramp, column_ramp, slants, plans,
+                        ny, nx,
+                    )  # fmt: skip
+                    transform_columns(plans.columns_backward, line, plans)
+                else:
+                    shift_columns(
+                        line, line_spectrum, own.spectra[:0], own.weights[v], row_ramp, column_ramp, plans, ny
+                    )  # fmt: skip
+                end_shift(beam, own, v, column_ramp, plans, ny, nx)
+                end_shift(line, own, v, column_ramp, plans, ny, nx)
+            enter(start[part], beam, False, obj, top, left, plans, ny, nx)
+            enter(bend[part], line, False, obj_line, top, left, plans, ny, nx)
+            cross(slope[part], beam, obj_line, line, obj, top, left, plans, ny, nx)
+            if near is not None:
+                for wave in (start[part], slope[part], bend[part]):
+                    forth(wave, near, own.shifts[v], plans, ny, nx)
+                    transform_rows(plans.rows_backward, wave, plans)
         if pixels is not None:
             detector.compare_along(
                 start, slope, bend, stack[j], invalid, floor, noise, lengths, out, plans, ny, nx, pixels, planes
@@ -61,9 +72,6 @@ def along(frames, stack, invalid, floor, own, plans, obj, probe, spectrum, obj_l
         elif near is None:
             compare_along(start, slope, bend, stack[j], invalid, floor, noise, lengths, out, plans, ny, nx, q)
         else:
-            for wave in (start, slope, bend):
-                forth(wave, near, own.shifts[j], plans, ny, nx)
-                transform_rows(plans.rows_backward, wave, plans)
             compare_rows(start, slope, bend, stack[j], invalid, floor, noise, lengths, out, ny, nx, q)
 
 
