@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -136,7 +137,7 @@ class CpuSweeps:
         self._signals = signals(problem.stack, self._invalid)
         self._beam = self._empty_beam(modes)
         self._parts = _Totals(problem, modes, self._plans, self.threads)
-        self._used = (0, 0)
+        self._used = self._stale = (0, 0)
         self._exposures = problem.exposures.count if problem.exposures else 1
         self._scratch = [_Scratch(self._plans, modes * self._exposures, *problem.shape) for _ in range(self.threads)]
         self._near = [self._way() for _ in range(self.threads)]
@@ -229,6 +230,7 @@ class CpuSweeps:
         factors = [_F32(each) for each in weights or (0, 0, 0)]
 
         def share(number: int) -> float:
+            self._make_room(number, shares)
             return project(
                 shares[number].frames, shares[number].places, kept, self.problem.stack, self._invalid, self._floor,
                 self._own, self._plans, state.object.view(_F32), *self._beam,
@@ -311,13 +313,18 @@ class CpuSweeps:
         if den.size < _SMALL:
             share(0, den.size)
         else:
-            edges = [den.size * k // self.threads for k in range(self.threads + 1)]
+            edges = self._edges(den.size)
             self._run(share, edges[:-1], edges[1:])
+
+    def _edges(self, count: int) -> list[int]:
+        """Return where the parts of a number of things begin and end, one part for each thread."""
+        return [count * k // self.threads for k in range(self.threads + 1)]
 
     def _shares(self, frames: NDArray[np.int64]) -> list[_Share]:
         """Return every thread's share: frames that lie side by side."""
         tops, ny = self._own.corners[:, 0].reshape(len(self.problem.stack), -1)[frames], self.problem.shape[0]
-        parts = np.array_split(np.argsort(tops[:, 0], kind="stable"), self.threads)
+        order, edges = np.argsort(tops[:, 0], kind="stable"), self._edges(len(frames))
+        parts = [order[first:last] for first, last in pairwise(edges)]
         rows = [(tops[part].min(), tops[part].max() + ny) if len(part) else (0, 0) for part in parts]
         return [_Share(frames[part], part, *each) for part, each in zip(parts, rows, strict=True)]
 
@@ -342,6 +349,7 @@ class CpuSweeps:
             )  # fmt: skip
 
         def share(number: int) -> tuple[float, float]:
+            self._make_room(number, shares)
             if self.problem.exposures:
                 return moving(number)
             return gather(
@@ -363,7 +371,7 @@ class CpuSweeps:
         rows = np.array([(part.low, part.high) for part in shares]).T * object
         lines = np.array([(0, len(part.frames) and self._parts.probe_num.size) for part in shares]).T * probe
         self._in_stripes(collect, *self._object_groups(rows), (self._parts.probe, lines))
-        self._used = int(rows[0].min()), int(rows[1].max())
+        self._used, self._stale = (int(rows[0].min()), int(rows[1].max())), (0, 0)
         object_num, object_den, probe_num, spectrum_num, probe_den, varied_num = self._parts.of(0)
         return Sums(
             object_num.view(np.complex64),
@@ -381,13 +389,23 @@ class CpuSweeps:
         return np.sum(said, axis=0, dtype=np.float64) if said else None
 
     def _clear(self) -> None:
-        """Set the sums of the last pass to 0."""
+        """Set the sums of the last pass to 0, but for the object's, for which `_make_room` does it."""
         for pixels in self._pixels:
             if pixels is not None:
                 pixels.change[:] = 0
-        self._in_stripes(clear, *self._object_groups(self._used))
         for array in self._parts.probe:
             array[0] = 0
+        self._stale = self._used
+
+    def _make_room(self, number: int, shares: list[_Share]) -> None:
+        """Clear the object's sums of the last pass: the first thread those it will add to, the last one the rest."""
+        (low, high), first = self._stale, shares[0]
+        pieces = [(max(low, first.low), min(high, first.high))] if number == 0 else []
+        if number == self.threads - 1:
+            pieces += [(low, min(high, first.low)), (max(low, first.high), high)]
+        for arrays, (start, stop) in (group for piece in pieces for group in self._object_groups(piece)):
+            for array in arrays:
+                clear(array[0].reshape(-1, array.shape[-1]), start, stop)
 
     def _object_groups(self, rows: Any) -> Groups:
         """Return the object's sums with the lines that are in use."""

@@ -54,6 +54,7 @@ class SlicedSweeps(GatherOnly, CpuSweeps):
         """Carry the frames through the slices, every thread its share into its own sums; return misfit and loss."""
 
         def share(number: int) -> tuple[float, float]:
+            self._make_room(number, shares)
             return slices.gather(
                 shares[number].frames, shares[number].places, self.problem.stack, self._invalid, self._floor,
                 self._own, self._plans, state.object.view(_F32), *self._beam, self._transfer[0], self._steeper[0],

@@ -24,10 +24,10 @@ def move(total, part):
 
 
 @compiled
-def clear(parts, low, high, first, last):
-    """Set the first thread's rows from first to last to 0, of those from low to high."""
-    for r in range(max(low, first), min(high, last)):
-        parts[0, r] = 0.0
+def clear(total, low, high):
+    """Set the rows from low to high to 0."""
+    for r in range(low, high):
+        total[r] = 0.0
 
 
 @compiled
