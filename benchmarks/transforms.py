@@ -12,7 +12,7 @@ from unittest.mock import patch
 
 from common import table
 
-from exitwave.engine import fftw
+from exitwave.engine import fourier
 from exitwave.engine.kernels import butterflies
 from exitwave.engine.kernels.compiled import compiled
 from exitwave.engine.kernels.waves import transform_columns, transform_rows
@@ -34,7 +34,7 @@ def repeat(wave, plans, along, across, times):
 
 def seconds(n, plans, along):
     """Return the seconds that the rows, or the columns, of one wave take."""
-    wave, times = fftw.zeros(1, plans.height, 2 * plans.stride), max(1, NUMBERS // n**2)
+    wave, times = fourier.zeros(1, plans.height, 2 * plans.stride), max(1, NUMBERS // n**2)
     repeat(wave, plans, along, not along, 1)
     start = time.perf_counter()
     repeat(wave, plans, along, not along, times)
@@ -43,9 +43,9 @@ def seconds(n, plans, along):
 
 def row(n):
     """Return a line of the table."""
-    own = fftw.plans((n, n))
+    own = fourier.plans((n, n))
     with patch.object(butterflies, "factors", lambda n: None):
-        packaged = fftw.plans.__wrapped__((n, n))
+        packaged = fourier.plans.__wrapped__((n, n))
     best = dict.fromkeys(((who, along) for along in (True, False) for who in (packaged, own)), float("inf"))
     for _ in range(TURNS):
         for plans, along in best:

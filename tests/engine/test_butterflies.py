@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from exitwave.engine import fftw
+from exitwave.engine import fourier
 from exitwave.engine.kernels import butterflies
 
 LENGTHS = (16, 32, 48, 64, 80, 128, 144, 192, 256, 400, 512, 640, 1024)
@@ -24,12 +24,12 @@ def test_a_transform_is_that_of_numpy_and_touches_nothing_else(n, across):
     rng = np.random.default_rng(n)
     start = (rng.normal(size=shape) + 1j * rng.normal(size=shape)).astype(np.complex64)
     part = (slice(None), slice(count)) if across else (slice(count), slice(n))
-    for sign, transform in ((fftw.FORWARD, np.fft.fft), (fftw.BACKWARD, np.fft.ifft)):
-        wave = fftw.zeros(shape[0], 2 * shape[1])
+    for sign, transform in ((fourier.FORWARD, np.fft.fft), (fourier.BACKWARD, np.fft.ifft)):
+        wave = fourier.zeros(shape[0], 2 * shape[1])
         wave.view(np.complex64)[:] = start
         run(wave, n, count, sign, across)
         expected = transform(start[part].astype(complex), axis=0 if across else 1)
-        expected *= n if sign == fftw.BACKWARD else 1
+        expected *= n if sign == fourier.BACKWARD else 1
         found = wave.view(np.complex64)
         assert np.linalg.norm(found[part] - expected) < 4e-7 * np.linalg.norm(expected)
         found[part] = start[part]
@@ -39,13 +39,13 @@ def test_a_transform_is_that_of_numpy_and_touches_nothing_else(n, across):
 @pytest.mark.parametrize("n", [16, 48, 128])
 def test_columns_are_turned_as_they_are_read(n):
     rng, width = np.random.default_rng(n), 8
-    wave, rows, columns = (fftw.zeros(*shape) for shape in ((n, 2 * width), (2 * n,), (2 * width,)))
+    wave, rows, columns = (fourier.zeros(*shape) for shape in ((n, 2 * width), (2 * n,), (2 * width,)))
     for array in (wave, rows, columns):
         array[:] = rng.normal(size=array.shape)
     z, row_ramp, column_ramp = (each.view(np.complex64).astype(complex) for each in (wave, rows, columns))
-    out = fftw.zeros(n, 2 * width)
-    code = butterflies.turned(n, width, width, fftw.BACKWARD)
-    table = np.ascontiguousarray(butterflies.twiddles(n, fftw.BACKWARD, True))
+    out = fourier.zeros(n, 2 * width)
+    code = butterflies.turned(n, width, width, fourier.BACKWARD)
+    table = np.ascontiguousarray(butterflies.twiddles(n, fourier.BACKWARD, True))
     code.ctypes(*(each.ctypes.data for each in (table, wave, out, rows, columns)))
     expected = n * np.fft.ifft(row_ramp[:, None] * column_ramp * z, axis=0)
     assert np.linalg.norm(out.view(np.complex64) - expected) < 4e-7 * np.linalg.norm(expected)

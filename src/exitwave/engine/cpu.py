@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from exitwave.engine import fftw, fly
+from exitwave.engine import fly, fourier
 from exitwave.engine.detector import ideal
 from exitwave.engine.kernels.chain import Own, gather
 from exitwave.engine.kernels.detector import Pixels
@@ -65,15 +65,15 @@ class _Share(NamedTuple):
 class _Totals:
     """Sums in the layout of the loops, a set for each thread. The first set takes up the others after a pass."""
 
-    def __init__(self, problem: Problem, modes: int, plans: fftw.Plans, sets: int) -> None:
+    def __init__(self, problem: Problem, modes: int, plans: fourier.Plans, sets: int) -> None:
         (ny, nx), (*rows, columns) = problem.shape, problem.full_shape
         # memory that a thread does not touch is not taken
         self.object_num = np.zeros((sets, *rows, 2 * columns), _F32)
         self.object_den = np.zeros((sets, *rows, columns), _F32)
-        self.probe_num = fftw.zeros(sets, modes, plans.height, 2 * plans.stride)
-        self.spectrum_num = fftw.zeros(sets, modes, plans.height, 2 * plans.stride)
-        self.probe_den = fftw.zeros(sets, ny + 1, nx)  # and a row that is not used
-        self.varied_num = fftw.zeros(sets, 0, plans.height, 2 * plans.stride)
+        self.probe_num = fourier.zeros(sets, modes, plans.height, 2 * plans.stride)
+        self.spectrum_num = fourier.zeros(sets, modes, plans.height, 2 * plans.stride)
+        self.probe_den = fourier.zeros(sets, ny + 1, nx)  # and a row that is not used
+        self.varied_num = fourier.zeros(sets, 0, plans.height, 2 * plans.stride)
 
     @property
     def object(self) -> tuple[NDArray[np.float32], ...]:
@@ -89,7 +89,7 @@ class _Totals:
     def vary(self, variations: int) -> None:
         """Make room for the sums of some variations."""
         sets, _, height, width = self.varied_num.shape
-        self.varied_num = fftw.zeros(sets, variations, height, width)
+        self.varied_num = fourier.zeros(sets, variations, height, width)
 
     def of(self, number: int) -> tuple[NDArray[np.float32], ...]:
         """Return one set."""
@@ -100,11 +100,11 @@ class _Totals:
 class _Scratch:
     """The buffers of one thread."""
 
-    def __init__(self, plans: fftw.Plans, modes: int, ny: int, nx: int) -> None:
-        wave, shifted = (fftw.zeros(modes, plans.height, 2 * plans.stride) for _ in range(2))
-        row_ramp, column_ramp = fftw.zeros(2 * ny), fftw.zeros(2 * plans.stride)
-        model, mixed, sums = fftw.zeros(plans.columns), fftw.zeros(plans.columns), fftw.zeros(WIDTH)
-        heard = fftw.zeros(len(RESPONSES) - 1, WIDTH)
+    def __init__(self, plans: fourier.Plans, modes: int, ny: int, nx: int) -> None:
+        wave, shifted = (fourier.zeros(modes, plans.height, 2 * plans.stride) for _ in range(2))
+        row_ramp, column_ramp = fourier.zeros(2 * ny), fourier.zeros(2 * plans.stride)
+        model, mixed, sums = fourier.zeros(plans.columns), fourier.zeros(plans.columns), fourier.zeros(WIDTH)
+        heard = fourier.zeros(len(RESPONSES) - 1, WIDTH)
         self.gather = (wave, shifted, row_ramp, column_ramp, model, sums, heard)
         self.project = (wave, shifted, row_ramp, column_ramp, model, mixed, sums, heard)
 
@@ -130,7 +130,7 @@ class CpuSweeps:
     def __init__(self, problem: Problem, modes: int, threads: int | None = None) -> None:
         self.problem = problem
         self.threads = threads or default_threads()
-        self._plans = fftw.plans(problem.shape)
+        self._plans = fourier.plans(problem.shape)
         if not problem.stack.flags.c_contiguous:
             raise TypeError("a problem needs a contiguous stack")
         self._invalid, self._floor = problem.stack.dtype.type(problem.invalid), _F32(problem.floor)
@@ -186,8 +186,8 @@ class CpuSweeps:
                 state.object.view(_F32), *self._beam, line.object.view(_F32), *aside, moved, NOISE.index(noise),
                 lengths.astype(_F32), out, near, pixels, self._exposures,
                 (wave, *waves, first[: len(state.probe)], second, row_ramp, column_ramp, self._slants()),
-                fftw.zeros(5, self._plans.columns if near is None else self._plans.stride),
-                fftw.zeros(10 * (pixels is not None), *self.problem.shape),
+                fourier.zeros(5, self._plans.columns if near is None else self._plans.stride),
+                fourier.zeros(10 * (pixels is not None), *self.problem.shape),
             )  # fmt: skip
             return out
 
@@ -207,7 +207,7 @@ class CpuSweeps:
             moves(
                 part.frames, part.places, self.problem.stack, self._invalid, self._floor, self._own, self._plans,
                 state.object.view(_F32), self._beam.spectrum, NOISE.index(noise), out, pixels, waves,
-                (row_ramp, column_ramp, self._slants()), fftw.zeros(10, *self.problem.shape),
+                (row_ramp, column_ramp, self._slants()), fourier.zeros(10, *self.problem.shape),
             )  # fmt: skip
 
         self._run(share, self._shares(frames), self._scratch, self._pixels)
@@ -261,7 +261,7 @@ class CpuSweeps:
             frames, self.problem.stack, self._invalid, self._floor, self._own, self._plans,
             state.object.view(_F32), self._beam.spectrum, *(object or (0.0, 1.0)), *(probe or (0.0, 1.0)),
             self._near[0], self._pixels[0], self._scratch[0].gather,
-            fftw.zeros(ny, nx), fftw.zeros(ny, nx), fftw.zeros(2 * nx),
+            fourier.zeros(ny, nx), fourier.zeros(ny, nx), fourier.zeros(2 * nx),
         )  # fmt: skip
         if probe:
             state.probe[:] = self._inverse(self._beam.spectrum) / _F32(ny * nx)
@@ -284,7 +284,7 @@ class CpuSweeps:
         def share(part: _Share, scratch: _Scratch) -> None:
             products(
                 out, part.frames, part.places, kept, self._own, self._plans, objects,
-                tuple(self._beam), tuple(change), scratch.gather, fftw.zeros(5, WIDTH), *self.problem.shape,
+                tuple(self._beam), tuple(change), scratch.gather, fourier.zeros(5, WIDTH), *self.problem.shape,
             )  # fmt: skip
 
         self._run(share, self._shares(frames), self._scratch)
@@ -433,7 +433,7 @@ class CpuSweeps:
 
     def _slants(self) -> NDArray[np.float32]:
         """Return scratch for two ramps."""
-        return fftw.zeros(2, 2 * max(self.problem.shape[0], self._plans.stride))
+        return fourier.zeros(2, 2 * max(self.problem.shape[0], self._plans.stride))
 
     def _refuse_exposures(self) -> None:
         """Refuse a pass that knows nothing of fly scans."""
@@ -463,12 +463,12 @@ class CpuSweeps:
         (ny, nx), plans = self.problem.shape, self._plans
         transfer = self._waves(1)
         self._as_probe(transfer)[0] = self.problem.propagator.transfer / (ny * nx)
-        ramps = fftw.zeros(2 * ny), fftw.zeros(2 * plans.stride), fftw.zeros(2 * plans.columns)
-        return Near(transfer[0], *ramps, fftw.zeros(plans.stride), fftw.zeros(plans.stride))
+        ramps = fourier.zeros(2 * ny), fourier.zeros(2 * plans.stride), fourier.zeros(2 * plans.columns)
+        return Near(transfer[0], *ramps, fourier.zeros(plans.stride), fourier.zeros(plans.stride))
 
     def _waves(self, modes: int) -> NDArray[np.float32]:
         """Return zeros in the layout of the loops."""
-        return fftw.zeros(modes, self._plans.height, 2 * self._plans.stride)
+        return fourier.zeros(modes, self._plans.height, 2 * self._plans.stride)
 
     def _empty_beam(self, modes: int) -> _Beam:
         """Return a place for a probe."""
@@ -526,8 +526,11 @@ class CpuSweeps:
         flat, background, cap = (
             np.ascontiguousarray(each, _F32) for each in (detector.flat, detector.background + more, detector.cap)
         )
-        planes = fftw.zeros(4, *problem.shape)
-        line, sums = fftw.zeros(problem.shape[1] + len(kernel)), fftw.zeros(2 * (state.background is not None), *frame)
+        planes = fourier.zeros(4, *problem.shape)
+        line, sums = (
+            fourier.zeros(problem.shape[1] + len(kernel)),
+            fourier.zeros(2 * (state.background is not None), *frame),
+        )
         return Pixels(flat, background, cap, kernel, q, planes, line, sums)
 
     def _check_slopes(self, frames: NDArray[np.int64]) -> None:

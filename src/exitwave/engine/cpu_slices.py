@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from exitwave.engine import fftw
+from exitwave.engine import fourier
 from exitwave.engine.cpu import CpuSweeps, Groups
 from exitwave.engine.kernels import slices
 from exitwave.engine.problem import Problem
@@ -33,8 +33,8 @@ class SlicedSweeps(GatherOnly, CpuSweeps):
     def _room(self, modes: int) -> tuple[NDArray[np.float32], ...]:
         """Return a thread's buffers: waves entering slices, derivatives, a row, sums nobody reads, and chi."""
         (ny, nx), shape = self.problem.shape, (modes, self._plans.height, 2 * self._plans.stride)
-        waves, tangents = fftw.zeros(self._slices.number, *shape), fftw.zeros(4, *shape)
-        return waves, tangents, fftw.zeros(2 * nx), fftw.zeros(ny + 1, nx), fftw.zeros(*shape)
+        waves, tangents = fourier.zeros(self._slices.number, *shape), fourier.zeros(4, *shape)
+        return waves, tangents, fourier.zeros(2 * nx), fourier.zeros(ny + 1, nx), fourier.zeros(*shape)
 
     def gather(self, state: State, frames: NDArray[np.int64], **wanted: Any) -> Sums:
         """Pass over the frames without changing the state; see `Sweeps.gather`."""

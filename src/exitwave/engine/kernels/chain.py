@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from exitwave.engine.fftw import execute, execute_turned
+from exitwave.engine.fourier import execute, execute_turned
 from exitwave.engine.kernels import detector, rows
 from exitwave.engine.kernels.compiled import compiled
 from exitwave.engine.kernels.near import compare_near

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from exitwave.engine.fftw import execute
+from exitwave.engine.fourier import execute
 from exitwave.engine.kernels import rows
 from exitwave.engine.kernels.compiled import compiled
 from exitwave.engine.kernels.noise import AMPLITUDE, weigh

@@ -6,7 +6,7 @@ pixel, and the misfit of the model comes with the transform that is needed anywa
 
 import numpy as np
 
-from exitwave.engine.fftw import execute
+from exitwave.engine.fourier import execute
 from exitwave.engine.kernels import detector, rows
 from exitwave.engine.kernels.chain import (
     as_it_is,

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from exitwave.engine.fftw import execute
+from exitwave.engine.fourier import execute
 from exitwave.engine.kernels import detector, rows
 from exitwave.engine.kernels.chain import compare, enter, field, ramps, shift_columns, shift_columns_back, tilt_back
 from exitwave.engine.kernels.compiled import compiled

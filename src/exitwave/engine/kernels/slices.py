@@ -6,7 +6,7 @@ slices, shape (slices, modes, height, 2 * stride).
 
 import numpy as np
 
-from exitwave.engine.fftw import execute
+from exitwave.engine.fourier import execute
 from exitwave.engine.kernels import rows
 from exitwave.engine.kernels.chain import (
     as_it_is,

@@ -2,7 +2,7 @@
 
 import math
 
-from exitwave.engine.fftw import execute
+from exitwave.engine.fourier import execute
 from exitwave.engine.kernels.compiled import compiled
 
 
