@@ -14,7 +14,7 @@ import exitwave
 from exitwave.analysis.summary import summarise
 from exitwave.cxi.schema import path
 from exitwave.dialects.registry import known
-from exitwave.engine.problem import load_stack
+from exitwave.engine.pose import load_stack
 from exitwave.errors import InputError
 from exitwave.scan import Scan
 

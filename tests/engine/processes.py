@@ -14,7 +14,7 @@ from exitwave.engine.algorithms.table import ALGORITHMS
 from exitwave.engine.coarse import crop
 from exitwave.engine.halves import HalfCounts
 from exitwave.engine.joint import join
-from exitwave.engine.problem import pose
+from exitwave.engine.pose import pose
 from exitwave.engine.team import ALONE, Team
 from exitwave.engine.world import find
 from exitwave.frames import DerivedFrames, Frames

@@ -9,7 +9,7 @@ import exitwave
 from exitwave.analysis.error import recompute
 from exitwave.cxi.validate import validate
 from exitwave.engine.detector import DetectorSettings
-from exitwave.engine.problem import load_stack
+from exitwave.engine.pose import load_stack
 from exitwave.errors import InputError
 from exitwave.scan import Frames
 from exitwave.simulate import simulate

@@ -9,7 +9,7 @@ import pytest
 import exitwave
 from exitwave.analysis.error import recompute
 from exitwave.engine import run
-from exitwave.engine.problem import load_stack
+from exitwave.engine.pose import load_stack
 from exitwave.engine.recipe import make_recipe
 from exitwave.engine.sweeps import Misfit
 from exitwave.errors import InputError, RunError

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from exitwave.engine.fly import Exposures
-from exitwave.engine.problem import Problem, beam_counts
+from exitwave.engine.pose import beam_counts
+from exitwave.engine.problem import Problem
 from exitwave.engine.sweeps import State
 from exitwave.errors import InputError
 

@@ -10,12 +10,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.engine import fly, fourier
+from exitwave.engine.cpu_buffers import Beam, Scratch, Share, Totals
 from exitwave.engine.detector import ideal
 from exitwave.engine.kernels.chain import Own, gather
 from exitwave.engine.kernels.detector import Pixels
@@ -32,7 +33,7 @@ from exitwave.engine.kernels.waves import transform_columns, transform_rows
 from exitwave.engine.near import refuse_moves
 from exitwave.engine.problem import Problem
 from exitwave.engine.room import room
-from exitwave.engine.sweeps import NOISE, RESPONSES, Line, Misfit, Noise, State, Step, Sums, Weights
+from exitwave.engine.sweeps import NOISE, Line, Misfit, Noise, State, Step, Sums, Weights
 from exitwave.errors import InputError
 
 _F32 = np.float32
@@ -40,73 +41,6 @@ _SMALL = 2**16
 """Pixels that one thread updates as fast as many."""
 Groups = tuple[tuple[tuple[NDArray[np.float32], ...], Any], ...]
 """Some sums, each with the first and the last line that are in use, or with those of every thread."""
-
-
-class _Beam(NamedTuple):
-    """A probe in the layout of the loops."""
-
-    waves: NDArray[np.float32]
-    """Shape (modes, height, 2 * stride)."""
-    spectrum: NDArray[np.float32]
-    """Its Fourier transform, unnormalised; the same shape."""
-
-
-class _Share(NamedTuple):
-    """What one thread gets of a pass."""
-
-    frames: NDArray[np.int64]
-    places: NDArray[np.int64]
-    """Where the frames are in the pass."""
-    low: int
-    high: int
-    """Rows of the object that the frames see."""
-
-
-class _Totals:
-    """Sums in the layout of the loops, a set for each thread. The first set takes up the others after a pass."""
-
-    def __init__(self, problem: Problem, modes: int, plans: fourier.Plans, sets: int) -> None:
-        (ny, nx), (*rows, columns) = problem.shape, problem.full_shape
-        # memory that a thread does not touch is not taken
-        self.object_num = np.zeros((sets, *rows, 2 * columns), _F32)
-        self.object_den = np.zeros((sets, *rows, columns), _F32)
-        self.probe_num = fourier.zeros(sets, modes, plans.height, 2 * plans.stride)
-        self.spectrum_num = fourier.zeros(sets, modes, plans.height, 2 * plans.stride)
-        self.probe_den = fourier.zeros(sets, ny + 1, nx)  # and a row that is not used
-        self.varied_num = fourier.zeros(sets, 0, plans.height, 2 * plans.stride)
-
-    @property
-    def object(self) -> tuple[NDArray[np.float32], ...]:
-        """The sums on the object's grid."""
-        return self.object_num, self.object_den
-
-    @property
-    def probe(self) -> tuple[NDArray[np.float32], ...]:
-        """The sums on the probe's grid."""
-        varied = (self.varied_num,) if self.varied_num.size else ()
-        return self.probe_num, self.spectrum_num, self.probe_den, *varied
-
-    def vary(self, variations: int) -> None:
-        """Make room for the sums of some variations."""
-        sets, _, height, width = self.varied_num.shape
-        self.varied_num = fourier.zeros(sets, variations, height, width)
-
-    def of(self, number: int) -> tuple[NDArray[np.float32], ...]:
-        """Return one set."""
-        arrays = *self.object, self.probe_num, self.spectrum_num, self.probe_den, self.varied_num
-        return tuple(array[number] for array in arrays)
-
-
-class _Scratch:
-    """The buffers of one thread."""
-
-    def __init__(self, plans: fourier.Plans, modes: int, ny: int, nx: int) -> None:
-        wave, shifted = (fourier.zeros(modes, plans.height, 2 * plans.stride) for _ in range(2))
-        row_ramp, column_ramp = fourier.zeros(2 * ny), fourier.zeros(2 * plans.stride)
-        model, mixed, sums = fourier.zeros(plans.columns), fourier.zeros(plans.columns), fourier.zeros(WIDTH)
-        heard = fourier.zeros(len(RESPONSES) - 1, WIDTH)
-        self.gather = (wave, shifted, row_ramp, column_ramp, model, sums, heard)
-        self.project = (wave, shifted, row_ramp, column_ramp, model, mixed, sums, heard)
 
 
 def default_threads() -> int:
@@ -136,10 +70,10 @@ class CpuSweeps:
         self._invalid, self._floor = problem.stack.dtype.type(problem.invalid), _F32(problem.floor)
         self._signals = signals(problem.stack, self._invalid)
         self._beam = self._empty_beam(modes)
-        self._parts = _Totals(problem, modes, self._plans, self.threads)
+        self._parts = Totals(problem, modes, self._plans, self.threads)
         self._used = self._stale = (0, 0)
         self._exposures = problem.exposures.count if problem.exposures else 1
-        self._scratch = [_Scratch(self._plans, modes * self._exposures, *problem.shape) for _ in range(self.threads)]
+        self._scratch = [Scratch(self._plans, modes * self._exposures, *problem.shape) for _ in range(self.threads)]
         self._near = [self._way() for _ in range(self.threads)]
         self._pool = ThreadPoolExecutor(max(1, self.threads - 1))
         self._seen: tuple[Any, ...] = ()
@@ -177,7 +111,7 @@ class CpuSweeps:
         self._load(aside, line.probe)
         moved = np.zeros((0, 2), _F32) if line.moves is None else line.moves.astype(_F32)
 
-        def share(part: _Share, scratch: _Scratch, near: Near | None, pixels: Pixels | None) -> NDArray[np.float64]:
+        def share(part: Share, scratch: Scratch, near: Near | None, pixels: Pixels | None) -> NDArray[np.float64]:
             wave, first, row_ramp, column_ramp = scratch.gather[:4]
             waves, out = [self._waves(len(wave)) for _ in range(2)], np.zeros((len(lengths), 2))
             second = self._waves(len(state.probe))
@@ -201,7 +135,7 @@ class CpuSweeps:
         self._load_state(state)
         out = np.zeros((len(frames), 5))
 
-        def share(part: _Share, scratch: _Scratch, pixels: Pixels | None) -> None:
+        def share(part: Share, scratch: Scratch, pixels: Pixels | None) -> None:
             wave, beam, row_ramp, column_ramp = scratch.gather[:4]
             waves = wave, *(self._waves(len(state.probe)) for _ in range(2)), beam
             moves(
@@ -281,7 +215,7 @@ class CpuSweeps:
         self._load(change, probe)
         out, objects = np.zeros((len(frames), 5)), (state.object.view(_F32), object.view(_F32))
 
-        def share(part: _Share, scratch: _Scratch) -> None:
+        def share(part: Share, scratch: Scratch) -> None:
             products(
                 out, part.frames, part.places, kept, self._own, self._plans, objects,
                 tuple(self._beam), tuple(change), scratch.gather, fourier.zeros(5, WIDTH), *self.problem.shape,
@@ -320,18 +254,18 @@ class CpuSweeps:
         """Return where the parts of a number of things begin and end, one part for each thread."""
         return [count * k // self.threads for k in range(self.threads + 1)]
 
-    def _shares(self, frames: NDArray[np.int64]) -> list[_Share]:
+    def _shares(self, frames: NDArray[np.int64]) -> list[Share]:
         """Return every thread's share: frames that lie side by side."""
         tops, ny = self._own.corners[:, 0].reshape(len(self.problem.stack), -1)[frames], self.problem.shape[0]
         order, edges = np.argsort(tops[:, 0], kind="stable"), self._edges(len(frames))
         parts = [order[first:last] for first, last in pairwise(edges)]
         rows = [(tops[part].min(), tops[part].max() + ny) if len(part) else (0, 0) for part in parts]
-        return [_Share(frames[part], part, *each) for part, each in zip(parts, rows, strict=True)]
+        return [Share(frames[part], part, *each) for part, each in zip(parts, rows, strict=True)]
 
     def _carry(
         self,
         state: State,
-        shares: list[_Share],
+        shares: list[Share],
         kept: NDArray[np.float32],
         told: NDArray[np.float64],
         object: bool,
@@ -366,7 +300,7 @@ class CpuSweeps:
         """Return the misfit of frames whose signal is known."""
         return Misfit(difference, float(self._signals[frames].sum()))
 
-    def _sums(self, shares: list[_Share], object: bool, probe: bool, misfit: Misfit) -> Sums:
+    def _sums(self, shares: list[Share], object: bool, probe: bool, misfit: Misfit) -> Sums:
         """Add what the threads have collected to the sums of the first, in the order of the threads."""
         rows = np.array([(part.low, part.high) for part in shares]).T * object
         lines = np.array([(0, len(part.frames) and self._parts.probe_num.size) for part in shares]).T * probe
@@ -397,7 +331,7 @@ class CpuSweeps:
             array[0] = 0
         self._stale = self._used
 
-    def _make_room(self, number: int, shares: list[_Share]) -> None:
+    def _make_room(self, number: int, shares: list[Share]) -> None:
         """Clear the object's sums of the last pass: the first thread those it will add to, the last one the rest."""
         (low, high), first = self._stale, shares[0]
         pieces = [(max(low, first.low), min(high, first.high))] if number == 0 else []
@@ -470,11 +404,11 @@ class CpuSweeps:
         """Return zeros in the layout of the loops."""
         return fourier.zeros(modes, self._plans.height, 2 * self._plans.stride)
 
-    def _empty_beam(self, modes: int) -> _Beam:
+    def _empty_beam(self, modes: int) -> Beam:
         """Return a place for a probe."""
-        return _Beam(self._waves(modes), self._waves(modes))
+        return Beam(self._waves(modes), self._waves(modes))
 
-    def _load(self, beam: _Beam, probe: NDArray[np.complexfloating[Any]]) -> None:
+    def _load(self, beam: Beam, probe: NDArray[np.complexfloating[Any]]) -> None:
         """Copy a probe, as it is and transformed."""
         self._as_probe(beam.waves)[:] = probe
         beam.spectrum[:] = beam.waves

@@ -1,6 +1,6 @@
 """The sweeps of several processes: each carries its own frames through any backend, and the sums are added up.
 
-A frame belongs to one process for the whole run (`problem.carried`), which alone has read it, so that its counts and
+A frame belongs to one process for the whole run (`pose.carried`), which alone has read it, so that its counts and
 its exit wave, where an algorithm keeps it, need be on one card only. Object, probe and all that a `State` has are
 everywhere, and stay the same bit for bit: every process draws the same batches, gets the same sums and takes the same
 steps. What frames tell is gathered to all, for there is little of it, and refinements look at all frames. So neither an

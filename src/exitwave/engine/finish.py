@@ -16,7 +16,8 @@ import exitwave
 from exitwave.engine.backends import make_sweeps
 from exitwave.engine.geometry import refined as with_distance
 from exitwave.engine.joint import part_of
-from exitwave.engine.problem import Grid, Problem, load_stack
+from exitwave.engine.pose import Grid, load_stack
+from exitwave.engine.problem import Problem
 from exitwave.engine.start import Run, digest_of
 from exitwave.engine.sweeps import State
 from exitwave.engine.team import ALONE

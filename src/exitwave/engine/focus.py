@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from exitwave.engine.initial import Defocused, largest_defocus, search_defocus
 from exitwave.engine.orientation import middle
-from exitwave.engine.problem import pose
+from exitwave.engine.pose import pose
 from exitwave.engine.recipe import Recipe, make_recipe
 from exitwave.engine.run import iterate
 from exitwave.optics import angular_spectrum

@@ -11,7 +11,8 @@ from dataclasses import replace
 import numpy as np
 
 from exitwave.engine.model.distance import centre
-from exitwave.engine.problem import Grid, Problem
+from exitwave.engine.pose import Grid
+from exitwave.engine.problem import Problem
 from exitwave.engine.recipe import Recipe
 from exitwave.engine.sweeps import State
 from exitwave.errors import Finding, InputError

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from exitwave.engine.problem import Grid
+from exitwave.engine.pose import Grid
 from exitwave.errors import InputError
 from exitwave.positions.grid import object_grid
 from exitwave.scan import Detector, Frames, Result, Scan

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.engine.initial import search_defocus
-from exitwave.engine.problem import pose
+from exitwave.engine.pose import pose
 from exitwave.engine.recipe import Recipe
 from exitwave.frames import Frames, View
 from exitwave.positions import innermost, object_grid

@@ -24,7 +24,8 @@ from exitwave.engine.initial import check_probe, fit_modes, starting_probe
 from exitwave.engine.joint import Joint
 from exitwave.engine.model import background
 from exitwave.engine.model.distance import REACH
-from exitwave.engine.problem import Grid, Problem, pose
+from exitwave.engine.pose import Grid, pose
+from exitwave.engine.problem import Problem
 from exitwave.engine.recipe import Recipe, Stage
 from exitwave.engine.room import give_back
 from exitwave.engine.sweeps import OWN, State

@@ -167,7 +167,7 @@ def test_shrink_wrap_keeps_what_is_bright():
 
 
 def test_the_pupil_is_found_in_the_mean_pattern(scan):
-    from exitwave.engine.problem import pose
+    from exitwave.engine.pose import pose
 
     problem = pose(scan, scan.truth.positions, (scan.truth.y, scan.truth.x), holdout=0, seed=0)
     pupil = of_probe.bright(problem)

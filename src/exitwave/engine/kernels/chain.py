@@ -58,14 +58,13 @@ def shift_columns(beam, spectrum, spectra, weights, row_ramp, column_ramp, plans
     for k in range(beam.shape[0]):
         varied = spectra if k == 0 else spectra[:0]
         for left in range(0, plans.stride - plans.columns + 1, plans.columns):
-            part = slice(2 * left, 2 * (left + plans.columns))
-            turn_columns(beam[k], spectrum[k], varied, weights, row_ramp, column_ramp, plans, ny, left, part)
+            turn_columns(beam[k], spectrum[k], varied, weights, row_ramp, column_ramp, plans, ny, left)
 
 
 @compiled
-def turn_columns(beam, spectrum, spectra, weights, row_ramp, column_ramp, plans, ny, left, part):
+def turn_columns(beam, spectrum, spectra, weights, row_ramp, column_ramp, plans, ny, left):
     """Do what `shift_columns` does with some columns of a mode."""
-    address = beam.ctypes.data + 8 * left
+    address, part = beam.ctypes.data + 8 * left, slice(2 * left, 2 * (left + plans.columns))
     if plans.turned_backward[0] and spectra.shape[0] == 0:
         source, ramp = spectrum.ctypes.data + 8 * left, column_ramp.ctypes.data + 8 * left
         execute_turned(plans.turned_backward, source, address, row_ramp.ctypes.data, ramp)
