@@ -70,7 +70,7 @@ def _limit(size: int, effort: Effort) -> Iterator[dict[str, Any]]:
         for _ in range(effort.repeats):
             ffts = min(ffts, ours.two_ffts(size, threads))
             for kind, scan in kinds.items():
-                rate = ours.throughput(scan, effort.seconds, threads=threads, **settings("rPIE"))
+                rate = ours.throughput(scan, effort.seconds, algorithm="rPIE", threads=threads, **settings("rPIE"))
                 rates[kind] = max(rate, rates[kind])
         yield {"size": size, "threads": threads, "ffts": ffts, "frame": {k: 1 / rate for k, rate in rates.items()}}
 

@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING, Union
 
 from exitwave.engine import cpu_slices
-from exitwave.engine.cpu import CpuSweeps, default_threads
+from exitwave.engine.cpu import CpuSweeps
+from exitwave.engine.crew import default_threads
 from exitwave.engine.distributed import SharedSweeps
 from exitwave.engine.problem import Problem
 from exitwave.engine.sweeps import State

@@ -5,11 +5,7 @@ with the same seed and number of threads gives the same bits. A thread takes fra
 sums cover a part of the object, and only that part is added up and cleared.
 """
 
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -17,6 +13,7 @@ from numpy.typing import NDArray
 
 from exitwave.engine import fly, fourier
 from exitwave.engine.cpu_buffers import Beam, Scratch, Share, Totals
+from exitwave.engine.crew import Crew, default_threads, task
 from exitwave.engine.detector import ideal
 from exitwave.engine.kernels.chain import Own, gather
 from exitwave.engine.kernels.detector import Pixels
@@ -27,9 +24,9 @@ from exitwave.engine.kernels.near import Near
 from exitwave.engine.kernels.products import products
 from exitwave.engine.kernels.project import project
 from exitwave.engine.kernels.sequential import sequential
-from exitwave.engine.kernels.sums import clear, collect, descend, signals
+from exitwave.engine.kernels.sums import clear, collect, descend, descend_together, describe, signals, take
 from exitwave.engine.kernels.vectors import WIDTH
-from exitwave.engine.kernels.waves import transform_columns, transform_rows
+from exitwave.engine.kernels.waves import load, transform_columns, transform_rows
 from exitwave.engine.near import refuse_moves
 from exitwave.engine.problem import Problem
 from exitwave.engine.room import room
@@ -39,13 +36,11 @@ from exitwave.errors import InputError
 _F32 = np.float32
 _SMALL = 2**16
 """Pixels that one thread updates as fast as many."""
-Groups = tuple[tuple[tuple[NDArray[np.float32], ...], Any], ...]
-"""Some sums, each with the first and the last line that are in use, or with those of every thread."""
+_TINY = 1e-20
+"""Makes a step 0 where nothing gives it a denominator."""
 
 
-def default_threads() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+_COLLECT, _DESCEND = task(collect), task(descend_together)
 
 
 class CpuSweeps:
@@ -71,11 +66,13 @@ class CpuSweeps:
         self._signals = signals(problem.stack, self._invalid)
         self._beam = self._empty_beam(modes)
         self._parts = Totals(problem, modes, self._plans, self.threads)
-        self._used = self._stale = (0, 0)
+        self._wanted = np.zeros((modes, *problem.shape), np.complex64)
         self._exposures = problem.exposures.count if problem.exposures else 1
         self._scratch = [Scratch(self._plans, modes * self._exposures, *problem.shape) for _ in range(self.threads)]
         self._near = [self._way() for _ in range(self.threads)]
-        self._pool = ThreadPoolExecutor(max(1, self.threads - 1))
+        self._crew = Crew(self.threads)
+        said: NDArray[np.int64] = np.zeros(9, np.int64)
+        self._descent = said, said[7:].view(_F32)
         self._seen: tuple[Any, ...] = ()
         self._own: Own
         self._pixels: list[Pixels | None] = [None] * self.threads
@@ -100,7 +97,7 @@ class CpuSweeps:
         self._clear()
         shares = self._shares(frames)
         misfit, loss = self._carry(state, shares, kept, told, object, probe, noise)
-        return replace(self._sums(shares, object, probe, self._misfit(misfit, frames)), loss=loss)
+        return self._sums(object, probe, self._misfit(misfit, frames), loss)
 
     def along(
         self, state: State, line: Line, frames: NDArray[np.int64], lengths: NDArray[np.float64], noise: Noise
@@ -164,17 +161,17 @@ class CpuSweeps:
         factors = [_F32(each) for each in weights or (0, 0, 0)]
 
         def share(number: int) -> float:
-            self._make_room(number, shares)
+            self._make_room(number)
             return project(
-                shares[number].frames, shares[number].places, kept, self.problem.stack, self._invalid, self._floor,
-                self._own, self._plans, state.object.view(_F32), *self._beam,
+                shares[number].frames, shares[number].places, kept, self.problem.stack, self._invalid,
+                self._floor, self._own, self._plans, state.object.view(_F32), *self._beam,
                 weights is not None, *factors, object, probe, self._near[number], self._pixels[number],
                 self._scratch[number].project, *self._parts.of(number),
             )  # fmt: skip
 
         difference = sum(self._run(share, range(self.threads)))
         misfit = self._misfit(difference, frames) if weights else Misfit(0.0, 0.0)
-        return self._sums(shares, object, probe, misfit)
+        return self._sums(object, probe, misfit)
 
     def room(self, shape: tuple[int, ...]) -> NDArray[np.complex64]:
         """Return zeros for the frames' own waves; see `Sweeps.room`."""
@@ -233,34 +230,22 @@ class CpuSweeps:
         velocity: NDArray[np.complexfloating[Any]] | None = None,
     ) -> None:
         """Add the regularised step to the target in place; see `Sweeps.descend`."""
-        den, largest = denominator.reshape(-1), denominator.max()
         arrays = target, numerator, target[:0] if velocity is None else velocity
-        rows = [array.reshape(-1, den.size).view(_F32) for array in arrays]
-        out, num, also = rows
-
-        def share(first: int, last: int) -> None:
-            part = slice(2 * first, 2 * last)
-            for mode in range(len(out)):
-                second = also[mode, part] if len(also) else also[:0, 0]
-                descend(out[mode, part], second, num[mode, part], den[first:last], largest, *step)
-
-        if den.size < _SMALL:
-            share(0, den.size)
-        else:
-            edges = self._edges(den.size)
-            self._run(share, edges[:-1], edges[1:])
-
-    def _edges(self, count: int) -> list[int]:
-        """Return where the parts of a number of things begin and end, one part for each thread."""
-        return [count * k // self.threads for k in range(self.threads + 1)]
+        den = denominator.reshape(-1)
+        out, num, also = (array.reshape(-1, den.size).view(_F32) for array in arrays)
+        factors = _F32(step.length), _F32(1 - step.alpha), _F32(step.alpha * float(den.max()) + _TINY)
+        for mode, numbers in enumerate(out):
+            rows = numbers, also[mode] if len(also) else also[:0, 0], num[mode], den
+            if den.size < _SMALL:
+                descend(*rows, *factors)
+            else:
+                describe(*self._descent, self.threads, *rows, *factors)
+                self._crew.share(_DESCEND, self._descent[0])
 
     def _shares(self, frames: NDArray[np.int64]) -> list[Share]:
-        """Return every thread's share: frames that lie side by side."""
-        tops, ny = self._own.corners[:, 0].reshape(len(self.problem.stack), -1)[frames], self.problem.shape[0]
-        order, edges = np.argsort(tops[:, 0], kind="stable"), self._edges(len(frames))
-        parts = [order[first:last] for first, last in pairwise(edges)]
-        rows = [(tops[part].min(), tops[part].max() + ny) if len(part) else (0, 0) for part in parts]
-        return [Share(frames[part], part, *each) for part, each in zip(parts, rows, strict=True)]
+        """Return every thread's share of some frames."""
+        tops = self._own.corners[:, 0].reshape(len(self.problem.stack), -1)[frames]
+        return self._parts.share(frames, tops, self.problem.shape[0])
 
     def _carry(
         self,
@@ -283,7 +268,7 @@ class CpuSweeps:
             )  # fmt: skip
 
         def share(number: int) -> tuple[float, float]:
-            self._make_room(number, shares)
+            self._make_room(number)
             if self.problem.exposures:
                 return moving(number)
             return gather(
@@ -300,19 +285,23 @@ class CpuSweeps:
         """Return the misfit of frames whose signal is known."""
         return Misfit(difference, float(self._signals[frames].sum()))
 
-    def _sums(self, shares: list[Share], object: bool, probe: bool, misfit: Misfit) -> Sums:
+    def _sums(self, object: bool, probe: bool, misfit: Misfit, loss: float = 0.0) -> Sums:
         """Add what the threads have collected to the sums of the first, in the order of the threads."""
-        rows = np.array([(part.low, part.high) for part in shares]).T * object
-        lines = np.array([(0, len(part.frames) and self._parts.probe_num.size) for part in shares]).T * probe
-        self._in_stripes(collect, *self._object_groups(rows), (self._parts.probe, lines))
-        self._used, self._stale = (int(rows[0].min()), int(rows[1].max())), (0, 0)
-        object_num, object_den, probe_num, spectrum_num, probe_den, varied_num = self._parts.of(0)
+        if self.threads > 1:
+            self._crew.share(_COLLECT, self._parts.collecting(object, probe))
+        self._parts.collected(object)
+        object_num, object_den, probe_num, spectrum_num, probe_den, varied_num = (each[0] for each in self._parts.all)
+        if probe:
+            take(self._wanted.view(_F32), probe_num, spectrum_num, self._plans)
+        else:
+            self._wanted.fill(0)
         return Sums(
             object_num.view(np.complex64),
             object_den,
-            self._as_probe(probe_num) + self._inverse(spectrum_num),
+            self._wanted,
             probe_den[:-1] / _F32(self._exposures) if self.problem.exposures else probe_den[:-1],
             misfit,
+            loss,
             variations=self._inverse(varied_num) if len(varied_num) else None,
             background=self._blamed(),
         )
@@ -323,39 +312,16 @@ class CpuSweeps:
         return np.sum(said, axis=0, dtype=np.float64) if said else None
 
     def _clear(self) -> None:
-        """Set the sums of the last pass to 0, but for the object's, for which `_make_room` does it."""
+        """Set the sums of the last pass to 0 that are not yet; for the object's `_make_room` does it."""
         for pixels in self._pixels:
             if pixels is not None:
                 pixels.change[:] = 0
-        for array in self._parts.probe:
-            array[0] = 0
-        self._stale = self._used
+        self._parts.clear()
 
-    def _make_room(self, number: int, shares: list[Share]) -> None:
-        """Clear the object's sums of the last pass: the first thread those it will add to, the last one the rest."""
-        (low, high), first = self._stale, shares[0]
-        pieces = [(max(low, first.low), min(high, first.high))] if number == 0 else []
-        if number == self.threads - 1:
-            pieces += [(low, min(high, first.low)), (max(low, first.high), high)]
-        for arrays, (start, stop) in (group for piece in pieces for group in self._object_groups(piece)):
-            for array in arrays:
-                clear(array[0].reshape(-1, array.shape[-1]), start, stop)
-
-    def _object_groups(self, rows: Any) -> Groups:
-        """Return the object's sums with the lines that are in use."""
-        return ((self._parts.object, rows),)
-
-    def _in_stripes(self, loop: Callable[..., None], *groups: tuple[tuple[NDArray[np.float32], ...], Any]) -> None:
-        """Run a loop over the rows of some sums, every thread over a stripe of them."""
-
-        def stripe(piece: int) -> None:
-            for arrays, (low, high) in groups:
-                for array in arrays:
-                    lines = array.reshape(len(array), -1, array.shape[-1])
-                    first, last = (lines.shape[1] * k // self.threads for k in (piece, piece + 1))
-                    loop(lines, low, high, first, last)
-
-        self._run(stripe, range(self.threads))
+    def _make_room(self, number: int) -> None:
+        """Clear the object's sums of the last pass, every thread the rows that it keeps."""
+        for array in self._parts.object:
+            clear(array[0], self._parts.keeper, number, *self._parts.stale)
 
     def _flat(self, waves: NDArray[Any], frames: NDArray[np.int64], state: State) -> NDArray[np.float32]:
         """Check the frames' own waves, and return them as (frames, modes, 2 * ny * nx)."""
@@ -380,14 +346,10 @@ class CpuSweeps:
 
         The threads own buffers: none may go on when an interrupt ends the pass.
         """
-        own, *others = zip(*arguments, strict=True)
-        jobs = [self._pool.submit(function, *each) for each in others]
         try:
-            return [function(*own), *(job.result() for job in jobs)]
+            return self._crew.run(function, *arguments)
         except BaseException:
-            wait(jobs)
-            for array in (*self._parts.object, *self._parts.probe):
-                array.fill(0)
+            self._parts.empty()
             raise
 
     def _way(self) -> Near | None:
@@ -410,10 +372,7 @@ class CpuSweeps:
 
     def _load(self, beam: Beam, probe: NDArray[np.complexfloating[Any]]) -> None:
         """Copy a probe, as it is and transformed."""
-        self._as_probe(beam.waves)[:] = probe
-        beam.spectrum[:] = beam.waves
-        transform_rows(self._plans.rows_forward, beam.spectrum, self._plans)
-        transform_columns(self._plans.columns_forward, beam.spectrum, self._plans)
+        load(*beam, np.ascontiguousarray(probe, np.complex64).view(_F32), self._plans)
 
     def _load_state(self, state: State) -> None:
         """Check the state, and copy its probe and, where it is new, what the frames have of their own.

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.engine import fourier
-from exitwave.engine.cpu import CpuSweeps, Groups
+from exitwave.engine.cpu import CpuSweeps
+from exitwave.engine.cpu_buffers import Share
 from exitwave.engine.kernels import slices
 from exitwave.engine.problem import Problem
 from exitwave.engine.reference_slices import GatherOnly
@@ -44,7 +45,7 @@ class SlicedSweeps(GatherOnly, CpuSweeps):
     def _carry(
         self,
         state: State,
-        shares: list[Any],
+        shares: list[Share],
         kept: NDArray[np.float32],
         told: NDArray[np.float64],
         object: bool,
@@ -54,7 +55,7 @@ class SlicedSweeps(GatherOnly, CpuSweeps):
         """Carry the frames through the slices, every thread its share into its own sums; return misfit and loss."""
 
         def share(number: int) -> tuple[float, float]:
-            self._make_room(number, shares)
+            self._make_room(number)
             return slices.gather(
                 shares[number].frames, shares[number].places, self.problem.stack, self._invalid, self._floor,
                 self._own, self._plans, state.object.view(_F32), *self._beam, self._transfer[0], self._steeper[0],
@@ -64,11 +65,6 @@ class SlicedSweeps(GatherOnly, CpuSweeps):
 
         differences, losses = zip(*self._run(share, range(self.threads)), strict=True)
         return sum(differences), sum(losses)
-
-    def _object_groups(self, rows: Any) -> Groups:
-        """Return the object's sums with the lines that are in use, those of a slice after those of another."""
-        count = self.problem.object_shape[0]
-        return tuple((self._parts.object, np.asarray(rows) + n * count) for n in range(self._slices.number))
 
     def _load_state(self, state: State) -> None:
         """Check the state, and copy what is not an array of the loops; see `CpuSweeps`."""

@@ -147,7 +147,7 @@ class Team(Alone):
 
     def threads(self, wanted: int | None) -> int | None:
         """Return the threads of this process; where nobody says, those that share cores share them evenly."""
-        from exitwave.engine.cpu import default_threads
+        from exitwave.engine.crew import default_threads
 
         alike = sum(each == self._here[self.rank] for each in self._here)
         return wanted or max(1, default_threads() // alike)

@@ -229,9 +229,11 @@ def field(stack, pixels):
 
 @compiled
 def leave(wave, beam, whole, tilted, remainder, obj, top, left, plans, ny, nx, want_object, want_probe, kept, heard,
-          told, object_num, object_den, probe_num, probe_den):  # fmt: skip
+          told, home, above, object_num, object_den, probe_num, probe_den):  # fmt: skip
     """Transform the rows of chi, and add sum_k conj(P_k) chi_k and sum_k |P_k|^2 to the object's window.
 
+    The object's sums are those of all threads, and row r is added to set ``home[r]`` of them; there are ``above`` rows,
+    those of other slices, above its first.
     |O|^2 is added to the probe's denominator once: for further modes to its row ny, which nobody reads. conj(O) chi_k
     is added to the numerator of a probe on whole pixels; for any other it takes the place of chi, with its rows
     transformed but for a tilted one. With ``remainder`` the wave is not chi yet, but what P O is taken off from.
@@ -241,20 +243,21 @@ def leave(wave, beam, whole, tilted, remainder, obj, top, left, plans, ny, nx, w
     for k in range(beam.shape[0]):
         for first in range(0, ny, plans.rows):
             for r in range(first, min(first + plans.rows, ny)):
-                rows.fetch(object_num[top + r, 2 * left : 2 * (left + nx)], nx)
+                rows.fetch(object_num[home[top + r], above + top + r, 2 * left : 2 * (left + nx)], nx)
                 rows.fetch(obj[top + r, 2 * left : 2 * (left + nx)], nx)
             address = wave[k, first].ctypes.data
             execute(plans.rows_backward, address, address)
             for r in range(first, min(first + plans.rows, ny)):
                 p, w = beam[k, r], wave[k, r]
-                o, out = obj[top + r, 2 * left : 2 * (left + nx)], object_num[top + r, 2 * left : 2 * (left + nx)]
+                o, at = obj[top + r, 2 * left : 2 * (left + nx)], home[top + r]
+                out = object_num[at, above + top + r, 2 * left : 2 * (left + nx)]
                 if remainder:
                     rows.subtract_product(w, p, o, nx)
                 if k < kept.shape[0]:
                     kept[k, 2 * r * nx : 2 * (r + 1) * nx] = w[: 2 * nx]
                 if heard.shape[0]:
                     respond(heard, obj, top + r, left, p, w, nx)
-                power, seen = object_den[top + r, left : left + nx], probe_den[r if k == 0 else ny]
+                power, seen = object_den[at, above + top + r, left : left + nx], probe_den[r if k == 0 else ny]
                 if want_object and want_probe and whole:
                     rows.add_both(out, power, probe_num[k, r], seen, p, o, w, nx)
                 elif want_object and want_probe:
@@ -277,8 +280,8 @@ def leave(wave, beam, whole, tilted, remainder, obj, top, left, plans, ny, nx, w
 
 @compiled
 def gather(frames, places, stack, invalid, floor, own, plans, obj, probe, spectrum, noise, want_object, want_probe,
-           kept, responses, near, pixels, scratch, object_num, object_den, probe_num, spectrum_num, probe_den,
-           varied_num):  # fmt: skip
+           kept, responses, near, pixels, scratch, home, object_num, object_den, probe_num, spectrum_num,
+           probe_den, varied_num):  # fmt: skip
     """Carry frames through the model and add up what an update needs; returns misfit and loss.
 
     The probe of a frame on whole pixels is used as it is; any other is shifted from its ``spectrum`` on the way there,
@@ -327,7 +330,7 @@ def gather(frames, places, stack, invalid, floor, own, plans, obj, probe, spectr
             told[0], told[1 : heard.shape[0] + 1] = frame_misfit, 0
         leave(
             wave, beam, whole, tilted, False, obj, top, left, plans, ny, nx, want_object, want_probe, chi, heard,
-            told[1:], object_num, object_den, probe_num, probe_den,
+            told[1:], home, 0, object_num, object_den, probe_num, probe_den,
         )  # fmt: skip
         if want_probe and tilted:
             if listen:

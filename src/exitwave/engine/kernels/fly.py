@@ -7,8 +7,8 @@ from exitwave.engine.kernels.near import forth, judge, shift_back, turn
 
 @compiled
 def gather_fly(frames, places, stack, invalid, floor, own, plans, obj, spectrum, noise, want_object, want_probe,
-               responses, near, exposures, scratch, object_num, object_den, probe_num, spectrum_num, probe_den,
-               varied_num):  # fmt: skip
+               responses, near, exposures, scratch, home, object_num, object_den, probe_num,
+               spectrum_num, probe_den, varied_num):  # fmt: skip
     """Do what `chain.gather` does where a frame is an incoherent sum of exposures.
 
     ``own`` has the exposure e of frame j at j * exposures + e. Waves and shifted probes hold all modes of the first
@@ -49,8 +49,8 @@ def gather_fly(frames, places, stack, invalid, floor, own, plans, obj, spectrum,
                 turn(wave[part], near, plans, ny, True)
             leave(
                 wave[part], shifted[part], False, False, False, obj, own.corners[v, 0], own.corners[v, 1], plans, ny,
-                nx, want_object, want_probe, shifted[:0, 0], heard, told[1:], object_num, object_den, probe_num,
-                probe_den,
+                nx, want_object, want_probe, shifted[:0, 0], heard, told[1:], home, 0, object_num, object_den,
+                probe_num, probe_den,
             )  # fmt: skip
             if want_probe:
                 ramps(row_ramp, column_ramp, own, v, ny, nx)

@@ -125,8 +125,8 @@ def load_near(wave, own, plans, ny, nx, near, shift):
 
 @compiled
 def project(frames, places, kept, stack, invalid, floor, own, plans, obj, probe, spectrum, move, a, b, c,
-            want_object, want_probe, near, pixels, scratch, object_num, object_den, probe_num, spectrum_num, probe_den,
-            varied_num):  # fmt: skip
+            want_object, want_probe, near, pixels, scratch, home, object_num, object_den, probe_num, spectrum_num,
+            probe_den, varied_num):  # fmt: skip
     """Carry frames and their own waves, ``kept``, shape (frames, modes, 2 * ny * nx); returns the misfit.
 
     With ``move`` the waves are advanced, else they stay; then the numerators and denominators of `chain.gather` are
@@ -165,7 +165,7 @@ def project(frames, places, kept, stack, invalid, floor, own, plans, obj, probe,
             continue
         leave(
             wave, beam, whole, tilted, not move, obj, top, left, plans, ny, nx, want_object, want_probe,
-            waves[:0], heard[:0], silent, object_num, object_den, probe_num, probe_den,
+            waves[:0], heard[:0], silent, home, 0, object_num, object_den, probe_num, probe_den,
         )  # fmt: skip
         if want_probe and tilted:
             tilt_back(wave, own, j, row_ramp, column_ramp, plans, ny, nx)

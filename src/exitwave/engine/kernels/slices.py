@@ -165,8 +165,8 @@ def forward(wave, beam, waves, half_shifted, obj, top, left, transfer, plans, ny
 
 @compiled
 def gather(frames, places, stack, invalid, floor, own, plans, obj, probe, spectrum, transfer, steeper, noise,
-           want_object, want_probe, kept, responses, apart, scratch, thick, object_num, object_den, probe_num,
-           spectrum_num, probe_den, varied_num):  # fmt: skip
+           want_object, want_probe, kept, responses, apart, scratch, thick, home, object_num, object_den,
+           probe_num, spectrum_num, probe_den, varied_num):  # fmt: skip
     """Carry frames through the slices and add up what an update needs; see `chain.gather`.
 
     Behind the last slice chi is what the measurement asks for. Every slice but the first sends it back to the one
@@ -206,12 +206,12 @@ def gather(frames, places, stack, invalid, floor, own, plans, obj, probe, spectr
             keep = kept[places[i]] if n == last and places[i] < kept.shape[0] else kept[0:0, 0]
             leave(
                 wave, waves[n], False, False, False, obj[n], top, left, plans, ny, nx, want_object, True, keep, silent,
-                told, object_num[n], object_den[n], probe_num, unused,
+                told, home, n * obj.shape[1], object_num, object_den, probe_num, unused,
             )  # fmt: skip
             propagate_back(wave, transfer, plans, ny)
         leave(
             wave, beam, whole, False, False, obj[0], top, left, plans, ny, nx, want_object, want_probe, kept[0:0, 0],
-            silent, told, object_num[0], object_den[0], probe_num, probe_den,
+            silent, told, home, 0, object_num, object_den, probe_num, probe_den,
         )  # fmt: skip
         if want_probe and not whole:
             shift_columns_back(spectrum_num, wave, row_ramp, column_ramp, plans, ny)

@@ -35,3 +35,15 @@ def transform_columns(plan, wave, plans):
         for left in range(0, plans.stride - plans.columns + 1, plans.columns):
             address = wave[k].ctypes.data + 8 * left
             execute(plan, address, address)
+
+
+@compiled
+def load(waves, spectrum, probe, plans):
+    """Copy a probe, shape (modes, ny, 2 * nx), as it is and transformed."""
+    for k in range(probe.shape[0]):
+        for r in range(probe.shape[1]):
+            for i in range(probe.shape[2]):
+                waves[k, r, i] = probe[k, r, i]
+        spectrum[k] = waves[k]
+    transform_rows(plans.rows_forward, spectrum, plans)
+    transform_columns(plans.columns_forward, spectrum, plans)
