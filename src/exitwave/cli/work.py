@@ -165,6 +165,8 @@ def _saved(lost: LostError, last: "Progress", outputs: list[Path]) -> LostError:
     """Return the error of a run that has lost a process, with what was saved of it."""
     where = ", ".join(map(str, outputs))
     remedy = f"{SAVED} after {last.iteration} of {last.iterations} iterations: {where}. Continue it like a scan"
+    if last.left:
+        remedy += f". Of the object it has one process's tile, {last.left}; the rest is as it was at the start"
     return LostError(lost.what, found=lost.found, remedy=remedy)
 
 
