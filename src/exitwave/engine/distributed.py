@@ -8,6 +8,7 @@ algorithm nor the model knows of other processes; what they want to know of the 
 """
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -173,7 +174,8 @@ class SharedSweeps:
 
     def descend(self, target: Any, numerator: Any, denominator: Any, step: Step, velocity: Any = None) -> None:
         """Add the regularised step to the target in place; every process does."""
-        with self.problem.tile.levelled(denominator):
+        tile = self.problem.tile
+        with tile.levelled(denominator) if isinstance(tile, Tile) and tile.holds(denominator) else nullcontext():
             self._sweeps.descend(target, numerator, denominator, step, velocity)
 
     def __getattr__(self, name: str) -> Any:

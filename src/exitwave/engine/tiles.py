@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -24,55 +25,51 @@ SPARE = 4
 
 
 class Whole:
-    """The whole object, which needs nobody else to tell what is about all of it."""
+    """The whole object, in this process and in all others alike."""
 
     origin: Any = 0
-    """Where the first pixel (row, column) of this process's array is in the object."""
+    """Where the first pixel (row, column) that this process has is in the object."""
     room: float = math.inf
     """Pixels that a frame may move."""
     complete = True
-    """Whether `assembled` has all of the object in this process."""
+    """Whether `assembled` has all that there is."""
 
     def shape(self, whole: tuple[int, int]) -> tuple[int, int]:
         """Return the shape of what this process has of an object of some shape."""
         return whole
 
     def cut(self, whole: NDArray[Any]) -> NDArray[Any]:
-        """Return a copy of what this process is to have of an object that the first one has."""
+        """Return a copy of what this process is to have of an object."""
         return whole.copy()
 
     def assembled(self, array: NDArray[Any], rest: Any) -> NDArray[Any]:
-        """Return the object whose parts the processes have, with what this one cannot know taken from the rest."""
+        """Return the object of which the processes have parts; the rest is where those are lost that had it."""
         return array
 
     def own(self, array: Any) -> Any:
-        """Return the rows that are counted by this process."""
+        """Return what this process counts of object or probe, or of an array of the shape of one of them."""
         return array
 
-    def once(self, value: Any) -> Any:
-        """Return what all processes have alike, in one of them, and 0 in the others."""
-        return value
+    def once(self, value: float) -> float:
+        """Return a number that all processes have alike in one of them, and 0 in the others."""
+        return value if self.complete else 0.0
 
     def total(self, *values: Any) -> Sequence[Any]:
-        """Return the sums of some numbers over the processes."""
+        """Return the sums of some numbers over what processes count."""
         return values
 
     def largest(self, array: Any) -> Any:
-        """Return the largest value of an array on the object's grid, or on another that all processes have alike."""
+        """Return the largest value of such an array."""
         return array.max()
 
     def inner(self, a: Any, b: Any) -> Any:
         """Return Re sum conj(a) b of such arrays."""
-        return arrays.inner(a, b)
+        return self.total(arrays.inner(self.own(a), self.own(b)))[0]
 
     def rms(self, array: Any) -> Any:
         """Return the root mean square of the modulus of such an array."""
-        return arrays.rms(array)
-
-    @contextmanager
-    def levelled(self, denominator: Any) -> Iterator[None]:
-        """Have an array for a while in which what is the largest value of the object is so in this process too."""
-        yield
+        power, count = self.total(arrays.inner(self.own(array), self.own(array)), math.prod(self.own(array).shape))
+        return (power / count) ** 0.5
 
 
 WHOLE = Whole()
@@ -93,6 +90,10 @@ class Tile(Whole):
     """The frames of this one, ascending."""
     room: float
 
+    def __str__(self) -> str:
+        first, end = self.spans[self.number]
+        return f"rows {first} to {end - 1} of {self.edges[-1]}"
+
     @property
     def origin(self) -> NDArray[np.int64]:  # type: ignore[override]
         """Where its first pixel (row, column) is in the object; even, so that half a pixel is rounded the same way."""
@@ -100,12 +101,8 @@ class Tile(Whole):
 
     @property
     def complete(self) -> bool:  # type: ignore[override]
-        """Whether `assembled` has all that there is in this process."""
+        """Whether `assembled` has all that there is: in the first process, and where the others are lost."""
         return self.number == 0 or self.team.size == 1
-
-    def __str__(self) -> str:
-        first, end = self.spans[self.number]
-        return f"rows {first} to {end - 1} of {self.edges[-1]}"
 
     def alone(self) -> "Tile":
         """Return the tile of a process whose others are lost."""
@@ -116,38 +113,34 @@ class Tile(Whole):
         return int(np.diff(self.spans[self.number])[0]), whole[1]
 
     def cut(self, whole: NDArray[Any]) -> NDArray[Any]:
-        """Return the tile of an object that the first process has."""
-        tile = np.empty(self.shape(whole.shape), whole.dtype)
-        rows = [np.ascontiguousarray(whole[slice(*span)]) for span in self.spans] if self.number == 0 else [tile]
-        self.team.exchange(list(enumerate(rows))[1:], [] if self.number == 0 else [(0, tile)])
-        tile[:] = rows[0]
+        """Return the tile of the object that the first process has."""
+        tile = whole[slice(*self.spans[self.number])].copy()
+        others = [(k, np.ascontiguousarray(whole[slice(*span)])) for k, span in enumerate(self.spans) if k]
+        self.team.exchange(*((others, []) if self.number == 0 else ([], [(0, tile)])))
         return tile
 
     def assembled(self, array: NDArray[Any], rest: Any) -> NDArray[Any]:
-        """Return the whole object in the first process, and 0 outside of the stripe in others.
-
-        The rest is outside of the tile where the others are lost.
-        """
+        """Return the whole object in the first process, and where the others are lost; else 0 outside of the stripe."""
         whole = np.zeros((self.edges[-1], array.shape[1]), array.dtype)  # rows that nobody writes take no memory
-        stripes = [whole[first:end] for first, end in zip(self.edges, self.edges[1:], strict=False)]
         if self.team.size == 1:
             whole[:] = rest
             whole[slice(*self.spans[self.number])] = array
             return whole
+        stripes = [whole[first:end] for first, end in pairwise(self.edges)]
         stripes[self.number][:] = self.own(array)
         others = [(k, stripe) for k, stripe in enumerate(stripes) if k and len(stripe)]
         mine = [(0, stripe) for k, stripe in others if k == self.number]
         self.team.exchange(mine, [] if self.number else others)
         return whole
 
-    def own(self, array: Any) -> Any:
-        """Return the rows of the stripe."""
-        first, end = self.edges[self.number : self.number + 2] - self.origin[0]
-        return array[first:end]
+    def holds(self, array: Any) -> bool:
+        """Say whether an array is on the object's grid: it has more rows than a wave."""
+        return array.ndim == 2 and len(array) == np.diff(self.spans[self.number])[0]
 
-    def once(self, value: Any) -> Any:
-        """Return the value in the first process, and 0 in the others."""
-        return value if self.number == 0 else 0 * value
+    def own(self, array: Any) -> Any:
+        """Return the rows of the stripe; of a probe, which all processes have, all or nothing."""
+        first, end = self.edges[self.number : self.number + 2] - self.origin[0]
+        return array[first:end] if self.holds(array) else array[: None if self.complete else 0]
 
     def total(self, *values: Any) -> Sequence[Any]:
         """Return the sums of some numbers over the processes."""
@@ -157,29 +150,15 @@ class Tile(Whole):
         return found
 
     def largest(self, array: Any) -> Any:
-        """Return the largest value in all tiles."""
-        return self.team.largest(float(array.max())) if self._is_tile(array) else array.max()
-
-    def inner(self, a: Any, b: Any) -> Any:
-        """Return Re sum conj(a) b, over all stripes."""
-        if not self._is_tile(a):
-            return arrays.inner(a, b)
-        return self.total(arrays.inner(self.own(a), self.own(b)))[0]
-
-    def rms(self, array: Any) -> Any:
-        """Return the root mean square of the modulus, over all stripes."""
-        count = int(self.edges[-1]) * array.shape[1]
-        return (self.inner(array, array) / count) ** 0.5 if self._is_tile(array) else arrays.rms(array)
+        """Return the largest value in all processes."""
+        return self.team.largest(float(array.max()))
 
     @contextmanager
     def levelled(self, denominator: Any) -> Iterator[None]:
         """Have the largest value of all tiles in the first pixel for a while, which no frame sees."""
-        if not self._is_tile(denominator):
-            yield
-            return
-        corner, largest = denominator[:1, :1], self.largest(denominator)
+        corner = denominator[:1, :1]
         before = arrays.copy(corner)
-        corner[:] = largest
+        corner[:] = self.largest(denominator)
         yield
         corner[:] = before
 
@@ -206,10 +185,6 @@ class Tile(Whole):
         first, end = max(self.spans[[self.number, other], 0]), min(self.spans[[self.number, other], 1])
         top = self.spans[self.number, 0]
         return slice(first - top, end - top) if first < end and other != self.number else None
-
-    def _is_tile(self, array: Any) -> bool:
-        """Say whether an array is on the object's grid: it has more rows than a wave."""
-        return array.ndim == 2 and len(array) == np.diff(self.spans[self.number])[0]
 
 
 def cut(
@@ -239,7 +214,7 @@ def cut(
     groups = [rows[owner == k] for k in range(team.size)]
     edges = np.array([0, *(round(float(each.mean(1).min())) for each in groups[1:]), shape[0]])
     margin = ny // 2 + room + SPARE
-    low = [min(math.floor(each.min()) - margin, edge) for each, edge in zip(groups, edges, strict=False)]
+    low = [min(math.floor(each.min()) - margin, edge) for each, edge in zip(groups, edges[:-1], strict=True)]
     high = [max(math.ceil(each.max()) + margin, edge) for each, edge in zip(groups, edges[1:], strict=True)]
     spans = np.clip(np.stack([np.array(low) // 2 * 2, high], axis=1), 0, shape[0])
     return Tile(team, team.rank, edges, spans, np.flatnonzero(owner == team.rank), float(room))

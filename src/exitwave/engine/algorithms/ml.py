@@ -151,14 +151,14 @@ def preconditioned(
 
     ``once``: every row in one process only.
     """
-    modes = range(len(sums.probe) if not once or tile.complete else 0)
+    modes = range(len(sums.probe))
     parts: list[tuple[Any, ...]]
     parts = [(steps[0], sums.illumination, sums.object, *(line.object for line in lines))]
     parts += [(steps[1], sums.transmission, sums.probe[k], *(line.probe[k] for line in lines)) for k in modes]
-    for part, (step, curvature, *others) in enumerate(parts):
+    for step, curvature, *others in parts:
         if step:
             floor = step.alpha * tile.largest(curvature) + TINY
-            here = [tile.own(each) if once and part == 0 else each for each in (curvature, *others)]
+            here = [tile.own(each) if once else each for each in (curvature, *others)]
             for d, g, *rows in arrays.blocks(ROWS, *here):
                 yield step.length * g / ((1 - step.alpha) * d + floor), *rows
 
@@ -171,8 +171,8 @@ def go(target: NDArray[np.complexfloating], direction: NDArray[np.complexfloatin
 
 def inner(a: Line, b: Line, tile: Whole) -> float:
     """Return Re sum conj(a) b over object, probe and positions."""
-    waves = arrays.inner(tile.own(a.object), tile.own(b.object)) + tile.once(arrays.inner(a.probe, b.probe))
-    total: float = tile.total(float(waves) + tile.once(overlap(a.moves, b.moves)))[0]
+    object, probe = (arrays.inner(tile.own(x), tile.own(y)) for x, y in zip(a[:2], b[:2], strict=True))
+    total: float = tile.total(float(object + probe) + tile.once(overlap(a.moves, b.moves)))[0]
     return total
 
 

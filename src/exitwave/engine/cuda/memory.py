@@ -40,8 +40,8 @@ def plan(problem: Problem, modes: int, device: torch.device) -> Plan:
     free = SAFE * free_on(device)
     views = problem.exposures.count if problem.exposures else 1
     slices = problem.slices.number if problem.slices else 1
-    wave, frame = COMPLEX * modes * views * math.prod(problem.shape), slices * of_a_frame(modes, views, problem.shape)
-    fixed = of_the_object(problem.full_shape, modes, problem.shape)
+    wave = COMPLEX * modes * views * math.prod(problem.shape)
+    fixed, frame = needed(problem.full_shape, modes, slices * views, problem.shape)
     stack = problem.stack.nbytes if device.type != "cpu" else 0  # the host has it already
     if fixed + frame > free:
         found = f"{(fixed + frame) / 1e9:.3g} GB for object, probe and one frame, {free / 1e9:.3g} GB free on {device}"
@@ -55,18 +55,13 @@ def plan(problem: Problem, modes: int, device: torch.device) -> Plan:
 
 def fits(device: str, object_shape: tuple[int, int], modes: int, views: int, shape: tuple[int, int]) -> bool:
     """Say whether the whole object, a probe of some shape and a frame fit on a device."""
-    needed = of_the_object(object_shape, modes, shape) + of_a_frame(modes, views, shape)
-    return needed <= SAFE * free_on(torch.device(device.removeprefix("torch-")))
+    return sum(needed(object_shape, modes, views, shape)) <= SAFE * free_on(torch.device(device.removeprefix("torch-")))
 
 
-def of_the_object(object_shape: tuple[int, ...], modes: int, shape: tuple[int, int]) -> int:
-    """Return the bytes of what is as large as object and probe."""
-    return OBJECTS * COMPLEX * (math.prod(object_shape) + modes * math.prod(shape))
-
-
-def of_a_frame(modes: int, views: int, shape: tuple[int, int]) -> int:
-    """Return the bytes that one frame takes on its way through a thin sample."""
-    return WAVES * COMPLEX * modes * views * math.prod(shape)
+def needed(object_shape: tuple[int, ...], modes: int, views: int, shape: tuple[int, int]) -> tuple[int, int]:
+    """Return the bytes of what is as large as object and probe, and of what one frame with so many views needs."""
+    probe = modes * math.prod(shape)
+    return OBJECTS * COMPLEX * (math.prod(object_shape) + probe), WAVES * COMPLEX * views * probe
 
 
 def room(shape: tuple[int, ...], device: torch.device) -> torch.Tensor:
