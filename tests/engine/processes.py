@@ -1,6 +1,6 @@
 """One of several processes of `test_distributed` and `test_tiles`.
 
-``processes.py recipes OUT``, ``tiles OUT``, ``shared OUT``, ``large OUT yes|no``, ``posed OUT``, ``dying ARGUMENTS``.
+``processes.py recipes OUT``, ``tiles OUT``, ``large OUT yes|no``, ``posed OUT``, ``dying ARGUMENTS``.
 """
 
 import os
@@ -132,7 +132,7 @@ def large(team, tiles):
     """The megabytes that a reconstruction of a large object has taken at most, beside those that were there before."""
     small = exitwave.simulate(scan="raster", frames=16, detector=128, step=1e-6)
     small = replace(small, patterns=Frames(small.patterns[:]), truth=None)
-    scan = replace(small, positions=25 * small.positions)
+    scan = replace(small, positions=24 * small.positions)
     settings = {"algorithm": "mPIE", "iterations": 2, "batch": 4, "probe": "file", "threads": 1, "tiles": tiles}
     exitwave.reconstruct(small, team=team, **settings)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -209,8 +209,7 @@ def main(what, *arguments):
         folder.mkdir()
         does = {
             "recipes": lambda: reconstruct(team),
-            "tiles": lambda: reconstruct(team, TILED, tiles="yes"),
-            "shared": lambda: shared(team),
+            "tiles": lambda: reconstruct(team, TILED, tiles="yes") | (shared(team) if team.size == len(SPANS) else {}),
             "large": lambda: large(team, *arguments[1:]),
             "posed": lambda: posed(folder, team),
         }

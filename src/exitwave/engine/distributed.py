@@ -4,7 +4,8 @@ A frame belongs to one process for the whole run (`pose.carried`), which alone h
 its exit wave, where an algorithm keeps it, need be on one card only. Object, probe and all that a `State` has are
 everywhere, and stay the same bit for bit: every process draws the same batches, gets the same sums and takes the same
 steps. What frames tell is gathered to all, for there is little of it, and refinements look at all frames. So neither an
-algorithm nor the model knows of other processes; what they want to know of the counts of others, the `Problem` asks.
+algorithm nor the model knows of other processes; what they want to know of the counts of others, the `Problem` asks,
+and what of an object that is in `tiles`, its ``tile``.
 """
 
 from collections.abc import Callable

@@ -57,10 +57,10 @@ class Progress:
     _run: Run = field(repr=False)
 
     @property
-    def left(self) -> str:
-        """What of the object is left after other processes are lost, where each has a tile; empty: all."""
+    def tile(self) -> str:
+        """Which rows of the object this process has; empty: all."""
         tile = self._run.problem.tile
-        return str(tile) if isinstance(tile, Tile) and self._run.team.lost else ""
+        return str(tile) if isinstance(tile, Tile) else ""
 
     def result(self) -> Result:
         """Return what there is, with the last error measured again on the object and probe returned."""
