@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import processes
@@ -11,6 +12,7 @@ from processes import SPANS, ends, start
 
 import exitwave
 from exitwave.cli.options import parse_settings, split_settings
+from exitwave.cli.work import work
 from exitwave.engine.distributed import refuse_tiles
 from exitwave.engine.model.positions import inside, stopped
 from exitwave.engine.recipe import make_recipe
@@ -137,13 +139,11 @@ def test_a_process_that_is_killed_leaves_a_result_with_the_tile_of_another(tmp_p
     assert np.linalg.norm(tiled.object - last.result().object) < 1e-4 * np.linalg.norm(tiled.object)
 
 
-@torch
-def test_halves_need_the_whole_object(scan_file, tmp_path):
-    command = ["-m", "exitwave", "reconstruct", str(scan_file), "-o", str(tmp_path / "out.cxi"), "--json", "--frc"]
-    command += ["--algorithm", "rPIE", "--iterations", "2", "--set", "tiles=yes"]
-    (code, said, _), (other, *_) = ends(start(*[command] * 2))
-    assert (code, other) == (2, 2)
-    assert "The halves of --frc are reconstructed in one process" in json.loads(said)["error"]["message"]
+def test_halves_need_the_whole_object(monkeypatch, tmp_path):
+    monkeypatch.setattr(exitwave, "iterate", lambda *_, **__: iter([SimpleNamespace(tile="rows 0 to 9 of 19")]))
+    how = {"overwrite": False, "embed": False, "opened": 0.0, "quiet": True}
+    with pytest.raises(InputError, match=r"--frc .*whole object.*rows 0 to 9 of 19.*set tiles to no"):
+        work(None, {}, tmp_path / "out.cxi", frc=True, **how)
 
 
 @pytest.mark.parametrize(
