@@ -46,6 +46,7 @@ CODES = {
     "W233": "counts are saturated; these pixels are left out of their frames",
     "W234": "frames without a single count are left out",
     "W235": "the reconstruction diverged; its best iteration was kept",
+    "W236": "refined positions have come to the edge of their tile of the object",
     "W241": "the frames may be near-field images, not far-field patterns",
     "W242": "the detector may be too far away for the near field",
     "W243": "positions are not finite; their frames are left out",

@@ -1,7 +1,13 @@
-"""One of several processes of `test_distributed`: ``processes.py recipes OUT``, ``posed OUT``, ``dying ARGUMENTS``."""
+"""One of several processes of `test_distributed` and `test_tiles`.
+
+``processes.py recipes OUT``, ``tiles OUT``, ``large OUT yes|no``, ``posed OUT``, ``dying ARGUMENTS``.
+"""
 
 import os
+import resource
 import signal
+import socket
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +22,7 @@ from exitwave.engine.halves import HalfCounts
 from exitwave.engine.joint import join
 from exitwave.engine.pose import pose
 from exitwave.engine.team import ALONE, Team
+from exitwave.engine.tiles import Tile
 from exitwave.engine.world import find
 from exitwave.frames import DerivedFrames, Frames
 from exitwave.positions.grid import object_grid
@@ -44,23 +51,96 @@ RECIPES = {
     "thick": {"algorithm": "rPIE", "iterations": 2, "slices": 2, "probe": "auto"},
 }  # fmt: skip
 assert {settings["algorithm"] for settings in RECIPES.values()} == set(ALGORITHMS) - {"ePIE"}
+WHOLE = {"coarse", "slices", "probe_constraints"}
+"""Settings of the recipes above that need the whole object."""
+TILED = {name: settings for name, settings in RECIPES.items() if not WHOLE & set(settings)} | {
+    "what frames have of their own": {
+        "algorithm": "mPIE", "iterations": 3, "tilt_update": {"schedule": {"start": 1}}, "scale_update": True,
+        "variation_update": True, "distance_update": {"schedule": {"start": 1}},
+    },
+    "limits": {
+        "algorithm": "RAAR", "iterations": 3, "probe": "auto",
+        "object_constraints": {"phase": [-2, 2], "amplitude": [0, 1.1]},
+        "probe_constraints": {"fourier_support": "pattern", "support": 0.9, "power": True},
+    },
+    "ML on tensors": {"algorithm": "ML", "iterations": 2, "device": "torch-cpu", "position_update": True},
+}  # fmt: skip
+assert {settings["algorithm"] for settings in TILED.values()} == set(ALGORITHMS) - {"ePIE"}
 DEATH = 3
 """The iteration after which a process dies."""
 
 
-def reconstruct(team=ALONE):
-    """What comes out of every recipe: object, probe, errors, and positions in pixels."""
+PATIENCE = 30
+"""Seconds within which the processes end after one has failed."""
+
+
+def start(*commands: list[str]) -> list[subprocess.Popen]:
+    """Start processes that find each other as those of torchrun do."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    world = {"WORLD_SIZE": str(len(commands)), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return [
+        subprocess.Popen([sys.executable, *command], env=os.environ | world | {"RANK": str(rank)}, **pipes)
+        for rank, command in enumerate(commands)
+    ]
+
+
+def ends(started: list[subprocess.Popen]) -> list[tuple[int, str, str]]:
+    """Exit code, output and errors of all."""
+    try:
+        said = [each.communicate(timeout=4 * PATIENCE) for each in started]
+    finally:
+        for each in started:
+            each.kill()
+    return [(each.returncode, *words) for each, words in zip(started, said, strict=True)]
+
+
+def reconstruct(team=ALONE, recipes=RECIPES, **how):
+    """What comes out of every recipe: object, where the beam has been, probe, errors, and positions in pixels."""
     scan, found = exitwave.simulate(frames=24, detector=128, photons=1e6, seed=3), {}
-    for name, settings in RECIPES.items():
-        *_, last = exitwave.iterate(scan, team=team, **{"threads": 1, "holdout": 0.1, "probe": "file"} | settings)
+    how = {"team": team, "threads": 1} | how
+    for name, settings in recipes.items():
+        *_, last = exitwave.iterate(scan, **how, **{"holdout": 0.1, "probe": "file"} | settings)
         if name == "rPIE":
-            *_, last = exitwave.iterate(last.result(), team=team, threads=1, algorithm="rPIE", iterations=1)
+            *_, last = exitwave.iterate(last.result(), **how, algorithm="rPIE", iterations=1)
         result = last.result()
         errors = np.concatenate([result.errors, result.holdout_errors])
-        whole = {"object": result.object, "probe": result.probe, "errors": errors}
+        whole = {"object": result.object, "mask": result.mask, "probe": result.probe, "errors": errors}
         whole["positions"] = result.positions / result.object_pixel[0]
         found |= {f"{name}: {what}": array for what, array in whole.items()}
     return found
+
+
+SPANS = np.array([[0, 40], [10, 50], [30, 90]])
+"""Rows of three tiles, of which some are in all of them."""
+
+
+def shared(team):
+    """Sums of parts that are random, and what is told of all rows."""
+    tile, rng = Tile(team, team.rank, np.array([0, 15, 45, 90]), SPANS, np.arange(0), 0.0), np.random.default_rng(0)
+    parts = [rng.standard_normal((end - first, 7, 2)).astype(np.float32) for first, end in SPANS]
+    total = parts[team.rank].copy().view(np.complex64)[..., 0]
+    tile.add(total)
+    whole = tile.assembled(total, 0)
+    found = {"total": total, "whole": whole, "largest": tile.largest(total.real), "inner": tile.inner(total, total)}
+    return found | {"rms": tile.rms(total), "again": tile.cut(whole), "once": tile.total(tile.once(3.0))[0]}
+
+
+def large(team, tiles):
+    """The megabytes that a reconstruction of a large object has taken at most, beside those that were there before."""
+    small = exitwave.simulate(scan="raster", frames=16, detector=128, step=1e-6)
+    small = replace(small, patterns=Frames(small.patterns[:]), truth=None)
+    scan = replace(small, positions=24 * small.positions)
+    settings = {"algorithm": "mPIE", "iterations": 2, "batch": 4, "probe": "file", "threads": 1, "tiles": tiles}
+    exitwave.reconstruct(small, team=team, **settings)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    *_, last = exitwave.iterate(scan, team=team, **settings)
+    running = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    result = last.result()
+    ended = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {"object": result.object.nbytes / 1e6, "running": (running - before) / 1e3, "ended": (ended - before) / 1e3}
 
 
 class Asked(DerivedFrames):
@@ -122,12 +202,18 @@ def die(self, step):
 
 
 def main(what, *arguments):
-    if what in ("recipes", "posed"):
+    if what != "dying":
         place = find(os.environ, os.getppid())
         team, output = Team(place), Path(f"{arguments[0]}-{place.rank}.npz")
         folder = output.with_suffix("")
         folder.mkdir()
-        np.savez(output, **(reconstruct(team) if what == "recipes" else posed(folder, team)))
+        does = {
+            "recipes": lambda: reconstruct(team),
+            "tiles": lambda: reconstruct(team, TILED, tiles="yes") | (shared(team) if team.size == len(SPANS) else {}),
+            "large": lambda: large(team, *arguments[1:]),
+            "posed": lambda: posed(folder, team),
+        }
+        np.savez(output, **does[what]())
         team.leave()
         return
     from exitwave.cli import main as command

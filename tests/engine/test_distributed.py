@@ -1,15 +1,12 @@
 """One reconstruction in several processes: the same result, and one end."""
 
 import json
-import os
-import socket
-import subprocess
-import sys
 
 import numpy as np
 import processes
 import pytest
 from problems import make_problem, torch
+from processes import ends, start
 
 import exitwave
 from exitwave.engine.distributed import check
@@ -17,32 +14,6 @@ from exitwave.engine.recipe import make_recipe
 from exitwave.engine.team import ALONE, Alone
 from exitwave.engine.world import PORTS, Place, find
 from exitwave.errors import InputError
-
-PATIENCE = 30
-"""Seconds within which the processes end after one has failed."""
-
-
-def start(*commands: list[str]) -> list[subprocess.Popen]:
-    """Start processes that find each other as those of torchrun do."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    world = {"WORLD_SIZE": str(len(commands)), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return [
-        subprocess.Popen([sys.executable, *command], env=os.environ | world | {"RANK": str(rank)}, **pipes)
-        for rank, command in enumerate(commands)
-    ]
-
-
-def ends(started: list[subprocess.Popen]) -> list[tuple[int, str, str]]:
-    """Exit code, output and errors of all."""
-    try:
-        said = [each.communicate(timeout=4 * PATIENCE) for each in started]
-    finally:
-        for each in started:
-            each.kill()
-    return [(each.returncode, *words) for each, words in zip(started, said, strict=True)]
 
 
 @torch

@@ -18,7 +18,7 @@ from exitwave.cli.outputs import size_of
 from exitwave.cli.progress import Bar, Lines, Stop, reporting, stopping
 from exitwave.cli.team import SAVED
 from exitwave.engine.team import ALONE, Alone, LostError
-from exitwave.errors import OutputError
+from exitwave.errors import InputError, OutputError
 from exitwave.optics import mode_powers
 from exitwave.scan import Result, Scan
 from exitwave.units import show
@@ -126,6 +126,8 @@ def _work(
         choice = time.perf_counter() - begin
         try:
             for last in exitwave.iterate(data, announce=report.announce, team=team, **settings):
+                if frc and last.tile:
+                    raise _no_halves(last.tile)
                 stop.something_to_save = True
                 report.update(last)
                 stop.asked = team.any(stop.asked)
@@ -165,7 +167,15 @@ def _saved(lost: LostError, last: "Progress", outputs: list[Path]) -> LostError:
     """Return the error of a run that has lost a process, with what was saved of it."""
     where = ", ".join(map(str, outputs))
     remedy = f"{SAVED} after {last.iteration} of {last.iterations} iterations: {where}. Continue it like a scan"
+    if last.tile:
+        remedy += f". Of the object it has one process's tile, {last.tile}; the rest is as it was at the start"
     return LostError(lost.what, found=lost.found, remedy=remedy)
+
+
+def _no_halves(tile: str) -> InputError:
+    """Return the error of a run that is to be halved, and has only a tile of its object in the first process."""
+    what = "The halves of --frc are reconstructed in one process, which needs the whole object"
+    return InputError(what, found=f"a tile, {tile}", remedy="Leave --frc out, or set tiles to no")
 
 
 def _with_frc(result: Result, report: Bar | Lines, stop: Stop) -> Result:

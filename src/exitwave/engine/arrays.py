@@ -9,12 +9,13 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from exitwave.engine.sweeps import State
+if TYPE_CHECKING:
+    from exitwave.engine.sweeps import State
 
 
 def on_host(array: Any) -> NDArray[Any]:
@@ -51,12 +52,12 @@ def blocks(rows: int, *arrays: Any) -> Iterator[tuple[Any, ...]]:
     Tensors come as a whole: on a device what counts is the number of passes.
     """
     lines = [array.reshape(-1, array.shape[-1]) for array in arrays]
-    step = rows if isinstance(arrays[0], np.ndarray) else len(lines[0])
+    step = rows if isinstance(arrays[0], np.ndarray) else max(1, len(lines[0]))
     for start in range(0, len(lines[0]), step):
         yield tuple(each[start : start + step] for each in lines)
 
 
-def host_state(state: State) -> State:
+def host_state(state: "State") -> "State":
     """Return the state with object and probe as NumPy arrays; where they are tensors, a copy."""
     if isinstance(state.object, np.ndarray):
         return state
@@ -64,7 +65,7 @@ def host_state(state: State) -> State:
 
 
 @contextmanager
-def lent(state: State) -> Iterator[None]:
+def lent(state: "State") -> Iterator[None]:
     """Have object and probe of the state as NumPy arrays for a while; what is written into them is kept."""
     if isinstance(state.object, np.ndarray):
         yield

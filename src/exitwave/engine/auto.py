@@ -39,7 +39,7 @@ RELAXED: dict[str, Any] = {"position_update": {"schedule": {"start": 20}}}
 that is stretched a little further off, until its edge lies a whole pixel beside the rest."""
 TOGETHER: dict[str, Any] = {"algorithm": "ML", "noise": "Poisson"}
 """The last stage: all unknowns together, with the noise of counted photons."""
-ASIDE = frozenset({"device", "threads", "seed", "seconds", "holdout", "modes", "probe", "position_update"})
+ASIDE = frozenset({"device", "threads", "seed", "seconds", "holdout", "modes", "probe", "position_update", "tiles"})
 """Settings that do not say how to reconstruct, or only what choosing would find."""
 
 

@@ -34,7 +34,7 @@ def make_sweeps(problem: Problem, modes: int, threads: int | None = None, device
     InputError
         If the device has too little memory, or its sweeps cannot do this problem.
     """
-    if problem.team.size > 1:
+    if problem.carried is not None:
         return SharedSweeps(problem, lambda part: make_sweeps(part, modes, threads, device))
     if device == "cpu":
         return cpu_slices.make_sweeps(problem, modes, threads)

@@ -4,10 +4,12 @@ A frame belongs to one process for the whole run (`pose.carried`), which alone h
 its exit wave, where an algorithm keeps it, need be on one card only. Object, probe and all that a `State` has are
 everywhere, and stay the same bit for bit: every process draws the same batches, gets the same sums and takes the same
 steps. What frames tell is gathered to all, for there is little of it, and refinements look at all frames. So neither an
-algorithm nor the model knows of other processes; what they want to know of the counts of others, the `Problem` asks.
+algorithm nor the model knows of other processes; what they want to know of the counts of others, the `Problem` asks,
+and what of an object that is in `tiles`, its ``tile``.
 """
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -19,8 +21,16 @@ from exitwave.engine.problem import Problem
 from exitwave.engine.recipe import Recipe
 from exitwave.engine.sweeps import Line, Misfit, Noise, State, Step, Sums, Weights
 from exitwave.engine.team import Alone
+from exitwave.engine.tiles import Tile
 from exitwave.errors import InputError
 
+_TILEABLE = "all algorithms but ePIE, all refinements, and limits of amplitude and phase, supports and power"
+"""What works on tiles."""
+_OF_ALL_PIXELS = {
+    "object_constraints": ("total_variation", "smoothness", "grid_artefact"),
+    "probe_constraints": ("centre", "ramp"),
+}
+"""The constraints that look from one pixel of the object to others."""
 OF_FRAMES = ("positions", "scales", "weights", "tilts")
 """What a `State` has for every frame."""
 
@@ -44,6 +54,25 @@ def check(recipe: Recipe, problem: Problem, team: Alone) -> None:
         raise InputError("There are more processes than frames", found=found, remedy="Start fewer processes")
 
 
+def refuse_tiles(recipe: Recipe, slices: int) -> None:
+    """Refuse what needs more of the object than a tile.
+
+    Raises
+    ------
+    InputError
+        If a stage is coarse or imposes what neighbouring pixels have in common, or the sample is thick.
+    """
+    found = ["slices"] if slices > 1 else []
+    for stage in recipe.stages:
+        found += [f"coarse: {stage.coarse}"] if stage.coarse > 1 else []
+        for group, names in _OF_ALL_PIXELS.items():
+            settings = getattr(stage, group)
+            found += [f"{group}.{name}" for name in names if settings and getattr(settings, name)]
+    if found:
+        remedy = f"Leave it out, or set tiles to no; on tiles work a thin sample, {_TILEABLE}"
+        raise InputError("This needs the whole object, and not a tile of it", found=", ".join(found), remedy=remedy)
+
+
 class SharedSweeps:
     """The sweeps over the frames of all processes; see `Sweeps` for what each does.
 
@@ -59,7 +88,9 @@ class SharedSweeps:
         assert problem.carried is not None
         self.problem, self._team, self._mine = problem, problem.team, problem.carried
         used, held_out = (self._own(group)[1] for group in (problem.used, problem.held_out))
-        self._sweeps = make(replace(problem.part(self._mine, problem.stack), used=used, held_out=held_out))
+        part = replace(problem.part(self._mine, problem.stack), used=used, held_out=held_out)
+        here = {"pixels": (part.pixels - problem.tile.origin).astype(np.float32), "object_shape": problem.full_shape}
+        self._sweeps = make(replace(part, **here) if isinstance(problem.tile, Tile) else part)
         self._cut: dict[str, tuple[Any, Any]] = {}
         self._sums: dict[str, Any] = {}
 
@@ -144,7 +175,9 @@ class SharedSweeps:
 
     def descend(self, target: Any, numerator: Any, denominator: Any, step: Step, velocity: Any = None) -> None:
         """Add the regularised step to the target in place; every process does."""
-        self._sweeps.descend(target, numerator, denominator, step, velocity)
+        tile = self.problem.tile
+        with tile.levelled(denominator) if isinstance(tile, Tile) and tile.holds(denominator) else nullcontext():
+            self._sweeps.descend(target, numerator, denominator, step, velocity)
 
     def __getattr__(self, name: str) -> Any:
         if name in ("tensor", "threads"):
@@ -163,7 +196,10 @@ class SharedSweeps:
         for name in OF_FRAMES:
             whole = getattr(state, name)
             if name not in self._cut or self._cut[name][0] is not whole:
-                self._cut[name] = whole, None if whole is None else np.ascontiguousarray(whole[self._mine])
+                own = None if whole is None else np.ascontiguousarray(whole[self._mine])
+                if own is not None and name == "positions":
+                    own -= self.problem.tile.origin
+                self._cut[name] = whole, own
         return replace(state, **{name: cut for name, (_, cut) in self._cut.items()})
 
     def _total(self, sums: Sums, object: bool, probe: bool) -> Sums:
@@ -171,8 +207,12 @@ class SharedSweeps:
         scalars = np.array([float(each) for each in (*sums.misfit, sums.loss, sums.spacing)])
         names = ["object", "illumination"] * object + ["probe", "transmission", "variations"] * probe
         names = [name for name in [*names, "background"] if getattr(sums, name) is not None]
-        totals = {name: self._copy(name, getattr(sums, name)) for name in names}
-        self._team.add(scalars, *totals.values())
+        tile, totals = self.problem.tile, {name: self._copy(name, getattr(sums, name)) for name in names}
+        alike = names[2 * object :] if isinstance(tile, Tile) else names
+        self._team.add(scalars, *(totals[name] for name in alike))
+        if isinstance(tile, Tile):
+            for name in names[: 2 * object]:
+                tile.add(totals[name])
         difference, signal, loss, spacing = scalars.tolist()
         return replace(sums, **totals, misfit=Misfit(difference, signal), loss=loss, spacing=spacing)
 

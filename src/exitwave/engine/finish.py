@@ -22,6 +22,7 @@ from exitwave.engine.start import Run, digest_of
 from exitwave.engine.sweeps import State
 from exitwave.engine.team import ALONE
 from exitwave.engine.thick import balance, refined
+from exitwave.engine.tiles import Tile
 from exitwave.optics import orthogonalise
 from exitwave.positions.grid import to_metres
 from exitwave.scan import Result, Scan
@@ -38,21 +39,24 @@ def result(run: Run) -> Result:
     state = _fix_gauge(run)
     scan, grid = with_distance(run.scan, run.grid, problem, state)
     seen = run.sweeps[1].gather(state, problem.used, probe=False).illumination
-    illumination = (seen[0] if problem.slices else seen).copy()
+    illumination = problem.tile.assembled(seen[0] if problem.slices else seen, 0)
     pixels = problem.pixels if state.positions is None else state.positions
-    rows, columns = np.rint(pixels[problem.used]).astype(int).T
+    lit = problem.used if problem.team.size > 1 else problem.used[problem.here(problem.used)[0]]
+    mask = np.zeros(illumination.shape, np.float32)
+    if problem.tile.complete:
+        mask = _covered(illumination, *np.rint(pixels[lit]).astype(int).T)
     errors, holdout = np.array(run.errors, np.float32), np.array(run.holdout_errors, np.float32)
     errors[-1] = run.sweeps[1].misfit(state, problem.used).error
     return Result(
         scan=_accounted(scan, problem),
-        object=state.object,
+        object=problem.tile.assembled(state.object, run.before),
         probe=state.probe,
         x=grid[1],
         y=grid[0],
         z=refined(run.z, state),
         positions=_in_metres(run, state, grid),
         model=_learnt(state) | _exposures(run) | _distances(run, scan, state),
-        mask=_covered(illumination, illumination[rows, columns]),
+        mask=mask,
         errors=errors,
         holdout_errors=holdout if len(problem.held_out) else holdout[:0],
         held_out=problem.held_out,
@@ -94,11 +98,16 @@ def results(run: Run) -> list[Result]:
 
 
 def _take_over(run: Run) -> None:
-    """Let this process carry the frames of all, where others are lost: it reads them now."""
-    if run.problem.carried is not None:
+    """Go on alone where others are lost: with the frames of all, which this process reads now, or with its tile."""
+    if run.problem.carried is None:
+        return
+    if isinstance(run.problem.tile, Tile):
+        run.problem = replace(run.problem, team=ALONE, tile=run.problem.tile.alone())
+    else:
         stack, invalid, _ = load_stack(run.scan, run.recipe.detector)
         run.problem = replace(run.problem, stack=stack, invalid=invalid, carried=None, team=ALONE)
-        run.sweeps[1] = make_sweeps(run.problem, len(run.state.probe), run.sweeps[1].threads, run.device)
+    threads = run.sweeps.pop(1).threads  # and what it has on the device
+    run.sweeps[1] = make_sweeps(run.problem, len(run.state.probe), threads, run.device)
 
 
 def _exposures(run: Run) -> dict[str, NDArray[np.float64]]:
@@ -155,7 +164,7 @@ def _fix_gauge(run: Run) -> State:
     return replace(state, object=obj, probe=probe, variations=variations)
 
 
-def _covered(illumination: NDArray[np.float32], at_positions: NDArray[np.float32]) -> NDArray[np.float32]:
+def _covered(illumination: NDArray[Any], rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.float32]:
     """Return where the beam has been, 1 or 0, without holes and without the streaks of the probe's rim."""
-    bright = illumination > COVERED * np.median(at_positions)
+    bright = illumination > COVERED * np.median(illumination[rows, columns])
     return binary_opening(binary_fill_holes(bright), iterations=4).astype(np.float32)

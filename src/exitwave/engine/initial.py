@@ -17,7 +17,6 @@ from exitwave.engine.sweeps import State
 from exitwave.errors import InputError
 from exitwave.optics import angular_spectrum, numerical_aperture, probe_from_pattern, starting_modes
 from exitwave.positions import innermost
-from exitwave.positions.grid import MARGIN
 from exitwave.scan import Scan
 
 SEARCH_FRAMES = 64
@@ -196,18 +195,7 @@ def largest_defocus(pattern: NDArray[np.float64], scan: Scan) -> float:
 def _middle(problem: Problem) -> Problem:
     """Return the frames nearest to the middle of the scan as a problem of their own, every `JUDGE`-th held out."""
     pixels = problem.pixels[problem.used]
-    part = problem.only(problem.used[innermost(pixels, SEARCH_FRAMES)])
-    pixels, chosen, exposures = part.pixels, part.used, part.exposures
+    part = problem.only(problem.used[innermost(pixels, SEARCH_FRAMES)]).close()
+    chosen = part.used
     judges = np.arange(JUDGE // 2, len(chosen), JUDGE) if len(chosen) >= 4 * JUDGE else np.arange(0)
-    margin = MARGIN + (int(np.ceil(np.abs(exposures.offsets).max())) if exposures else 0)
-    offset = np.floor(pixels.min(0)) - np.array(problem.shape) // 2 - margin
-    extent = np.ceil(pixels.max(0) - offset).astype(int) + np.array(problem.shape) // 2 + margin
-    return replace(
-        part,
-        pixels=(pixels - offset).astype(np.float32),
-        object_shape=(int(extent[0]), int(extent[1])),
-        used=np.setdiff1d(chosen, judges),
-        held_out=judges,
-        slices=None,
-        nominal=None,
-    )
+    return replace(part, used=np.setdiff1d(chosen, judges), held_out=judges, slices=None)

@@ -11,6 +11,7 @@ from exitwave.engine.detector import DetectorModel, DetectorSettings, blind, det
 from exitwave.engine.near import propagator
 from exitwave.engine.problem import Problem
 from exitwave.engine.team import ALONE, Alone
+from exitwave.engine.tiles import WHOLE, Tile, Whole
 from exitwave.errors import Finding, InputError
 from exitwave.findings import finding
 from exitwave.positions.grid import to_pixels
@@ -21,17 +22,19 @@ Grid = tuple[NDArray[np.float64], NDArray[np.float64]]
 """Sample coordinates (y, x) of the object's pixel centres in metres."""
 
 
-def carried(scan: Scan, team: Alone) -> NDArray[np.int64]:
-    """Return the frames of a scan that this process reads: neighbours are of different ones.
+def carried(scan: Scan, team: Alone, tile: Whole = WHOLE) -> NDArray[np.int64]:
+    """Return the frames of a scan that this process reads: those of its tile, or neighbours are of different ones.
 
     Which frames hold counts, and which of them are held out, is not known before; but which are left out.
     """
+    if isinstance(tile, Tile):
+        return tile.frames
     groups = scan.wanted, np.setdiff1d(np.arange(len(scan.patterns)), scan.wanted)
     return np.sort(np.concatenate([group[team.rank :: team.size] for group in groups]))
 
 
 def load_stack(
-    scan: Scan, settings: DetectorSettings | None = None, team: Alone = ALONE
+    scan: Scan, settings: DetectorSettings | None = None, team: Alone = ALONE, tile: Whole = WHOLE
 ) -> tuple[NDArray[Any], float, tuple[Finding, ...]]:
     """Read the frames once, into the smallest exact type; far-field patterns with zero frequency at [0, 0].
 
@@ -56,7 +59,7 @@ def load_stack(
     cap = np.float32(np.inf if detector.saturation is None else detector.saturation)
     flat = efficiency(scan, settings)
     dead = np.zeros((1, 1), bool) if flat is None else blind(flat)
-    frames, filled = carried(scan, team), 0
+    frames, filled = carried(scan, team, tile), 0
     stack: NDArray[Any] = np.empty((len(frames), *scan.patterns.shape[1:]), np.uint16)
     invalid, repaired = float(_LARGEST_INTEGER), np.zeros(3, np.int64)
     for index, block in scan.patterns.some(frames, 16):  # memory beside the stack is for few frames
@@ -119,6 +122,7 @@ def pose(
     seed: int,
     settings: DetectorSettings | None = None,
     team: Alone = ALONE,
+    tile: Whole = WHOLE,
 ) -> Problem:
     """Turn a scan into the problem that an algorithm solves.
 
@@ -138,6 +142,8 @@ def pose(
         What of the detector is in the model.
     team : Alone
         The processes that carry the frames.
+    tile : Whole
+        What of the object is in this process.
 
     Raises
     ------
@@ -145,7 +151,7 @@ def pose(
         If no frame holds a count, or the scan lacks what the settings ask for.
     """
     settings = settings or DetectorSettings()
-    stack, invalid, findings = load_stack(scan, settings, team)
+    stack, invalid, findings = load_stack(scan, settings, team, tile)
     detector = detector_model(scan, settings, saturated=any(each.code == "W233" for each in findings))
     problem = Problem(
         stack=stack,
@@ -158,8 +164,9 @@ def pose(
         propagator=propagator(scan) if scan.near else None,
         nominal=to_pixels(scan.positions, *grid),
         detector=detector,
-        carried=None if team.size == 1 else carried(scan, team),
+        carried=None if team.size == 1 else carried(scan, team, tile),
         team=team,
+        tile=tile,
     )
     totals = problem.totals()
     lit = totals > 0

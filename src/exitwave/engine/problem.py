@@ -12,8 +12,9 @@ from exitwave.engine.fly import Exposures
 from exitwave.engine.near import Propagator
 from exitwave.engine.slices import Slices
 from exitwave.engine.team import ALONE, Alone
+from exitwave.engine.tiles import WHOLE, Whole
 from exitwave.errors import Finding, InputError
-from exitwave.positions.grid import split
+from exitwave.positions.grid import MARGIN, split
 
 RIM = 2
 """Pixels of the object around a window, for the object's derivatives."""
@@ -55,14 +56,15 @@ class Problem:
     """The frames whose counts are in the stack, ascending; None: all."""
     team: Alone = ALONE
     """The processes that have the others. All ask alike for what `sums`, `totals` and `only` tell of the counts."""
+    tile: Whole = WHOLE
+    """What of the object is in this process."""
+    exposures: Exposures | None = None
+    """The exposures of every frame in a fly scan; None: one at the position."""
 
     @property
     def full_shape(self) -> tuple[int, ...]:
-        """Shape of the object's array: (rows, columns), of a thick sample (slices, rows, columns)."""
-        return (self.slices.number, *self.object_shape) if self.slices else self.object_shape
-
-    exposures: Exposures | None = None
-    """The exposures of every frame in a fly scan; None: one at the position."""
+        """Shape of the object's array: (rows, columns) of the tile, of a thick sample (slices, rows, columns)."""
+        return (self.slices.number, *self.object_shape) if self.slices else self.tile.shape(self.object_shape)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -76,10 +78,14 @@ class Problem:
         return self.pixels.astype(np.float64) if self.nominal is None else self.nominal
 
     @property
-    def reach(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """First and last position (row, column) with a window `RIM` pixels inside the object."""
+    def reach(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """First and last position (row, column) with a window `RIM` pixels inside the object, or the frame's tile."""
         shape = np.array(self.shape)
-        return shape // 2 + RIM, np.array(self.object_shape) - shape + shape // 2 - RIM
+        first, last = shape // 2 + RIM, np.array(self.object_shape) - shape + shape // 2 - RIM
+        if self.tile is WHOLE:
+            return first, last
+        pixels = self.pixels.astype(np.float64)
+        return np.maximum(first, pixels - self.tile.room), np.minimum(last, pixels + self.tile.room)
 
     @property
     def floor(self) -> float:
@@ -144,7 +150,16 @@ class Problem:
             exposures=self.exposures and Exposures(self.exposures.offsets[frames]),
             carried=None,
             team=ALONE,
+            tile=WHOLE,
         )
+
+    def close(self) -> "Problem":
+        """Return the problem with no more of the object than its frames see, and a margin."""
+        margin = MARGIN + (int(np.ceil(np.abs(self.exposures.offsets).max())) if self.exposures else 0)
+        offset = np.floor(self.pixels.min(0)) - np.array(self.shape) // 2 - margin
+        extent = np.ceil(self.pixels.max(0) - offset).astype(int) + np.array(self.shape) // 2 + margin
+        pixels = (self.pixels - offset).astype(np.float32)
+        return replace(self, pixels=pixels, object_shape=(int(extent[0]), int(extent[1])), nominal=None)
 
     def here(self, frames: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return which of some frames this process carries, and where in the stack."""

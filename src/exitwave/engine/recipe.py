@@ -162,6 +162,9 @@ class Recipe(Settings):
     )
     device: str = Field("auto", description="where to run: cpu, cuda, cuda:1; auto: a GPU where there is one, else cpu")
     threads: int | None = Field(None, ge=1, description="threads; None: one for each core")
+    tiles: Literal["auto", "yes", "no"] = Field(
+        "auto", description="whether each of several processes holds a tile of the object; auto: where a GPU needs it"
+    )
     seed: int = Field(0, ge=0, description="seed of everything random")
 
     @field_validator("device")
@@ -170,6 +173,11 @@ class Recipe(Settings):
         if not known(value):
             raise ValueError(f"there is no such device; write {NAMES}")
         return value
+
+    @field_validator("tiles", mode="before")
+    @classmethod
+    def _yes_or_no(cls, value: Any) -> Any:
+        return ("yes" if value else "no") if isinstance(value, bool) else value  # as YAML has them
 
     @field_validator("source_distance", "slice_spacing", mode="before")
     @classmethod

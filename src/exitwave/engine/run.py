@@ -16,11 +16,13 @@ from exitwave.engine.backends import Backend, take
 from exitwave.engine.joint import join
 from exitwave.engine.model import check_constraints, constrain, refinements
 from exitwave.engine.model.listen import Listening, Told
+from exitwave.engine.model.positions import stopped
 from exitwave.engine.recipe import Recipe, Stage, make_recipe
 from exitwave.engine.start import Run, prepare
 from exitwave.engine.stopping import REMEDY, Watch
 from exitwave.engine.sweeps import Misfit, State, Sums
 from exitwave.engine.team import ALONE, Alone
+from exitwave.engine.tiles import Tile
 from exitwave.errors import Finding, InputError, RunError
 from exitwave.scan import Result, Scan
 from exitwave.scan import Step as Choice
@@ -53,6 +55,12 @@ class Progress:
     stopped_by: str
     """Why this is the last iteration: ``iterations``, ``seconds``, ``patience`` or ``divergence``; else empty."""
     _run: Run = field(repr=False)
+
+    @property
+    def tile(self) -> str:
+        """Which rows of the object this process has; empty: all."""
+        tile = self._run.problem.tile
+        return str(tile) if isinstance(tile, Tile) else ""
 
     def result(self) -> Result:
         """Return what there is, with the last error measured again on the object and probe returned."""
@@ -162,6 +170,7 @@ def _stage(run: Run, stage: Stage, *, last: bool) -> Iterator[Progress]:
         if ended:  # what the stage kept is as large as several objects
             state.memory = {}
             del watch
+            run.findings = (*run.findings, *stopped(state, sweeps.problem))
         yield _progress(run, stage, ended if run.stopped_by == ended else "")
     run.state, run.pair = run.on_the_fine_grid(), None
 

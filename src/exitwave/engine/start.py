@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import exitwave
-from exitwave.engine import coarse, distributed, fly, joint
+from exitwave.engine import coarse, distributed, fly, joint, tiles
 from exitwave.engine import device as devices
 from exitwave.engine.algorithms.table import ALGORITHMS
 from exitwave.engine.arrays import host_state
@@ -31,8 +31,9 @@ from exitwave.engine.room import give_back
 from exitwave.engine.sweeps import OWN, State
 from exitwave.engine.team import ALONE, Alone
 from exitwave.engine.thick import slice_positions, starting_object, with_slices
+from exitwave.engine.tiles import WHOLE, Whole
 from exitwave.errors import Finding, InputError
-from exitwave.positions.grid import MARGIN, ROOM, object_grid
+from exitwave.positions.grid import MARGIN, ROOM, object_grid, to_pixels
 from exitwave.scan import Result, Scan
 from exitwave.scan import Step as Choice
 
@@ -70,6 +71,8 @@ class Run:
     """The scans that make the one that runs, where there are several."""
     team: Alone = ALONE
     """The processes that do it."""
+    before: Any = 1
+    """The object at the start, on the object's grid."""
     pair: coarse.Pair | None = None
     """The state on two grids, while a coarse stage runs."""
 
@@ -109,8 +112,11 @@ def prepare(data: Scan | Result, recipe: Recipe, announce: Callable[[str], None]
     held_out = earlier.held_out if earlier else np.arange(0)
     same = np.array(scan.patterns.shape), scan.wanted, positions, y, x, held_out
     team.agree("the scan and the settings", _what_counts(recipe, *same))
+    tile = _tile(scan, recipe, earlier, fly.places(positions, offsets), (y, x), device, team)
+    if tile is not WHOLE:
+        announce(f"each process with a tile of the object, the first one with {tile}")
     how: dict[str, Any] = {"holdout": recipe.holdout, "seed": recipe.seed, "settings": recipe.detector}
-    problem = pose(scan, positions, (y, x), team=team, **how)
+    problem = pose(scan, positions, (y, x), team=team, tile=tile, **how)
     if earlier:
         used = np.setdiff1d(np.union1d(problem.used, problem.held_out), earlier.held_out)
         problem = replace(problem, used=used, held_out=earlier.held_out)
@@ -143,6 +149,7 @@ def prepare(data: Scan | Result, recipe: Recipe, announce: Callable[[str], None]
         positions=positions,
         device=device,
         team=team,
+        before=earlier.object if earlier else 1,
         assumed_distance=float((earlier.model if earlier else {}).get("assumed_distance", scan.detector.distance)),
         errors=list(earlier.errors) if earlier else [],
         holdout_errors=list(earlier.holdout_errors) if earlier else [],
@@ -168,11 +175,52 @@ def _grid(scan: Scan, recipe: Recipe, places: NDArray[np.float64]) -> Grid:
         raise InputError(
             "Positions are not refined while scans share something", found=", ".join(refined), remedy=remedy
         )
-    margin = ROOM if refined else MARGIN
-    if "distance_update" in refined:
-        margin += math.ceil(REACH * float(np.ptp(places[:, :2], axis=0).max() / min(scan.object_pixel)) / 2)
+    return object_grid(places, _probe_shape(scan, recipe), scan.object_pixel, _room(scan, recipe, places) or MARGIN)
+
+
+def _probe_shape(scan: Scan, recipe: Recipe) -> tuple[int, int]:
+    """Return the shape of the probe's array."""
     ny, nx = (recipe.detector.oversample * n for n in scan.patterns.shape[1:])
-    return object_grid(places, (ny, nx), scan.object_pixel, margin)
+    return ny, nx
+
+
+def _room(scan: Scan, recipe: Recipe, places: NDArray[np.float64]) -> int:
+    """Return by how many pixels refined positions may move, of a scan with the probe at some places in metres."""
+    stages = recipe.stages
+    distance = any(stage.distance_update for stage in stages)
+    more = REACH * float(np.ptp(places[:, :2], axis=0).max() / min(scan.object_pixel)) / 2 if distance else 0
+    return ROOM + math.ceil(more) if distance or any(stage.position_update for stage in stages) else 0
+
+
+def _tile(
+    scan: Scan,
+    recipe: Recipe,
+    earlier: Result | None,
+    places: NDArray[np.float64],
+    grid: Grid,
+    device: str,
+    team: Alone,
+) -> Whole:
+    """Return what of the object this process is to have, with the probe at some places in metres."""
+    if recipe.tiles == "no" or not 1 < team.size <= len(scan.wanted):
+        return WHOLE
+    shape, probe, count = (len(grid[0]), len(grid[1])), _probe_shape(scan, recipe), len(scan.patterns)
+    known, views = earlier.probe if earlier else scan.probe, len(places) // count
+    modes = recipe.modes or (1 if known is None else known.size // math.prod(known.shape[-2:]))
+    if recipe.tiles == "auto" and not team.any(_too_large(device, shape, modes, views, probe)):
+        return WHOLE
+    distributed.refuse_tiles(recipe, max(recipe.slices, earlier.slices if earlier else 1))
+    rows = to_pixels(places, *grid)[:, 0].reshape(count, views)
+    return tiles.cut(rows, scan.wanted, shape, probe[0], _room(scan, recipe, places), team)
+
+
+def _too_large(device: str, *problem: Any) -> bool:
+    """Say whether a problem does not fit on a GPU as a whole; see `cuda.memory.fits`."""
+    if device == "cpu":
+        return False
+    from exitwave.engine.cuda import memory
+
+    return not memory.fits(device, *problem)
 
 
 def _flying(problem: Problem, offsets: NDArray[np.float64], grid: Grid, recipe: Recipe) -> Problem:
@@ -230,7 +278,7 @@ def _factors(recipe: Recipe) -> list[int]:
 
 def _warm_up(problem: Problem, stage: Stage, device: str) -> None:
     """Do one iteration of a stage on one frame, so that compiling is not counted as iterating."""
-    first = problem.only(problem.used[:1])
+    first = problem.only(problem.used[:1]).close()
     ones = np.ones(first.full_shape, np.complex64), np.ones((1, *first.shape), np.complex64)
     state = State(*ones, np.random.default_rng(0))
     if stage.background_update:

@@ -26,6 +26,8 @@ PATIENCE = timedelta(minutes=30)
 """How long a process may let the others wait: it may have files to read or loops to compile."""
 CARDS = timedelta(seconds=25)
 """The same for cards that add up, once all processes are there."""
+Parcels = list[tuple[int, Any]]
+"""Arrays or tensors with the process that they go to, or come from; those of one process in one order."""
 
 
 def _cores() -> list[int]:
@@ -36,6 +38,14 @@ def _cores() -> list[int]:
 def _short(error: RuntimeError) -> str:
     """Return what PyTorch says, without where in its own code and what it advises."""
     return re.sub(r"^\[[^]]*\] |\. This .*$", "", str(error).partition("\n")[0])
+
+
+def _real(array: Any) -> Any:
+    """Return an array as a tensor of real numbers in the same memory."""
+    import torch
+
+    tensor = torch.from_numpy(array) if isinstance(array, np.ndarray) else array
+    return torch.view_as_real(tensor) if tensor.is_complex() else tensor
 
 
 class LostError(RunError):
@@ -59,6 +69,13 @@ class Alone:
 
     def add(self, *arrays: Any) -> None:
         """Add up arrays or tensors over all processes, in place."""
+
+    def largest(self, value: float) -> float:
+        """Return the largest value of all processes."""
+        return value
+
+    def exchange(self, sent: Parcels, received: Parcels) -> None:
+        """Send arrays or tensors to other processes, and receive others from them in place; each with whom."""
 
     def first(self, make: Callable[[], Any]) -> Any:
         """Return what the first process makes; the others wait for it."""
@@ -133,10 +150,10 @@ class Team(Alone):
 
     def _meet_on_cards(self, device: str) -> None:
         """Prepare sums over cards, where every process has its own."""
+        import torch
+
         card = ""
         if device.startswith("cuda"):
-            import torch
-
             card = str(torch.cuda.get_device_properties(device).uuid)
             torch.cuda.set_device(device)
         with self._together():
@@ -144,6 +161,7 @@ class Team(Alone):
             if all(cards) and len(set(cards)) == self.size and self._dist.is_nccl_available():
                 os.environ["TORCH_NCCL_BLOCKING_WAIT"] = "1"  # so that a failure is an exception
                 self._cards = self._dist.new_group(backend="nccl", timeout=CARDS)
+                self._dist.all_reduce(torch.zeros(1, device=device), group=self._cards)  # all must meet first
 
     def threads(self, wanted: int | None) -> int | None:
         """Return the threads of this process; where nobody says, those that share cores share them evenly."""
@@ -161,10 +179,7 @@ class Team(Alone):
 
         Those of the host go at the same time, and before those of cards: then all processes are there.
         """
-        import torch
-
-        tensors = [torch.from_numpy(array) if isinstance(array, np.ndarray) else array for array in arrays]
-        tensors = [torch.view_as_real(tensor) if tensor.is_complex() else tensor for tensor in tensors]
+        tensors = [_real(array) for array in arrays]
         with self._together():
             for sent in [self._dist.all_reduce(each, async_op=True) for each in tensors if each.is_cpu]:
                 sent.wait()
@@ -179,6 +194,30 @@ class Team(Alone):
             total = tensor.cpu()
             self._dist.all_reduce(total)
             tensor.copy_(total)
+
+    def largest(self, value: float) -> float:
+        """Return the largest value of all processes."""
+        import torch
+
+        found = torch.tensor([value], dtype=torch.float64)
+        with self._together():
+            self._dist.all_reduce(found, op=self._dist.ReduceOp.MAX)
+        return float(found)
+
+    def exchange(self, sent: Parcels, received: Parcels) -> None:
+        """Send arrays or tensors to other processes, and receive others from them in place; each with whom."""
+        out, back = ([(rank, _real(array)) for rank, array in parcels] for parcels in (sent, received))
+        direct = self._cards is not None  # else what is on cards goes over the host
+        away, home = ([(rank, each if direct else each.cpu()) for rank, each in parcels] for parcels in (out, back))
+        group = self._cards if direct and not all(each.is_cpu for _, each in (*away, *home)) else None
+        ways = [(self._dist.isend, away), (self._dist.irecv, home)]
+        steps = [self._dist.P2POp(way, each, rank, group) for way, parcels in ways for rank, each in parcels]
+        with self._together():
+            for work in self._dist.batch_isend_irecv(steps) if steps else ():
+                work.wait()
+        for (_, target), (_, each) in zip(back, home, strict=True):
+            if each is not target:
+                target.copy_(each)
 
     def first(self, make: Callable[[], Any]) -> Any:
         """Return what the first process makes; the others wait for it. After a loss each that is left makes its own."""

@@ -89,7 +89,7 @@ def starting_object(problem: Problem, earlier: Result | None) -> NDArray[np.comp
         return np.ones(problem.full_shape, np.complex64)
     if problem.slices and earlier.object.ndim == 2:
         return split(earlier.object, problem.slices.number)
-    return earlier.object.copy()
+    return problem.tile.cut(earlier.object)
 
 
 def balance(obj: NDArray[Any]) -> None:

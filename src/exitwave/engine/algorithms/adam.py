@@ -87,6 +87,6 @@ def descend(
         first += (1 - FIRST) * (new - first)
         second += (1 - SECOND) * (new.real**2 + new.imag**2 - second)
         root[:] = (second / (1 - SECOND**means.batches)) ** 0.5
-    scale = arrays.rms(target) / (1 - FIRST**means.batches)
+    scale = sweeps.problem.tile.rms(target) / (1 - FIRST**means.batches)
     for mode in range(len(target)) if target.ndim == 3 else (...,):
         sweeps.descend(target[mode], means.first[mode], spread[mode], Step(step.length * length * scale, step.alpha))

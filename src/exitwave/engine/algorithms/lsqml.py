@@ -33,6 +33,7 @@ from exitwave.engine.algorithms.momentum import STILL, Moving, moving, push, vel
 from exitwave.engine.algorithms.settling import settled
 from exitwave.engine.recipe import Stage
 from exitwave.engine.sweeps import Misfit, State, Step, Sums, Sweeps
+from exitwave.engine.tiles import Whole
 
 OBJECT, PROBE = Step(0.5, 0.3), Step(1.0, 0.1)
 """Length and alpha of the steps, where the stage does not say. The object alone could explain a frame that no other
@@ -98,7 +99,7 @@ def step(state: State, sweeps: Sweeps, stage: Stage) -> Misfit:
     if total is not None:
         before = arrays.copy(state.object), arrays.copy(state.probe)
         advance(state, sweeps, total, steps, np.min(lengths, axis=0))
-        _accelerate(state, before, difference, steps)
+        _accelerate(state, sweeps.problem.tile, before, difference, steps)
     return Misfit(difference, signal)
 
 
@@ -177,7 +178,9 @@ def advance(
         sweeps.descend(state.probe, sums.probe, sums.transmission, step, velocity(pushed.probe))
 
 
-def _accelerate(state: State, before: tuple[NDArray[Any], NDArray[Any]], difference: float, steps: _Steps) -> None:
+def _accelerate(
+    state: State, tile: Whole, before: tuple[NDArray[Any], NDArray[Any]], difference: float, steps: _Steps
+) -> None:
     """Extrapolate from the last point through this one, in place: x_n + (n / (n + 3)) (x_n - x_(n-1)).
 
     The run of n starts again where the error rises, or where a step turns against the way it has come.
@@ -192,7 +195,7 @@ def _accelerate(state: State, before: tuple[NDArray[Any], NDArray[Any]], differe
         array = getattr(state, name)
         now.points[name] = arrays.copy(array)
         moved = array - last.points.get(name, array)
-        onward = difference <= last.difference and arrays.inner(array - earlier, moved) >= 0
+        onward = difference <= last.difference and tile.inner(array - earlier, moved) >= 0
         n = now.runs[name] = last.runs.get(name, -1) + 1 if onward else 0
         array += n / (n + 3) * moved
     state.memory["LSQ-ML"] = now

@@ -34,6 +34,7 @@ from exitwave.engine.algorithms.epie import choose
 from exitwave.engine.model.positions import inside, solve
 from exitwave.engine.recipe import Stage
 from exitwave.engine.sweeps import Line, Misfit, Noise, State, Step, Sums, Sweeps
+from exitwave.engine.tiles import Whole
 
 OBJECT, PROBE = Step(1.0, 0.1), Step(1.0, 0.1)
 """Length and alpha of the steps, where the stage does not say."""
@@ -66,7 +67,7 @@ class _Last:
 
 def step(state: State, sweeps: Sweeps, stage: Stage) -> Misfit:
     """Do one iteration in place and return its misfit."""
-    frames, noise = sweeps.problem.used, stage.noise or "amplitude"
+    frames, noise, tile = sweeps.problem.used, stage.noise or "amplitude", sweeps.problem.tile
     object_step = choose(stage.object_update, OBJECT, state.iteration)
     probe_step = choose(stage.probe_update, PROBE, state.iteration)
     places = stage.position_update
@@ -80,10 +81,10 @@ def step(state: State, sweeps: Sweeps, stage: Stage) -> Misfit:
     last = state.memory.pop("ML", None)
     if last and (last.iteration, last.steps) != (state.iteration - 1, steps):
         last = None
-    line, product = turn(last, pulled, sums, steps, moves)
+    line, product = turn(last, pulled, sums, steps, moves, tile)
     length = last.length if last else 1.0
     gradient = keep(pulled, last)
-    slope = -2 * inner(pulled, line)
+    slope = -2 * inner(pulled, line, tile)
     if slope == 0:  # nothing to update, or nothing left to improve
         return sums.misfit
     length = minimise(lambda lengths: sweeps.along(state, line, frames, lengths, noise), slope, length)
@@ -121,35 +122,44 @@ def keep(pulled: Line, last: _Last | None) -> Line:
     return last.gradient._replace(moves=pulled.moves)
 
 
-def turn(last: _Last | None, pulled: Line, sums: Sums, steps: Steps, moves: Moves | None) -> tuple[Line, float]:
+def turn(
+    last: _Last | None, pulled: Line, sums: Sums, steps: Steps, moves: Moves | None, tile: Whole
+) -> tuple[Line, float]:
     """Return the direction h and <g, z>: h conjugate, in the place of the last one, or z where that does not fall."""
     if last is None:
         line = Line(arrays.zeros_like(pulled.object), arrays.zeros_like(pulled.probe), moves)
-        for z, target in preconditioned(sums, steps, line):
+        for z, target in preconditioned(tile, sums, steps, line):
             target[:] = z
-        return line, inner(pulled, line)
-    product, kept = overlap(pulled.moves, moves), overlap(last.gradient.moves, moves)
-    for z, now, before in preconditioned(sums, steps, pulled, last.gradient):
+        return line, inner(pulled, line, tile)
+    product, kept = (tile.once(overlap(each, moves)) for each in (pulled.moves, last.gradient.moves))
+    for z, now, before in preconditioned(tile, sums, steps, pulled, last.gradient, once=True):
         product, kept = product + arrays.inner(now, z), kept + arrays.inner(before, z)
+    product, kept = tile.total(product, kept)
     line, beta = last.line, max(0.0, float(product - kept) / last.product)
-    for z, target in preconditioned(sums, steps, line):
+    for z, target in preconditioned(tile, sums, steps, line):
         target *= beta
         target += z
     if line.moves is not None and moves is not None:
         line = line._replace(moves=beta * line.moves + moves)
-    return (line, float(product)) if inner(pulled, line) > 0 else turn(None, pulled, sums, steps, moves)
+    return (line, float(product)) if inner(pulled, line, tile) > 0 else turn(None, pulled, sums, steps, moves, tile)
 
 
-def preconditioned(sums: Sums, steps: Steps, *lines: Line) -> Iterator[tuple[Any, ...]]:
-    """Yield z of what is updated, some rows at a time as it is as large as the object, and these rows of some lines."""
+def preconditioned(
+    tile: Whole, sums: Sums, steps: Steps, *lines: Line, once: bool = False
+) -> Iterator[tuple[Any, ...]]:
+    """Yield z of what is updated, some rows at a time as it is as large as the object, and these rows of some lines.
+
+    ``once``: every row in one process only.
+    """
     modes = range(len(sums.probe))
     parts: list[tuple[Any, ...]]
     parts = [(steps[0], sums.illumination, sums.object, *(line.object for line in lines))]
     parts += [(steps[1], sums.transmission, sums.probe[k], *(line.probe[k] for line in lines)) for k in modes]
-    for step, curvature, gradient, *others in parts:
+    for step, curvature, *others in parts:
         if step:
-            floor = step.alpha * curvature.max() + TINY
-            for d, g, *rows in arrays.blocks(ROWS, curvature, gradient, *others):
+            floor = step.alpha * tile.largest(curvature) + TINY
+            here = [tile.own(each) if once else each for each in (curvature, *others)]
+            for d, g, *rows in arrays.blocks(ROWS, *here):
                 yield step.length * g / ((1 - step.alpha) * d + floor), *rows
 
 
@@ -159,9 +169,11 @@ def go(target: NDArray[np.complexfloating], direction: NDArray[np.complexfloatin
         part += length * step
 
 
-def inner(a: Line, b: Line) -> float:
+def inner(a: Line, b: Line, tile: Whole) -> float:
     """Return Re sum conj(a) b over object, probe and positions."""
-    return float(arrays.inner(a.object, b.object) + arrays.inner(a.probe, b.probe)) + overlap(a.moves, b.moves)
+    object, probe = (arrays.inner(tile.own(x), tile.own(y)) for x, y in zip(a[:2], b[:2], strict=True))
+    total: float = tile.total(float(object + probe) + tile.once(overlap(a.moves, b.moves)))[0]
+    return total
 
 
 def overlap(a: Moves | None, b: Moves | None) -> float:

@@ -49,6 +49,6 @@ def descend(
     step: Step,
 ) -> None:
     """Add the step with the weight of PIE in place; the denominator is that of rPIE with another alpha and length."""
-    weight = (denominator / denominator.max()) ** 0.5
+    weight = (denominator / sweeps.problem.tile.largest(denominator)) ** 0.5
     rescaled = Step(step.length / (1 + step.alpha), step.alpha / (1 + step.alpha))
     sweeps.descend(target, weight * numerator, denominator, rescaled)

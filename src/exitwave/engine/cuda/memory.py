@@ -41,16 +41,27 @@ def plan(problem: Problem, modes: int, device: torch.device) -> Plan:
     views = problem.exposures.count if problem.exposures else 1
     slices = problem.slices.number if problem.slices else 1
     wave = COMPLEX * modes * views * math.prod(problem.shape)
-    frame = WAVES * slices * wave
-    fixed = OBJECTS * COMPLEX * (math.prod(problem.full_shape) + modes * math.prod(problem.shape))
+    fixed, frame = needed(problem.full_shape, modes, slices * views, problem.shape)
     stack = problem.stack.nbytes if device.type != "cpu" else 0  # the host has it already
     if fixed + frame > free:
         found = f"{(fixed + frame) / 1e9:.3g} GB for object, probe and one frame, {free / 1e9:.3g} GB free on {device}"
-        remedy = "Use fewer modes or slices, crop the frames (exitwave prepare), or use --device cpu"
+        remedy = "Use fewer modes or slices, crop the frames (exitwave prepare), start more processes, each with a GPU "
+        remedy += "and a tile of the object, or use --device cpu"
         raise InputError("The problem does not fit on the device", found=found, remedy=remedy)
     resident = fixed + stack + frame <= free
     left = free - fixed - (stack if resident else 0)
     return Plan(resident, max(1, min(PART[device.type] // wave, int(left // frame))))
+
+
+def fits(device: str, object_shape: tuple[int, int], modes: int, views: int, shape: tuple[int, int]) -> bool:
+    """Say whether the whole object, a probe of some shape and a frame fit on a device."""
+    return sum(needed(object_shape, modes, views, shape)) <= SAFE * free_on(torch.device(device.removeprefix("torch-")))
+
+
+def needed(object_shape: tuple[int, ...], modes: int, views: int, shape: tuple[int, int]) -> tuple[int, int]:
+    """Return the bytes of what is as large as object and probe, and of what one frame with so many views needs."""
+    probe = modes * math.prod(shape)
+    return OBJECTS * COMPLEX * (math.prod(object_shape) + probe), WAVES * COMPLEX * views * probe
 
 
 def room(shape: tuple[int, ...], device: torch.device) -> torch.Tensor:

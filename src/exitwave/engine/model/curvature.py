@@ -34,15 +34,19 @@ def mean_curvature(state: State, problem: Problem, changes: Callable[[Waves], Wa
     """
     chosen = problem.used[state.rng.integers(len(problem.used), size=SAMPLE)]
     ny, nx = problem.shape
-    total, power = 0.0, 0.0
-    for top, left in problem.windows(state.positions)[0][chosen]:
+    count = len(changes(state.object[:ny, :nx]))
+    sums = np.zeros((count + 1, count))  # K, and the power
+    here = chosen[problem.here(chosen)[0]]
+    for top, left in problem.windows(state.positions)[0][here] - problem.tile.origin:
         window = state.object[top : top + ny, left : left + nx]
         waves, change = _at_detector(problem, state.probe * window), _at_detector(problem, changes(window))
         amplitude = np.sqrt((np.abs(waves) ** 2).sum(0)) + problem.floor
         radial = (waves[: change.shape[1]].conj() * change).real.sum(1) / amplitude
         flat = radial.reshape(len(change), -1).astype(np.float64)
-        total, power = total + flat @ flat.T, power + float((amplitude**2).sum())
-    return np.asarray(total / power)
+        sums[:-1] += flat @ flat.T
+        sums[-1] += float((amplitude**2).sum())
+    problem.team.add(sums)
+    return sums[:-1] / sums[-1]
 
 
 def _at_detector(problem: Problem, waves: Waves) -> Waves:

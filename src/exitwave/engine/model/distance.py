@@ -111,4 +111,4 @@ def room(positions: Positions, problem: Problem) -> float:
     away = positions - centre(problem)
     first, last = (edge - centre(problem) for edge in problem.reach)
     with np.errstate(divide="ignore"):
-        return float(max(1.0, min((first / away.min(0)).min(), (last / away.max(0)).min())))
+        return float(max(1.0, (np.where(away < 0, first, last) / away).min()))

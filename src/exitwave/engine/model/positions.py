@@ -32,6 +32,8 @@ from exitwave.engine.model.search import AFTER, VELOCITY, search
 from exitwave.engine.problem import Problem
 from exitwave.engine.schedule import Refinement, Schedule
 from exitwave.engine.sweeps import State
+from exitwave.errors import Finding
+from exitwave.findings import finding
 
 DAMPING = 0.01
 """Of the mean diagonal of all frames, added to a frame's: one without detail stays where it is."""
@@ -96,3 +98,14 @@ def solve(told: NDArray[np.float64], damping: float) -> Moves:
 def inside(positions: Moves, problem: Problem) -> Moves:
     """Return the positions, each moved no further than it must be to stay within `Problem.reach`."""
     return np.clip(positions, *problem.reach)
+
+
+def stopped(state: State, problem: Problem) -> tuple[Finding, ...]:
+    """Say whether frames stand at the edge of their tile of the object, and would perhaps have gone on in the whole."""
+    if state.positions is None:
+        return ()
+    moved = np.abs(state.positions - problem.pixels).max(1)
+    count = int((moved[problem.used] > problem.tile.room - 0.01).sum())
+    remedy = "Continue from the result, which cuts tiles anew around the frames, or set tiles to no"
+    found = f"{count} frames have moved by {problem.tile.room:g} pixels, as far as their tiles reach"
+    return (finding("W236", "", found, "positions within the tiles", remedy),) if count else ()
