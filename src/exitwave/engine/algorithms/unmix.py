@@ -57,19 +57,23 @@ def overlaps(problem: Problem, probe: NDArray[np.complexfloating[Any]], spacing:
         M_1m(k), zero frequency at [0, 0]; M_lm is that of m - l, or its conjugate for l - m.
     """
     assert problem.slices is not None
+    shape = probe.shape[1:]
     power = (np.abs(np.fft.fft2(probe)) ** 2).sum(0)
     power /= power.sum()
-    curve = [
-        -spacing * problem.slices.phase[at] * n**2 for at, n in zip(((1, 0), (0, 1)), probe.shape[1:], strict=True)
-    ]
-    q = [np.fft.fftfreq(n) for n in probe.shape[1:]]
-    k = [np.fft.fftfreq(n) for n in problem.object_shape]
+    curve = [-spacing * problem.slices.phase[at] * n**2 for at, n in zip(((1, 0), (0, 1)), shape, strict=True)]
+    q, k = ([np.fft.fftfreq(n) for n in each] for each in (shape, problem.object_shape))
     own = curve[0] * k[0][:, None] ** 2 + curve[1] * k[1] ** 2
     found = []
     for d in range(problem.slices.number):
-        rows, columns = (np.exp(2j * d * c * np.outer(a, b)) for c, a, b in zip(curve, k, q, strict=True))
-        found.append(np.exp(1j * d * own) * (rows @ power @ columns.T))
+        shift = [d * c / np.pi * b for c, b in zip(curve, k, strict=True)]  # of the shadows, in object pixels
+        waves = [np.exp(2j * np.pi * np.outer(s, a)) * _near(s, n) for s, a, n in zip(shift, q, shape, strict=True)]
+        found.append(np.exp(1j * d * own) * (waves[0] @ power @ waves[1].T))
     return np.array(found)
+
+
+def _near(shift: NDArray[np.float64], size: int) -> NDArray[np.bool_]:
+    """Say which shadows are on one beam: those that leave the window on one side come in again on the other."""
+    return np.abs(shift)[:, None] <= size / 2
 
 
 def inverse(overlap: NDArray[Any], eps: float = EPS) -> NDArray[np.complex64]:
