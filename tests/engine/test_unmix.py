@@ -74,6 +74,13 @@ def test_filters_are_hermitian_and_positive(number):
     assert values.max() < (1 + EPS) / EPS + 1e-4
 
 
+def test_shadows_that_leave_the_window_make_no_filter_negative():
+    filters = np.moveaxis(inverse(overlaps(thick(3, curve=3.0), np.ones((1, *SHAPE), complex))), (0, 1), (-2, -1))
+    values = np.linalg.eigvalsh(filters.astype(complex))
+    assert values.min() > 0
+    assert values.max() < (1 + EPS) / EPS + 1e-4
+
+
 def test_a_single_slice_and_slices_far_apart_keep_their_gradient():
     rng = np.random.default_rng(1)
     gradient = rng.standard_normal((3, 64, 72)) + 1j * rng.standard_normal((3, 64, 72))

@@ -21,8 +21,6 @@ loss is lower; one pass over the frames is nearly always enough for an iteration
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from exitwave.engine import arrays
 from exitwave.engine.algorithms.epie import choose
 from exitwave.engine.algorithms.unmix import inverse, overlaps, unmix
@@ -78,26 +76,26 @@ class _Memory:
     """gamma."""
     iteration: int = 0
 
+    def forget(self) -> None:
+        """Begin with the gradient again."""
+        self.pairs, self.scale = [], FIRST
+
 
 def step(state: State, sweeps: Sweeps, stage: Stage) -> Misfit:
     """Do one iteration in place and return its misfit."""
     steps = choose(stage.object_update, OBJECT, state.iteration), choose(stage.probe_update, PROBE, state.iteration)
     memory = recall(state, sweeps, steps)
-    alone = all(getattr(stage, name) is None for name in (*REFINEMENTS, *CONSTRAINTS))
-    here = memory.here if alone and memory.here else look(state, sweeps, stage, steps)
-    targets = [target for target, each in zip((state.object, state.probe), steps, strict=True) if each]
-    line = direction(memory, here)
-    slope = dot(here.pull, line)
-    if not slope > 0:
-        memory.pairs, memory.scale = [], FIRST
-        line = direction(memory, here)
-        slope = dot(here.pull, line)
-    memory.here = here
-    if slope > 0:
-        there, length = search(state, sweeps, stage, memory, targets, line, slope)
-        remember(memory, there, line, length)
-    memory.iteration = state.iteration
+    here = memory.here if memory.here and alone(stage) else look(state, sweeps, stage, steps)
+    line, slope = downhill(memory, here)
+    there, length = search(state, sweeps, stage, steps, here, line, slope) if slope > 0 else (here, 0.0)
+    learn(memory, here, there, line, length)
+    memory.here, memory.iteration = there, state.iteration
     return here.misfit
+
+
+def alone(stage: Stage) -> bool:
+    """Say whether nothing else moves what this algorithm has found, so that what a pass has told stays true."""
+    return all(getattr(stage, name) is None for name in (*REFINEMENTS, *CONSTRAINTS))
 
 
 def recall(state: State, sweeps: Sweeps, steps: Steps) -> _Memory:
@@ -140,6 +138,16 @@ def preconditioned(memory: _Memory, weights: Vector, vector: Vector) -> Vector:
     return [obj, *(b * each for b, each in zip(weights[1:], vector[1:], strict=True))]
 
 
+def downhill(memory: _Memory, here: Point) -> tuple[Vector, float]:
+    """Return h and <g, h>; pairs with which the loss would not fall along h are forgotten."""
+    line = direction(memory, here)
+    slope = dot(here.pull, line)
+    if slope > 0 or not memory.pairs:
+        return line, slope
+    memory.forget()
+    return downhill(memory, here)
+
+
 def direction(memory: _Memory, here: Point) -> Vector:
     """Return h."""
     line, parts = [arrays.copy(each) for each in here.pull], []
@@ -155,30 +163,29 @@ def direction(memory: _Memory, here: Point) -> Vector:
 
 
 def search(
-    state: State, sweeps: Sweeps, stage: Stage, memory: _Memory, targets: Vector, line: Vector, slope: float
+    state: State, sweeps: Sweeps, stage: Stage, steps: Steps, here: Point, line: Vector, slope: float
 ) -> tuple[Point, float]:
     """Go along a line in place until the loss is lower, and return what is there and how far that is.
 
     A step that is too long becomes one to where the secant through the slopes is 0; where none is short enough it is 0.
     """
-    here, gone, length = memory.here, 0.0, 1.0
-    assert here is not None
+    targets = [target for target, each in zip((state.object, state.probe), steps, strict=True) if each]
+    gone, length = 0.0, 1.0
     for _ in range(TRIALS):
         add(targets, line, length - gone)
-        gone, there = length, look(state, sweeps, stage, memory.steps)
+        gone, there = length, look(state, sweeps, stage, steps)
         if there.loss <= here.loss - ENOUGH * 2 * length * slope:
             return there, length
-        length *= min(0.5, max(0.1, slope / (slope - dot(there.pull, line))))
+        bend = slope - dot(there.pull, line)
+        length *= min(0.5, max(0.1, slope / bend)) if bend > 0 else 0.1
     add(targets, line, -gone)
     return here, 0.0
 
 
-def remember(memory: _Memory, there: Point, line: Vector, length: float) -> None:
-    """Keep what a step has told; after one of length 0, nothing."""
-    here, memory.here = memory.here, there
-    assert here is not None
+def learn(memory: _Memory, here: Point, there: Point, line: Vector, length: float) -> None:
+    """Keep what a step has told; one of length 0 tells that the pairs are no good."""
     if length == 0:
-        memory.pairs, memory.scale = [], FIRST
+        memory.forget()
         return
     for each in line:
         each *= length
@@ -197,4 +204,4 @@ def dot(a: Vector, b: Vector) -> float:
 def add(targets: Vector, vector: Vector, factor: float) -> None:
     """Add so much of a vector in place."""
     for target, each in zip(targets, vector, strict=True):
-        target += np.float32(factor) * each if isinstance(each, np.ndarray) else factor * each
+        target += factor * each

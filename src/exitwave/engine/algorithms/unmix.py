@@ -77,15 +77,19 @@ def _near(shift: NDArray[np.float64], size: int) -> NDArray[np.bool_]:
 
 
 def inverse(overlap: NDArray[Any], eps: float = EPS) -> NDArray[np.complex64]:
-    """Return (1 + eps) (M + eps)^-1 from what `overlaps` returns, shape (slices, slices, rows, columns)."""
+    """Return (1 + eps) (M + eps)^-1 from what `overlaps` returns, shape (slices, slices, rows, columns).
+
+    Eigenvalues of M below 0, which shadows that leave the window can make of three slices or more, count as 0.
+    """
     number = len(overlap)
     between = np.arange(number) - np.arange(number)[:, None]
     out = np.empty((number, *overlap.shape), np.complex64)
     for start in range(0, overlap.shape[1], ROWS):
         part = np.moveaxis(overlap[:, start : start + ROWS], 0, -1)
         block = np.where(between >= 0, part[..., np.abs(between)], part[..., np.abs(between)].conj())
-        solved = (1 + eps) * np.linalg.inv(block + eps * np.eye(number))
-        out[:, :, start : start + ROWS] = np.moveaxis(solved, (-2, -1), (0, 1))
+        values, vectors = np.linalg.eigh(block)
+        scaled = vectors * ((1 + eps) / (np.maximum(values, 0) + eps))[..., None, :]
+        out[:, :, start : start + ROWS] = np.moveaxis(scaled @ vectors.conj().swapaxes(-2, -1), (-2, -1), (0, 1))
     return out
 
 

@@ -11,6 +11,8 @@ from exitwave.errors import InputError
 
 OBJECTS = 10
 """Complex arrays of the object's size: itself, sums, moments, temporaries, and what is kept for the case of failure."""
+THICK = 16
+"""Further ones of a thick sample, beside one for each slice: the pairs and the filters of ML (`lbfgs`)."""
 WAVES = 10
 """Complex arrays of a wave's size that a part of a pass needs for every wave, FFTs included."""
 PART = {"cuda": 64 * 2**20, "cpu": 2**20}
@@ -42,7 +44,8 @@ def plan(problem: Problem, modes: int, device: torch.device) -> Plan:
     slices = problem.slices.number if problem.slices else 1
     wave = COMPLEX * modes * views * math.prod(problem.shape)
     frame = WAVES * slices * wave
-    fixed = OBJECTS * COMPLEX * (math.prod(problem.full_shape) + modes * math.prod(problem.shape))
+    objects = OBJECTS + (THICK + slices if problem.slices else 0)
+    fixed = objects * COMPLEX * (math.prod(problem.full_shape) + modes * math.prod(problem.shape))
     stack = problem.stack.nbytes if device.type != "cpu" else 0  # the host has it already
     if fixed + frame > free:
         found = f"{(fixed + frame) / 1e9:.3g} GB for object, probe and one frame, {free / 1e9:.3g} GB free on {device}"
