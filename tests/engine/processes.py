@@ -49,6 +49,7 @@ RECIPES = {
         "probe_constraints": {"fourier_support": "pattern", "centre": "subpixel", "power": True},
     },
     "thick": {"algorithm": "rPIE", "iterations": 2, "slices": 2, "probe": "auto"},
+    "ML of slices": {"algorithm": "ML", "iterations": 3, "noise": "Poisson", "slices": 2},
 }  # fmt: skip
 assert {settings["algorithm"] for settings in RECIPES.values()} == set(ALGORITHMS) - {"ePIE"}
 WHOLE = {"coarse", "slices", "probe_constraints"}

@@ -10,6 +10,9 @@ CHOSEN = [
     {"position_update": True, "seed": 4},
     {"position_update": {"schedule": {"start": 5}}},
     {"stages": [{"algorithm": "DM", "iterations": 5}, {"algorithm": "ML"}, {}], "holdout": 0.1},
+    {"slices": 2},
+    {"slices": 2, "stages": [{}]},
+    {"slices": 3, "iterations": 7},
 ]
 
 

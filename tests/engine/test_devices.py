@@ -28,6 +28,7 @@ RECIPES = {
     },
     "exit waves": {"algorithm": "DM", "iterations": 3},
     "moves along a line": {"algorithm": "ML", "noise": "Poisson", "iterations": 3, "position_update": True},
+    "slices": {"stages": [FIRST, {"algorithm": "ML", "iterations": 3}], "slices": 2},
 }  # fmt: skip
 
 

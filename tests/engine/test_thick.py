@@ -8,6 +8,7 @@ import pytest
 import exitwave
 from exitwave.analysis.error import recompute
 from exitwave.cxi.validate import validate
+from exitwave.engine.recipe import make_recipe
 from exitwave.engine.thick import balance
 from exitwave.errors import InputError
 from exitwave.figures import object_figure
@@ -34,6 +35,56 @@ def test_slices_a_depth_of_focus_apart_separate(scan, result):
     assert np.diag(found).min() > 0.9
     assert max(found[0, 1], found[1, 0]) < 0.2
     assert result.z == pytest.approx(scan.truth.z)
+
+
+def test_ml_separates_coarse_detail():
+    scan = exitwave.simulate(detector=128, frames=60, slices=2, photons=1e7, specimen="texture")
+    first = {"iterations": 12}
+    wrong = []
+    for stages in ([{"iterations": 52}], [first, {"algorithm": "ML", "iterations": 40, "noise": "Poisson"}]):
+        known = {"slices": 2, "slice_spacing": float(scan.truth.z[1])}
+        found = exitwave.compare(exitwave.reconstruct(scan, stages=stages, threads=1, **known)).slices
+        wrong.append(max(found[0, 1], found[1, 0]))
+    assert np.diag(found).min() > 0.94
+    assert wrong[1] < 0.15
+    assert wrong[1] < 0.7 * wrong[0]
+
+
+def test_slices_end_with_ml_where_nothing_is_said(scan):
+    assert [stage.algorithm for stage in make_recipe({"slices": 2}).stages] == ["mPIE", "ML"]
+    assert [stage.algorithm for stage in make_recipe({"slices": 2, "iterations": 3}).stages] == ["mPIE"]
+    assert [stage.algorithm for stage in make_recipe({}).stages] == ["mPIE"]
+
+
+def test_the_loss_falls_in_every_iteration_of_ml(scan):
+    found = exitwave.reconstruct(scan, **settings(scan, algorithm="ML", iterations=8))
+    assert (np.diff(found.errors) < 0).all()
+    assert recompute(found) < found.errors[-1] * 1.001
+
+
+@pytest.mark.parametrize("still", ["object", "probe"])
+def test_ml_leaves_alone_what_is_not_updated(result, still):
+    off = {f"{still}_update": {"enabled": False}}
+    found = exitwave.reconstruct(result, algorithm="ML", iterations=3, threads=1, **off)
+    assert np.array_equal(getattr(found, still), getattr(result, still))
+    assert found.errors[-1] < found.errors[-3] < result.errors[-1] * 1.001
+
+
+def test_ml_goes_on_while_others_move_the_state(scan, result):
+    wrong = exitwave.reconstruct(scan, **settings(scan, slice_spacing=1.2 * float(scan.truth.z[1])))
+    update = {"schedule": {"start": 0}}
+    found = exitwave.reconstruct(
+        wrong,
+        algorithm="ML",
+        iterations=15,
+        threads=1,
+        spacing_update=update,
+        object_constraints={"amplitude": [0, 1.2]},
+    )
+    assert abs(found.z[1] - scan.truth.z[1]) < 0.75 * (wrong.z[1] - scan.truth.z[1])
+    assert np.abs(found.object).max() < 1.3
+    assert recompute(found) == pytest.approx(found.errors[-1], rel=1e-3)
+    assert found.errors[-1] < wrong.errors[-1]
 
 
 def test_one_slice_explains_less(scan, result):
@@ -86,7 +137,7 @@ def test_a_coarse_stage_helps_a_fine_one(scan):
     assert both.errors[-1] < alone.errors[-1]
 
 
-@pytest.mark.parametrize("algorithm", ["rPIE", "PIE", "ePIE", "Adam"])
+@pytest.mark.parametrize("algorithm", ["rPIE", "PIE", "ePIE", "Adam", "ML"])
 def test_all_capable_algorithms_lower_the_error(scan, algorithm):
     found = exitwave.reconstruct(scan, **settings(scan, algorithm=algorithm, iterations=3))
     assert found.errors[-1] < 0.5 * found.errors[0]
@@ -123,6 +174,7 @@ def test_balanced_slices_have_the_same_power_and_product():
     [
         ({"algorithm": "LSQ-ML"}, "cannot do several slices"),
         ({"algorithm": "DM"}, "cannot do several slices"),
+        ({"algorithm": "ML", "position_update": True}, "does not refine positions with several slices"),
         ({"variation_update": True}, "not refined with several slices"),
         ({"tilt_update": True}, "not refined with several slices"),
         ({"slices": 1}, "single slice has no spacing"),

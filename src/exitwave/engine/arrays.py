@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import fft
 
 if TYPE_CHECKING:
     from exitwave.engine.sweeps import State
@@ -44,6 +45,20 @@ def inner(a: Any, b: Any) -> Any:
 def rms(array: Any) -> Any:
     """Return the root mean square of the modulus."""
     return (inner(array, array) / math.prod(array.shape)) ** 0.5
+
+
+def beside(array: Any, values: NDArray[Any]) -> Any:
+    """Return NumPy's values where an array is."""
+    return values if isinstance(array, np.ndarray) else array.new_tensor(values)
+
+
+def fourier(array: Any, workers: int = 1, *, back: bool = False) -> Any:
+    """Return the Fourier transform over the last two axes, or the inverse one, with so many threads of NumPy's."""
+    if isinstance(array, np.ndarray):
+        return (fft.ifft2 if back else fft.fft2)(array, workers=workers)
+    import torch
+
+    return (torch.fft.ifft2 if back else torch.fft.fft2)(array)
 
 
 def blocks(rows: int, *arrays: Any) -> Iterator[tuple[Any, ...]]:

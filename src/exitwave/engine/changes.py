@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from exitwave.engine.recipe import Recipe, Stage, group_of
+from exitwave.engine.recipe import Recipe, Stage, group_of, usual_stages
 
 
 def changes(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -27,7 +27,9 @@ def changes(settings: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(stages, list | tuple):
         return found
     told = [_stage(stage) for stage in stages]
-    return found | ({} if told == [{}] else told[0] if len(told) == 1 else {"stages": told})
+    if told == [_stage(_plain(stage)) for stage in usual_stages(settings.get("slices") or 1)]:
+        return found
+    return found | (told[0] if len(told) == 1 and told != [{}] else {"stages": told})
 
 
 def _stage(settings: Mapping[str, Any]) -> dict[str, Any]:

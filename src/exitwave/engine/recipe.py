@@ -55,6 +55,8 @@ ITERATIONS: dict[str, int] = {
 
 KEEP_WAVES = ("DM", "RAAR")
 """The algorithms that keep exit waves, and so cannot refine where these are."""
+SLICED = (15, 120)
+"""Iterations of mPIE, and of ML after it, that slices a depth of focus apart take."""
 
 
 class Stage(Settings):
@@ -131,10 +133,25 @@ class Stage(Settings):
         return self
 
 
+def usual_stages(slices: int) -> tuple[Stage, ...]:
+    """Return the stages where nothing is said.
+
+    mPIE is near the solution soonest, and from there ML tells slices apart that share coarse detail (`lbfgs`).
+    """
+    if slices == 1:
+        return (Stage(),)
+    return Stage(iterations=SLICED[0]), Stage(algorithm="ML", noise="Poisson", iterations=SLICED[1])
+
+
 class Recipe(Settings):
     """The settings of one reconstruction. The defaults suit a far-field scan with decent overlap."""
 
-    stages: tuple[Stage, ...] = Field((Stage(),), min_length=1, description="algorithms, one after the other")
+    slices: int = Field(1, ge=1, le=64, description="slices of a thick sample, with free space between them")
+    stages: tuple[Stage, ...] = Field(
+        default_factory=lambda known: usual_stages(known.get("slices", 1)),
+        min_length=1,
+        description="algorithms, one after the other",
+    )
     modes: int | None = Field(
         None, ge=1, le=64, description="incoherent probe modes; None: those of the starting probe"
     )
@@ -147,7 +164,6 @@ class Recipe(Settings):
     source_distance: float | None = Field(
         None, gt=0, description="metres from source or focus to sample, for a near field in a cone beam; None: as above"
     )
-    slices: int = Field(1, ge=1, le=64, description="slices of a thick sample, with free space between them")
     slice_spacing: float | None = Field(
         None, gt=0, description="from one slice to the next in metres; None: one depth of focus of the beam"
     )

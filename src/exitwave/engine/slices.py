@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from exitwave.errors import InputError
 from exitwave.optics import angular_spectrum_rate, check_spacing
 
-CAPABLE = ("rPIE", "mPIE", "PIE", "ePIE", "Adam")
+CAPABLE = ("rPIE", "mPIE", "PIE", "ePIE", "Adam", "ML")
 """The algorithms for thick samples. All others use that the exit wave is linear in the object."""
 
 

@@ -47,6 +47,9 @@ def slice_positions(scan: Scan, problem: Problem, recipe: Recipe, earlier: Resul
             if getattr(stage, name) is not None:
                 remedy = "Leave it out, or use a single slice"
                 raise InputError("This is not refined with several slices", found=name, remedy=remedy)
+        if stage.algorithm == "ML" and stage.position_update:
+            remedy = f"Use one of {', '.join(name for name in CAPABLE if name != 'ML')}, or a single slice"
+            raise InputError("ML does not refine positions with several slices", found="position_update", remedy=remedy)
     spacing = recipe.slice_spacing
     if spacing is None and earlier is not None and earlier.z is not None:
         spacing = float(earlier.z[1] - earlier.z[0])

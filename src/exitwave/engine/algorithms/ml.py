@@ -20,6 +20,8 @@ One direction for all of them is what makes positions converge: refined in turns
 what neighbours are off by together hardly shows; conjugate directions see how one depends on the other. A move of all
 frames by the same is not taken out: detail as fine as the pixels makes it no freedom. Held at half a pixel from where
 this detail wants it, the scan falls into parts that lie a whole pixel beside each other.
+
+The exit wave of a thick sample is not linear in its slices: these have a search of their own, `lbfgs`.
 """
 
 from collections.abc import Callable, Iterator
@@ -30,6 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.engine import arrays
+from exitwave.engine.algorithms import lbfgs
 from exitwave.engine.algorithms.epie import choose
 from exitwave.engine.model.positions import inside, solve
 from exitwave.engine.recipe import Stage
@@ -67,6 +70,8 @@ class _Last:
 
 def step(state: State, sweeps: Sweeps, stage: Stage) -> Misfit:
     """Do one iteration in place and return its misfit."""
+    if sweeps.problem.slices:
+        return lbfgs.step(state, sweeps, stage)
     frames, noise, tile = sweeps.problem.used, stage.noise or "amplitude", sweeps.problem.tile
     object_step = choose(stage.object_update, OBJECT, state.iteration)
     probe_step = choose(stage.probe_update, PROBE, state.iteration)

@@ -11,6 +11,8 @@ from exitwave.errors import InputError
 
 OBJECTS = 10
 """Complex arrays of the object's size: itself, sums, moments, temporaries, and what is kept for the case of failure."""
+THICK = 16
+"""Further ones of a thick sample, beside one for each slice: the pairs and the filters of ML (`lbfgs`)."""
 WAVES = 10
 """Complex arrays of a wave's size that a part of a pass needs for every wave, FFTs included."""
 PART = {"cuda": 64 * 2**20, "cpu": 2**20}
@@ -60,8 +62,9 @@ def fits(device: str, object_shape: tuple[int, int], modes: int, views: int, sha
 
 def needed(object_shape: tuple[int, ...], modes: int, views: int, shape: tuple[int, int]) -> tuple[int, int]:
     """Return the bytes of what is as large as object and probe, and of what one frame with so many views needs."""
-    probe = modes * math.prod(shape)
-    return OBJECTS * COMPLEX * (math.prod(object_shape) + probe), WAVES * COMPLEX * views * probe
+    probe, slices = modes * math.prod(shape), object_shape[0] if len(object_shape) == 3 else 0
+    arrays = OBJECTS + (THICK + slices if slices else 0)
+    return arrays * COMPLEX * (math.prod(object_shape) + probe), WAVES * COMPLEX * views * probe
 
 
 def room(shape: tuple[int, ...], device: torch.device) -> torch.Tensor:

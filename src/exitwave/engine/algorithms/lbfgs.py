@@ -1,0 +1,207 @@
+"""Maximum likelihood of a thick sample by limited-memory BFGS.
+
+The exit wave of several slices is not linear in them, so that no line through them is a polynomial (`ml`). What takes
+the place of its exact line search is what pairs of the last steps s and of the changes y of the gradient tell of the
+curvature. With L the loss of a noise model (`sweeps.Noise`) and g minus its gradient with respect to conj(O) and
+conj(P) over all frames, and <a, b> = Re sum conj(a) b over object and probe, the direction h is, of the last pairs from
+the newest to the oldest and back,
+
+    q = g;          a_i = <s_i, q> / <s_i, y_i>,    q <- q - a_i y_i
+    h = gamma B q;  b_i = <y_i, h> / <s_i, y_i>,    h <- h + (a_i - b_i) s_i,     gamma = <s, y> / <y, B y> (newest)
+
+J. Nocedal and S. J. Wright, Numerical Optimization, 2nd ed. (2006), algorithm 7.4. B is the preconditioner
+
+    B_O = W^-1/2 K W^-1/2,   W = ((1 - alpha_O) sum_jk |P_k|^2 + alpha_O max sum_jk |P_k|^2) / step_O
+    B_P = step_P / ((1 - alpha_P) sum_j |O_1|^2 + alpha_P max sum_j |O_1|^2)
+
+with P the wave that enters a slice, and K that tells the slices apart (`unmix`). The step is h, or shorter until the
+loss is lower; one pass over the frames is nearly always enough for an iteration.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from exitwave.engine import arrays
+from exitwave.engine.algorithms.epie import choose
+from exitwave.engine.algorithms.unmix import inverse, overlaps, unmix
+from exitwave.engine.model import CONSTRAINTS, REFINEMENTS
+from exitwave.engine.recipe import Stage
+from exitwave.engine.sweeps import Misfit, State, Step, Sweeps
+
+OBJECT, PROBE = Step(1.0, 0.05), Step(1.0, 0.1)
+"""Length and alpha of the steps, where the stage does not say."""
+PAIRS = 5
+"""Pairs of steps and changes that are kept, each as large as twice object and probe."""
+FIRST = 0.5
+"""Length of a step of which no pairs are known: object and probe could each take all of the correction."""
+TRIALS = 6
+"""Passes of an iteration, at most."""
+ENOUGH = 1e-4
+"""Part of what the slope promises by which the loss must fall."""
+Vector = list[Any]
+"""An array for each quantity that is updated, of object and probe."""
+Steps = tuple[Step | None, Step | None]
+
+
+class Point(NamedTuple):
+    """What a pass over the frames has told."""
+
+    pull: Vector
+    """Minus the gradient."""
+    weights: Vector
+    """W^-1/2, and B_P."""
+    loss: float
+    misfit: Misfit
+
+
+class Pair(NamedTuple):
+    """A step, the change of the gradient along it, and their product."""
+
+    step: Vector
+    change: Vector
+    product: float
+
+
+@dataclass
+class _Memory:
+    """What an iteration leaves to the next."""
+
+    steps: Steps
+    filters: Any
+    """K of the object; None where that is left alone."""
+    workers: int
+    here: Point | None = None
+    pairs: list[Pair] = field(default_factory=list)
+    scale: float = FIRST
+    """gamma."""
+    iteration: int = 0
+
+    def forget(self) -> None:
+        """Begin with the gradient again."""
+        self.pairs, self.scale = [], FIRST
+
+
+def step(state: State, sweeps: Sweeps, stage: Stage) -> Misfit:
+    """Do one iteration in place and return its misfit."""
+    steps = choose(stage.object_update, OBJECT, state.iteration), choose(stage.probe_update, PROBE, state.iteration)
+    memory = recall(state, sweeps, steps)
+    here = memory.here if memory.here and alone(stage) else look(state, sweeps, stage, steps)
+    line, slope = downhill(memory, here)
+    there, length = search(state, sweeps, stage, steps, here, line, slope) if slope > 0 else (here, 0.0)
+    learn(memory, here, there, line, length)
+    memory.here, memory.iteration = there, state.iteration
+    return here.misfit
+
+
+def alone(stage: Stage) -> bool:
+    """Say whether nothing else moves what this algorithm has found, so that what a pass has told stays true."""
+    return all(getattr(stage, name) is None for name in (*REFINEMENTS, *CONSTRAINTS))
+
+
+def recall(state: State, sweeps: Sweeps, steps: Steps) -> _Memory:
+    """Return the memory of the iteration before, or a new one where there was none that updated the same."""
+    last: _Memory | None = state.memory.get("ML")
+    if last is None or (last.iteration, last.steps) != (state.iteration - 1, steps):
+        filters, spacing = None, 1.0 if state.spacing is None else float(state.spacing)
+        if steps[0]:
+            found = inverse(overlaps(sweeps.problem, arrays.on_host(state.probe), spacing))
+            filters = arrays.beside(state.object, found)
+        last = state.memory["ML"] = _Memory(steps, filters, getattr(sweeps, "threads", 1))
+    return last
+
+
+def look(state: State, sweeps: Sweeps, stage: Stage, steps: Steps) -> Point:
+    """Pass over all frames."""
+    of_object, of_probe = steps
+    frames, noise = sweeps.problem.used, stage.noise or "amplitude"
+    sums = sweeps.gather(state, frames, object=of_object is not None, probe=of_probe is not None, noise=noise)
+    pull, weights = [], []
+    if of_object:
+        pull.append(arrays.copy(sums.object))
+        weights.append(weight(sums.illumination, of_object) ** 0.5)
+    if of_probe:
+        pull.append(arrays.copy(sums.probe))
+        weights.append(weight(sums.transmission, of_probe))
+    return Point(pull, weights, float(sums.loss), sums.misfit)
+
+
+def weight(curvature: Any, step: Step) -> Any:
+    """Return the step's length over the regularised curvature."""
+    return step.length / ((1 - step.alpha) * curvature + (step.alpha * curvature.max() + 1e-20))
+
+
+def preconditioned(memory: _Memory, weights: Vector, vector: Vector) -> Vector:
+    """Return B of a vector."""
+    if memory.filters is None:
+        return [weights[0] * vector[0]]
+    obj = weights[0] * unmix(memory.filters, weights[0] * vector[0], memory.workers)
+    return [obj, *(b * each for b, each in zip(weights[1:], vector[1:], strict=True))]
+
+
+def downhill(memory: _Memory, here: Point) -> tuple[Vector, float]:
+    """Return h and <g, h>; pairs with which the loss would not fall along h are forgotten."""
+    line = direction(memory, here)
+    slope = dot(here.pull, line)
+    if slope > 0 or not memory.pairs:
+        return line, slope
+    memory.forget()
+    return downhill(memory, here)
+
+
+def direction(memory: _Memory, here: Point) -> Vector:
+    """Return h."""
+    line, parts = [arrays.copy(each) for each in here.pull], []
+    for pair in reversed(memory.pairs):
+        parts.append(dot(pair.step, line) / pair.product)
+        add(line, pair.change, -parts[-1])
+    line = preconditioned(memory, here.weights, line)
+    for each in line:
+        each *= memory.scale
+    for pair, part in zip(memory.pairs, reversed(parts), strict=True):
+        add(line, pair.step, part - dot(pair.change, line) / pair.product)
+    return line
+
+
+def search(
+    state: State, sweeps: Sweeps, stage: Stage, steps: Steps, here: Point, line: Vector, slope: float
+) -> tuple[Point, float]:
+    """Go along a line in place until the loss is lower, and return what is there and how far that is.
+
+    A step that is too long becomes one to where the secant through the slopes is 0; where none is short enough it is 0.
+    """
+    targets = [target for target, each in zip((state.object, state.probe), steps, strict=True) if each]
+    gone, length = 0.0, 1.0
+    for _ in range(TRIALS):
+        add(targets, line, length - gone)
+        gone, there = length, look(state, sweeps, stage, steps)
+        if there.loss <= here.loss - ENOUGH * 2 * length * slope:
+            return there, length
+        bend = slope - dot(there.pull, line)
+        length *= min(0.5, max(0.1, slope / bend)) if bend > 0 else 0.1
+    add(targets, line, -gone)
+    return here, 0.0
+
+
+def learn(memory: _Memory, here: Point, there: Point, line: Vector, length: float) -> None:
+    """Keep what a step has told; one of length 0 tells that the pairs are no good."""
+    if length == 0:
+        memory.forget()
+        return
+    for each in line:
+        each *= length
+    change = [a - b for a, b in zip(here.pull, there.pull, strict=True)]
+    product = dot(line, change)
+    if product > 0:
+        memory.pairs = [*memory.pairs[1 - PAIRS :], Pair(line, change, product)]
+        memory.scale = product / dot(change, preconditioned(memory, there.weights, change))
+
+
+def dot(a: Vector, b: Vector) -> float:
+    """Return <a, b>."""
+    return sum(float(arrays.inner(one, other)) for one, other in zip(a, b, strict=True))
+
+
+def add(targets: Vector, vector: Vector, factor: float) -> None:
+    """Add so much of a vector in place."""
+    for target, each in zip(targets, vector, strict=True):
+        target += factor * each
