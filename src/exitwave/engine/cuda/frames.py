@@ -66,10 +66,14 @@ class Frames:
     def load(self, frames: NDArray[np.int64], index: Tensor) -> Counts:
         """Return some frames on the device, where the index has the same numbers."""
         if self.resident:
-            return Counts(self._stack, index, self._invalid)
+            return self.at(index)
         some = self._stack[torch.from_numpy(frames)]
         some = (some.pin_memory() if self._device.type == "cuda" else some).to(self._device, non_blocking=True)
         return Counts(some, torch.arange(len(frames), device=self._device), self._invalid)
+
+    def at(self, index: Tensor) -> Counts:
+        """Return some of frames that are all on the device."""
+        return Counts(self._stack, index, self._invalid)
 
     def signals(self, size: int) -> NDArray[np.float64]:
         """Return the sum of the counts of every frame, so many frames at a time."""

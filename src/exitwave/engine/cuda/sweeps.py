@@ -14,12 +14,16 @@ from exitwave.engine.cuda.beams import Beams
 from exitwave.engine.cuda.detector import Detector, Judged
 from exitwave.engine.cuda.frames import Counts, Frames
 from exitwave.engine.cuda.fused import fused
+from exitwave.engine.cuda.graphs import Recorder
 from exitwave.engine.cuda.totals import Totals
 from exitwave.engine.cuda.updates import write
 from exitwave.engine.cuda.ways import way
 from exitwave.engine.problem import RIM, Problem
 from exitwave.engine.sweeps import Line, Misfit, Noise, State, Step, Sums, Weights
 from exitwave.errors import InputError
+
+_NOWHERE: NDArray[np.int64] = np.zeros((0, 2), np.int64)
+"""The corners of windows that the host does not know."""
 
 
 class Part(NamedTuple):
@@ -67,6 +71,7 @@ class TorchSweeps:
         self.frames = Frames(problem, device, resident=self._plan.resident)
         self.way = way(problem, device)
         self._signals = self.frames.signals(self._plan.size)
+        self.recorder = Recorder(device)
         self._seen: tuple[Any, ...] = ()
         self._own: tuple[Beams, Detector]
 
@@ -82,6 +87,8 @@ class TorchSweeps:
         responses: NDArray[np.float64] | None = None,
     ) -> Sums:
         """Pass over the frames without changing the state; see `Sweeps.gather`."""
+        if chi is None and responses is None and self._recordable(state):
+            return self._recorded(state, frames, object, probe, noise)
         here = self.load(state)
         if chi is not None:
             self.refuse_exposures()
@@ -93,6 +100,32 @@ class TorchSweeps:
             kept = None if chi is None else chi[part.where]
             self.carry(here, part, totals, object=object, probe=probe, chi=kept, noise=noise, responses=told)
         return totals.sums(self.signal(frames), as_numpy=isinstance(state.object, np.ndarray))
+
+    def _recordable(self, state: State) -> bool:
+        """Say whether a pass is the same work on the device every time, of which the host has to know nothing."""
+        told = state.variations is not None or state.background is not None or self.problem.slices is not None
+        return self.recorder.works and self.frames.resident and torch.is_tensor(state.object) and not told
+
+    def _recorded(self, state: State, frames: NDArray[np.int64], object: bool, probe: bool, noise: Noise) -> Sums:
+        """Do what `gather` does, in the same tensors every time."""
+        self._check(state)
+        obj, modes, own = self.tensor(state.object), self.tensor(state.probe), self.own(state)
+
+        def act(index: Tensor) -> tuple[Tensor, ...]:
+            here = Loaded(obj, modes, torch.fft.fft2(modes), *own)
+            totals = Totals(here.obj, here.probe, here.beams, self.exposures)
+            for start in range(0, len(index), self._plan.size):
+                some = index[start : start + self._plan.size]
+                views = (some[:, None] * self.exposures + torch.arange(self.exposures, device=self.device)).reshape(-1)
+                part = Part(slice(start, start + len(some)), self.frames.at(some), views, _NOWHERE)
+                self.carry(here, part, totals, object=object, probe=probe, chi=None, noise=noise, responses=None)
+            return totals.tensors
+
+        key = obj.data_ptr(), modes.data_ptr(), len(frames), object, probe, noise
+        summed, light, wanted, seen, scalars = self.recorder.run(key, act, self.tensor(frames))
+        difference, loss = scalars.clone().unbind()
+        misfit: Any = Misfit(difference, self.signal(frames))
+        return Sums(summed, light, wanted, seen, misfit, loss)
 
     def carry(
         self,
@@ -203,7 +236,16 @@ class TorchSweeps:
         out, num, den = (torch.as_tensor(each) for each in (target, numerator, denominator))
         also = None if velocity is None else torch.as_tensor(velocity)
         if out.is_contiguous() and isinstance(step.length, float) and (kernels := fused(out.device)) is not None:
-            kernels.descend(out, num, den, float(step.length), float(step.alpha), also)
+            length, alpha = float(step.length), float(step.alpha)
+
+            def act() -> tuple[Tensor, ...]:
+                kernels.descend(out, num, den, length, alpha, also)
+                return ()
+
+            places = [
+                each is not None and (each.data_ptr(), each.shape, each.stride()) for each in (out, num, den, also)
+            ]
+            self.recorder.run((*places, length, alpha), act, changes=True)
             return
         change = num * (step.length / ((1 - step.alpha) * den + (step.alpha * den.max() + 1e-20)))
         out += change
@@ -212,17 +254,26 @@ class TorchSweeps:
 
     def load(self, state: State) -> Loaded:
         """Return object and probe on the device; what the frames have of their own is kept until it is another."""
+        self._check(state)
+        obj, probe = self.tensor(state.object), self.tensor(state.probe)
+        return Loaded(obj, probe, torch.fft.fft2(probe), *self.own(state))
+
+    def _check(self, state: State) -> None:
+        """Refuse a state of other shapes or another precision."""
         for array, shape in ((state.object, self.problem.full_shape), (state.probe[0], self.problem.shape)):
             if tuple(array.shape) != shape or str(array.dtype).removeprefix("torch.") != "complex64":
                 raise TypeError(
                     f"a state needs contiguous complex64 arrays of shape {shape}, not {array.dtype} {array.shape}"
                 )
+
+    def own(self, state: State) -> tuple[Beams, Detector]:
+        """Return what the frames have of their own, and the detector, on the device."""
         seen = state.positions, state.scales, state.variations, state.weights, state.tilts, state.background
         if len(seen) != len(self._seen) or any(a is not b for a, b in zip(seen, self._seen, strict=True)):
             detector = Detector(self.problem, state.background, self.device)
             self._own, self._seen = (Beams(self.problem, state, self.device), detector), seen
-        obj, probe = self.tensor(state.object), self.tensor(state.probe)
-        return Loaded(obj, probe, torch.fft.fft2(probe), *self._own)
+            self.recorder.forget()
+        return self._own
 
     def tensor(self, array: Any) -> Tensor:
         """Return an array on the device: itself, where it is there."""

@@ -66,6 +66,12 @@ class Totals:
             window = windows.cut(obj, beams.corners[views], beams.shape)
             self.transmission += self._share * torch.view_as_real(window).square().sum((0, -1))
 
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """The sums in the order of those of `Sums`, and after them difference and loss."""
+        probe = torch.fft.ifft2(self.spectrum)
+        return self.object, self.illumination, probe, self.transmission, self.scalars
+
     def sums(self, signal: float, *, as_numpy: bool) -> Sums:
         """Return the sums of the pass, as tensors or as NumPy arrays."""
         as_wanted: Any = (lambda each: each.cpu().numpy()) if as_numpy else (lambda each: each)
