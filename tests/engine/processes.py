@@ -4,11 +4,11 @@
 """
 
 import os
-import resource
 import signal
 import socket
 import subprocess
 import sys
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -130,18 +130,13 @@ def shared(team):
 
 
 def large(team, tiles):
-    """The megabytes that a reconstruction of a large object has taken at most, beside those that were there before."""
+    """The megabytes of arrays that the iterations have taken at most, and those of the object."""
     small = exitwave.simulate(scan="raster", frames=16, detector=128, step=1e-6)
-    small = replace(small, patterns=Frames(small.patterns[:]), truth=None)
-    scan = replace(small, positions=24 * small.positions)
-    settings = {"algorithm": "mPIE", "iterations": 2, "batch": 4, "probe": "file", "threads": 1, "tiles": tiles}
-    exitwave.reconstruct(small, team=team, **settings)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    *_, last = exitwave.iterate(scan, team=team, **settings)
-    running = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    result = last.result()
-    ended = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {"object": result.object.nbytes / 1e6, "running": (running - before) / 1e3, "ended": (ended - before) / 1e3}
+    scan = replace(small, patterns=Frames(small.patterns[:]), positions=10 * small.positions, truth=None)
+    tracemalloc.start()
+    how = {"algorithm": "mPIE", "iterations": 2, "batch": 4, "probe": "file", "threads": 1, "tiles": tiles}
+    *_, last = exitwave.iterate(scan, team=team, **how)
+    return {"taken": tracemalloc.get_traced_memory()[1] / 1e6, "object": last.result().object.nbytes / 1e6}
 
 
 class Asked(DerivedFrames):

@@ -14,6 +14,7 @@ from exitwave.engine.recipe import Stage, make_recipe
 from exitwave.engine.reference import ReferenceSweeps
 from exitwave.engine.schedule import Update
 from exitwave.engine.sweeps import NOISE, Line
+from exitwave.engine.tiles import WHOLE
 from exitwave.errors import InputError
 from exitwave.simulate import simulate
 from exitwave.simulate.presets import preset
@@ -55,8 +56,8 @@ def test_the_line_search_ends_where_the_slope_is_zero(noise):
     sweeps = ReferenceSweeps(problem)
     sums = sweeps.gather(state, problem.used, noise=noise)
     pulled = Line(sums.object, sums.probe)
-    line, product = ml.turn(None, pulled, sums, (ml.OBJECT, ml.PROBE, False), None)
-    assert product == pytest.approx(ml.inner(pulled, line))
+    line, product = ml.turn(None, pulled, sums, (ml.OBJECT, ml.PROBE, False), None, WHOLE)
+    assert product == pytest.approx(ml.inner(pulled, line, WHOLE))
     slopes = lambda lengths: sweeps.along(state, line, problem.used, lengths, noise)  # noqa: E731
     slope = slopes(np.zeros(1))[0, 0]
     for expected in (1.0, 30.0, 1e-3):

@@ -137,6 +137,8 @@ def _work(
             if last is None or not team.saves():
                 raise
             lost = error
+            if last.tile:  # an earlier result stays: this one has less of the object
+                outputs = [output.with_stem(f"{output.stem}_tile") for output in outputs]
             report.announce(str(error))
         assert last is not None  # a recipe has at least one iteration
         results, begin = last.results(), time.perf_counter()

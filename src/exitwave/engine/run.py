@@ -63,7 +63,10 @@ class Progress:
         return str(tile) if isinstance(tile, Tile) else ""
 
     def result(self) -> Result:
-        """Return what there is, with the last error measured again on the object and probe returned."""
+        """Return what there is, with the last error measured again on the object and probe returned.
+
+        Where processes have tiles, the result of the first one has the whole object, and that of others 0 elsewhere.
+        """
         return finish.result(self._run)
 
     def results(self) -> list[Result]:
