@@ -97,11 +97,12 @@ def test_a_single_slice_and_slices_far_apart_keep_their_gradient():
 
 
 def test_coarse_differences_are_lifted_and_sums_are_shared():
-    filters = inverse(overlaps(thick(2), beam()))
+    cone = np.fft.ifft2(np.hypot(*frequencies(SHAPE)) < 0.12)[None]
+    filters = inverse(overlaps(thick(2), cone))
     y = np.indices((64, 72))[0]
     wave = np.exp(2j * np.pi * y / 64)
     both, apart = np.stack([wave, wave]), np.stack([wave, -wave])
-    assert np.abs(unmix(filters, both)).max() == pytest.approx((1 + EPS) / (2 + EPS), rel=0.02)
+    assert np.abs(unmix(filters, both)).max() == pytest.approx((1 + EPS) / (2 + EPS), rel=0.05)
     assert np.abs(unmix(filters, apart)).max() > 5
 
 
