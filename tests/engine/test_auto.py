@@ -9,6 +9,7 @@ import exitwave
 from exitwave.engine import auto
 from exitwave.engine.auto import leaves_open
 from exitwave.engine.orientation import CLEAR, Orientation, rank_orientations
+from exitwave.engine.recipe import make_recipe
 from exitwave.frames import View
 from exitwave.prepare import apply_view
 from exitwave.scan import Frames
@@ -79,3 +80,11 @@ def test_settings_that_say_how_leave_nothing_open():
     assert leaves_open({"threads": 2, "modes": 3})
     assert not leaves_open({"iterations": 5})
     assert not leaves_open({"stages": []})
+
+
+def test_slices_take_the_stages_that_tell_them_apart():
+    scan = exitwave.simulate(detector=128, frames=30, slices=2, photons=1e6)
+    chosen = exitwave.choose(scan, slices=2, threads=1)
+    assert chosen.recipe.stages == make_recipe({"slices": 2}).stages
+    refined = exitwave.choose(scan, slices=2, threads=1, position_update=True).recipe.stages
+    assert [stage.position_update is not None for stage in refined] == [True, False]

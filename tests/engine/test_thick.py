@@ -41,7 +41,7 @@ def test_ml_separates_coarse_detail():
     scan = exitwave.simulate(detector=128, frames=60, slices=2, photons=1e7, specimen="texture")
     first = {"iterations": 12}
     wrong = []
-    for stages in ([{"iterations": 52}], [first, {"algorithm": "ML", "iterations": 40, "noise": "Poisson"}]):
+    for stages in ([{"iterations": 72}], [first, {"algorithm": "ML", "iterations": 60, "noise": "Poisson"}]):
         known = {"slices": 2, "slice_spacing": float(scan.truth.z[1])}
         found = exitwave.compare(exitwave.reconstruct(scan, stages=stages, threads=1, **known)).slices
         wrong.append(max(found[0, 1], found[1, 0]))

@@ -15,7 +15,7 @@ from exitwave.engine.device import resolve
 from exitwave.engine.focus import find_probe
 from exitwave.engine.geometry import placed
 from exitwave.engine.orientation import CLEAR, Orientation, middle, rank_orientations
-from exitwave.engine.recipe import KEEP_WAVES, SLICED, Recipe, Stage, make_recipe
+from exitwave.engine.recipe import KEEP_WAVES, Recipe, Stage, make_recipe, usual_stages
 from exitwave.engine.run import iterate
 from exitwave.errors import Finding
 from exitwave.findings import finding
@@ -199,12 +199,13 @@ def _staged(scan: Scan, chosen: dict[str, Any], recipe: Recipe) -> tuple[dict[st
     """Return the settings with the stages that suit them."""
     chosen = dict(chosen)
     moving = chosen.pop("position_update", None)
-    thick = recipe.slices > 1
-    first: dict[str, Any] = {"algorithm": "mPIE", "iterations": 60 if moving else SLICED[0] if thick else 40}
-    last = TOGETHER | {"iterations": SLICED[1] if thick else 150 if moving else 40}
+    first: dict[str, Any] = {"algorithm": "mPIE", "iterations": 60 if moving else 40}
+    last = TOGETHER | {"iterations": 150 if moving else 40}
     stages = [first] if scan.near or recipe.fly is not None else [first, last]
-    if thick:
-        first |= {"position_update": moving} if moving else {}
+    if recipe.slices > 1:
+        counts = [stage.iterations for stage in usual_stages(recipe.slices)]
+        first |= {"position_update": moving} if moving else {"iterations": counts[0]}
+        last["iterations"] = counts[1]
         why = "mPIE comes near soonest; ML then tells coarse detail of the slices apart"
     elif moving:
         stages = [stage | ({"position_update": moving} if stage is first else RELAXED) for stage in stages]

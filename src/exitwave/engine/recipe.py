@@ -55,8 +55,8 @@ ITERATIONS: dict[str, int] = {
 
 KEEP_WAVES = ("DM", "RAAR")
 """The algorithms that keep exit waves, and so cannot refine where these are."""
-SLICED = (15, 120)
-"""Iterations of mPIE, and of ML after it, that slices a depth of focus apart take."""
+SLICED = (15, 60, 240)
+"""Iterations that slices a depth of focus apart take: of mPIE, then of ML for every slice, and of ML at most."""
 
 
 class Stage(Settings):
@@ -136,11 +136,12 @@ class Stage(Settings):
 def usual_stages(slices: int) -> tuple[Stage, ...]:
     """Return the stages where nothing is said.
 
-    mPIE is near the solution soonest, and from there ML tells slices apart that share coarse detail (`lbfgs`).
+    mPIE comes near the solution soonest; from there ML tells apart what slices have of coarse detail (`lbfgs`).
     """
     if slices == 1:
         return (Stage(),)
-    return Stage(iterations=SLICED[0]), Stage(algorithm="ML", noise="Poisson", iterations=SLICED[1])
+    first, each, most = SLICED
+    return Stage(iterations=first), Stage(algorithm="ML", noise="Poisson", iterations=min(each * slices, most))
 
 
 class Recipe(Settings):

@@ -11,11 +11,15 @@ the newest to the oldest and back,
 
 J. Nocedal and S. J. Wright, Numerical Optimization, 2nd ed. (2006), algorithm 7.4. B is the preconditioner
 
-    B_O = W^-1/2 K W^-1/2,   W = ((1 - alpha_O) sum_jk |P_k|^2 + alpha_O max sum_jk |P_k|^2) / step_O
+    B_O = U W^-1/2 K W^-1/2 conj(U),   W = ((1 - alpha_O) sum_jk |P_k|^2 + alpha_O max sum_jk |P_k|^2) / step_O
     B_P = step_P / ((1 - alpha_P) sum_j |O_1|^2 + alpha_P max sum_j |O_1|^2)
 
-with P the wave that enters a slice, and K that tells the slices apart (`unmix`). The step is h, or shorter until the
-loss is lower; one pass over the frames is nearly always enough for an iteration.
+with P the wave that enters a slice, U = O / |O|, and K that tells the slices apart (`unmix`). What slices may exchange,
+and frames hardly tell, is a factor: coarse detail D that makes them O_1 D and O_2 / D. It is coarse in the logarithms,
+whose gradient is conj(O) g and whose curvature is W |O|^2; as a change of O, it has all the detail that O has. Hence U.
+K comes by and by (`LIFTS`): coarse detail of a difference that follows what is still wrong in the sum goes astray.
+
+The step is h, or shorter until the loss is lower; one pass over the frames is nearly always enough for an iteration.
 """
 
 from dataclasses import dataclass, field
@@ -23,7 +27,7 @@ from typing import Any, NamedTuple
 
 from exitwave.engine import arrays
 from exitwave.engine.algorithms.epie import choose
-from exitwave.engine.algorithms.unmix import inverse, overlaps, unmix
+from exitwave.engine.algorithms.unmix import EPS, inverse, overlaps, unmix
 from exitwave.engine.model import CONSTRAINTS, REFINEMENTS
 from exitwave.engine.recipe import Stage
 from exitwave.engine.sweeps import Misfit, State, Step, Sweeps
@@ -38,6 +42,10 @@ TRIALS = 6
 """Passes of an iteration, at most."""
 ENOUGH = 1e-4
 """Part of what the slope promises by which the loss must fall."""
+LIFTS = {0: 10.0, 20: 0.3, 40: EPS}
+"""eps of `unmix` from an iteration of the search on; at 10 all slices still keep their gradients."""
+TINY = 1e-20
+"""Keeps what is 0 from dividing."""
 Vector = list[Any]
 """An array for each quantity that is updated, of object and probe."""
 Steps = tuple[Step | None, Step | None]
@@ -49,7 +57,7 @@ class Point(NamedTuple):
     pull: Vector
     """Minus the gradient."""
     weights: Vector
-    """W^-1/2, and B_P."""
+    """W^-1/2 conj(U), and B_P."""
     loss: float
     misfit: Misfit
 
@@ -67,9 +75,12 @@ class _Memory:
     """What an iteration leaves to the next."""
 
     steps: Steps
-    filters: Any
-    """K of the object; None where that is left alone."""
     workers: int
+    """Threads of Fourier transforms on the host."""
+    filters: Any = None
+    """K of the object; None where that is left alone."""
+    age: int = 0
+    """Iterations of this search."""
     here: Point | None = None
     pairs: list[Pair] = field(default_factory=list)
     scale: float = FIRST
@@ -100,14 +111,15 @@ def alone(stage: Stage) -> bool:
 
 def recall(state: State, sweeps: Sweeps, steps: Steps) -> _Memory:
     """Return the memory of the iteration before, or a new one where there was none that updated the same."""
-    last: _Memory | None = state.memory.get("ML")
-    if last is None or (last.iteration, last.steps) != (state.iteration - 1, steps):
-        filters, spacing = None, 1.0 if state.spacing is None else float(state.spacing)
-        if steps[0]:
-            found = inverse(overlaps(sweeps.problem, arrays.on_host(state.probe), spacing))
-            filters = arrays.beside(state.object, found)
-        last = state.memory["ML"] = _Memory(steps, filters, getattr(sweeps, "threads", 1))
-    return last
+    memory: _Memory | None = state.memory.get("ML")
+    if memory is None or (memory.iteration, memory.steps) != (state.iteration - 1, steps):
+        memory = state.memory["ML"] = _Memory(steps, getattr(sweeps, "threads", 1))
+    if steps[0] and memory.age in LIFTS:
+        spacing = 1.0 if state.spacing is None else float(state.spacing)
+        found = overlaps(sweeps.problem, arrays.on_host(state.probe), spacing)
+        memory.filters = arrays.beside(state.object, inverse(found, LIFTS[memory.age]))
+    memory.age += 1
+    return memory
 
 
 def look(state: State, sweeps: Sweeps, stage: Stage, steps: Steps) -> Point:
@@ -118,7 +130,7 @@ def look(state: State, sweeps: Sweeps, stage: Stage, steps: Steps) -> Point:
     pull, weights = [], []
     if of_object:
         pull.append(arrays.copy(sums.object))
-        weights.append(weight(sums.illumination, of_object) ** 0.5)
+        weights.append(weight(sums.illumination, of_object) ** 0.5 * state.object.conj() / (abs(state.object) + TINY))
     if of_probe:
         pull.append(arrays.copy(sums.probe))
         weights.append(weight(sums.transmission, of_probe))
@@ -127,14 +139,14 @@ def look(state: State, sweeps: Sweeps, stage: Stage, steps: Steps) -> Point:
 
 def weight(curvature: Any, step: Step) -> Any:
     """Return the step's length over the regularised curvature."""
-    return step.length / ((1 - step.alpha) * curvature + (step.alpha * curvature.max() + 1e-20))
+    return step.length / ((1 - step.alpha) * curvature + (step.alpha * curvature.max() + TINY))
 
 
 def preconditioned(memory: _Memory, weights: Vector, vector: Vector) -> Vector:
     """Return B of a vector."""
     if memory.filters is None:
         return [weights[0] * vector[0]]
-    obj = weights[0] * unmix(memory.filters, weights[0] * vector[0], memory.workers)
+    obj = weights[0].conj() * unmix(memory.filters, weights[0] * vector[0], memory.workers)
     return [obj, *(b * each for b, each in zip(weights[1:], vector[1:], strict=True))]
 
 
