@@ -77,13 +77,13 @@ def test_an_interrupt_waits_for_the_others(monkeypatch):
 
 
 def test_the_threads_end_with_their_crew():
-    before = threading.active_count()
+    before = set(threading.enumerate())
     crew = Crew(4)
     crew.run(abs, range(4))
-    assert threading.active_count() == before + 3
+    threads = set(threading.enumerate()) - before
+    assert len(threads) == 3
     del crew
     gc.collect()
-    end = time.monotonic() + 10
-    while threading.active_count() > before and time.monotonic() < end:
-        time.sleep(0.01)
-    assert threading.active_count() == before
+    for thread in threads:
+        thread.join(10)
+        assert not thread.is_alive()
