@@ -70,6 +70,14 @@ def test_ml_leaves_alone_what_is_not_updated(result, still):
     assert found.errors[-1] < found.errors[-3] < result.errors[-1] * 1.001
 
 
+def test_ml_with_nothing_to_update_leaves_all_as_it_is(result):
+    off = {"enabled": False}
+    found = exitwave.reconstruct(result, algorithm="ML", iterations=2, threads=1, object_update=off, probe_update=off)
+    assert np.array_equal(found.object, result.object)
+    assert np.array_equal(found.probe, result.probe)
+    assert found.errors[-1] == pytest.approx(recompute(result), rel=1e-3)
+
+
 def test_ml_goes_on_while_others_move_the_state(scan, result):
     wrong = exitwave.reconstruct(scan, **settings(scan, slice_spacing=1.2 * float(scan.truth.z[1])))
     update = {"schedule": {"start": 0}}

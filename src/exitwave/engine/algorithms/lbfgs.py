@@ -95,6 +95,8 @@ class _Memory:
 def step(state: State, sweeps: Sweeps, stage: Stage) -> Misfit:
     """Do one iteration in place and return its misfit."""
     steps = choose(stage.object_update, OBJECT, state.iteration), choose(stage.probe_update, PROBE, state.iteration)
+    if steps == (None, None):
+        return sweeps.misfit(state, sweeps.problem.used)
     memory = recall(state, sweeps, steps)
     here = memory.here if memory.here and alone(stage) else look(state, sweeps, stage, steps)
     line, slope = downhill(memory, here)
