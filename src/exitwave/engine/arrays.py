@@ -5,7 +5,6 @@ either: it never brings an array from one place to the other. What knows NumPy o
 does, borrows object and probe from the device.
 """
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -40,11 +39,6 @@ def inner(a: Any, b: Any) -> Any:
     if isinstance(a, np.ndarray):
         return float(np.vdot(a, b).real)
     return a.reshape(-1).vdot(b.reshape(-1)).real
-
-
-def rms(array: Any) -> Any:
-    """Return the root mean square of the modulus."""
-    return (inner(array, array) / math.prod(array.shape)) ** 0.5
 
 
 def beside(array: Any, values: NDArray[Any]) -> Any:

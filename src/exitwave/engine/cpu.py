@@ -1,8 +1,8 @@
 """The sweeps on the CPU: Numba and FFTs, every thread with a share of the frames and with sums of its own.
 
 The shares depend on the number of threads only, and the sums are added in the order of the threads, so that a run
-with the same seed and number of threads gives the same bits. A thread takes frames that lie side by side, so that its
-sums cover a part of the object, and only that part is added up and cleared.
+with the same seed and number of threads gives the same bits. A thread takes frames that lie side by side: what it alone
+sees of the object it adds to the sums of the first at once, and only the rows that several see are added up after it.
 """
 
 from collections.abc import Callable

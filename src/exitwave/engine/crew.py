@@ -20,7 +20,7 @@ from exitwave.engine.kernels.compiled import callback
 from exitwave.engine.kernels.turns import DONE, LINE, TURN, begin, comes, serve, take_part
 
 LOOKS = 20_000
-"""How often a thread looks before it sleeps: for a few 100 microseconds."""
+"""How often a thread looks before it sleeps: for less than a millisecond."""
 NAP = 2e-5
 """Seconds between two looks of who has looked so often already."""
 

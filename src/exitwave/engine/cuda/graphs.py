@@ -67,16 +67,19 @@ class Recorder:
             results, play = self._capture(lambda: act(*inputs))
             play()
         except RuntimeError:  # out of memory, or something in it cannot be recorded
-            self.works = False
-            self.forget()
+            self._give_up()
             return act(*given) if changes else expected
         if not all(_close(found, each) for found, each in zip(results, expected, strict=True)):
-            self.works = False
-            self.forget()
+            self._give_up()
             return expected
         self._known = {} if len(self._known) >= MOST else self._known
         self._known[key] = inputs, results, play
         return results
+
+    def _give_up(self) -> None:
+        """Record nothing any more."""
+        self.works = False
+        self.forget()
 
     def _capture(self, act: Callable[[], Tensors]) -> tuple[Tensors, Callable[[], None]]:
         """Return where the results will be, and what makes them there."""
