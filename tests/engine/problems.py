@@ -71,6 +71,12 @@ def model(problem, state):
     return np.array(frames)
 
 
+def correction(reference, state, j, noise="amplitude"):
+    """chi of frame j, shape (modes, ny, nx), by the reference."""
+    far = reference.forth(state, j, reference.beam(state, j) * state.object[reference.window(state, j)])
+    return reference.back(state, j, reference.judged(state, j, far, noise)[0] * far)
+
+
 def single(state):
     """The same state in single precision, a copy."""
     return State(state.object.astype(np.complex64), state.probe.astype(np.complex64), np.random.default_rng(0))

@@ -5,7 +5,7 @@ import functools
 
 import numpy as np
 import pytest
-from problems import double, make_problem, perturb, single
+from problems import correction, double, make_problem, perturb, single
 
 import exitwave
 from exitwave.engine.algorithms import adam, ml, momentum, mpie, pie, rpie
@@ -118,11 +118,10 @@ def test_pie_with_single_frames_has_the_weight_of_the_paper():
     one = dataclasses.replace(problem, used=problem.used[:1])
     stage = Stage(algorithm="PIE", object_update=Update(alpha=alpha), probe_update=Update(enabled=False))
     window, beam, _ = sweeps._frame(state, 0)
-    chi = np.zeros((1, *state.probe.shape), complex)
-    sweeps.gather(state, problem.used[:1], chi=chi)
+    chi = correction(sweeps, state, 0)
     power, expected = np.abs(beam[0]) ** 2, state.object.copy()
     weight = np.sqrt(power / power.max()) * beam[0].conj() / (power + alpha * power.max())
-    expected[window] += weight * chi[0, 0]
+    expected[window] += weight * chi[0]
     pie.step(state, ReferenceSweeps(one), stage)
     assert np.allclose(state.object, expected, rtol=1e-12)
 

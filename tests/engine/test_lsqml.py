@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from problems import double, make_problem, on_each_number_of_threads, perturb, single
+from problems import correction, double, make_problem, on_each_number_of_threads, perturb, single
 from scipy.optimize import minimize
 
 import exitwave
@@ -36,10 +36,16 @@ def stage(**settings):
 
 
 def directions(sweeps, state):
-    """chi of all frames, a change of the object and one of the probe."""
-    chi = np.empty((len(sweeps.problem.used), *state.probe.shape), complex)
-    sums = sweeps.gather(state, sweeps.problem.used, chi=chi)
-    return chi, sums.object / sums.illumination.max(), sums.probe / sums.transmission.max()
+    """The sums over all frames, a change of the object and one of the probe."""
+    sums = sweeps.gather(state, sweeps.problem.used)
+    return sums, sums.object / sums.illumination.max(), sums.probe / sums.transmission.max()
+
+
+def changes(sweeps, state, d_object, d_probe):
+    """How every frame's exit waves change: windows of the change of the object times the probe, and the other way."""
+    for j in sweeps.problem.used:
+        window, beam, *_ = sweeps._frame(state, j)
+        yield window, beam, d_object[window] * beam, sweeps._shifted(state, j, d_probe) * state.object[window]
 
 
 def run(sweeps, state, settings, iterations=1):
@@ -51,64 +57,71 @@ def run(sweeps, state, settings, iterations=1):
 @pytest.mark.parametrize("shape", [(16, 16), (15, 20)], ids=["square", "odd"])
 @pytest.mark.parametrize("case", CASES)
 @on_each_number_of_threads
-def test_chi_and_products_agree_with_the_reference(shape, case, backend):
+def test_what_changes_have_in_common_agrees_with_the_reference(shape, case, backend):
     problem, _, state = start(shape, **case)
     reference, sweeps = ReferenceSweeps(problem), backend(problem, len(state.probe))
-    chi, d_object, d_probe = directions(reference, state)
-    kept = np.empty(chi.shape, np.complex64)
-    sweeps.gather(single(state), problem.used, chi=kept)
-    found = sweeps.products(single(state), problem.used, kept, d_object.astype("c8"), d_probe.astype("c8"))
-    expected = reference.products(state, problem.used, chi, d_object, d_probe)
-    assert np.linalg.norm(kept - chi) < 1e-4 * np.linalg.norm(chi)
-    assert np.all(np.abs(found - expected) < 1e-4 * np.abs(expected).max(axis=0))
+    sums, *line = directions(reference, state)
+    expected = lsqml.products(state, reference, problem.used, sums, *line)
+    found = sweeps.crossing(single(state), problem.used[::2], *(each.astype("c8") for each in line))
+    assert found == pytest.approx(reference.crossing(state, problem.used[::2], *line), rel=1e-4)
+    mine = sweeps.gather(single(state), problem.used)
+    found = lsqml.products(single(state), sweeps, problem.used, mine, *(each.astype("c8") for each in line))
+    assert found == pytest.approx(expected, rel=1e-4)
+
+
+def test_what_changes_do_is_what_they_do_to_every_frame(monkeypatch):
+    """Exactly so on whole pixels; between them two of the five products are taken at the nearest."""
+    monkeypatch.setattr(lsqml, "ASKED", 30)
+    for subpixel, tolerance in ((False, 1e-9), (True, 0.05)):
+        problem, _, state = start(modes=2, mask=0.05, subpixel=subpixel)
+        sweeps = ReferenceSweeps(problem)
+        sums, *line = directions(sweeps, state)
+        found = lsqml.products(state, sweeps, problem.used, sums, *line)
+        expected = np.zeros(5)
+        for j, (_, _, a, b) in zip(problem.used, changes(sweeps, state, *line), strict=True):
+            chi = correction(sweeps, state, j)
+            pairs = (a, a), (b, b), (a, b), (a, chi), (b, chi)
+            expected += [np.vdot(x, y).real for x, y in pairs]
+        assert found == pytest.approx(expected, rel=tolerance)
 
 
 @pytest.mark.parametrize("damping", [0.0, 0.1])
-def test_lengths_are_those_of_a_brute_force_minimisation(damping):
-    problem, _, state = start(modes=2, mask=0.05)
+def test_lengths_are_those_of_a_brute_force_minimisation(damping, monkeypatch):
+    monkeypatch.setattr(lsqml, "ASKED", 30)
+    problem, _, state = start(modes=2, mask=0.05, subpixel=False)
     sweeps = ReferenceSweeps(problem)
-    chi, d_object, d_probe = directions(sweeps, state)
-    products = sweeps.products(state, problem.used, chi, d_object, d_probe)
-    found = lsqml.solve(products, damping)
-    for i, j in enumerate(problem.used[:5]):
-        window, beam, *_ = sweeps._frame(state, j)
-        a, b = d_object[window] * beam, sweeps._shifted(state, j, d_probe) * state.object[window]
-        weight = damping * (np.linalg.norm(a) ** 2 + np.linalg.norm(b) ** 2) / 2
+    sums, *line = directions(sweeps, state)
+    a, b = (np.array(each) for each in zip(*((a, b) for *_, a, b in changes(sweeps, state, *line)), strict=True))
+    chi = np.array([correction(sweeps, state, j) for j in problem.used])
+    weight = damping * (np.linalg.norm(a) ** 2 + np.linalg.norm(b) ** 2) / 2
 
-        def loss(x, i=i, a=a, b=b, weight=weight):
-            return np.linalg.norm(chi[i] - x[0] * a - x[1] * b) ** 2 + weight * (x[0] ** 2 + x[1] ** 2)
+    def loss(x):
+        return np.linalg.norm(chi - x[0] * a - x[1] * b) ** 2 + weight * (x[0] ** 2 + x[1] ** 2)
 
-        best = minimize(loss, np.zeros(2), method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-9}).x
-        assert best.min() > 0
-        assert np.allclose(found[i], best, atol=1e-4)
+    best = minimize(loss, np.zeros(2), method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-9}).x
+    assert best.min() > 0
+    assert lsqml.solve(*lsqml.products(state, sweeps, problem.used, sums, *line), damping) == pytest.approx(best, 1e-4)
 
 
 @pytest.mark.parametrize("which", [0, 1])
-def test_a_change_that_is_all_that_lacks_has_the_length_one(which):
-    problem, _, state = start(modes=2)
+def test_a_change_that_is_all_that_lacks_has_the_length_one(which, monkeypatch):
+    monkeypatch.setattr(lsqml, "ASKED", 30)
+    problem, _, state = start(modes=2, subpixel=False)
     sweeps, rng = ReferenceSweeps(problem), np.random.default_rng(5)
-    noise = lambda a: rng.standard_normal(a.shape) + 1j * rng.standard_normal(a.shape)  # noqa: E731
-    d_object, d_probe = noise(state.object), noise(state.probe)
-    chi = np.empty((len(problem.used), *state.probe.shape), complex)
-    for i, j in enumerate(problem.used):
-        window, beam, *_ = sweeps._frame(state, j)
-        shifted = sweeps._shifted(state, j, d_probe)
-        chi[i] = (d_object[window] * beam, shifted * state.object[window])[which]
-    lengths = lsqml.solve(sweeps.products(state, problem.used, chi, d_object, d_probe), damping=0)
+    line = [rng.standard_normal((*each.shape, 2)) @ [1, 1j] for each in (state.object, state.probe)]
+    sums = sweeps.gather(state, problem.used)
+    sums.object[:], sums.probe[:] = 0, 0
+    for window, beam, *both in changes(sweeps, state, *line):
+        sums.object[window] += (beam.conj() * both[which]).sum(0)
+        sums.probe[:] += state.object[window].conj() * both[which]
+    lengths = lsqml.solve(*lsqml.products(state, sweeps, problem.used, sums, *line), damping=0)
     assert np.allclose(lengths, np.eye(2)[which], atol=1e-9)
 
 
 def test_lengths_are_finite_and_not_negative():
-    rows = np.array([[0.0, 0, 0, 0, 0], [2, 0, 0, -3, 0], [2, 0, 0, 3, 0], [1, 1, 1, 1, 1]])
-    assert np.allclose(lsqml.solve(rows, 0.1)[:3], [[0, 0], [0, 0], [3 / 2.1, 0]])
-    assert np.isfinite(lsqml.solve(rows, 0.0)).all()
-
-
-def test_the_mean_leaves_out_the_extremes():
-    lengths = np.ones((40, 2))
-    lengths[:2], lengths[2:4] = 1e6, -1e6
-    assert np.allclose(lsqml.trimmed_mean(lengths), 1)
-    assert np.allclose(lsqml.trimmed_mean(np.array([[1.0, 2.0]])), [1, 2])
+    rows = [[0.0, 0, 0, 0, 0], [2, 0, 0, -3, 0], [2, 0, 0, 3, 0], [1, 1, 1, 1, 1]]
+    assert np.allclose([lsqml.solve(*row, damping=0.1) for row in rows[:3]], [[0, 0], [0, 0], [3 / 2.1, 0]])
+    assert np.isfinite([lsqml.solve(*row, damping=0.0) for row in rows]).all()
 
 
 def test_one_batch_makes_all_groupings_equal(monkeypatch):
@@ -126,42 +139,6 @@ def test_one_batch_makes_all_groupings_equal(monkeypatch):
     for other in found[1:]:
         assert np.allclose(other.object, found[0].object, rtol=1e-9, atol=1e-12)
         assert np.allclose(other.probe, found[0].probe, rtol=1e-9, atol=1e-9)
-
-
-@pytest.mark.parametrize("backend", [ReferenceSweeps, lambda problem: CpuSweeps(problem, 2, 2)])
-def test_chi_may_be_that_of_the_first_frames(backend):
-    problem, truth = make_problem(modes=2)
-    state, sweeps = single(perturb(truth)), backend(problem)
-    chi = np.zeros((2, len(problem.used), *state.probe.shape), np.complex64)
-    sums = [sweeps.gather(state, problem.used, chi=part).probe for part in (chi[0], chi[1, :5])]
-    assert np.array_equal(chi[1, :5], chi[0, :5])
-    assert not chi[1, 5:].any()
-    assert np.array_equal(*sums)
-
-
-def test_the_frames_asked_are_spread_over_the_batch():
-    batch = np.arange(100, 150)
-    spread = lsqml.spread(np.random.default_rng(0).permutation(batch), 6)
-    assert np.array_equal(np.sort(spread), batch)
-    assert spread[:6].tolist() == [100, 109, 119, 129, 139, 149]
-    assert np.array_equal(lsqml.spread(batch, 60), batch)
-
-
-def test_an_undamped_step_leaves_nothing_along_its_directions():
-    problem, _, state = start()
-    sweeps = ReferenceSweeps(problem)
-    chi, d_object, d_probe = directions(sweeps, state)
-    products = sweeps.products(state, problem.used, chi, d_object, d_probe)
-    lengths = lsqml.solve(products, damping=0)
-    left = np.empty_like(chi)
-    for i, j in enumerate(problem.used):
-        window, beam, *_ = sweeps._frame(state, j)
-        a, b = d_object[window] * beam, sweeps._shifted(state, j, d_probe) * state.object[window]
-        left[i] = chi[i] - lengths[i, 0] * a - lengths[i, 1] * b
-    inside = lengths.min(axis=1) > 0
-    after = sweeps.products(state, problem.used, left, d_object, d_probe)[inside, 3:]
-    assert inside.sum() > 20
-    assert np.all(np.abs(after) < 1e-9 * np.abs(products[inside, 3:]))
 
 
 @pytest.mark.parametrize("grouping", GROUPINGS)

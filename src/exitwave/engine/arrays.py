@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
+from exitwave.engine.kernels.sums import weigh
+
 if TYPE_CHECKING:
     from exitwave.engine.sweeps import State
 
@@ -39,6 +41,14 @@ def inner(a: Any, b: Any) -> Any:
     if isinstance(a, np.ndarray):
         return float(np.vdot(a, b).real)
     return a.reshape(-1).vdot(b.reshape(-1)).real
+
+
+def power(array: Any, weights: Any) -> Any:
+    """Return sum weights |array|^2 like `inner`; weights may have fewer axes than the array, its last ones."""
+    if isinstance(array, np.ndarray):
+        planes = array if array.ndim > weights.ndim else array[None]
+        return sum(float(weigh(plane, weights)) for plane in planes)
+    return inner(array, weights * array)
 
 
 def beside(array: Any, values: NDArray[Any]) -> Any:

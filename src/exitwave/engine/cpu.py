@@ -21,11 +21,9 @@ from exitwave.engine.kernels.fly import gather_fly
 from exitwave.engine.kernels.line import along
 from exitwave.engine.kernels.moves import moves
 from exitwave.engine.kernels.near import Near
-from exitwave.engine.kernels.products import products
 from exitwave.engine.kernels.project import project
 from exitwave.engine.kernels.sequential import sequential
-from exitwave.engine.kernels.sums import clear, collect, descend, descend_together, describe, signals, take
-from exitwave.engine.kernels.vectors import WIDTH
+from exitwave.engine.kernels.sums import clear, collect, crossing, descend, descend_together, describe, signals, take
 from exitwave.engine.kernels.waves import load, transform_columns, transform_rows
 from exitwave.engine.near import refuse_moves
 from exitwave.engine.problem import Problem
@@ -84,19 +82,17 @@ class CpuSweeps:
         *,
         object: bool = True,
         probe: bool = True,
-        chi: NDArray[np.complexfloating[Any]] | None = None,
         noise: Noise = "amplitude",
         responses: NDArray[np.float64] | None = None,
     ) -> Sums:
         """Pass over the frames without changing the state; see `Sweeps.gather`."""
         self._load_state(state)
-        kept = np.zeros((0, 0, 0), _F32) if chi is None else self._flat(chi, frames[: len(chi)], state)
         told = np.zeros((0, 0)) if responses is None else responses
         if responses is not None:
             self._check_slopes(frames)
         self._clear()
         shares = self._shares(frames)
-        misfit, loss = self._carry(state, shares, kept, told, object, probe, noise)
+        misfit, loss = self._carry(state, shares, told, object, probe, noise)
         return self._sums(object, probe, self._misfit(misfit, frames), loss)
 
     def along(
@@ -180,8 +176,8 @@ class CpuSweeps:
     def misfit(self, state: State, frames: NDArray[np.int64]) -> Misfit:
         """Compare the model with the measurement; see `Sweeps.misfit`."""
         self._load_state(state)
-        nothing = np.zeros((0, 0, 0), _F32), np.zeros((0, 0))
-        return self._misfit(self._carry(state, self._shares(frames), *nothing, False, False, "amplitude")[0], frames)
+        silent = np.zeros((0, 0))
+        return self._misfit(self._carry(state, self._shares(frames), silent, False, False, "amplitude")[0], frames)
 
     def sequential(self, state: State, frames: NDArray[np.int64], object: Step | None, probe: Step | None) -> Misfit:
         """Update the state in place after every frame; see `Sweeps.sequential`."""
@@ -198,28 +194,22 @@ class CpuSweeps:
             state.probe[:] = self._inverse(self._beam.spectrum) / _F32(ny * nx)
         return self._misfit(difference, frames)
 
-    def products(
+    def crossing(
         self,
         state: State,
         frames: NDArray[np.int64],
-        chi: NDArray[np.complexfloating[Any]],
         object: NDArray[np.complexfloating[Any]],
         probe: NDArray[np.complexfloating[Any]],
-    ) -> NDArray[np.float64]:
-        """Return every frame's products of its changes with each other and with chi; see `Sweeps.products`."""
-        self._load_state(state)
-        change, kept = self._empty_beam(len(probe)), self._flat(chi, frames, state)
-        self._load(change, probe)
-        out, objects = np.zeros((len(frames), 5)), (state.object.view(_F32), object.view(_F32))
+    ) -> float:
+        """Return how much of the exit waves two changes change alike; see `Sweeps.crossing`."""
+        self._refuse_exposures()
+        self._know(state)
+        both = (state.probe.conj() * probe).sum(0).view(_F32)
 
-        def share(part: Share, scratch: Scratch) -> None:
-            products(
-                out, part.frames, part.places, kept, self._own, self._plans, objects,
-                tuple(self._beam), tuple(change), scratch.gather, fourier.zeros(5, WIDTH), *self.problem.shape,
-            )  # fmt: skip
+        def share(part: Share) -> float:
+            return crossing(part.frames, self._own.corners, state.object.view(_F32), object.view(_F32), both)
 
-        self._run(share, self._shares(frames), self._scratch)
-        return out
+        return float(sum(self._run(share, self._shares(frames))))
 
     def descend(
         self,
@@ -251,7 +241,6 @@ class CpuSweeps:
         self,
         state: State,
         shares: list[Share],
-        kept: NDArray[np.float32],
         told: NDArray[np.float64],
         object: bool,
         probe: bool,
@@ -274,7 +263,7 @@ class CpuSweeps:
             return gather(
                 shares[number].frames, shares[number].places, self.problem.stack, self._invalid, self._floor,
                 self._own, self._plans, state.object.view(_F32), *self._beam,
-                NOISE.index(noise), object, probe, kept, told, self._near[number], self._pixels[number],
+                NOISE.index(noise), object, probe, told, self._near[number], self._pixels[number],
                 self._scratch[number].gather, *self._parts.of(number),
             )  # fmt: skip
 
@@ -375,7 +364,7 @@ class CpuSweeps:
         load(*beam, np.ascontiguousarray(probe, np.complex64).view(_F32), self._plans)
 
     def _load_state(self, state: State) -> None:
-        """Check the state, and copy its probe and, where it is new, what the frames have of their own.
+        """Check the state, and copy its probe and what the frames have of their own.
 
         The compiled loops check nothing: an array of another kind would be read as if it were the right one.
         """
@@ -385,6 +374,10 @@ class CpuSweeps:
                     f"a state needs contiguous complex64 arrays of shape {shape}, not {array.dtype} {array.shape}"
                 )
         self._load(self._beam, state.probe)
+        self._know(state)
+
+    def _know(self, state: State) -> None:
+        """Copy what the frames have of their own, where it is new."""
         seen = state.positions, state.scales, state.variations, state.weights, state.tilts, state.background
         if len(seen) != len(self._seen) or any(a is not b for a, b in zip(seen, self._seen, strict=True)):
             self._own, self._seen = self._load_own(state), seen

@@ -46,7 +46,6 @@ class SlicedSweeps(GatherOnly, CpuSweeps):
         self,
         state: State,
         shares: list[Share],
-        kept: NDArray[np.float32],
         told: NDArray[np.float64],
         object: bool,
         probe: bool,
@@ -59,7 +58,7 @@ class SlicedSweeps(GatherOnly, CpuSweeps):
             return slices.gather(
                 shares[number].frames, shares[number].places, self.problem.stack, self._invalid, self._floor,
                 self._own, self._plans, state.object.view(_F32), *self._beam, self._transfer[0], self._steeper[0],
-                NOISE.index(noise), object, probe, kept, told, self._apart[number], self._scratch[number].gather,
+                NOISE.index(noise), object, probe, told, self._apart[number], self._scratch[number].gather,
                 self._thick[number], *self._parts.of(number),
             )  # fmt: skip
 

@@ -101,20 +101,14 @@ class SharedSweeps:
         *,
         object: bool = True,
         probe: bool = True,
-        chi: Any = None,
         noise: Noise = "amplitude",
         responses: NDArray[np.float64] | None = None,
     ) -> Sums:
-        """Pass over the frames without changing the state; see `Sweeps.gather`.
-
-        Of the frames whose chi are wanted, this process keeps its own, the first in ``chi``.
-        """
+        """Pass over the frames without changing the state; see `Sweeps.gather`."""
         wanted: dict[str, Any] = {"object": object, "probe": probe, "noise": noise}
         places, own = self._own(frames)
         told = None if responses is None else np.zeros((len(own), responses.shape[1]))
-        kept = None if chi is None else chi[: self._count(frames[: len(chi)])]
-        kept = kept if kept is not None and len(kept) else None
-        sums = self._sweeps.gather(self._state(state), own, chi=kept, responses=told, **wanted)
+        sums = self._sweeps.gather(self._state(state), own, responses=told, **wanted)
         if responses is not None:
             responses[:] = 0
             responses[places] = told
@@ -149,13 +143,11 @@ class SharedSweeps:
         self._team.add(total)
         return Misfit(*total.tolist())
 
-    def products(self, state: State, frames: NDArray[np.int64], chi: Any, object: Any, probe: Any) -> Any:
-        """Return every frame's products of its changes with each other and with chi; see `Sweeps.products`."""
-        (places, own), out = self._own(frames), np.zeros((len(frames), 5))
-        if len(own):
-            out[places] = self._sweeps.products(self._state(state), own, chi[: len(own)], object, probe)
+    def crossing(self, state: State, frames: NDArray[np.int64], object: Any, probe: Any) -> float:
+        """Return how much of the exit waves two changes change alike; see `Sweeps.crossing`."""
+        out = np.array([self._sweeps.crossing(self._state(state), self._own(frames)[1], object, probe)])
         self._team.add(out)
-        return out
+        return float(out[0])
 
     def along(
         self, state: State, line: Line, frames: NDArray[np.int64], lengths: NDArray[np.float64], noise: Noise

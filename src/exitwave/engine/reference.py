@@ -35,7 +35,6 @@ class ReferenceSweeps:
         *,
         object: bool = True,
         probe: bool = True,
-        chi: NDArray[np.complexfloating[Any]] | None = None,
         noise: Noise = "amplitude",
         responses: NDArray[np.float64] | None = None,
     ) -> Sums:
@@ -53,8 +52,6 @@ class ReferenceSweeps:
             loss += frame_loss
             if sums.background is not None:
                 sums.background[:] += self._ratio(state, j, far)
-            if chi is not None and i < len(chi):
-                chi[i] = change
             if responses is not None:
                 responses[i] = misfit.difference, *self.responses(state, j, window, beam, change)
             if object:
@@ -218,22 +215,17 @@ class ReferenceSweeps:
         """
         return far * (1 + self.judged(state, j, far)[0])
 
-    def products(
+    def crossing(
         self,
         state: State,
         frames: NDArray[np.int64],
-        chi: NDArray[np.complexfloating[Any]],
         object: NDArray[np.complexfloating[Any]],
         probe: NDArray[np.complexfloating[Any]],
-    ) -> NDArray[np.float64]:
-        """Return what changes of object and probe do to every frame; see `Sweeps.products`."""
-        rows = []
-        for i, j in enumerate(frames):
-            window, beam, _ = self._frame(state, j)
-            a, b = object[window] * beam, self._shifted(state, j, probe) * state.object[window]
-            pairs = (a, a), (b, b), (a, b), (a, chi[i]), (b, chi[i])
-            rows.append([np.vdot(x, y).real for x, y in pairs])
-        return np.array(rows)
+    ) -> float:
+        """Return how much of the exit waves two changes change alike; see `Sweeps.crossing`."""
+        both = object.conj() * state.object
+        seen = sum(both[self.window(state, j)] for j in frames)
+        return float((seen * (state.probe.conj() * probe).sum(0)).sum().real)
 
     def descend(
         self,

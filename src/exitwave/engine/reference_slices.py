@@ -29,7 +29,7 @@ class GatherOnly:
             difference, signal = difference + sums.misfit.difference, signal + sums.misfit.signal
         return Misfit(difference, signal)
 
-    def products(self, *arguments: Any) -> NDArray[np.float64]:
+    def crossing(self, *arguments: Any) -> float:
         """Refuse: the exit wave is not linear in the object."""
         raise refuse("products of changes")
 
@@ -56,7 +56,6 @@ class SlicedReference(GatherOnly, ReferenceSweeps):
         *,
         object: bool = True,
         probe: bool = True,
-        chi: Waves | None = None,
         noise: Noise = "amplitude",
         responses: NDArray[np.float64] | None = None,
     ) -> Sums:
@@ -68,8 +67,6 @@ class SlicedReference(GatherOnly, ReferenceSweeps):
             entering = self._entering(state, window, beam)
             change, misfit, frame_loss = self._change(state, j, entering[-1] * state.object[-1][window], noise)
             difference, signal, loss = difference + misfit.difference, signal + misfit.signal, loss + frame_loss
-            if chi is not None:
-                chi[i] = change
             if responses is not None:
                 told, apart = self._tell(state, j, window, entering, change)
                 responses[i], spacing = (misfit.difference, *told), spacing + apart

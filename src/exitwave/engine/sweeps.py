@@ -210,34 +210,31 @@ class Sweeps(Protocol):
         *,
         object: bool = True,
         probe: bool = True,
-        chi: NDArray[np.complexfloating[Any]] | None = None,
         noise: Noise = "amplitude",
         responses: NDArray[np.float64] | None = None,
     ) -> Sums:
         """Pass over the frames without changing the state; sums that are not wanted stay 0.
 
-        ``chi``, shape (n, modes, ny, nx), receives chi_jk of the first n frames where a sum is wanted. ``responses``,
-        shape (frames, len(RESPONSES) + variations), and 2 columns more with tilts, receives what each frame tells of
-        what it has of its own.
+        ``responses``, shape (frames, len(RESPONSES) + variations), and 2 columns more with tilts, receives what each
+        frame tells of what it has of its own.
 
         chi_jk is minus the derivative of the noise model's loss with respect to conj(psi_jk): for the amplitude model
         what is written above, for the intensity and the Poisson model F^-1 of (I - m) / (2 (I + r)) F psi_jk and of
         (I - m) / (2 (m + r)) F psi_jk. So the sums are minus the gradients with respect to conj(O) and conj(P).
         """
 
-    def products(
+    def crossing(
         self,
         state: State,
         frames: NDArray[np.int64],
-        chi: NDArray[np.complexfloating[Any]],
         object: NDArray[np.complexfloating[Any]],
         probe: NDArray[np.complexfloating[Any]],
-    ) -> NDArray[np.float64]:
-        """Return what changes dO of the object and dP of the probe do to every frame, shape (frames, 5).
+    ) -> float:
+        """Return Re sum_jk <dO_j P_k, dP_k O_j>: how much of the exit waves two changes change alike.
 
-        With a = dO_j P_jk and b = dP_k O_j, the probes shifted to the frame's sub-pixel position, and products that
-        are the real part of a sum over pixels and modes: <a, a>, <b, b>, <a, b>, <a, chi>, <b, chi>. ``chi`` is that
-        of a `gather` over the same frames at the same state.
+        What a change does by itself follows from the sums of `gather`; this does not. Windows are taken at the nearest
+        whole pixel, and the probe without what frames have of their own: it weighs two steps against each other, and a
+        frame counts for as much as all others.
         """
 
     def along(

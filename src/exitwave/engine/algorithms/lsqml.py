@@ -1,18 +1,20 @@
 """LSQ-ML: least squares with the best lengths of the steps of object and probe together.
 
 For every batch B of frames, chi_jk = psi'_jk - psi_jk being the change that the measured amplitudes ask for, the
-directions are those of rPIE, and every frame says how far it wants to go along them:
+directions are those of rPIE, and the batch says how far to go along them:
 
     dO   = sum_jk conj(P_k) chi_jk / ((1 - alpha) sum_jk |P_k|^2 + alpha max sum_jk |P_k|^2)
     dP_k = sum_j  conj(O_j) chi_jk / ((1 - alpha) sum_j  |O_j|^2 + alpha max sum_j  |O_j|^2)
 
-    (s_j, t_j) = argmin over real s, t of sum_k ||chi_jk - s dO_j P_k - t dP_k O_j||^2     for some of the frames
+    (s, t) = argmin over real s, t of sum_jk ||chi_jk - s dO_j P_k - t dP_k O_j||^2
 
-    O   <- O   + step_O * mean_j s_j * dO
-    P_k <- P_k + step_P * mean_j t_j * dP_k
+    O   <- O   + step_O * s * dO
+    P_k <- P_k + step_P * t * dP_k
 
-The means leave out the extreme frames. M. Odstrcil, A. Menzel and M. Guizar-Sicairos, Opt. Express 26, 3108 (2018),
-eq. 22 to 25; the normal equations are derived for what they are solved for, real lengths.
+M. Odstrcil, A. Menzel and M. Guizar-Sicairos, Opt. Express 26, 3108 (2018), eq. 22 to 25, who solve this for every
+frame and take means. The batch as a whole comes to lengths within some percent of these and to the same errors, and its
+normal equations need no chi of any frame: but for what dO P and dP O have in common (`Sweeps.crossing`), they are made
+of the sums that give the directions. They are derived for what they are solved for, real lengths.
 
 Random and sparse batches are used one after the other, with `momentum`. Compact batches, the pieces of one field, are
 used together: their sums make one step in an iteration, with the length of the most cautious batch, and the steps are
@@ -40,18 +42,16 @@ OBJECT, PROBE = Step(0.5, 0.3), Step(1.0, 0.1)
 overlaps, so what a frame leaves for the probe is too little, and the probe's step is the longer one."""
 ETA, EVERY = 0.9, 2
 """The part of the momentum that is kept, and the batches from one push to the next; see `momentum`."""
-COMPACT_OBJECT, COMPACT_PROBE = Step(0.9, 0.05), Step(0.9, 0.1)
+COMPACT_OBJECT, COMPACT_PROBE = Step(0.65, 0.05), Step(0.9, 0.1)
 """The same with compact batches."""
 BATCHES, COMPACT_BATCHES = 8, 6
 """Batches in an iteration, where the stage does not say; what matters is how many of a batch's frames overlap."""
 SMALLEST_BATCH = 8
 """A batch has at least so many frames, where the stage does not say."""
 ASKED = 16
-"""Frames of a batch that say how far to go: the mean over so many is as good as that over all, and their chi small."""
+"""Frames of a batch, at least, that say what the changes of object and probe have in common."""
 DAMPING = 0.1
-"""Added to the diagonal of a frame's normal equations, relative to the mean of the diagonal."""
-TRIM = 0.1
-"""Part of a batch's frames, half of them the lowest and half the highest, that a mean length leaves out."""
+"""Added to the diagonal of the normal equations, relative to the mean of the diagonal."""
 
 
 class _Steps(NamedTuple):
@@ -82,12 +82,11 @@ def step(state: State, sweeps: Sweeps, stage: Stage) -> Misfit:
         return sweeps.misfit(state, frames)
     size = stage.batch or batch_size(len(frames), COMPACT_BATCHES if compact else BATCHES)
     groups = batches(stage.batching or "random", state.rng, frames, size, sweeps.problem.pixels)
-    chi = arrays.zeros_like(state.probe, (min(size, len(frames), ASKED), *state.probe.shape))
     total, lengths = None, []
     pushed = STILL if compact else moving(state, *steps)
     difference = signal = 0.0
     for batch in groups:
-        sums, length = weigh(state, sweeps, spread(batch, ASKED), chi[: len(batch)], steps)
+        sums, length = weigh(state, sweeps, batch, steps)
         difference, signal = difference + sums.misfit.difference, signal + sums.misfit.signal
         if compact:
             total = _add(total, sums)
@@ -108,32 +107,40 @@ def batch_size(frames: int, count: int) -> int:
     return max(SMALLEST_BATCH, frames // count)
 
 
-def spread(batch: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """Return the batch with so many of its frames, evenly spaced in the scan, at its beginning."""
-    ordered = np.sort(batch)
-    chosen = np.zeros(len(batch), bool)
-    chosen[np.linspace(0, len(batch) - 1, min(count, len(batch))).astype(int)] = True
-    return np.concatenate([ordered[chosen], ordered[~chosen]])
-
-
-def weigh(
-    state: State, sweeps: Sweeps, batch: NDArray[np.int64], chi: NDArray[Any], steps: _Steps
-) -> tuple[Sums, NDArray[np.float64]]:
-    """Return the sums of a batch, and how far (s, t) to go along the directions of object and probe.
-
-    The first frames say how far, as many as ``chi`` has room for.
-    """
-    sums = sweeps.gather(state, batch, object=steps.object is not None, probe=steps.probe is not None, chi=chi)
+def weigh(state: State, sweeps: Sweeps, batch: NDArray[np.int64], steps: _Steps) -> tuple[Sums, NDArray[np.float64]]:
+    """Return the sums of a batch, and how far (s, t) to go along the directions of object and probe."""
+    sums = sweeps.gather(state, batch, object=steps.object is not None, probe=steps.probe is not None)
     d_object, d_probe = arrays.zeros_like(state.object), arrays.zeros_like(state.probe)
     if steps.object:
         sweeps.descend(d_object, sums.object, sums.illumination, Step(1.0, steps.object.alpha))
     if steps.probe:
         sweeps.descend(d_probe, sums.probe, sums.transmission, Step(1.0, steps.probe.alpha))
-    return sums, trimmed_mean(solve(sweeps.products(state, batch[: len(chi)], chi, d_object, d_probe)))
+    return sums, solve(*products(state, sweeps, batch, sums, d_object, d_probe))
 
 
-def solve(products: NDArray[np.float64], damping: float = DAMPING) -> NDArray[np.float64]:
-    """Return the real lengths (s, t) of every frame's steps, shape (n, 2), with 0 in the place of negative ones.
+def products(
+    state: State, sweeps: Sweeps, batch: NDArray[np.int64], sums: Sums, d_object: NDArray[Any], d_probe: NDArray[Any]
+) -> tuple[float, ...]:
+    """Return <a, a>, <b, b>, <a, b>, <a, chi>, <b, chi> of the batch, with a = dO_j P_k and b = dP_k O_j.
+
+    With the sums of the batch, <a, a> = <dO, sum_jk |P_k|^2 dO> and <a, chi> = <dO, sum_jk conj(P_k) chi_jk>, and so
+    for b; <x, y> = Re sum conj(x) y. In <b, b> windows are taken at the nearest whole pixel, as in <a, b>, for which
+    some of the frames speak for all.
+    """
+    tile = sweeps.problem.tile
+    found = tile.total(
+        arrays.power(tile.own(d_object), tile.own(sums.illumination)),
+        arrays.power(tile.own(d_probe), sums.transmission),
+        arrays.inner(tile.own(d_object), tile.own(sums.object)),
+        arrays.inner(tile.own(d_probe), tile.own(sums.probe)),
+    )
+    aa, bb, aw, bw = map(float, found)
+    asked = batch[:: max(1, len(batch) // ASKED)]
+    return aa, bb, len(batch) / len(asked) * sweeps.crossing(state, asked, d_object, d_probe), aw, bw
+
+
+def solve(aa: float, bb: float, ab: float, aw: float, bw: float, damping: float = DAMPING) -> NDArray[np.float64]:
+    """Return the real lengths (s, t) of the steps, with 0 in the place of negative ones.
 
     They minimise ||chi - s a - t b||^2 + d (s^2 + t^2), where d = damping (||a||^2 + ||b||^2) / 2. The derivatives with
     respect to s and t vanish where
@@ -143,22 +150,15 @@ def solve(products: NDArray[np.float64], damping: float = DAMPING) -> NDArray[np
 
     Parameters
     ----------
-    products : ndarray of shape (n, 5)
-        <a, a>, <b, b>, <a, b>, <a, chi>, <b, chi> of every frame; see `Sweeps.products`.
+    aa, bb, ab, aw, bw : float
+        <a, a>, <b, b>, <a, b>, <a, chi>, <b, chi>; see `products`.
     damping : float
         The part of the diagonal's mean that is added to it.
     """
-    aa, bb, ab, aw, bw = products.T
     d = damping * (aa + bb) / 2
-    determinant = (aa + d) * (bb + d) - ab**2
-    lengths = np.stack([(bb + d) * aw - ab * bw, (aa + d) * bw - ab * aw], axis=1)
-    return np.clip(lengths / np.maximum(determinant, np.finfo(float).tiny)[:, None], 0, None)
-
-
-def trimmed_mean(lengths: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the mean over the frames, of each column, without the lowest and the highest `TRIM` / 2 of the values."""
-    cut = round(TRIM / 2 * len(lengths))
-    return np.sort(lengths, axis=0)[cut : len(lengths) - cut].mean(0)
+    determinant = max((aa + d) * (bb + d) - ab**2, np.finfo(float).tiny)
+    lengths = ((bb + d) * aw - ab * bw) / determinant, ((aa + d) * bw - ab * aw) / determinant
+    return np.maximum(lengths, 0.0)
 
 
 def advance(
@@ -169,7 +169,7 @@ def advance(
     lengths: NDArray[np.float64],
     pushed: Moving = STILL,
 ) -> None:
-    """Take the steps, of the lengths that the frames want, in place, with the velocities of the momenta."""
+    """Take the steps, of the lengths that the batch wants, in place, with the velocities of the momenta."""
     if steps.object:
         step = _scaled(steps.object, lengths[0])
         sweeps.descend(state.object, sums.object, sums.illumination, step, velocity(pushed.object))

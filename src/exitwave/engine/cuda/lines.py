@@ -16,6 +16,9 @@ from exitwave.engine.sweeps import READOUT, Line, Noise, State
 if TYPE_CHECKING:
     from exitwave.engine.cuda.sweeps import TorchSweeps
 
+CUTS = 64
+"""Windows that are cut at the same time."""
+
 
 def inner(a: Tensor, b: Tensor, exposures: int = 1) -> Tensor:
     """Return Re sum conj(a) b of waves (views, modes, ny, nx) for every frame, which has so many views."""
@@ -88,17 +91,11 @@ def moves(sweeps: "TorchSweeps", state: State, frames: NDArray[np.int64], noise:
     return np.concatenate(rows, dtype=np.float64)
 
 
-def products(
-    sweeps: "TorchSweeps", state: State, frames: NDArray[np.int64], chi: Any, object: Any, probe: Any
-) -> NDArray[np.float64]:
-    """Return what changes of object and probe do to every frame; see `Sweeps.products`."""
-    here, rows = sweeps.load(state), [np.zeros((0, 5))]
-    change, direction = sweeps.tensor(object), torch.fft.fft2(sweeps.tensor(probe))
-    for part in sweeps.parts(here.beams, frames):
-        window, (beam, _) = sweeps.window(here, part), sweeps.enter(here, part)
-        a = cut(change, here.beams.corners[part.views], sweeps.problem.shape)[:, None] * beam
-        b = here.beams.shifted(direction[None], part.views) * window[:, None]
-        kept = sweeps.tensor(chi[part.where])
-        pairs = (a, a), (b, b), (a, b), (a, kept), (b, kept)
-        rows.append(torch.stack([inner(x, y) for x, y in pairs], 1).cpu().numpy())
-    return np.concatenate(rows, dtype=np.float64)
+def crossing(sweeps: "TorchSweeps", state: State, frames: NDArray[np.int64], object: Any, probe: Any) -> float:
+    """Return how much of the exit waves two changes change alike; see `Sweeps.crossing`."""
+    here = sweeps.load(state)
+    both = sweeps.tensor(object).conj() * here.obj
+    wanted = (here.probe.conj() * sweeps.tensor(probe)).sum(0)
+    corners = here.beams.corners[sweeps.tensor(frames)]
+    found = [(cut(both, each, sweeps.problem.shape).sum(0) * wanted).sum().real for each in corners.split(CUTS)]
+    return float(sum(found))

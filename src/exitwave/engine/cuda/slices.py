@@ -9,7 +9,6 @@ from torch import Tensor
 from exitwave.engine.cuda import lines, windows
 from exitwave.engine.cuda.sweeps import Loaded, Part, TorchSweeps
 from exitwave.engine.cuda.totals import Totals
-from exitwave.engine.cuda.updates import write
 from exitwave.engine.reference_slices import GatherOnly
 from exitwave.engine.slices import refuse
 from exitwave.engine.sweeps import Noise, State
@@ -43,7 +42,6 @@ class SlicedTorchSweeps(GatherOnly, TorchSweeps):
         *,
         object: bool,
         probe: bool,
-        chi: Any,
         noise: Noise,
         responses: NDArray[Any] | None,
     ) -> None:
@@ -54,8 +52,6 @@ class SlicedTorchSweeps(GatherOnly, TorchSweeps):
         psi, wanted = entering[-1] * window[-1][:, None], object or probe or responses is not None
         change, judged = self.change(here, part, psi, noise, wanted=wanted)
         totals.compare(judged)
-        if chi is not None and len(chi):
-            write(chi, change[: len(chi)])
         changes = [change]
         for each in window.flip(0)[:-1] if wanted else ():
             changes.insert(0, _through(each.conj()[:, None] * changes[0], self._transfer.conj()))

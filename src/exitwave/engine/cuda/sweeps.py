@@ -16,7 +16,6 @@ from exitwave.engine.cuda.frames import Counts, Frames
 from exitwave.engine.cuda.fused import fused
 from exitwave.engine.cuda.graphs import Recorder
 from exitwave.engine.cuda.totals import Totals
-from exitwave.engine.cuda.updates import write
 from exitwave.engine.cuda.ways import way
 from exitwave.engine.problem import RIM, Problem
 from exitwave.engine.sweeps import Line, Misfit, Noise, State, Step, Sums, Weights
@@ -82,23 +81,19 @@ class TorchSweeps:
         *,
         object: bool = True,
         probe: bool = True,
-        chi: Any = None,
         noise: Noise = "amplitude",
         responses: NDArray[np.float64] | None = None,
     ) -> Sums:
         """Pass over the frames without changing the state; see `Sweeps.gather`."""
-        if chi is None and responses is None and self._recordable(state):
+        if responses is None and self._recordable(state):
             return self._recorded(state, frames, object, probe, noise)
         here = self.load(state)
-        if chi is not None:
-            self.refuse_exposures()
         if responses is not None:
             self._check_slopes(here.beams, frames)
         totals = Totals(here.obj, here.probe, here.beams, self.exposures)
         for part in self.parts(here.beams, frames):
             told = None if responses is None else responses[part.where]
-            kept = None if chi is None else chi[part.where]
-            self.carry(here, part, totals, object=object, probe=probe, chi=kept, noise=noise, responses=told)
+            self.carry(here, part, totals, object=object, probe=probe, noise=noise, responses=told)
         return totals.sums(self.signal(frames), as_numpy=isinstance(state.object, np.ndarray))
 
     def _recordable(self, state: State) -> bool:
@@ -118,7 +113,7 @@ class TorchSweeps:
                 some = index[start : start + self._plan.size]
                 views = (some[:, None] * self.exposures + torch.arange(self.exposures, device=self.device)).reshape(-1)
                 part = Part(slice(start, start + len(some)), self.frames.at(some), views, _NOWHERE)
-                self.carry(here, part, totals, object=object, probe=probe, chi=None, noise=noise, responses=None)
+                self.carry(here, part, totals, object=object, probe=probe, noise=noise, responses=None)
             return totals.tensors
 
         key = obj.data_ptr(), modes.data_ptr(), len(frames), object, probe, noise
@@ -135,7 +130,6 @@ class TorchSweeps:
         *,
         object: bool,
         probe: bool,
-        chi: Any,
         noise: Noise,
         responses: NDArray[np.float64] | None,
     ) -> None:
@@ -145,8 +139,6 @@ class TorchSweeps:
         totals.compare(judged)
         if object:
             totals.add_object(beam, change, part.views, part.places)
-        if chi is not None and len(chi):
-            write(chi, change[: len(chi)])
         if responses is not None:
             slopes = windows.slopes(here.obj, here.beams.corners[part.views], self.problem.shape)
             y, x = (beam * each[:, None] for each in slopes)
@@ -199,10 +191,10 @@ class TorchSweeps:
         self.refuse_exposures()
         return lines.moves(self, state, frames, noise)
 
-    def products(self, state: State, frames: NDArray[np.int64], chi: Any, object: Any, probe: Any) -> Any:
-        """Return every frame's products of its changes with each other and with chi; see `Sweeps.products`."""
+    def crossing(self, state: State, frames: NDArray[np.int64], object: Any, probe: Any) -> float:
+        """Return how much of the exit waves two changes change alike; see `Sweeps.crossing`."""
         self.refuse_exposures()
-        return lines.products(self, state, frames, chi, object, probe)
+        return lines.crossing(self, state, frames, object, probe)
 
     def misfit(self, state: State, frames: NDArray[np.int64]) -> Misfit:
         """Compare the model with the measurement; see `Sweeps.misfit`."""

@@ -228,8 +228,8 @@ def field(stack, pixels):
 
 
 @compiled
-def leave(wave, beam, whole, tilted, remainder, obj, top, left, plans, ny, nx, want_object, want_probe, kept, heard,
-          told, home, above, object_num, object_den, probe_num, probe_den):  # fmt: skip
+def leave(wave, beam, whole, tilted, remainder, obj, top, left, plans, ny, nx, want_object, want_probe, heard, told,
+          home, above, object_num, object_den, probe_num, probe_den):  # fmt: skip
     """Transform the rows of chi, and add sum_k conj(P_k) chi_k and sum_k |P_k|^2 to the object's window.
 
     The object's sums are those of all threads, and row r is added to set ``home[r]`` of them; there are ``above`` rows,
@@ -237,8 +237,8 @@ def leave(wave, beam, whole, tilted, remainder, obj, top, left, plans, ny, nx, w
     |O|^2 is added to the probe's denominator once: for further modes to its row ny, which nobody reads. conj(O) chi_k
     is added to the numerator of a probe on whole pixels; for any other it takes the place of chi, with its rows
     transformed but for a tilted one. With ``remainder`` the wave is not chi yet, but what P O is taken off from.
-    ``kept``, shape (modes or 0, 2 * ny * nx), receives chi; what a frame tells is added to ``told``, for which
-    ``heard``, shape (7 or 0, vector), is scratch, empty before and after.
+    What a frame tells is added to ``told``, for which ``heard``, shape (7 or 0, vector), is scratch, empty before and
+    after.
     """
     for k in range(beam.shape[0]):
         for first in range(0, ny, plans.rows):
@@ -253,8 +253,6 @@ def leave(wave, beam, whole, tilted, remainder, obj, top, left, plans, ny, nx, w
                 out = object_num[at, above + top + r, 2 * left : 2 * (left + nx)]
                 if remainder:
                     rows.subtract_product(w, p, o, nx)
-                if k < kept.shape[0]:
-                    kept[k, 2 * r * nx : 2 * (r + 1) * nx] = w[: 2 * nx]
                 if heard.shape[0]:
                     respond(heard, obj, top + r, left, p, w, nx)
                 power, seen = object_den[at, above + top + r, left : left + nx], probe_den[r if k == 0 else ny]
@@ -280,15 +278,14 @@ def leave(wave, beam, whole, tilted, remainder, obj, top, left, plans, ny, nx, w
 
 @compiled
 def gather(frames, places, stack, invalid, floor, own, plans, obj, probe, spectrum, noise, want_object, want_probe,
-           kept, responses, near, pixels, scratch, home, object_num, object_den, probe_num, spectrum_num,
+           responses, near, pixels, scratch, home, object_num, object_den, probe_num, spectrum_num,
            probe_den, varied_num):  # fmt: skip
     """Carry frames through the model and add up what an update needs; returns misfit and loss.
 
     The probe of a frame on whole pixels is used as it is; any other is shifted from its ``spectrum`` on the way there,
-    and its correction is collected in ``spectrum_num``, shifted back. ``kept``, shape (some frames, modes,
-    2 * ny * nx), receives the chi of the first frames at their places, ``responses``, shape (frames or 0, columns),
-    what a frame tells. ``near`` is the way to a detector in the near field; it is compiled for None, the far field, or
-    for that. So is ``pixels``, the detector as in `detector.Pixels`, or None for an ideal one.
+    and its correction is collected in ``spectrum_num``, shifted back. ``responses``, shape (frames or 0, columns),
+    receives what frames tell at their places. ``near`` is the way to a detector in the near field; it is compiled for
+    None, the far field, or for that. So is ``pixels``, the detector as in `detector.Pixels`, or None for an ideal one.
     """
     wave, shifted, row_ramp, column_ramp, model, sums, heard = scratch
     ny, nx = field(stack, pixels)
@@ -324,12 +321,11 @@ def gather(frames, places, stack, invalid, floor, own, plans, obj, probe, spectr
         loss += frame_loss
         if not wanted:
             continue
-        chi = kept[places[i]] if places[i] < kept.shape[0] else kept[0:0, 0]
         told = responses[places[i]] if listen else responses[0:0, 0]
         if listen:
             told[0], told[1 : heard.shape[0] + 1] = frame_misfit, 0
         leave(
-            wave, beam, whole, tilted, False, obj, top, left, plans, ny, nx, want_object, want_probe, chi, heard,
+            wave, beam, whole, tilted, False, obj, top, left, plans, ny, nx, want_object, want_probe, heard,
             told[1:], home, 0, object_num, object_den, probe_num, probe_den,
         )  # fmt: skip
         if want_probe and tilted:

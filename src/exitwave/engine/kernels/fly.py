@@ -49,8 +49,7 @@ def gather_fly(frames, places, stack, invalid, floor, own, plans, obj, spectrum,
                 turn(wave[part], near, plans, ny, True)
             leave(
                 wave[part], shifted[part], False, False, False, obj, own.corners[v, 0], own.corners[v, 1], plans, ny,
-                nx, want_object, want_probe, shifted[:0, 0], heard, told[1:], home, 0, object_num, object_den,
-                probe_num, probe_den,
+                nx, want_object, want_probe, heard, told[1:], home, 0, object_num, object_den, probe_num, probe_den,
             )  # fmt: skip
             if want_probe:
                 ramps(row_ramp, column_ramp, own, v, ny, nx)

@@ -165,7 +165,7 @@ def project(frames, places, kept, stack, invalid, floor, own, plans, obj, probe,
             continue
         leave(
             wave, beam, whole, tilted, not move, obj, top, left, plans, ny, nx, want_object, want_probe,
-            waves[:0], heard[:0], silent, home, 0, object_num, object_den, probe_num, probe_den,
+            heard[:0], silent, home, 0, object_num, object_den, probe_num, probe_den,
         )  # fmt: skip
         if want_probe and tilted:
             tilt_back(wave, own, j, row_ramp, column_ramp, plans, ny, nx)

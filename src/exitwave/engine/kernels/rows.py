@@ -218,14 +218,11 @@ def add_quartic(v: Any, rows: Any) -> None:
         rows[k] = v.add(rows[k], term)
 
 
-@_operation("cccccsssss")
-def add_products(v: Any, rows: Any) -> None:
-    """Add the products of a = d p and b = q o: <a, a>, <b, b>, <a, b>, <a, w>, <b, w>; rows are d, p, q, o, w, sums."""
-    d, q, w = rows[0], rows[2], rows[4]
-    a = v.multiply(v.real(d), v.imag(d), rows[1])
-    b = v.multiply(v.real(q), v.imag(q), rows[3])
-    for k, (x, y) in enumerate(((a, a), (b, b), (a, b), (a, w), (b, w)), start=5):
-        rows[k] = v.add(rows[k], v.dot(x, y))
+@_operation("cccs", width=2 * WIDTH)
+def add_crossing(v: Any, rows: Any) -> None:
+    """Add Re conj(d) o q to the sums; rows are d, o, q and the sums."""
+    o = rows[1]
+    rows[3] = v.add(rows[3], v.dot(rows[0], v.multiply(v.real(o), v.imag(o), rows[2])))
 
 
 @_operation("ccccccccccc" + "sssssss")

@@ -165,7 +165,7 @@ def forward(wave, beam, waves, half_shifted, obj, top, left, transfer, plans, ny
 
 @compiled
 def gather(frames, places, stack, invalid, floor, own, plans, obj, probe, spectrum, transfer, steeper, noise,
-           want_object, want_probe, kept, responses, apart, scratch, thick, home, object_num, object_den,
+           want_object, want_probe, responses, apart, scratch, thick, home, object_num, object_den,
            probe_num, spectrum_num, probe_den, varied_num):  # fmt: skip
     """Carry frames through the slices and add up what an update needs; see `chain.gather`.
 
@@ -203,15 +203,14 @@ def gather(frames, places, stack, invalid, floor, own, plans, obj, probe, spectr
         if not (want_object or want_probe):
             continue
         for n in range(last, 0, -1):
-            keep = kept[places[i]] if n == last and places[i] < kept.shape[0] else kept[0:0, 0]
             leave(
-                wave, waves[n], False, False, False, obj[n], top, left, plans, ny, nx, want_object, True, keep, silent,
-                told, home, n * obj.shape[1], object_num, object_den, probe_num, unused,
+                wave, waves[n], False, False, False, obj[n], top, left, plans, ny, nx, want_object, True, silent, told,
+                home, n * obj.shape[1], object_num, object_den, probe_num, unused,
             )  # fmt: skip
             propagate_back(wave, transfer, plans, ny)
         leave(
-            wave, beam, whole, False, False, obj[0], top, left, plans, ny, nx, want_object, want_probe, kept[0:0, 0],
-            silent, told, home, 0, object_num, object_den, probe_num, probe_den,
+            wave, beam, whole, False, False, obj[0], top, left, plans, ny, nx, want_object, want_probe, silent, told,
+            home, 0, object_num, object_den, probe_num, probe_den,
         )  # fmt: skip
         if want_probe and not whole:
             shift_columns_back(spectrum_num, wave, row_ramp, column_ramp, plans, ny)

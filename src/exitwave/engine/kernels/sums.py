@@ -7,7 +7,11 @@ from numba.extending import intrinsic
 
 from exitwave.engine.kernels import rows
 from exitwave.engine.kernels.compiled import compiled
+from exitwave.engine.kernels.vectors import WIDTH
 from exitwave.engine.kernels.waves import transform_columns, transform_rows
+
+TOGETHER = 16
+"""Rows that are summed up before digits are lost."""
 
 
 @compiled
@@ -131,6 +135,34 @@ def descend_together(address, thread):
         numbers(target + 8 * first, 2 * n), numbers(velocity + 8 * first, 2 * n if both else 0),
         numbers(numerator + 8 * first, 2 * n), numbers(denominator + 4 * first, n), length, share, floor,
     )  # fmt: skip
+
+
+@compiled
+def weigh(array, weights):
+    """Return sum weights |array|^2 of a plane; every row's sum is added up in double precision."""
+    total = 0.0
+    for r in range(array.shape[0]):
+        row = weights.dtype.type(0)
+        for c in range(array.shape[1]):
+            z = array[r, c]
+            row += weights[r, c] * (z.real * z.real + z.imag * z.imag)
+        total += row
+    return total
+
+
+@compiled
+def crossing(frames, corners, obj, change, both):
+    """Return Re sum conj(change) obj both over the windows of frames, ``both`` in each of them."""
+    total, sums = 0.0, np.zeros(WIDTH, np.float32)
+    for j in frames:
+        top, left = corners[j]
+        for r in range(both.shape[0]):
+            part = slice(2 * left, 2 * left + both.shape[1])
+            rows.add_crossing(change[top + r, part], obj[top + r, part], both[r], sums, both.shape[1] // 2)
+            if (r + 1) % TOGETHER == 0 or r + 1 == both.shape[0]:
+                total += sums.sum()
+                sums[:] = 0
+    return total
 
 
 @compiled
