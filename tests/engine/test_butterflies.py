@@ -52,6 +52,22 @@ def test_columns_are_turned_as_they_are_read(n):
     assert (wave.view(np.complex64) == z).all()
 
 
+@pytest.mark.parametrize("added", [False, True])
+@pytest.mark.parametrize("n", [16, 48, 128])
+def test_columns_are_turned_back_as_they_are_written(n, added):
+    rng, width = np.random.default_rng(n), 8
+    wave, out, rows, columns = (fourier.zeros(*shape) for shape in ((n, 2 * width),) * 2 + ((2 * n,), (2 * width,)))
+    for array in (wave, out, rows, columns):
+        array[:] = rng.normal(size=array.shape)
+    z, before, row_ramp, column_ramp = (each.view(np.complex64).astype(complex) for each in (wave, out, rows, columns))
+    expected = (row_ramp[:, None] * column_ramp).conj() * np.fft.fft(z, axis=0) + added * before
+    code = butterflies.turned_back(n, width, width, fourier.FORWARD, added)
+    table = np.ascontiguousarray(butterflies.twiddles(n, fourier.FORWARD, True))
+    for target in (out,) if added else (out, wave):
+        code.ctypes(*(each.ctypes.data for each in (table, wave, target, rows, columns)))
+        assert np.linalg.norm(target.view(np.complex64) - expected) < 4e-7 * np.linalg.norm(expected)
+
+
 @pytest.mark.parametrize("n", [1, 7, 24, 100, 112, 528, 960, 2048])
 def test_lengths_that_do_not_fit_are_left_to_fftw(n):
     assert butterflies.factors(n) is None

@@ -47,6 +47,18 @@ def test_gather_and_the_responses_agree_with_the_reference(case):
     assert close(again.variations, expected.variations)
 
 
+def test_frames_may_leave_out_what_needs_derivatives(case):
+    problem, _, found, sweeps = case
+    told = [np.zeros((len(problem.used), len(RESPONSES) + 2)) for _ in range(2)]
+    for each, slopes in zip(told, (True, False), strict=True):
+        sweeps.gather(found, problem.used, responses=each, slopes=slopes)
+    kept = [name not in ("yy", "xx", "yx", "y", "x") for name in (*RESPONSES, "first", "second")]
+    for column in np.flatnonzero(kept):
+        scale = np.abs(told[0][:, column]).max()
+        np.testing.assert_allclose(told[1][:, column], told[0][:, column], atol=1e-5 * scale)
+    assert told[0][:, ~np.array(kept)].all()
+
+
 def test_sums_over_many_pixels_are_as_good_as_those_over_few(backend):
     problem, truth = make_problem((256, 256), frames=2, modes=2, margin=4)
     state = own(problem, perturb(truth))

@@ -84,15 +84,16 @@ class CpuSweeps:
         probe: bool = True,
         noise: Noise = "amplitude",
         responses: NDArray[np.float64] | None = None,
+        slopes: bool = True,
     ) -> Sums:
         """Pass over the frames without changing the state; see `Sweeps.gather`."""
         self._load_state(state)
         told = np.zeros((0, 0)) if responses is None else responses
-        if responses is not None:
+        if responses is not None and (slopes or self.problem.slices):
             self._check_slopes(frames)
         self._clear()
         shares = self._shares(frames)
-        misfit, loss = self._carry(state, shares, told, object, probe, noise)
+        misfit, loss = self._carry(state, shares, told, slopes, object, probe, noise)
         return self._sums(object, probe, self._misfit(misfit, frames), loss)
 
     def along(
@@ -177,7 +178,9 @@ class CpuSweeps:
         """Compare the model with the measurement; see `Sweeps.misfit`."""
         self._load_state(state)
         silent = np.zeros((0, 0))
-        return self._misfit(self._carry(state, self._shares(frames), silent, False, False, "amplitude")[0], frames)
+        return self._misfit(
+            self._carry(state, self._shares(frames), silent, False, False, False, "amplitude")[0], frames
+        )
 
     def sequential(self, state: State, frames: NDArray[np.int64], object: Step | None, probe: Step | None) -> Misfit:
         """Update the state in place after every frame; see `Sweeps.sequential`."""
@@ -242,6 +245,7 @@ class CpuSweeps:
         state: State,
         shares: list[Share],
         told: NDArray[np.float64],
+        slopes: bool,
         object: bool,
         probe: bool,
         noise: Noise,
@@ -252,7 +256,7 @@ class CpuSweeps:
             return gather_fly(
                 shares[number].frames, shares[number].places, self.problem.stack, self._invalid, self._floor,
                 self._own, self._plans, state.object.view(_F32), self._beam.spectrum,
-                NOISE.index(noise), object, probe, told, self._near[number], self._exposures,
+                NOISE.index(noise), object, probe, told, slopes, self._near[number], self._exposures,
                 self._scratch[number].gather, *self._parts.of(number),
             )  # fmt: skip
 
@@ -263,7 +267,7 @@ class CpuSweeps:
             return gather(
                 shares[number].frames, shares[number].places, self.problem.stack, self._invalid, self._floor,
                 self._own, self._plans, state.object.view(_F32), *self._beam,
-                NOISE.index(noise), object, probe, told, self._near[number], self._pixels[number],
+                NOISE.index(noise), object, probe, told, slopes, self._near[number], self._pixels[number],
                 self._scratch[number].gather, *self._parts.of(number),
             )  # fmt: skip
 

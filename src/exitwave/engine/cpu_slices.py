@@ -47,6 +47,7 @@ class SlicedSweeps(GatherOnly, CpuSweeps):
         state: State,
         shares: list[Share],
         told: NDArray[np.float64],
+        slopes: bool,
         object: bool,
         probe: bool,
         noise: Noise,

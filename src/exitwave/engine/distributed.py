@@ -103,9 +103,10 @@ class SharedSweeps:
         probe: bool = True,
         noise: Noise = "amplitude",
         responses: NDArray[np.float64] | None = None,
+        slopes: bool = True,
     ) -> Sums:
         """Pass over the frames without changing the state; see `Sweeps.gather`."""
-        wanted: dict[str, Any] = {"object": object, "probe": probe, "noise": noise}
+        wanted: dict[str, Any] = {"object": object, "probe": probe, "noise": noise, "slopes": slopes}
         places, own = self._own(frames)
         told = None if responses is None else np.zeros((len(own), responses.shape[1]))
         sums = self._sweeps.gather(self._state(state), own, responses=told, **wanted)

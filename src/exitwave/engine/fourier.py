@@ -72,6 +72,10 @@ class Plans(NamedTuple):
     columns_backward: Plan
     turned_backward: Plan
     """`columns_backward` of what is multiplied by two ramps as it is read; `NONE`: there is none of this length."""
+    turned_forward: Plan
+    """`columns_forward`, and what is written is multiplied by the conjugate of two ramps; or `NONE`."""
+    added_forward: Plan
+    """The same, added to what is there; or `NONE`."""
     rows: int
     columns: int
     height: int
@@ -102,11 +106,14 @@ def plans(shape: tuple[int, int]) -> Plans:
     stride = width + LINE * (width // LINE % 2 == 0)  # an odd number of lines: a column does not fall on one place
     along = _pair(nx, rows, stride, height, across=False)
     across = _pair(ny, columns, stride, height, across=True)
-    turned = NONE
+    turned = back = added = NONE
     if butterflies.factors(ny):
-        (_, table), code = across[1], butterflies.turned(ny, columns, stride, BACKWARD)
-        turned = code.address, table
-    return Plans(*along, *across, turned, rows, columns, height, stride)
+        (_, forward), (_, backward) = across
+        turned = butterflies.turned(ny, columns, stride, BACKWARD).address, backward
+        back, added = (
+            (butterflies.turned_back(ny, columns, stride, FORWARD, adds).address, forward) for adds in (False, True)
+        )
+    return Plans(*along, *across, turned, back, added, rows, columns, height, stride)
 
 
 def _pair(n: int, count: int, stride: int, height: int, across: bool) -> tuple[Plan, Plan]:

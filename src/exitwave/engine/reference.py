@@ -37,6 +37,7 @@ class ReferenceSweeps:
         probe: bool = True,
         noise: Noise = "amplitude",
         responses: NDArray[np.float64] | None = None,
+        slopes: bool = True,
     ) -> Sums:
         """Pass over the frames without changing the state; see `Sweeps.gather`."""
         if self.problem.exposures:

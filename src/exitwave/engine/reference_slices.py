@@ -58,6 +58,7 @@ class SlicedReference(GatherOnly, ReferenceSweeps):
         probe: bool = True,
         noise: Noise = "amplitude",
         responses: NDArray[np.float64] | None = None,
+        slopes: bool = True,
     ) -> Sums:
         """Pass over the frames without changing the state; see `Sweeps.gather`."""
         sums, spacing = self.empty(state), 0.0

@@ -215,7 +215,8 @@ def _listen(
         for module, settings in followers:
             module.follow(state, frames, sums, settings, sweeps.problem)
 
-    listening = Listening(sweeps, state, follow)
+    slopes = any(getattr(module, "SLOPES", False) for module, _ in active)
+    listening = Listening(sweeps, state, slopes, follow)
     misfit = step(state, listening, stage)
     return misfit, listening.complete(state)
 

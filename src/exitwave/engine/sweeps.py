@@ -212,11 +212,12 @@ class Sweeps(Protocol):
         probe: bool = True,
         noise: Noise = "amplitude",
         responses: NDArray[np.float64] | None = None,
+        slopes: bool = True,
     ) -> Sums:
         """Pass over the frames without changing the state; sums that are not wanted stay 0.
 
         ``responses``, shape (frames, len(RESPONSES) + variations), and 2 columns more with tilts, receives what each
-        frame tells of what it has of its own.
+        frame tells of what it has of its own; without ``slopes`` what needs the object's derivatives may be left out.
 
         chi_jk is minus the derivative of the noise model's loss with respect to conj(psi_jk): for the amplitude model
         what is written above, for the intensity and the Poisson model F^-1 of (I - m) / (2 (I + r)) F psi_jk and of

@@ -31,10 +31,14 @@ def mixed(a: Tensor, b: Tensor) -> Tensor:
     return (torch.view_as_real(a) * torch.view_as_real(b)).sum((1, -1))
 
 
-def responses(y: Tensor, x: Tensor, psi: Tensor, chi: Tensor, exposures: int = 1) -> list[Tensor]:
-    """Return what frames tell, without the difference; see `sweeps.RESPONSES`."""
-    pairs = [(y, y), (x, x), (y, x), (y, chi), (x, chi), (psi, psi), (psi, chi)]
-    return [inner(a, b, exposures) for a, b in pairs]
+def responses(slopes: tuple[Tensor, ...], psi: Tensor, chi: Tensor, exposures: int = 1) -> list[Tensor]:
+    """Return what frames tell, without the difference, and without slopes 0 in their place; see `sweeps.RESPONSES`."""
+    own = [inner(a, b, exposures) for a, b in ((psi, psi), (psi, chi))]
+    if not slopes:
+        return [torch.zeros_like(own[0])] * 5 + own
+    y, x = slopes
+    pairs = [(y, y), (x, x), (y, x), (y, chi), (x, chi)]
+    return [inner(a, b, exposures) for a, b in pairs] + own
 
 
 def along(

@@ -44,6 +44,7 @@ class SlicedTorchSweeps(GatherOnly, TorchSweeps):
         probe: bool,
         noise: Noise,
         responses: NDArray[Any] | None,
+        slopes: bool = True,
     ) -> None:
         """Carry some frames through the slices, and add up what they ask for."""
         window, entering = self.window(here, part), [here.beams.of(here.spectrum, part.views)]
@@ -82,7 +83,7 @@ class SlicedTorchSweeps(GatherOnly, TorchSweeps):
             )
             z = own * (_through(z, self._transfer) + push)
         totals.spacing = totals.spacing + lines.inner(z, change).sum(dtype=torch.float64)
-        return lines.responses(y, x, window[-1][:, None] * entering[-1], change)
+        return lines.responses((y, x), window[-1][:, None] * entering[-1], change)
 
 
 def _through(waves: Tensor, transfer: Tensor) -> Tensor:

@@ -83,17 +83,19 @@ class TorchSweeps:
         probe: bool = True,
         noise: Noise = "amplitude",
         responses: NDArray[np.float64] | None = None,
+        slopes: bool = True,
     ) -> Sums:
         """Pass over the frames without changing the state; see `Sweeps.gather`."""
         if responses is None and self._recordable(state):
             return self._recorded(state, frames, object, probe, noise)
         here = self.load(state)
-        if responses is not None:
+        slopes = slopes or self.problem.slices is not None
+        if responses is not None and slopes:
             self._check_slopes(here.beams, frames)
         totals = Totals(here.obj, here.probe, here.beams, self.exposures)
         for part in self.parts(here.beams, frames):
             told = None if responses is None else responses[part.where]
-            self.carry(here, part, totals, object=object, probe=probe, noise=noise, responses=told)
+            self.carry(here, part, totals, object=object, probe=probe, noise=noise, responses=told, slopes=slopes)
         return totals.sums(self.signal(frames), as_numpy=isinstance(state.object, np.ndarray))
 
     def _recordable(self, state: State) -> bool:
@@ -132,6 +134,7 @@ class TorchSweeps:
         probe: bool,
         noise: Noise,
         responses: NDArray[np.float64] | None,
+        slopes: bool = False,
     ) -> None:
         """Carry some frames through the model, and add up what they ask for."""
         beam, psi = self.enter(here, part)
@@ -140,9 +143,9 @@ class TorchSweeps:
         if object:
             totals.add_object(beam, change, part.views, part.places)
         if responses is not None:
-            slopes = windows.slopes(here.obj, here.beams.corners[part.views], self.problem.shape)
-            y, x = (beam * each[:, None] for each in slopes)
-            told = [judged.difference, *lines.responses(y, x, psi, change, self.exposures)]
+            ways = windows.slopes(here.obj, here.beams.corners[part.views], self.problem.shape) if slopes else ()
+            ways = tuple(beam * each[:, None] for each in ways)
+            told = [judged.difference, *lines.responses(ways, psi, change, self.exposures)]
             told += self._own_responses(here, part, here.obj, psi, change)
             responses[:] = torch.stack(told, 1).cpu().numpy()
         if probe:

@@ -81,8 +81,25 @@ def turned(n: int, count: int, stride: int, sign: int) -> Any:
     return callback(types.void(*[types.intp] * 5), columns)
 
 
-def _emitted(emit: Callable[..., None], made: type["_Waves"]) -> Any:
+@functools.cache
+def turned_back(n: int, count: int, stride: int, sign: int, added: bool) -> Any:
+    """Return the `transform` of columns that multiplies by the conjugate of two ramps what it writes, or adds.
+
+    The arguments are those of `turned`.
+    """
+
+    def columns(table: int, source: int, target: int, rows: int, columns: int) -> None:
+        _turned_back(table, source, target, rows, columns, n, count, stride, sign)
+
+    def columns_added(table: int, source: int, target: int, rows: int, columns: int) -> None:
+        _added_back(table, source, target, rows, columns, n, count, stride, sign)
+
+    return callback(types.void(*[types.intp] * 5), columns_added if added else columns)
+
+
+def _emitted(emit: Callable[..., None], source: type["_Waves"], target: type["_Waves"]) -> Any:
     """Make a function for compiled code: of the arguments of `turned`, and of n, count, stride and sign, all known."""
+    made = source, target
 
     @intrinsic(prefer_literal=True)
     def function(context: Any, table: Any, source: Any, target: Any, first: Any, second: Any,
@@ -95,7 +112,7 @@ def _emitted(emit: Callable[..., None], made: type["_Waves"]) -> Any:
             n, count, stride, sign = (each.literal_value for each in known)
             v, step = Vectors(builder, WIDTH), _word(stride)
             twiddle, start, end, *more = arguments[:5]
-            waves = made(v, start, step, *more), _Waves(v, end, step)
+            waves = (make(v, place, step, *more) for make, place in zip(made, (start, end), strict=True))
             emit(v, _Numbers(builder, twiddle), *waves, n, count, sign)
             return context.get_dummy_value()
 
@@ -149,16 +166,34 @@ class _Waves:
 
 
 class _Turned(_Waves):
-    """Rows times two ramps."""
+    """Rows times two ramps: as they are read."""
 
     def __init__(self, v: Vectors, address: Any, step: Any, rows: Any, columns: Any) -> None:
         super().__init__(v, address, step)
         self.rows, self.columns = _Numbers(v.builder, rows), _Numbers(v.builder, columns)
 
     def __getitem__(self, place: tuple[Any, Any]) -> Any:
+        return self.v.multiply(*self._ramp(place), super().__getitem__(place))
+
+    def _ramp(self, place: tuple[Any, Any]) -> tuple[Any, Any]:
         row, column = place
         ramp = self.v.multiply(*self.rows.both(row), self.columns[column])
-        return self.v.multiply(self.v.real(ramp), self.v.imag(ramp), super().__getitem__(place))
+        return self.v.real(ramp), self.v.imag(ramp)
+
+
+class _TurnedBack(_Turned):
+    """Rows times the conjugate of two ramps: as they are written."""
+
+    def __setitem__(self, place: tuple[Any, Any], value: Any) -> None:
+        super().__setitem__(place, self.v.multiply(*self._ramp(place), value, conjugate=True))
+
+
+class _AddedBack(_TurnedBack):
+    """The same, added to what is there."""
+
+    def __setitem__(self, place: tuple[Any, Any], value: Any) -> None:
+        turned = self.v.multiply(*self._ramp(place), value, conjugate=True)
+        _Waves.__setitem__(self, place, self.v.add(_Waves.__getitem__(self, place), turned))
 
 
 def _word(value: int) -> Any:
@@ -207,8 +242,9 @@ def _emit_rows(v: Vectors, twiddle: "_Numbers", source: Any, target: Any, n: int
                 target[loop.index, _word(k2 * a + k1)] = z
 
 
-_rows, _columns = _emitted(_emit_rows, _Waves), _emitted(_emit_columns, _Waves)
-_turned = _emitted(_emit_columns, _Turned)
+_rows, _columns = _emitted(_emit_rows, _Waves, _Waves), _emitted(_emit_columns, _Waves, _Waves)
+_turned = _emitted(_emit_columns, _Turned, _Waves)
+_turned_back, _added_back = (_emitted(_emit_columns, _Waves, target) for target in (_TurnedBack, _AddedBack))
 
 
 def _butterfly(v: Vectors, x: list[Any], sign: int) -> list[Any]:

@@ -16,6 +16,10 @@ from exitwave.engine.kernels.near import compare_near
 from exitwave.engine.kernels.noise import AMPLITUDE, weigh
 from exitwave.engine.kernels.tilt import respond_to_tilt, tilt
 from exitwave.engine.kernels.waves import ramp, transform_rows
+from exitwave.engine.sweeps import RESPONSES
+
+TOLD, OF_SLOPES = len(RESPONSES), 5
+"""What a frame tells before what is of variations and tilts, and how much of it, after the first, is of slopes."""
 
 
 class Own(NamedTuple):
@@ -65,16 +69,18 @@ def shift_columns(beam, spectrum, spectra, weights, row_ramp, column_ramp, plans
 def turn_columns(beam, spectrum, spectra, weights, row_ramp, column_ramp, plans, ny, left):
     """Do what `shift_columns` does with some columns of a mode."""
     address, part = beam.ctypes.data + 8 * left, slice(2 * left, 2 * (left + plans.columns))
-    if plans.turned_backward[0] and spectra.shape[0] == 0:
-        source, ramp = spectrum.ctypes.data + 8 * left, column_ramp.ctypes.data + 8 * left
-        execute_turned(plans.turned_backward, source, address, row_ramp.ctypes.data, ramp)
+    source, fused = spectrum, plans.turned_backward[0] != 0
+    for m in range(spectra.shape[0]):
+        for r in range(ny):
+            rows.vary(beam[r, part], source[r, part], spectra[m, r, part], weights[m], plans.columns)
+        source = beam
+    if fused:
+        start, ramp = source.ctypes.data + 8 * left, column_ramp.ctypes.data + 8 * left
+        execute_turned(plans.turned_backward, start, address, row_ramp.ctypes.data, ramp)
         return
     for r in range(ny):
-        out, z = beam[r, part], spectrum[r, part]
-        for m in range(spectra.shape[0]):
-            rows.vary(out, z, spectra[m, r, part], weights[m], plans.columns)
-            z = out
-        rows.turn(out, column_ramp[part], z, row_ramp[2 * r], row_ramp[2 * r + 1], plans.columns)
+        z, re, im = source[r, part], row_ramp[2 * r], row_ramp[2 * r + 1]
+        rows.turn(beam[r, part], column_ramp[part], z, re, im, plans.columns)
     execute(plans.columns_backward, address, address)
 
 
@@ -95,43 +101,49 @@ def tilt_back(wave, own, j, row_ramp, column_ramp, plans, ny, nx):
 
 
 @compiled
-def shift_columns_back(spectrum, wave, row_ramp, column_ramp, plans, ny):
+def shift_columns_back(spectrum, wave, row_ramp, column_ramp, plans, ny, kept):
     """End the adjoint of the shift: transform the columns of the wave, turn them back, and add them to the spectrum.
 
-    The wave keeps its columns transformed.
+    Of so many modes the wave keeps what is added.
     """
     for k in range(wave.shape[0]):
         for left in range(0, plans.stride - plans.columns + 1, plans.columns):
-            part = slice(2 * left, 2 * (left + plans.columns))
-            address = wave[k].ctypes.data + 8 * left
-            execute(plans.columns_forward, address, address)
-            for r in range(ny):
-                out, z = spectrum[k, r, part], wave[k, r, part]
-                rows.add_turned_back(out, column_ramp[part], z, row_ramp[2 * r], row_ramp[2 * r + 1], plans.columns)
+            turn_columns_back(spectrum[k], wave[k], row_ramp, column_ramp, plans, ny, left, k < kept)
 
 
 @compiled
-def vary_back(spectra_num, products, spectra, weights, wave, row_ramp, column_ramp, plans, ny, sums):
+def turn_columns_back(spectrum, wave, row_ramp, column_ramp, plans, ny, left, keep):
+    """Do what `shift_columns_back` does with some columns of a mode."""
+    address, part = wave.ctypes.data + 8 * left, slice(2 * left, 2 * (left + plans.columns))
+    ramps = row_ramp.ctypes.data, column_ramp.ctypes.data + 8 * left
+    fused = plans.added_forward[0] != 0
+    if fused and not keep:
+        execute_turned(plans.added_forward, address, spectrum.ctypes.data + 8 * left, ramps[0], ramps[1])
+        return
+    if fused:
+        execute_turned(plans.turned_forward, address, address, ramps[0], ramps[1])
+    else:
+        execute(plans.columns_forward, address, address)
+    for r in range(ny):
+        if not fused:
+            rows.turn_back(wave[r, part], column_ramp[part], row_ramp[2 * r], row_ramp[2 * r + 1], plans.columns)
+        rows.add(spectrum[r, part], wave[r, part], plans.columns)
+
+
+@compiled
+def vary_back(spectra_num, products, spectra, weights, wave, plans, ny, sums):
     """Add to the variations what a frame wants of them, and write its products with them: Re <a U_m O, chi>.
 
-    ``wave`` is what `shift_columns_back` leaves of the first mode, and is turned back here; ``sums`` is scratch for a
-    vector.
+    ``wave`` is what `shift_columns_back` has kept of the first mode; ``sums`` is scratch for a vector.
     """
-    if spectra.shape[0] == 0:
-        return
-    for r in range(ny):
-        for left in range(0, plans.stride - plans.columns + 1, plans.columns):
-            part = slice(2 * left, 2 * (left + plans.columns))
-            rows.turn_back(wave[r, part], column_ramp[part], row_ramp[2 * r], row_ramp[2 * r + 1], plans.columns)
     for m in range(spectra.shape[0]):
         product = 0.0
+        sums[:] = 0
         for r in range(ny):
-            sums[:] = 0
-            for left in range(0, plans.stride - plans.columns + 1, plans.columns):
-                part = slice(2 * left, 2 * (left + plans.columns))
-                out, u = spectra_num[m, r, part], spectra[m, r, part]
-                rows.add_varied_back(out, sums, u, wave[r, part], weights[m], plans.columns)
-            product += sums.sum()
+            rows.add_varied_back(spectra_num[m, r], sums, spectra[m, r], wave[r], weights[m], plans.stride)
+            if (r + 1) % plans.rows == 0 or r + 1 == ny:
+                product += sums.sum()
+                sums[:] = 0
         if products.shape[0]:
             products[m] = product
 
@@ -148,6 +160,12 @@ def respond(sums, obj, row, left, beam, wave, nx):
         obj[row + 1, first : first + width], obj[row + 2, first : first + width],
         o[first : first + width], beam, wave, sums[0], sums[1], sums[2], sums[3], sums[4], sums[5], sums[6], nx,
     )  # fmt: skip
+
+
+@compiled
+def hear(heard, listen, slopes):
+    """Return scratch for what frames tell: for all of it, for what is not of slopes, or for nothing."""
+    return heard[:0] if not listen else heard if slopes else heard[OF_SLOPES:]
 
 
 @compiled
@@ -237,8 +255,7 @@ def leave(wave, beam, whole, tilted, remainder, obj, top, left, plans, ny, nx, w
     |O|^2 is added to the probe's denominator once: for further modes to its row ny, which nobody reads. conj(O) chi_k
     is added to the numerator of a probe on whole pixels; for any other it takes the place of chi, with its rows
     transformed but for a tilted one. With ``remainder`` the wave is not chi yet, but what P O is taken off from.
-    What a frame tells is added to ``told``, for which ``heard``, shape (7 or 0, vector), is scratch, empty before and
-    after.
+    What a frame tells is added to ``told``, for which ``heard``, see `hear`, is scratch, empty before and after.
     """
     for k in range(beam.shape[0]):
         for first in range(0, ny, plans.rows):
@@ -253,8 +270,10 @@ def leave(wave, beam, whole, tilted, remainder, obj, top, left, plans, ny, nx, w
                 out = object_num[at, above + top + r, 2 * left : 2 * (left + nx)]
                 if remainder:
                     rows.subtract_product(w, p, o, nx)
-                if heard.shape[0]:
+                if heard.shape[0] > OF_SLOPES:
                     respond(heard, obj, top + r, left, p, w, nx)
+                elif heard.shape[0]:
+                    rows.add_gain(o, p, w, heard[0], heard[1], nx)
                 power, seen = object_den[at, above + top + r, left : left + nx], probe_den[r if k == 0 else ny]
                 if want_object and want_probe and whole:
                     rows.add_both(out, power, probe_num[k, r], seen, p, o, w, nx)
@@ -278,7 +297,7 @@ def leave(wave, beam, whole, tilted, remainder, obj, top, left, plans, ny, nx, w
 
 @compiled
 def gather(frames, places, stack, invalid, floor, own, plans, obj, probe, spectrum, noise, want_object, want_probe,
-           responses, near, pixels, scratch, home, object_num, object_den, probe_num, spectrum_num,
+           responses, slopes, near, pixels, scratch, home, object_num, object_den, probe_num, spectrum_num,
            probe_den, varied_num):  # fmt: skip
     """Carry frames through the model and add up what an update needs; returns misfit and loss.
 
@@ -291,7 +310,7 @@ def gather(frames, places, stack, invalid, floor, own, plans, obj, probe, spectr
     ny, nx = field(stack, pixels)
     misfit, loss = 0.0, 0.0
     listen, tilted = responses.shape[0] > 0, own.tilts.shape[0] > 0
-    heard = heard if listen else heard[:0]
+    heard = hear(heard, listen, slopes)
     wanted = want_object or want_probe or listen
     for i, j in enumerate(frames):
         top, left = own.corners[j, 0], own.corners[j, 1]
@@ -323,19 +342,16 @@ def gather(frames, places, stack, invalid, floor, own, plans, obj, probe, spectr
             continue
         told = responses[places[i]] if listen else responses[0:0, 0]
         if listen:
-            told[0], told[1 : heard.shape[0] + 1] = frame_misfit, 0
+            told[0], told[1:TOLD] = frame_misfit, 0
         leave(
             wave, beam, whole, tilted, False, obj, top, left, plans, ny, nx, want_object, want_probe, heard,
-            told[1:], home, 0, object_num, object_den, probe_num, probe_den,
+            told[TOLD - heard.shape[0] :], home, 0, object_num, object_den, probe_num, probe_den,
         )  # fmt: skip
         if want_probe and tilted:
             if listen:
-                respond_to_tilt(told[heard.shape[0] + 1 + own.spectra.shape[0] :], wave, beam, ny, nx)
+                respond_to_tilt(told[TOLD + own.spectra.shape[0] :], wave, beam, ny, nx)
             tilt_back(wave, own, j, row_ramp, column_ramp, plans, ny, nx)
         if want_probe and not whole:
-            shift_columns_back(spectrum_num, wave, row_ramp, column_ramp, plans, ny)
-            vary_back(
-                varied_num, told[heard.shape[0] + 1 :], own.spectra, own.weights[j], wave[0], row_ramp, column_ramp,
-                plans, ny, sums,
-            )  # fmt: skip
+            shift_columns_back(spectrum_num, wave, row_ramp, column_ramp, plans, ny, own.spectra.shape[0])
+            vary_back(varied_num, told[TOLD:], own.spectra, own.weights[j], wave[0], plans, ny, sums)
     return misfit, loss

@@ -1,13 +1,23 @@
 """The compiled loop over frames of several exposures, for fly scans; for arrays and their layout see `kernels`."""
 
-from exitwave.engine.kernels.chain import compare, enter, leave, ramps, shift_columns, shift_columns_back, vary_back
+from exitwave.engine.kernels.chain import (
+    TOLD,
+    compare,
+    enter,
+    hear,
+    leave,
+    ramps,
+    shift_columns,
+    shift_columns_back,
+    vary_back,
+)
 from exitwave.engine.kernels.compiled import compiled
 from exitwave.engine.kernels.near import forth, judge, shift_back, turn
 
 
 @compiled
 def gather_fly(frames, places, stack, invalid, floor, own, plans, obj, spectrum, noise, want_object, want_probe,
-               responses, near, exposures, scratch, home, object_num, object_den, probe_num,
+               responses, slopes, near, exposures, scratch, home, object_num, object_den, probe_num,
                spectrum_num, probe_den, varied_num):  # fmt: skip
     """Do what `chain.gather` does where a frame is an incoherent sum of exposures.
 
@@ -19,7 +29,7 @@ def gather_fly(frames, places, stack, invalid, floor, own, plans, obj, spectrum,
     modes = spectrum.shape[0]
     misfit, loss = 0.0, 0.0
     listen = responses.shape[0] > 0
-    heard = heard if listen else heard[:0]
+    heard = hear(heard, listen, slopes)
     wanted = want_object or want_probe or listen
     for i, j in enumerate(frames):
         for e in range(exposures):
@@ -41,7 +51,7 @@ def gather_fly(frames, places, stack, invalid, floor, own, plans, obj, spectrum,
             continue
         told = responses[places[i]] if listen else responses[0:0, 0]
         if listen:
-            told[0], told[1 : heard.shape[0] + 1] = frame_misfit, 0
+            told[0], told[1:TOLD] = frame_misfit, 0
         for e in range(exposures):
             v, part = j * exposures + e, slice(e * modes, (e + 1) * modes)
             if near is not None:
@@ -49,16 +59,14 @@ def gather_fly(frames, places, stack, invalid, floor, own, plans, obj, spectrum,
                 turn(wave[part], near, plans, ny, True)
             leave(
                 wave[part], shifted[part], False, False, False, obj, own.corners[v, 0], own.corners[v, 1], plans, ny,
-                nx, want_object, want_probe, heard, told[1:], home, 0, object_num, object_den, probe_num, probe_den,
+                nx, want_object, want_probe, heard, told[TOLD - heard.shape[0] :], home, 0, object_num, object_den,
+                probe_num, probe_den,
             )  # fmt: skip
             if want_probe:
                 ramps(row_ramp, column_ramp, own, v, ny, nx)
-                shift_columns_back(spectrum_num, wave[part], row_ramp, column_ramp, plans, ny)
-                one = told[heard.shape[0] + 1 :].copy()
-                vary_back(
-                    varied_num, one, own.spectra, own.weights[v], wave[e * modes], row_ramp, column_ramp, plans, ny,
-                    sums,
-                )  # fmt: skip
+                shift_columns_back(spectrum_num, wave[part], row_ramp, column_ramp, plans, ny, own.spectra.shape[0])
+                one = told[TOLD:].copy()
+                vary_back(varied_num, one, own.spectra, own.weights[v], wave[e * modes], plans, ny, sums)
                 for m in range(one.shape[0]):
-                    told[heard.shape[0] + 1 + m] = one[m] if e == 0 else told[heard.shape[0] + 1 + m] + one[m]
+                    told[TOLD + m] = one[m] if e == 0 else told[TOLD + m] + one[m]
     return misfit, loss

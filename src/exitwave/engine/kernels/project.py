@@ -170,8 +170,6 @@ def project(frames, places, kept, stack, invalid, floor, own, plans, obj, probe,
         if want_probe and tilted:
             tilt_back(wave, own, j, row_ramp, column_ramp, plans, ny, nx)
         if want_probe and not whole:
-            shift_columns_back(spectrum_num, wave, row_ramp, column_ramp, plans, ny)
-            vary_back(
-                varied_num, sums[:0], own.spectra, own.weights[j], wave[0], row_ramp, column_ramp, plans, ny, sums
-            )
+            shift_columns_back(spectrum_num, wave, row_ramp, column_ramp, plans, ny, own.spectra.shape[0])
+            vary_back(varied_num, silent, own.spectra, own.weights[j], wave[0], plans, ny, sums)
     return misfit

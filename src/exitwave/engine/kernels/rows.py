@@ -112,11 +112,10 @@ def turn(v: Any, rows: Any, re: Any, im: Any) -> None:
     rows[0] = v.multiply(v.real(ramp), v.imag(ramp), rows[2])
 
 
-@_operation("ccc", scalars=2)
-def add_turned_back(v: Any, rows: Any, re: Any, im: Any) -> None:
-    """Out += conj((re + i im) ramp) z."""
-    ramp = v.multiply(v.fill(re, v.width), v.fill(im, v.width), rows[1])
-    rows[0] = v.add(rows[0], v.multiply(v.real(ramp), v.imag(ramp), rows[2], conjugate=True))
+@_operation("cc")
+def add(v: Any, rows: Any) -> None:
+    """Out += z."""
+    rows[0] = v.add(rows[0], rows[1])
 
 
 @_operation("ccc")
@@ -238,6 +237,15 @@ def add_responses(v: Any, rows: Any) -> None:
     own = [v.mul(power, v.dot(a, b)) for a, b in ((y, y), (x, x), (y, x))]
     terms = *own, v.dot(y, q), v.dot(x, q), v.mul(power, v.power(o)), v.dot(o, q)
     for k, term in enumerate(terms, start=11):
+        rows[k] = v.add(rows[k], term)
+
+
+@_operation("cccss", width=2 * WIDTH)
+def add_gain(v: Any, rows: Any) -> None:
+    """Add |o p|^2 and Re conj(o) conj(p) w, for a frame that tells no more; rows are o, p, w and the sums."""
+    o, p = rows[0], rows[1]
+    q = v.multiply(v.real(p), v.imag(p), rows[2], conjugate=True)
+    for k, term in enumerate((v.mul(v.power(p), v.power(o)), v.dot(o, q)), start=3):
         rows[k] = v.add(rows[k], term)
 
 

@@ -96,5 +96,5 @@ def sequential(frames, stack, invalid, floor, own, plans, obj, spectrum, object_
             tilt_back(wave, own, j, row_ramp, column_ramp, plans, ny, nx)
         if probe_length > 0:
             row_ramp *= np.float32(ny * nx)
-            shift_columns_back(spectrum, wave, row_ramp, column_ramp, plans, ny)
+            shift_columns_back(spectrum, wave, row_ramp, column_ramp, plans, ny, 0)
     return misfit

@@ -9,6 +9,7 @@ import numpy as np
 from exitwave.engine.fourier import execute
 from exitwave.engine.kernels import rows
 from exitwave.engine.kernels.chain import (
+    TOLD,
     as_it_is,
     compare,
     enter,
@@ -213,8 +214,6 @@ def gather(frames, places, stack, invalid, floor, own, plans, obj, probe, spectr
             home, 0, object_num, object_den, probe_num, probe_den,
         )  # fmt: skip
         if want_probe and not whole:
-            shift_columns_back(spectrum_num, wave, row_ramp, column_ramp, plans, ny)
-            vary_back(
-                varied_num, told[8:], own.spectra, own.weights[j], wave[0], row_ramp, column_ramp, plans, ny, sums
-            )
+            shift_columns_back(spectrum_num, wave, row_ramp, column_ramp, plans, ny, own.spectra.shape[0])
+            vary_back(varied_num, told[TOLD:], own.spectra, own.weights[j], wave[0], plans, ny, sums)
     return misfit, loss

@@ -8,7 +8,7 @@ A module has its settings, a `Refinement`, and two functions:
 and where once in an iteration is not enough, ``follow(state, frames, sums, settings, problem)``, after every pass.
 
 An algorithm knows nothing of them. While it passes over the frames, `listen.Listening` writes down what these tell; a
-module that needs nothing told has ``ASKS = False``.
+module that needs nothing told has ``ASKS = False``, and one that needs the object's derivatives ``SLOPES = True``.
 
 Constraints are what is known beforehand of object and probe. They ask the frames nothing, and are imposed after an
 iteration, last of all, on what it has updated.

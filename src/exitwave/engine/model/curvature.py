@@ -40,7 +40,7 @@ def mean_curvature(state: State, problem: Problem, changes: Callable[[Waves], Wa
     for top, left in problem.windows(state.positions)[0][here] - problem.tile.origin:
         window = state.object[top : top + ny, left : left + nx]
         waves, change = _at_detector(problem, state.probe * window), _at_detector(problem, changes(window))
-        amplitude = np.sqrt((np.abs(waves) ** 2).sum(0)) + problem.floor
+        amplitude = np.sqrt((waves.real**2 + waves.imag**2).sum(0)) + waves.real.dtype.type(problem.floor)
         radial = (waves[: change.shape[1]].conj() * change).real.sum(1) / amplitude
         flat = radial.reshape(len(change), -1).astype(np.float64)
         sums[:-1] += flat @ flat.T

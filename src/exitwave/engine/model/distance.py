@@ -33,6 +33,7 @@ from exitwave.engine.schedule import Refinement, Schedule
 from exitwave.engine.sweeps import State
 from exitwave.errors import InputError
 
+SLOPES = True
 LARGEST = 0.01
 """Longest step, as a part of the scale."""
 REACH = 0.1

@@ -56,16 +56,22 @@ class Listening:
         The backend.
     state : State
         What the passes will be about.
+    slopes : bool
+        Whether somebody wants to know what needs the object's derivatives.
     follow : callable, optional
         What follows every pass over frames that are not held out, given these and their sums. It waits for the next
         pass, for an algorithm may still need the state of this one.
     """
 
     def __init__(
-        self, sweeps: Sweeps, state: State, follow: Callable[[NDArray[np.int64], Sums], None] | None = None
+        self,
+        sweeps: Sweeps,
+        state: State,
+        slopes: bool = True,
+        follow: Callable[[NDArray[np.int64], Sums], None] | None = None,
     ) -> None:
         self.problem: Problem = sweeps.problem
-        self._sweeps, self._follow = sweeps, follow
+        self._sweeps, self._slopes, self._follow = sweeps, slopes, follow
         self._last: tuple[NDArray[np.int64], Sums] | None = None
         count = 0 if state.variations is None else len(state.variations)
         columns = len(RESPONSES) + count + (0 if state.tilts is None else 2)
@@ -101,14 +107,14 @@ class Listening:
     def _ask(self, state: State, frames: NDArray[np.int64], **wanted: Any) -> Sums:
         """Pass over the frames and write down their responses."""
         responses = np.zeros((len(frames), self.told.responses.shape[1]))
-        sums = self._sweeps.gather(state, frames, responses=responses, **wanted)
+        sums = self._sweeps.gather(state, frames, responses=responses, slopes=self._slopes, **wanted)
         self.told.responses[frames] = responses
         return sums
 
     def _try(self, state: State, frames: NDArray[np.int64]) -> NDArray[np.float64]:
         """Pass over the frames at a state that is no more than a trial, and return their responses."""
         responses = np.zeros((len(frames), self.told.responses.shape[1]))
-        self._sweeps.gather(state, frames, object=False, probe=False, responses=responses)
+        self._sweeps.gather(state, frames, object=False, probe=False, responses=responses, slopes=False)
         return responses
 
     def complete(self, state: State) -> Told:

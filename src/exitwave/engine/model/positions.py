@@ -35,6 +35,7 @@ from exitwave.engine.sweeps import State
 from exitwave.errors import Finding
 from exitwave.findings import finding
 
+SLOPES = True
 DAMPING = 0.01
 """Of the mean diagonal of all frames, added to a frame's: one without detail stays where it is."""
 OUTLIER, FREE = 10, 0.5

@@ -92,8 +92,8 @@ def follow(state: State, frames: NDArray[np.int64], sums: Sums, settings: Variat
     scatter = np.maximum(np.mean(state.weights[problem.used] ** 2, axis=0), TINY)
     seen = (1 - step.alpha) * sums.transmission + step.alpha * sums.transmission.max()
     length = step.length / _leverage(state.weights[frames] / np.sqrt(scatter))
-    change = length * sums.variations / (scatter[:, None, None] * seen)
-    state.variations = state.variations + change.astype(state.variations.dtype)
+    change = (length / scatter)[:, None, None].astype(seen.dtype) / seen * sums.variations
+    state.variations = state.variations + change.astype(state.variations.dtype, copy=False)
 
 
 def _leverage(weights: NDArray[np.float64]) -> float:
