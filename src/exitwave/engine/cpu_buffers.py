@@ -123,7 +123,7 @@ class Scratch:
     def __init__(self, plans: fourier.Plans, modes: int, ny: int, nx: int) -> None:
         wave, shifted = (fourier.zeros(modes, plans.height, 2 * plans.stride) for _ in range(2))
         row_ramp, column_ramp = fourier.zeros(2 * ny), fourier.zeros(2 * plans.stride)
-        model, mixed, sums = fourier.zeros(plans.columns), fourier.zeros(plans.columns), fourier.zeros(WIDTH)
-        heard = fourier.zeros(len(RESPONSES) - 1, WIDTH)
+        model, mixed, sums = fourier.zeros(plans.columns), fourier.zeros(plans.columns), fourier.zeros(2 * WIDTH)
+        heard = fourier.zeros(len(RESPONSES) - 1, 2 * WIDTH)
         self.gather = (wave, shifted, row_ramp, column_ramp, model, sums, heard)
         self.project = (wave, shifted, row_ramp, column_ramp, model, mixed, sums, heard)

@@ -179,14 +179,15 @@ def pour(out, sums):
 @compiled
 def enter(wave, beam, half_shifted, obj, top, left, plans, ny, nx):
     """Multiply every mode with the object's window, and transform the rows; first end a shift that has begun."""
-    for k in range(beam.shape[0]):
-        for first in range(0, ny, plans.rows):
-            address = beam[k, first].ctypes.data
-            for r in range(first, min(first + plans.rows, ny)):
-                rows.fetch(obj[top + r, 2 * left : 2 * (left + nx)], nx)
+    for first in range(0, ny, plans.rows):
+        last = min(first + plans.rows, ny)
+        for r in range(first, last):
+            rows.fetch(obj[top + r, 2 * left : 2 * (left + nx)], nx)
+        for k in range(beam.shape[0]):
             if half_shifted:
+                address = beam[k, first].ctypes.data
                 execute(plans.rows_backward, address, address)
-            for r in range(first, min(first + plans.rows, ny)):
+            for r in range(first, last):
                 rows.multiply(wave[k, r], beam[k, r], obj[top + r, 2 * left : 2 * (left + nx)], nx)
             address = wave[k, first].ctypes.data
             execute(plans.rows_forward, address, address)
@@ -257,14 +258,15 @@ def leave(wave, beam, whole, tilted, remainder, obj, top, left, plans, ny, nx, w
     transformed but for a tilted one. With ``remainder`` the wave is not chi yet, but what P O is taken off from.
     What a frame tells is added to ``told``, for which ``heard``, see `hear`, is scratch, empty before and after.
     """
-    for k in range(beam.shape[0]):
-        for first in range(0, ny, plans.rows):
-            for r in range(first, min(first + plans.rows, ny)):
-                rows.fetch(object_num[home[top + r], above + top + r, 2 * left : 2 * (left + nx)], nx)
-                rows.fetch(obj[top + r, 2 * left : 2 * (left + nx)], nx)
+    for first in range(0, ny, plans.rows):
+        last = min(first + plans.rows, ny)
+        for r in range(first, last):
+            rows.fetch(object_num[home[top + r], above + top + r, 2 * left : 2 * (left + nx)], nx)
+            rows.fetch(obj[top + r, 2 * left : 2 * (left + nx)], nx)
+        for k in range(beam.shape[0]):
             address = wave[k, first].ctypes.data
             execute(plans.rows_backward, address, address)
-            for r in range(first, min(first + plans.rows, ny)):
+            for r in range(first, last):
                 p, w = beam[k, r], wave[k, r]
                 o, at = obj[top + r, 2 * left : 2 * (left + nx)], home[top + r]
                 out = object_num[at, above + top + r, 2 * left : 2 * (left + nx)]

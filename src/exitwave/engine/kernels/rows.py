@@ -5,7 +5,8 @@ for the single numbers that remain at a row's end, is emitted. Complex rows are 
 side by side.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from llvmlite import ir
@@ -19,9 +20,9 @@ from exitwave.engine.kernels.vectors import FLOAT, WIDTH, Vectors
 def _operation(kinds: str, scalars: int = 0, width: int = WIDTH) -> Callable[[Callable[..., None]], Any]:
     """Make a function ``f(*rows, *scalars, n)`` for compiled code of a rule ``rule(vectors, rows, *scalars)``.
 
-    ``kinds`` has a letter for each row: ``c`` is complex, ``r`` real (of any type of number), and ``s`` one vector of
-    running sums of at least `WIDTH` floats. Within the rule ``rows[k]`` reads, and ``rows[k] = value`` writes. n is the
-    number of complex or real numbers.
+    ``kinds`` has a letter for each row: ``c`` is complex, ``r`` real (of any type of number), ``s`` one vector of
+    running sums, and ``d`` one of sums whose terms are split as complex numbers are, of at least ``2 * WIDTH`` floats.
+    Within the rule ``rows[k]`` reads, and ``rows[k] = value`` writes. n is the number of complex or real numbers.
     """
 
     def make(rule: Callable[..., None]) -> Any:
@@ -37,9 +38,12 @@ def _operation(kinds: str, scalars: int = 0, width: int = WIDTH) -> Callable[[Ca
             step = n.type(width // 2)
             whole = builder.mul(builder.sdiv(n, step), step)
             for start, stop, size in ((n.type(0), whole, width), (whole, n, 2)):
-                with cgutils.for_range_slice(builder, start, stop, n.type(size // 2)) as (index, _):
-                    vectors = Vectors(builder, size)
-                    rule(vectors, _Rows(vectors, pointers, kinds, index), *numbers)
+                vectors = Vectors(builder, size)
+                with (
+                    _registers(vectors, pointers, kinds) as places,
+                    cgutils.for_range_slice(builder, start, stop, n.type(size // 2)) as (index, _),
+                ):
+                    rule(vectors, _Rows(vectors, places, kinds, index), *numbers)
             return context.get_dummy_value()
 
         names = ", ".join(f"a{i}" for i in range(len(kinds) + scalars + 1))
@@ -52,6 +56,26 @@ def _operation(kinds: str, scalars: int = 0, width: int = WIDTH) -> Callable[[Ca
     return make
 
 
+@contextmanager
+def _registers(v: Vectors, pointers: list[Any], kinds: str) -> Iterator[list[Any]]:
+    """Have running sums where a compiler sees that no row overlaps them, so that they stay in registers."""
+    vectors = {k: ir.VectorType(FLOAT, _count(v, kind)) for k, kind in enumerate(kinds) if kind in "sd"}
+    local = {k: cgutils.alloca_once(v.builder, vector) for k, vector in vectors.items()}
+    there = {k: v.builder.bitcast(pointers[k], vector.as_pointer()) for k, vector in vectors.items()}
+    for k, place in local.items():
+        value = v.builder.load(there[k])
+        value.align = 4
+        v.builder.store(value, place)
+    yield [v.builder.bitcast(local[k], pointers[k].type) if k in local else each for k, each in enumerate(pointers)]
+    for k, place in local.items():
+        v.builder.store(v.builder.load(place), there[k]).align = 4
+
+
+def _count(v: Vectors, kind: str) -> int:
+    """Return the floats in a vector of a row."""
+    return v.width // (1 if kind in "cd" else 2)
+
+
 class _Rows:
     """The rows at one index of the loop."""
 
@@ -60,9 +84,9 @@ class _Rows:
 
     def _place(self, k: int) -> Any:
         builder, kind = self.vectors.builder, self.kinds[k]
-        count = self.vectors.width // (1 if kind == "c" else 2)
-        places = {"c": builder.shl(self.index, self.index.type(1)), "r": self.index, "s": self.index.type(0)}
-        pointer = builder.gep(self.pointers[k], [places[kind]])
+        first = self.index.type(0)
+        places = {"c": builder.shl(self.index, self.index.type(1)), "r": self.index, "s": first, "d": first}
+        pointer, count = builder.gep(self.pointers[k], [places[kind]]), _count(self.vectors, kind)
         return builder.bitcast(pointer, ir.PointerType(ir.VectorType(self.pointers[k].type.pointee, count)))
 
     def fetch(self, k: int) -> None:
@@ -217,14 +241,14 @@ def add_quartic(v: Any, rows: Any) -> None:
         rows[k] = v.add(rows[k], term)
 
 
-@_operation("cccs", width=2 * WIDTH)
+@_operation("cccd", width=2 * WIDTH)
 def add_crossing(v: Any, rows: Any) -> None:
     """Add Re conj(d) o q to the sums; rows are d, o, q and the sums."""
     o = rows[1]
-    rows[3] = v.add(rows[3], v.dot(rows[0], v.multiply(v.real(o), v.imag(o), rows[2])))
+    rows[3] = v.add(rows[3], v.mul(rows[0], v.multiply(v.real(o), v.imag(o), rows[2])))
 
 
-@_operation("ccccccccccc" + "sssssss")
+@_operation("ccccccccccc" + "ddddddd")
 def add_responses(v: Any, rows: Any) -> None:
     """Add what a frame tells, after its difference; see `sweeps.RESPONSES`.
 
@@ -233,19 +257,19 @@ def add_responses(v: Any, rows: Any) -> None:
     """
     x, y = (_slope(v, *(rows[k] for k in range(first, first + 4))) for first in (0, 4))
     o, p = rows[8], rows[9]
-    q, power = v.multiply(v.real(p), v.imag(p), rows[10], conjugate=True), v.power(p)
-    own = [v.mul(power, v.dot(a, b)) for a, b in ((y, y), (x, x), (y, x))]
-    terms = *own, v.dot(y, q), v.dot(x, q), v.mul(power, v.power(o)), v.dot(o, q)
+    q, power = v.multiply(v.real(p), v.imag(p), rows[10], conjugate=True), v.power_twice(p)
+    own = [v.mul(power, v.mul(a, b)) for a, b in ((y, y), (x, x), (y, x))]
+    terms = *own, v.mul(y, q), v.mul(x, q), v.mul(power, v.mul(o, o)), v.mul(o, q)
     for k, term in enumerate(terms, start=11):
         rows[k] = v.add(rows[k], term)
 
 
-@_operation("cccss", width=2 * WIDTH)
+@_operation("cccdd", width=2 * WIDTH)
 def add_gain(v: Any, rows: Any) -> None:
     """Add |o p|^2 and Re conj(o) conj(p) w, for a frame that tells no more; rows are o, p, w and the sums."""
     o, p = rows[0], rows[1]
     q = v.multiply(v.real(p), v.imag(p), rows[2], conjugate=True)
-    for k, term in enumerate((v.mul(v.power(p), v.power(o)), v.dot(o, q)), start=3):
+    for k, term in enumerate((v.mul(v.power_twice(p), v.mul(o, o)), v.mul(o, q)), start=3):
         rows[k] = v.add(rows[k], term)
 
 
@@ -255,12 +279,12 @@ def _slope(v: Any, far_before: Any, before: Any, after: Any, far_after: Any) -> 
     return v.sub(v.mul(near, v.constant(8 / 12, near)), v.mul(far, v.constant(1 / 12, far)))
 
 
-@_operation("cscc", scalars=1)
+@_operation("cdcc", scalars=1, width=2 * WIDTH)
 def add_varied_back(v: Any, rows: Any, weight: Any) -> None:
     """Out += weight z and sums += Re conj(u) z: out, sums, u, z."""
     z = rows[3]
     rows[0] = v.add(rows[0], v.mul(v.fill(weight, v.width), z))
-    rows[1] = v.add(rows[1], v.dot(rows[2], z))
+    rows[1] = v.add(rows[1], v.mul(rows[2], z))
 
 
 @_operation("ccc", scalars=1)

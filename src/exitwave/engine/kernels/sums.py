@@ -153,7 +153,7 @@ def weigh(array, weights):
 @compiled
 def crossing(frames, corners, obj, change, both):
     """Return Re sum conj(change) obj both over the windows of frames, ``both`` in each of them."""
-    total, sums = 0.0, np.zeros(WIDTH, np.float32)
+    total, sums = 0.0, np.zeros(2 * WIDTH, np.float32)
     for j in frames:
         top, left = corners[j]
         for r in range(both.shape[0]):

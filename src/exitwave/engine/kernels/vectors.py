@@ -115,6 +115,11 @@ class Vectors:
         """Return |z|^2, half as many floats."""
         return self.dot(z, z)
 
+    def power_twice(self, z: Any) -> Any:
+        """Return |z|^2, each twice."""
+        squares = self.mul(z, z)
+        return self.add(squares, self.swap(squares))
+
     def twice(self, x: Any) -> Any:
         """Return real numbers each twice: a factor for complex ones."""
         return self.shuffle(x, [i // 2 for i in range(self.width)])
