@@ -208,11 +208,7 @@ class CpuSweeps:
         self._refuse_exposures()
         self._know(state)
         both = (state.probe.conj() * probe).sum(0).view(_F32)
-
-        def share(part: Share) -> float:
-            return crossing(part.frames, self._own.corners, state.object.view(_F32), object.view(_F32), both)
-
-        return float(sum(self._run(share, self._shares(frames))))
+        return float(crossing(frames, self._own.corners, state.object.view(_F32), object.view(_F32), both))
 
     def descend(
         self,

@@ -48,7 +48,7 @@ BATCHES, COMPACT_BATCHES = 8, 6
 """Batches in an iteration, where the stage does not say; what matters is how many of a batch's frames overlap."""
 SMALLEST_BATCH = 8
 """A batch has at least so many frames, where the stage does not say."""
-ASKED = 16
+ASKED = 8
 """Frames of a batch, at least, that say what the changes of object and probe have in common."""
 DAMPING = 0.1
 """Added to the diagonal of the normal equations, relative to the mean of the diagonal."""
@@ -82,11 +82,12 @@ def step(state: State, sweeps: Sweeps, stage: Stage) -> Misfit:
         return sweeps.misfit(state, frames)
     size = stage.batch or batch_size(len(frames), COMPACT_BATCHES if compact else BATCHES)
     groups = batches(stage.batching or "random", state.rng, frames, size, sweeps.problem.pixels)
+    directions = arrays.zeros_like(state.object), arrays.zeros_like(state.probe)
     total, lengths = None, []
     pushed = STILL if compact else moving(state, *steps)
     difference = signal = 0.0
     for batch in groups:
-        sums, length = weigh(state, sweeps, batch, steps)
+        sums, length = weigh(state, sweeps, batch, steps, directions)
         difference, signal = difference + sums.misfit.difference, signal + sums.misfit.signal
         if compact:
             total = _add(total, sums)
@@ -107,10 +108,16 @@ def batch_size(frames: int, count: int) -> int:
     return max(SMALLEST_BATCH, frames // count)
 
 
-def weigh(state: State, sweeps: Sweeps, batch: NDArray[np.int64], steps: _Steps) -> tuple[Sums, NDArray[np.float64]]:
-    """Return the sums of a batch, and how far (s, t) to go along the directions of object and probe."""
+def weigh(
+    state: State, sweeps: Sweeps, batch: NDArray[np.int64], steps: _Steps, directions: tuple[NDArray[Any], NDArray[Any]]
+) -> tuple[Sums, NDArray[np.float64]]:
+    """Return the sums of a batch, and how far (s, t) to go along the directions of object and probe, written in place.
+
+    A quantity that has no step has no direction.
+    """
     sums = sweeps.gather(state, batch, object=steps.object is not None, probe=steps.probe is not None)
-    d_object, d_probe = arrays.zeros_like(state.object), arrays.zeros_like(state.probe)
+    d_object, d_probe = directions
+    d_object[:], d_probe[:] = 0, 0
     if steps.object:
         sweeps.descend(d_object, sums.object, sums.illumination, Step(1.0, steps.object.alpha))
     if steps.probe:
