@@ -47,12 +47,12 @@ def settings(algorithm: str) -> dict[str, int]:
 
 
 def _modes(size: int, effort: Effort) -> Iterator[dict[str, Any]]:
-    """Yield a row for every number of modes, algorithm and number of threads."""
-    for modes in effort.modes:
-        scan = scans.subpixel_scan(size, frames(effort)[size], modes)
-        say(f"throughput, {size} x {size}, {modes} modes")
-        for algorithm in ALGORITHMS:
-            for threads in thread_counts():
+    """Yield a row for every algorithm, number of threads and number of modes: these one after the other."""
+    by_modes = {modes: scans.subpixel_scan(size, frames(effort)[size], modes) for modes in effort.modes}
+    for algorithm in ALGORITHMS:
+        say(f"throughput, {size} x {size}, {algorithm}")
+        for threads in thread_counts():
+            for modes, scan in by_modes.items():
                 rate = ours.throughput(
                     scan, effort.seconds, algorithm=algorithm, threads=threads, **settings(algorithm)
                 )
