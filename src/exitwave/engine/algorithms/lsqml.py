@@ -142,7 +142,7 @@ def products(
         arrays.inner(tile.own(d_probe), tile.own(sums.probe)),
     )
     aa, bb, aw, bw = map(float, found)
-    asked = batch[:: max(1, len(batch) // ASKED)]
+    asked = np.sort(batch)[:: max(1, len(batch) // ASKED)]
     return aa, bb, len(batch) / len(asked) * sweeps.crossing(state, asked, d_object, d_probe), aw, bw
 
 
