@@ -233,9 +233,9 @@ class Sweeps(Protocol):
     ) -> float:
         """Return Re sum_jk <dO_j P_k, dP_k O_j>: how much of the exit waves two changes change alike.
 
-        What a change does by itself follows from the sums of `gather`; this does not. Windows are taken at the nearest
-        whole pixel, and the probe without what frames have of their own: it weighs two steps against each other, and a
-        frame counts for as much as all others.
+        ``object`` is dO, shape (rows, columns), and ``probe`` dP, shape (modes, ny, nx). What a change does by itself
+        follows from the sums of `gather`; this does not. Windows are taken at the nearest whole pixel, and the probe
+        without what frames have of their own, for it only weighs two steps against each other.
         """
 
     def along(

@@ -188,8 +188,8 @@ class _TurnedBack(_Turned):
         super().__setitem__(place, self.v.multiply(*self._ramp(place), value, conjugate=True))
 
 
-class _AddedBack(_TurnedBack):
-    """The same, added to what is there."""
+class _AddedBack(_Turned):
+    """Rows to which is added what is multiplied by the conjugate of two ramps."""
 
     def __setitem__(self, place: tuple[Any, Any], value: Any) -> None:
         turned = self.v.multiply(*self._ramp(place), value, conjugate=True)

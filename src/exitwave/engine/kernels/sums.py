@@ -139,7 +139,7 @@ def descend_together(address, thread):
 
 @compiled
 def weigh(array, weights):
-    """Return sum weights |array|^2 of a plane; every row's sum is added up in double precision."""
+    """Return sum weights |array|^2 of a plane, shape (rows, columns); the rows' sums are added in double precision."""
     total = 0.0
     for r in range(array.shape[0]):
         row = weights.dtype.type(0)
@@ -152,7 +152,10 @@ def weigh(array, weights):
 
 @compiled
 def crossing(frames, corners, obj, change, both):
-    """Return Re sum conj(change) obj both over the windows of frames, ``both`` in each of them."""
+    """Return Re sum conj(change) obj both over the windows of frames at their corners, shape (npos, 2).
+
+    ``both``, shape (ny, 2 * nx), is the same in every window: of a probe and its change, sum_k conj(P_k) dP_k.
+    """
     total, sums = 0.0, np.zeros(2 * WIDTH, np.float32)
     for j in frames:
         top, left = corners[j]

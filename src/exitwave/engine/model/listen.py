@@ -57,7 +57,7 @@ class Listening:
     state : State
         What the passes will be about.
     slopes : bool
-        Whether somebody wants to know what needs the object's derivatives.
+        Whether the passes are asked for what needs the object's derivatives too; see `Sweeps.gather`.
     follow : callable, optional
         What follows every pass over frames that are not held out, given these and their sums. It waits for the next
         pass, for an algorithm may still need the state of this one.
