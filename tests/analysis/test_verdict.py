@@ -9,7 +9,6 @@ from known import known_result
 import exitwave
 from exitwave.analysis.error import modelled, recompute
 from exitwave.analysis.frc import FRC
-from exitwave.analysis.noise import noise_misfit
 from exitwave.analysis.verdict import Verdict, verdict
 from exitwave.scan import Frames, Result
 
@@ -21,16 +20,6 @@ def perfect() -> Result:
     rng = np.random.default_rng(5)
     frames = [rng.poisson(each.model) for each in modelled(result, range(20))]
     return replace(result, scan=replace(result.scan, patterns=Frames(np.array(frames, np.float32))))
-
-
-@pytest.mark.parametrize("mean", [1e-3, 0.1, 0.9, 4.0, 50.0, 900.0])
-def test_what_noise_leaves_of_a_perfect_model(mean: float) -> None:
-    counts = np.random.default_rng(2).poisson(mean, 400_000)
-    assert noise_misfit(np.array(mean)) == pytest.approx(np.mean((np.sqrt(counts) - np.sqrt(mean)) ** 2), rel=0.03)
-
-
-def test_its_limits_are_a_quarter_and_twice_the_mean() -> None:
-    assert noise_misfit(np.array([0.0, 1e-8, 1e5])) == pytest.approx([0, 2e-8, 0.25], rel=1e-3)
 
 
 def test_the_truth_is_as_good_as_noise_allows(perfect: Result) -> None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from exitwave.analysis.error import modelled
 from exitwave.analysis.ledger import USED, ledger
-from exitwave.analysis.noise import noise_misfit
+from exitwave.poisson import noise_misfit
 from exitwave.positions.coverage import coverage
 from exitwave.scan import MissingFrames, Result
 from exitwave.units import show

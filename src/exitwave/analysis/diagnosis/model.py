@@ -11,10 +11,10 @@ from scipy.ndimage import gaussian_filter
 from exitwave.analysis.diagnosis.codes import Diagnosis, found
 from exitwave.analysis.error import Modelled, modelled
 from exitwave.analysis.ledger import USED, ledger
-from exitwave.analysis.noise import noise_misfit
 from exitwave.analysis.verdict import TRUSTED
 from exitwave.errors import Level
 from exitwave.optics import mode_powers
+from exitwave.poisson import noise_misfit
 from exitwave.scan import Result
 from exitwave.units import show
 

@@ -13,10 +13,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from exitwave.analysis.noise import noise_misfit
 from exitwave.engine.model.listen import Told
 from exitwave.engine.problem import Problem
 from exitwave.engine.sweeps import RESPONSES, State
+from exitwave.poisson import noise_misfit
 
 VELOCITY = "velocity of the positions"
 """Where a state remembers it, shape (npos, 2)."""

@@ -1,4 +1,4 @@
-"""What photon noise leaves of the error metric."""
+"""The misfit of Poisson counts to their mean, which photon noise alone causes."""
 
 from functools import cache
 from typing import Any
@@ -9,19 +9,20 @@ from scipy.special import gammaln
 
 
 def noise_misfit(expected: NDArray[Any]) -> NDArray[np.float64]:
-    """Return E[(sqrt(n) - sqrt(m))^2] of counts n that follow Poisson's law with the mean m: 1/4 of many, 2 m of few.
+    """Return E[(sqrt(n) - sqrt(m))^2] for Poisson counts n of mean m.
 
-    The error metric of a perfect model is its sum over all pixels, over the counts.
+    It is 2 m for m much less than 1 and tends to 1/4 for large m. The error metric of a perfect model is the sum of
+    this over all pixels, divided by the sum of the counts.
 
     Parameters
     ----------
     expected : ndarray
-        The mean m of every pixel in counts, of any shape.
+        Mean m of every pixel in counts, of any shape.
 
     Returns
     -------
     ndarray
-        In counts, of the same shape.
+        Misfit in counts, same shape.
     """
     mean, misfit = _noise_table()
     m = np.asarray(expected, np.float64)
@@ -30,7 +31,7 @@ def noise_misfit(expected: NDArray[Any]) -> NDArray[np.float64]:
 
 @cache
 def _noise_table() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return means from 1e-6 to 1e3, beyond which it is 1/4, and 2 m - 2 sqrt(m) E[sqrt(n)], summed term by term."""
+    """Return means m from 1e-6 to 1e3 and 2 m - 2 sqrt(m) E[sqrt(n)], summed term by term; above 1e3 it is 1/4."""
     mean = np.geomspace(1e-6, 1e3, 400)
     n = np.arange(1, 1400)
     roots = np.exp(n * np.log(mean[:, None]) - mean[:, None] - gammaln(n + 1)) @ np.sqrt(n)
