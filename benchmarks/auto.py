@@ -19,8 +19,8 @@ import exitwave
 from exitwave.errors import ExitwaveError
 from exitwave.optics import phase_ramp
 from exitwave.scan import Frames, Scan
-from exitwave.simulate import simulate
-from exitwave.simulate.presets import preset
+from exitwave.simulation import simulate
+from exitwave.simulation.presets import preset
 
 POISSON = {"algorithm": "ML", "noise": "Poisson"}
 KNOWING: dict[str, dict[str, Any]] = {

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 from common import OUT, say
 
-from exitwave.simulate import simulate
+from exitwave.simulation import simulate
 
 SCANS, CORRUPT, KILL_AFTER = 20, 7, 4
 """How many scans; which of them is cut short; after how many lines a worker is killed."""

@@ -15,7 +15,7 @@ import exitwave
 from exitwave.analysis.verdict import noise
 from exitwave.engine.halves import Split, usual_split
 from exitwave.scan import Frames, Scan
-from exitwave.simulate import simulate
+from exitwave.simulation import simulate
 
 SCANS: dict[str, dict[str, Any]] = {
     "26-ID, spiral, cells, 1e4 photons": {"photons": 1e4},

@@ -11,8 +11,8 @@ import numpy as np
 import exitwave
 from exitwave.positions import object_grid, split, to_pixels
 from exitwave.scan import Detector, Frames, Scan
-from exitwave.simulate import SimulatedFrames, simulate
-from exitwave.simulate.presets import preset
+from exitwave.simulation import SimulatedFrames, simulate
+from exitwave.simulation.presets import preset
 
 SEED = 1
 PHOTONS = 2e6

@@ -15,7 +15,7 @@ import numpy as np
 import exitwave
 from exitwave.optics import mode_powers
 from exitwave.scan import Frames, Result, Scan
-from exitwave.simulate import simulate
+from exitwave.simulation import simulate
 
 POISSON = [{"iterations": 40}, {"algorithm": "ML", "noise": "Poisson", "iterations": 30}]
 """Powers of modes need the Poisson model: the amplitude model takes dark pixels for darker than they are."""

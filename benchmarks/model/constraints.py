@@ -8,7 +8,7 @@ import numpy as np
 
 import exitwave
 from exitwave.scan import Frames, Scan
-from exitwave.simulate import simulate
+from exitwave.simulation import simulate
 
 KNOWN: dict[str, dict[str, Any]] = {
     "nothing": {},

@@ -10,7 +10,7 @@ from typing import Any
 
 import exitwave
 from exitwave.scan import Frames
-from exitwave.simulate import simulate
+from exitwave.simulation import simulate
 
 CHOICES: dict[str, dict[str, Any]] = {
     "known probe, held": {"iterations": 60, "probe_update": {"enabled": False}},

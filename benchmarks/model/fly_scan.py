@@ -16,7 +16,7 @@ import numpy as np
 import exitwave
 from exitwave.analysis.compare import Comparison
 from exitwave.scan import Result, Scan
-from exitwave.simulate.presets import Preset, preset
+from exitwave.simulation.presets import Preset, preset
 
 FRAMES, DETECTOR, PHOTONS, DEFOCUS = 200, 128, 2e6, 1.15
 WAYS = {0.025: (1, 4), 0.05: (1, 4), 0.25: (1, 4, 8, 16), 0.5: (1, 4, 8, 16), 1.0: (1, 4, 8, 16)}

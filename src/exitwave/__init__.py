@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from exitwave.engine.auto import choose
     from exitwave.engine.halves import half_scan_frc
     from exitwave.engine.run import iterate, reconstruct
-    from exitwave.prepare.all import prepare
+    from exitwave.preparation.pipeline import prepare
     from exitwave.scan import Result, Scan
-    from exitwave.simulate.experiment import simulate
+    from exitwave.simulation.experiment import simulate
 
 __version__ = "0.1.0"
 __all__ = [
@@ -43,9 +43,9 @@ _HOMES = {
     "compare": "exitwave.analysis.compare",
     "half_scan_frc": "exitwave.engine.halves",
     "iterate": "exitwave.engine.run",
-    "prepare": "exitwave.prepare.all",
+    "prepare": "exitwave.preparation.pipeline",
     "reconstruct": "exitwave.engine.run",
-    "simulate": "exitwave.simulate.experiment",
+    "simulate": "exitwave.simulation.experiment",
 }
 
 

@@ -15,7 +15,7 @@ from exitwave.analysis.diagnosis.places import bragg_peak, widest_gap
 from exitwave.analysis.diagnosis.sample import take
 from exitwave.positions import fermat_spiral, jittered_grid, raster
 from exitwave.scan import Frames, Scan
-from exitwave.simulate import simulate
+from exitwave.simulation import simulate
 
 SIDE = 128
 

@@ -9,7 +9,7 @@ import pytest
 from exitwave.analysis.diagnosis import Diagnosis, diagnose
 from exitwave.analysis.diagnosis.model import residuals
 from exitwave.scan import Frames, Result, Scan
-from exitwave.simulate import simulate
+from exitwave.simulation import simulate
 
 FRAMES = 60
 

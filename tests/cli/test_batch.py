@@ -22,7 +22,7 @@ from exitwave.batch import cluster, journal
 from exitwave.batch.job import Row
 from exitwave.batch.page import write_page
 from exitwave.cli import app
-from exitwave.simulate import simulate
+from exitwave.simulation import simulate
 
 
 def run(*arguments):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import exitwave
-from exitwave.simulate import simulate
+from exitwave.simulation import simulate
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import exitwave
 from exitwave.dialects.dialect import Settings
 from exitwave.errors import InputError
 from exitwave.frames import MissingFrames, View
-from exitwave.prepare.view import apply_view
+from exitwave.preparation.view import apply_view
 from exitwave.scan import Result, Scan
 
 PLACES = np.random.default_rng(4).normal(size=(9, 2)) * 2

@@ -15,7 +15,7 @@ from exitwave.analysis.error import recompute
 from exitwave.dialects import ptychi
 from exitwave.positions import fermat_spiral, object_grid, to_pixels
 from exitwave.scan import Detector, Frames, Result, Scan
-from exitwave.simulate.specimens import texture
+from exitwave.simulation.specimens import texture
 from exitwave.units import H_C
 
 FRAMES, ITERATIONS, SEEN = 200, 30, 0.9

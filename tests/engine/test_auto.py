@@ -11,7 +11,7 @@ from exitwave.engine.auto import leaves_open
 from exitwave.engine.orientation import CLEAR, Orientation, rank_orientations
 from exitwave.engine.recipe import make_recipe
 from exitwave.frames import View
-from exitwave.prepare import apply_view
+from exitwave.preparation import apply_view
 from exitwave.scan import Frames
 
 WRONG = View(transpose=True, flip_rows=True)

@@ -12,7 +12,7 @@ from exitwave.engine import coarse
 from exitwave.engine.recipe import make_recipe
 from exitwave.engine.sweeps import State
 from exitwave.errors import InputError
-from exitwave.simulate import simulate
+from exitwave.simulation import simulate
 
 
 def smooth(shape, limit, seed=0):

@@ -12,7 +12,7 @@ from exitwave.engine.detector import DetectorSettings
 from exitwave.engine.pose import load_stack
 from exitwave.errors import InputError
 from exitwave.scan import Frames
-from exitwave.simulate import simulate
+from exitwave.simulation import simulate
 
 
 def scan_of(**faults):

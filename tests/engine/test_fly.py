@@ -17,7 +17,7 @@ from exitwave.engine.recipe import Stage
 from exitwave.engine.reference import ReferenceSweeps
 from exitwave.engine.sweeps import NOISE, RESPONSES, Line, Step
 from exitwave.errors import InputError
-from exitwave.simulate.presets import preset
+from exitwave.simulation.presets import preset
 
 
 def close(a, b, tolerance=1e-4):

@@ -16,8 +16,8 @@ from exitwave.engine.schedule import Update
 from exitwave.engine.sweeps import NOISE, Line
 from exitwave.engine.tiles import WHOLE
 from exitwave.errors import InputError
-from exitwave.simulate import simulate
-from exitwave.simulate.presets import preset
+from exitwave.simulation import simulate
+from exitwave.simulation.presets import preset
 
 STEPS = [ml.step, adam.step, pie.step, mpie.step]
 NAMES = {ml.step: "ML", adam.step: "Adam", pie.step: "PIE", mpie.step: "mPIE"}

@@ -10,7 +10,7 @@ import exitwave
 from exitwave.engine.halves import HalfCounts, half_scan_frc, split_counts, split_frames, usual_split
 from exitwave.errors import InputError
 from exitwave.scan import Frames
-from exitwave.simulate import simulate
+from exitwave.simulation import simulate
 
 
 def test_the_halves_share_no_frame_and_cover_the_same_places():

@@ -10,7 +10,7 @@ from exitwave.analysis.error import recompute
 from exitwave.engine.joint import join
 from exitwave.errors import InputError
 from exitwave.scan import Frames, Truth
-from exitwave.simulate import simulate
+from exitwave.simulation import simulate
 
 
 @pytest.fixture(scope="module")

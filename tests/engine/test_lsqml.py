@@ -16,7 +16,7 @@ from exitwave.engine.schedule import Schedule, Update
 from exitwave.engine.sweeps import State
 from exitwave.errors import InputError
 from exitwave.scan import Frames
-from exitwave.simulate.presets import preset
+from exitwave.simulation.presets import preset
 
 GROUPINGS = ["random", "sparse", "compact"]
 CASES = [

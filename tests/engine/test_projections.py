@@ -15,7 +15,7 @@ from exitwave.engine.reference import ReferenceSweeps
 from exitwave.engine.sweeps import Weights
 from exitwave.errors import InputError
 from exitwave.scan import Frames
-from exitwave.simulate.presets import preset
+from exitwave.simulation.presets import preset
 
 ALTERNATING = Weights(0.0, 1.0, 1.0)
 

@@ -14,7 +14,7 @@ from exitwave.engine.recipe import make_recipe
 from exitwave.engine.sweeps import Misfit
 from exitwave.errors import InputError, RunError
 from exitwave.scan import Frames
-from exitwave.simulate import simulate
+from exitwave.simulation import simulate
 
 
 @pytest.fixture(scope="module")

@@ -73,7 +73,7 @@ def _simulate(file: Path, say: "Console") -> "Scan":
     import exitwave
     from exitwave.cxi.validate import validate
     from exitwave.scan import Scan
-    from exitwave.simulate import simulate as make_scan
+    from exitwave.simulation import simulate as make_scan
     from exitwave.units import show
 
     say.print(f"1. Simulate a scan as of beamline 26-ID: {FRAMES} frames of 128 x 128 pixels, 2 million photons each")

@@ -7,7 +7,7 @@ from exitwave.errors import InputError
 from exitwave.units import parse
 
 if TYPE_CHECKING:
-    from exitwave.prepare.probe import Optics
+    from exitwave.preparation.probe import Optics
 
 
 def parse_optics(text: str) -> "Optics":
@@ -18,7 +18,7 @@ def parse_optics(text: str) -> "Optics":
     InputError
         If there is no such beamline or lens, or one of its numbers is missing, unknown or no length.
     """
-    from exitwave.prepare.probe import Mirrors, ZonePlate, optics_of
+    from exitwave.preparation.probe import Mirrors, ZonePlate, optics_of
 
     kind, colon, rest = text.partition(":")
     if not colon:

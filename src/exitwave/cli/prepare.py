@@ -13,7 +13,7 @@ from exitwave.errors import InputError
 from exitwave.outputs import check_output
 
 if TYPE_CHECKING:
-    from exitwave.prepare.crop import Size
+    from exitwave.preparation.crop import Size
     from exitwave.scan import Scan
 
 

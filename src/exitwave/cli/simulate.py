@@ -34,7 +34,7 @@ def simulate(
     The file keeps the truth in a group of its own, so that any result can be scored.
     """
     from exitwave.cli.console import Console
-    from exitwave.simulate import simulate as make_scan
+    from exitwave.simulation import simulate as make_scan
 
     check_output(out, overwrite=overwrite)
     simulated = make_scan(

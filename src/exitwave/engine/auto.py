@@ -20,7 +20,7 @@ from exitwave.engine.run import iterate
 from exitwave.errors import Finding
 from exitwave.findings import finding
 from exitwave.frames import View
-from exitwave.prepare import apply_view, prepare
+from exitwave.preparation import apply_view, prepare
 from exitwave.scan import Scan, Step
 
 TRIAL, HELD_OUT = (20, 12), 0.2

@@ -18,7 +18,7 @@ from exitwave.engine.pose import pose
 from exitwave.engine.recipe import Recipe
 from exitwave.frames import Frames, View
 from exitwave.positions import innermost, object_grid
-from exitwave.prepare.view import apply_view
+from exitwave.preparation.view import apply_view
 from exitwave.scan import Scan
 
 AS_IS = "as in the file"

@@ -17,7 +17,7 @@ from exitwave.engine.problem import Problem
 from exitwave.engine.recipe import Stage
 from exitwave.engine.sweeps import State
 from exitwave.errors import InputError
-from exitwave.simulate import simulate
+from exitwave.simulation import simulate
 
 EVERYTHING = {
     "object_constraints": {"amplitude": (0.5, 1.0), "total_variation": 0.01, "smoothness": 0.1, "grid_artefact": True},

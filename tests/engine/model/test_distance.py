@@ -17,7 +17,7 @@ from exitwave.engine.model.listen import Listening
 from exitwave.engine.reference import ReferenceSweeps
 from exitwave.errors import InputError
 from exitwave.scan import Frames
-from exitwave.simulate import simulate
+from exitwave.simulation import simulate
 
 
 def case(off=0.0):

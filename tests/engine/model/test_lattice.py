@@ -9,7 +9,7 @@ import exitwave
 from exitwave.engine.model import lattice
 from exitwave.positions import concentric_rings, fermat_spiral, jittered_grid
 from exitwave.positions.grid import to_pixels
-from exitwave.simulate import simulate
+from exitwave.simulation import simulate
 
 
 def grid(a, b, n=8):

@@ -18,7 +18,7 @@ from exitwave.engine.model.positions import PositionUpdate
 from exitwave.engine.recipe import make_recipe
 from exitwave.engine.reference import ReferenceSweeps
 from exitwave.errors import InputError
-from exitwave.simulate import simulate
+from exitwave.simulation import simulate
 
 STEP = 14
 

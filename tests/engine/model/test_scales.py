@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import exitwave
-from exitwave.simulate import simulate
+from exitwave.simulation import simulate
 
 
 def test_the_fluctuation_of_the_beam_is_found_and_the_object_is_the_better_for_it():

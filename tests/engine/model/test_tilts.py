@@ -10,7 +10,7 @@ from exitwave.engine.model.curvature import SAMPLE, mean_curvature
 from exitwave.engine.reference import ReferenceSweeps
 from exitwave.engine.sweeps import RESPONSES, Line, Step, Weights
 from exitwave.errors import InputError
-from exitwave.simulate import simulate
+from exitwave.simulation import simulate
 
 
 def close(a, b, tolerance=1e-4):

@@ -6,7 +6,7 @@ import pytest
 import exitwave
 from exitwave.analysis.error import recompute
 from exitwave.engine.model import variations
-from exitwave.simulate import simulate
+from exitwave.simulation import simulate
 
 
 def waves(count, shape=(12, 15), seed=0):

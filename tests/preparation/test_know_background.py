@@ -8,8 +8,8 @@ from samples import small_scan
 
 from exitwave.errors import InputError
 from exitwave.frames import Frames
-from exitwave.prepare import background, find_floor, survey
-from exitwave.simulate import simulate
+from exitwave.preparation import background, find_floor, survey
+from exitwave.simulation import simulate
 
 
 @pytest.mark.parametrize("preset", ["26-ID", "2-ID-D"])

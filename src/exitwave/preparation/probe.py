@@ -6,7 +6,7 @@ import numpy as np
 
 from exitwave.errors import InputError
 from exitwave.optics import rectangular_probe, zone_plate_probe
-from exitwave.prepare.survey import Progress, survey
+from exitwave.preparation.survey import Progress, survey
 from exitwave.scan import Scan, Step
 
 
@@ -47,7 +47,7 @@ def optics_of(preset: str) -> ZonePlate:
     InputError
         If there is no such beamline.
     """
-    from exitwave.simulate.presets import PRESETS, Preset
+    from exitwave.simulation.presets import PRESETS, Preset
 
     known = {name: each for name, each in PRESETS.items() if isinstance(each, Preset)}
     if preset not in known:

@@ -10,7 +10,7 @@ from scipy import fft
 from exitwave.optics import exit_wave, phase_ramp
 from exitwave.positions import split, to_pixels
 from exitwave.scan import Detector, Frames, Truth
-from exitwave.simulate.detector import expose, stream
+from exitwave.simulation.detector import expose, stream
 
 KEEP = 256 * 2**20
 """Stacks of up to this many bytes stay in memory once they are made."""

@@ -18,12 +18,12 @@ from exitwave.positions import (
     step_for_overlap,
 )
 from exitwave.scan import Scan, Truth
-from exitwave.simulate.beam import make_beam, make_modes
-from exitwave.simulate.detector import make_detector, stream
-from exitwave.simulate.forward import SimulatedFrames
-from exitwave.simulate.presets import preset as find_preset
-from exitwave.simulate.specimens import SPECIMENS
-from exitwave.simulate.thick import make_object, make_slice_positions
+from exitwave.simulation.detector import make_detector, stream
+from exitwave.simulation.forward import SimulatedFrames
+from exitwave.simulation.presets import preset as find_preset
+from exitwave.simulation.probe import make_beam, make_modes
+from exitwave.simulation.slices import make_object, make_slice_positions
+from exitwave.simulation.specimens import SPECIMENS
 
 JITTER = 0.25
 """Amplitude of the jittered grid, in steps."""

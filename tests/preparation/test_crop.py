@@ -10,10 +10,10 @@ import exitwave
 from exitwave.errors import InputError
 from exitwave.frames import Frames, View
 from exitwave.optics import fraunhofer
-from exitwave.prepare import apply_view, clean_pixels, crop, find_centre, signal_size, survey
-from exitwave.prepare.crop import mean_pattern
+from exitwave.preparation import apply_view, clean_pixels, crop, find_centre, signal_size, survey
+from exitwave.preparation.crop import mean_pattern
 from exitwave.scan import Scan
-from exitwave.simulate import simulate
+from exitwave.simulation import simulate
 
 
 def off_centre(scan: Scan, rows: int, columns: int) -> Scan:

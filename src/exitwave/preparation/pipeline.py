@@ -7,15 +7,15 @@ from numpy.typing import NDArray
 
 from exitwave.errors import InputError
 from exitwave.frames import View
-from exitwave.prepare.background import How, subtract_dark
-from exitwave.prepare.background import background as know_background
-from exitwave.prepare.crop import Size
-from exitwave.prepare.crop import crop as cut
-from exitwave.prepare.monitor import use_monitor
-from exitwave.prepare.pixels import clean_pixels
-from exitwave.prepare.positions import clean_positions
-from exitwave.prepare.probe import Optics, start_probe
-from exitwave.prepare.survey import Progress, survey
+from exitwave.preparation.background import How, subtract_dark
+from exitwave.preparation.background import background as know_background
+from exitwave.preparation.crop import Size
+from exitwave.preparation.crop import crop as cut
+from exitwave.preparation.monitor import use_monitor
+from exitwave.preparation.pixels import clean_pixels
+from exitwave.preparation.positions import clean_positions
+from exitwave.preparation.probe import Optics, start_probe
+from exitwave.preparation.survey import Progress, survey
 from exitwave.scan import Scan
 
 Pixels = Literal["mask", "interpolate", "none"]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from exitwave.simulate import SPECIMENS
+from exitwave.simulation import SPECIMENS
 
 
 def power_by_radius(specimen):

@@ -4,8 +4,8 @@ from scipy import fft
 
 from exitwave.optics import fraunhofer, orthogonalise
 from exitwave.scan import Detector, Truth
-from exitwave.simulate import SimulatedFrames, intensity, simulate
-from exitwave.simulate import forward as forward_module
+from exitwave.simulation import SimulatedFrames, intensity, simulate
+from exitwave.simulation import forward as forward_module
 
 ZERO = np.zeros(2)
 

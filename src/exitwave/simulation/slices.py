@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.optics import check_spacing, depth_of_focus, fraunhofer, numerical_aperture
-from exitwave.simulate.specimens import SPECIMENS
+from exitwave.simulation.specimens import SPECIMENS
 
 
 def make_object(specimen: str, shape: tuple[int, int], slices: int, seed: int) -> NDArray[np.complex64]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from exitwave.optics import starting_modes
-from exitwave.simulate.detector import stream
+from exitwave.simulation.detector import stream
 
 FAINTEST = 0.05
 """Least intensity of a frame, relative to the mean."""

@@ -8,11 +8,11 @@ import pytest
 from samples import small_scan
 
 from exitwave.frames import Frames
-from exitwave.prepare import clean_pixels, find_bad_pixels, survey
-from exitwave.prepare.survey import brightest_neighbour
+from exitwave.preparation import clean_pixels, find_bad_pixels, survey
+from exitwave.preparation.survey import brightest_neighbour
 from exitwave.scan import Detector, Scan
-from exitwave.simulate import simulate
-from exitwave.simulate.detector import DEAD, HOT
+from exitwave.simulation import simulate
+from exitwave.simulation.detector import DEAD, HOT
 
 
 def naked(scan: Scan, stack: np.ndarray | None = None) -> Scan:
@@ -103,7 +103,7 @@ def test_interpolated_pixels_show_their_neighbours_and_stay_masked() -> None:
 def test_the_survey_does_not_depend_on_its_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     scan = naked(simulate("26-ID", frames=30, detector=128, photons=1e6, bad_pixels=0.003))
     whole, told = survey(scan), []
-    monkeypatch.setattr(sys.modules["exitwave.prepare.survey"], "BLOCK", 8 * 128 * 128 * 7)
+    monkeypatch.setattr(sys.modules["exitwave.preparation.survey"], "BLOCK", 8 * 128 * 128 * 7)
     parts = survey(scan, lambda done, of: told.append((done, of)))
     for name, value in vars(whole).items():
         if value is not None:

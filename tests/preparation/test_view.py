@@ -17,9 +17,9 @@ from exitwave.cxi.schema import path
 from exitwave.cxi.validate import validate
 from exitwave.errors import InputError
 from exitwave.frames import Frames, View, ViewedFrames
-from exitwave.prepare import apply_view
+from exitwave.preparation import apply_view
 from exitwave.scan import MissingFrames, Result, Scan
-from exitwave.simulate import intensity, simulate
+from exitwave.simulation import intensity, simulate
 
 SHAPE = (60, 71)
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.errors import InputError
-from exitwave.prepare.survey import Progress, Survey, survey
+from exitwave.preparation.survey import Progress, Survey, survey
 from exitwave.scan import Scan, Step
 
 

@@ -9,7 +9,7 @@ from samples import small_scan
 from exitwave.errors import InputError
 from exitwave.positions import concentric_rings, fermat_spiral, jittered_grid, raster
 from exitwave.positions.faults import between, find_duplicates, find_outliers
-from exitwave.prepare import clean_positions
+from exitwave.preparation import clean_positions
 
 SCANS = (
     fermat_spiral(200, 1e-7),

@@ -15,9 +15,9 @@ from exitwave.cli import app
 from exitwave.cxi.validate import validate
 from exitwave.errors import InputError
 from exitwave.frames import Frames, View
-from exitwave.prepare import apply_view
+from exitwave.preparation import apply_view
 from exitwave.scan import Scan
-from exitwave.simulate import simulate
+from exitwave.simulation import simulate
 
 CLEAN = {"frames": 60, "detector": 128, "photons": 1e6, "seed": 5}
 
@@ -140,7 +140,7 @@ def test_an_existing_output_and_a_dark_frame_without_use_are_refused(raw_file: P
 
 def test_the_lens_on_the_command_line() -> None:
     from exitwave.cli.lens import parse_optics
-    from exitwave.prepare import Mirrors, ZonePlate
+    from exitwave.preparation import Mirrors, ZonePlate
 
     plate = parse_optics("zone-plate:diameter=160um,outermost_zone=30nm,defocus=0.1mm")
     assert isinstance(plate, ZonePlate)

@@ -8,8 +8,8 @@ import pytest
 import exitwave
 from exitwave.errors import InputError
 from exitwave.frames import Frames
-from exitwave.prepare import Mirrors, ZonePlate, crop, start_probe, use_monitor
-from exitwave.simulate import simulate
+from exitwave.preparation import Mirrors, ZonePlate, crop, start_probe, use_monitor
+from exitwave.simulation import simulate
 
 
 @pytest.mark.parametrize("preset", ["26-ID", "2-ID-D"])

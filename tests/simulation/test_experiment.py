@@ -8,7 +8,7 @@ import pytest
 from exitwave.errors import InputError
 from exitwave.optics import angular_spectrum, probe_diameter
 from exitwave.positions import linear_overlap, neighbour_distance, object_grid
-from exitwave.simulate import PRESETS, SimulatedFrames, simulate
+from exitwave.simulation import PRESETS, SimulatedFrames, simulate
 
 FAR = ["26-ID", "2-ID-D"]
 
@@ -226,13 +226,14 @@ def test_presets_are_frozen():
         PRESETS["26-ID"].energy = 1.0
 
 
-def test_room_and_function_share_a_name_in_either_order():
-    """Each in an interpreter of its own, because imports leave traces."""
+def test_the_functions_remain_after_their_packages_are_imported():
+    """Run each order of imports in its own interpreter, because imports have lasting effects."""
     call = "assert exitwave.simulate(detector=128, frames=2).patterns.shape == (2, 128, 128)"
+    prepare = "assert exitwave.prepare(exitwave.simulate(detector=128, frames=9)).preparation"
     for lines in (
-        ["import exitwave", call],
-        ["import exitwave, exitwave.simulate", call],
-        ["import exitwave", call, "from exitwave.simulate import PRESETS", call],
+        ["import exitwave", call, prepare],
+        ["import exitwave, exitwave.simulation, exitwave.preparation", call, prepare],
+        ["import exitwave", call, "from exitwave.simulation import PRESETS", call],
     ):
         subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True)
 

@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from exitwave.errors import InputError
 from exitwave.frames import ChangedFrames
-from exitwave.prepare.survey import Progress, Survey, survey
+from exitwave.preparation.survey import Progress, Survey, survey
 from exitwave.scan import Detector, Scan, Step
 
 How = Literal["model", "subtract"]

@@ -12,8 +12,8 @@ from exitwave.frames import View
 from exitwave.optics import fraunhofer
 from exitwave.optics.probes import fill
 from exitwave.positions.grid import object_grid
-from exitwave.prepare.survey import Progress, Survey, survey
-from exitwave.prepare.view import apply_view
+from exitwave.preparation.survey import Progress, Survey, survey
+from exitwave.preparation.view import apply_view
 from exitwave.scan import Scan, Step
 
 Size = int | Literal["auto"] | None

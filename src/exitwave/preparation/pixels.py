@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from exitwave.frames import ChangedFrames
-from exitwave.prepare.survey import CLEAR, LONELY, Progress, Survey, survey
+from exitwave.preparation.survey import CLEAR, LONELY, Progress, Survey, survey
 from exitwave.scan import Scan, Step
 
 BITS = {"unset": 1 << 0, "dead": 1 << 1, "hot": 1 << 3, "flickering": 1 << 4, "stuck": 1 << 4}
