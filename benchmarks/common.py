@@ -6,7 +6,7 @@ from pathlib import Path
 
 from peer import HERE, Peer
 
-from exitwave.engine.crew import default_threads
+from exitwave.engine.backends.cpu.threads import default_threads
 
 OUT = HERE / "out"
 """What is measured on the way, and what --quick writes."""

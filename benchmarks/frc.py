@@ -13,7 +13,7 @@ from typing import Any, get_args
 
 import exitwave
 from exitwave.analysis.verdict import noise
-from exitwave.engine.halves import Split, usual_split
+from exitwave.reconstruction.half_scan_frc import Split, usual_split
 from exitwave.scan import Frames, Scan
 from exitwave.simulation import simulate
 

@@ -27,7 +27,7 @@ import torch
 from common import OUT, say, table
 
 import exitwave
-from exitwave.engine.device import describe, resolve
+from exitwave.engine.backends.device import describe, resolve
 from exitwave.scan import Scan
 
 ALGORITHMS = ("rPIE", "mPIE", "LSQ-ML", "PIE", "Adam", "ML", "DM", "RAAR", "ePIE")

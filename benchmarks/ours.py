@@ -9,7 +9,7 @@ import numpy as np
 import pyfftw
 
 import exitwave
-from exitwave.engine.run import Progress
+from exitwave.reconstruction.iterate import Progress
 from exitwave.scan import Scan
 
 _CHUNK_SECONDS = 0.05

@@ -12,10 +12,9 @@ from unittest.mock import patch
 
 from common import table
 
-from exitwave.engine import fourier
-from exitwave.engine.kernels import butterflies
-from exitwave.engine.kernels.compiled import compiled
-from exitwave.engine.kernels.waves import transform_columns, transform_rows
+from exitwave.engine.backends.cpu.fft import butterflies, transforms
+from exitwave.engine.backends.cpu.kernels.compiled import compiled
+from exitwave.engine.backends.cpu.kernels.waves import transform_columns, transform_rows
 
 LENGTHS = (48, 64, 96, 128, 192, 256, 400, 512, 1024)
 TURNS, NUMBERS = 15, 2_000_000
@@ -34,7 +33,7 @@ def repeat(wave, plans, along, across, times):
 
 def seconds(n, plans, along):
     """Return the seconds that the rows, or the columns, of one wave take."""
-    wave, times = fourier.zeros(1, plans.height, 2 * plans.stride), max(1, NUMBERS // n**2)
+    wave, times = transforms.zeros(1, plans.height, 2 * plans.stride), max(1, NUMBERS // n**2)
     repeat(wave, plans, along, not along, 1)
     start = time.perf_counter()
     repeat(wave, plans, along, not along, times)
@@ -43,9 +42,9 @@ def seconds(n, plans, along):
 
 def row(n):
     """Return a line of the table."""
-    own = fourier.plans((n, n))
+    own = transforms.plans((n, n))
     with patch.object(butterflies, "factors", lambda n: None):
-        packaged = fourier.plans.__wrapped__((n, n))
+        packaged = transforms.plans.__wrapped__((n, n))
     best = dict.fromkeys(((who, along) for along in (True, False) for who in (packaged, own)), float("inf"))
     for _ in range(TURNS):
         for plans, along in best:

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from exitwave.analysis.compare import compare
-    from exitwave.engine.auto import choose
-    from exitwave.engine.halves import half_scan_frc
-    from exitwave.engine.run import iterate, reconstruct
     from exitwave.preparation.pipeline import prepare
+    from exitwave.reconstruction.auto import choose
+    from exitwave.reconstruction.half_scan_frc import half_scan_frc
+    from exitwave.reconstruction.iterate import iterate, reconstruct
     from exitwave.scan import Result, Scan
     from exitwave.simulation.experiment import simulate
 
@@ -39,12 +39,12 @@ __all__ = [
 _HOMES = {
     "Result": "exitwave.scan",
     "Scan": "exitwave.scan",
-    "choose": "exitwave.engine.auto",
+    "choose": "exitwave.reconstruction.auto",
     "compare": "exitwave.analysis.compare",
-    "half_scan_frc": "exitwave.engine.halves",
-    "iterate": "exitwave.engine.run",
+    "half_scan_frc": "exitwave.reconstruction.half_scan_frc",
+    "iterate": "exitwave.reconstruction.iterate",
     "prepare": "exitwave.preparation.pipeline",
-    "reconstruct": "exitwave.engine.run",
+    "reconstruct": "exitwave.reconstruction.iterate",
     "simulate": "exitwave.simulation.experiment",
 }
 

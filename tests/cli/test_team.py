@@ -4,7 +4,7 @@ import pytest
 import typer
 
 from exitwave.cli.team import SAVED, _told, joined
-from exitwave.engine.team import ALONE, LostError
+from exitwave.engine.parallel.communicator import ALONE, LostError
 from exitwave.errors import InputError
 
 

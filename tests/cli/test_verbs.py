@@ -273,7 +273,7 @@ def test_doctor_says_where_no_compiled_loop_can_be_kept(monkeypatch):
     real = importlib.import_module
 
     def refuse(name, package=None):
-        if name.startswith("exitwave.engine.kernels"):
+        if name.startswith("exitwave.engine.backends.cpu.kernels"):
             raise RuntimeError("cannot cache function: no locator available")
         return real(name, package)
 

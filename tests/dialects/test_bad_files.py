@@ -14,8 +14,8 @@ import exitwave
 from exitwave.analysis.summary import summarise
 from exitwave.cxi.schema import path
 from exitwave.dialects.registry import known
-from exitwave.engine.pose import load_stack
 from exitwave.errors import InputError
+from exitwave.reconstruction.loading import load_stack
 from exitwave.scan import Scan
 
 MASK = f"{cxi.DETECTOR}/mask"

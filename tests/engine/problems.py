@@ -4,11 +4,11 @@ from importlib import util
 import numpy as np
 import pytest
 
-from exitwave.engine.backends import make_sweeps
-from exitwave.engine.device import present
-from exitwave.engine.near import Propagator
+from exitwave.engine.backends.create import make_sweeps
+from exitwave.engine.backends.device import present
+from exitwave.engine.model.near_field import Propagator
 from exitwave.engine.problem import Problem
-from exitwave.engine.sweeps import State
+from exitwave.engine.state import State
 
 torch = pytest.mark.skipif(util.find_spec("torch") is None, reason="PyTorch is not installed; pip install -e '.[cuda]'")
 """Marks what needs it."""

@@ -16,16 +16,16 @@ import h5py
 import numpy as np
 
 import exitwave
-from exitwave.engine.algorithms.table import ALGORITHMS
-from exitwave.engine.coarse import crop
-from exitwave.engine.halves import HalfCounts
-from exitwave.engine.joint import join
-from exitwave.engine.pose import pose
-from exitwave.engine.team import ALONE, Team
-from exitwave.engine.tiles import Tile
-from exitwave.engine.world import find
+from exitwave.engine.algorithms.registry import ALGORITHMS
+from exitwave.engine.parallel.communicator import ALONE, Team
+from exitwave.engine.parallel.launcher import find
+from exitwave.engine.parallel.tiles import Tile
 from exitwave.frames import DerivedFrames, Frames
 from exitwave.positions.grid import object_grid
+from exitwave.reconstruction.coarse import crop
+from exitwave.reconstruction.half_scan_frc import HalfCounts
+from exitwave.reconstruction.joint import join
+from exitwave.reconstruction.loading import pose
 
 RECIPES = {
     "rPIE": {"algorithm": "rPIE", "iterations": 3, "batch": 8, "position_update": {"schedule": {"start": 1}}},

@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 
 from exitwave.analysis.compare import compare
 from exitwave.analysis.frc import frc
-from exitwave.engine.orientation import Orientation
 from exitwave.figures import (
     comparison_figure,
     displacements_figure,
@@ -26,6 +25,7 @@ from exitwave.figures.orientations import orientations_figure
 from exitwave.figures.patterns import MASKED
 from exitwave.frames import View
 from exitwave.optics import phase_ramp
+from exitwave.reconstruction.orientation import Orientation
 from exitwave.scan import Frames, Scan
 
 

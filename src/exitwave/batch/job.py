@@ -124,7 +124,7 @@ def _run(job: Job) -> Row:
 
 def _earlier(job: Job) -> Result | None:
     """Return the result of this job where an earlier batch has made it; a result appears whole or not at all."""
-    from exitwave.engine.start import digest_of
+    from exitwave.reconstruction.setup import digest_of
 
     if not job.output.exists() or stamp(job.output) == job.stale:
         return None
@@ -146,7 +146,7 @@ def _reconstruct(job: Job, scan: Scan) -> Result:
     """Reconstruct and save, as `exitwave reconstruct` does."""
     from exitwave.cli.reconstruct import starting_probe
     from exitwave.cli.work import work
-    from exitwave.engine.auto import leaves_open
+    from exitwave.reconstruction.auto import leaves_open
 
     for left in job.output.parent.glob(f".{job.output.name}.partial-*"):  # by a worker that was killed
         left.unlink(missing_ok=True)

@@ -108,7 +108,7 @@ def _numba_cache() -> Check:
 
     folder = Path(os.environ.get("NUMBA_CACHE_DIR") or Path(exitwave.__file__).parent)
     try:
-        importlib.import_module("exitwave.engine.kernels.chain")
+        importlib.import_module("exitwave.engine.backends.cpu.kernels.gather")
     except RuntimeError:
         remedy = "set NUMBA_CACHE_DIR to a folder that can be written"
         return Check("Numba cache", "missing", f"neither {folder} nor the user's cache folder can be written; {remedy}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from exitwave.cli.console import Console
-    from exitwave.engine.run import Progress
+    from exitwave.reconstruction.iterate import Progress
 
 
 def state(step: "Progress") -> str:

@@ -75,8 +75,8 @@ def reconstruct(
     import exitwave
     from exitwave.cli.console import Console, print_findings
     from exitwave.cli.team import joined
-    from exitwave.engine.auto import leaves_open
     from exitwave.engine.recipe import merge
+    from exitwave.reconstruction.auto import leaves_open
     from exitwave.scan import scan_in
 
     with joined() as team:

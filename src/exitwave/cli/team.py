@@ -10,7 +10,7 @@ import typer
 from exitwave.errors import ExitwaveError
 
 if TYPE_CHECKING:
-    from exitwave.engine.team import Alone, Team
+    from exitwave.engine.parallel.communicator import Alone, Team
 
 
 @contextmanager
@@ -19,8 +19,8 @@ def joined() -> Iterator["Alone"]:
 
     The error of one ends all. It is told once where all have the same.
     """
-    from exitwave.engine.team import ALONE, Team
-    from exitwave.engine.world import find
+    from exitwave.engine.parallel.communicator import ALONE, Team
+    from exitwave.engine.parallel.launcher import find
 
     place = find(os.environ, os.getppid())
     if place is None:
@@ -49,7 +49,7 @@ def joined() -> Iterator["Alone"]:
 def _told(team: "Team", error: Exception) -> Exception:
     """Return what to raise for an error, having told the others: itself, or an exit without words."""
     from exitwave.cli.group import translate
-    from exitwave.engine.team import LostError
+    from exitwave.engine.parallel.communicator import LostError
 
     ours = translate(error)
     if isinstance(error, LostError):

@@ -17,14 +17,14 @@ from exitwave.cli.console import Console
 from exitwave.cli.outputs import size_of
 from exitwave.cli.progress import Bar, Lines, Stop, reporting, stopping
 from exitwave.cli.team import SAVED
-from exitwave.engine.team import ALONE, Alone, LostError
+from exitwave.engine.parallel.communicator import ALONE, Alone, LostError
 from exitwave.errors import InputError, OutputError
 from exitwave.optics import mode_powers
 from exitwave.scan import Result, Scan
 from exitwave.units import show
 
 if TYPE_CHECKING:
-    from exitwave.engine.run import Progress
+    from exitwave.reconstruction.iterate import Progress
 
 
 @dataclass(frozen=True)

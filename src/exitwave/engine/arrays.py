@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from exitwave.engine.kernels.sums import weigh
+from exitwave.engine.backends.cpu.kernels.sums import weigh
 
 if TYPE_CHECKING:
-    from exitwave.engine.sweeps import State
+    from exitwave.engine.state import State
 
 
 def on_host(array: Any) -> NDArray[Any]:

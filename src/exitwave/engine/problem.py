@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from exitwave.engine.detector import DetectorModel
-from exitwave.engine.fly import Exposures
-from exitwave.engine.near import Propagator
-from exitwave.engine.slices import Slices
-from exitwave.engine.team import ALONE, Alone
-from exitwave.engine.tiles import WHOLE, Whole
+from exitwave.engine.model.detector import DetectorModel
+from exitwave.engine.model.fly_scan import Exposures
+from exitwave.engine.model.near_field import Propagator
+from exitwave.engine.model.slices import Slices
+from exitwave.engine.parallel.communicator import ALONE, Alone
+from exitwave.engine.parallel.tiles import WHOLE, Whole
 from exitwave.errors import Finding, InputError
 from exitwave.positions.grid import MARGIN, split
 

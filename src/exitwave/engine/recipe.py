@@ -7,22 +7,22 @@ from typing import Any, Literal, Self, get_args
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from exitwave.engine.algorithms.batches import Batching
-from exitwave.engine.detector import DetectorSettings
-from exitwave.engine.device import NAMES, known
-from exitwave.engine.fly import FlyScan
-from exitwave.engine.model import CONSTRAINTS, REFINEMENTS
+from exitwave.engine.backends.device import NAMES, known
 from exitwave.engine.model.background import BackgroundUpdate
-from exitwave.engine.model.distance import DistanceUpdate
+from exitwave.engine.model.detector import DetectorSettings
+from exitwave.engine.model.detector_distance import DistanceUpdate
+from exitwave.engine.model.fly_scan import FlyScan
+from exitwave.engine.model.intensities import ScaleUpdate
 from exitwave.engine.model.object_constraints import ObjectConstraints
+from exitwave.engine.model.opr import VariationUpdate
+from exitwave.engine.model.pointing import TiltUpdate
 from exitwave.engine.model.positions import PositionUpdate
 from exitwave.engine.model.probe_constraints import ProbeConstraints
-from exitwave.engine.model.scales import ScaleUpdate
-from exitwave.engine.model.smoothing import SliceSmoothing
-from exitwave.engine.model.spacing import SpacingUpdate
-from exitwave.engine.model.tilts import TiltUpdate
-from exitwave.engine.model.variations import VariationUpdate
-from exitwave.engine.schedule import Schedule, Settings, Update
-from exitwave.engine.sweeps import Noise
+from exitwave.engine.model.registry import CONSTRAINTS, REFINEMENTS
+from exitwave.engine.model.slice_smoothing import SliceSmoothing
+from exitwave.engine.model.slice_spacing import SpacingUpdate
+from exitwave.engine.settings import Schedule, Settings, Update
+from exitwave.engine.state import Noise
 from exitwave.errors import InputError
 from exitwave.units import parse
 

@@ -7,9 +7,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from exitwave.analysis.gauge import remove_ramp
-from exitwave.engine.orientation import Orientation
 from exitwave.figures.object import draw_phase, image_height
 from exitwave.figures.style import DOUBLE, new_figure, paper, scale_bar
+from exitwave.reconstruction.orientation import Orientation
 
 LINE = 26
 """Characters in a line of a title."""

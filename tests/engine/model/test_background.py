@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from exitwave.engine.model.background import LEAST, BackgroundUpdate, prepare, update
-from exitwave.engine.model.listen import Told
+from exitwave.engine.model.responses import Told
 from exitwave.engine.problem import Problem
-from exitwave.engine.sweeps import State
+from exitwave.engine.state import State
 from exitwave.errors import InputError
 
 SHAPE, FRAMES = (24, 24), 200

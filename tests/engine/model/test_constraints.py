@@ -8,14 +8,14 @@ import pytest
 import exitwave
 from exitwave.analysis.error import recompute
 from exitwave.engine.algorithms.momentum import Momentum
-from exitwave.engine.algorithms.table import ALGORITHMS
-from exitwave.engine.cpu import CpuSweeps
-from exitwave.engine.model import constrain
+from exitwave.engine.algorithms.registry import ALGORITHMS
+from exitwave.engine.backends.cpu.passes import CpuSweeps
 from exitwave.engine.model import object_constraints as of_object
 from exitwave.engine.model import probe_constraints as of_probe
+from exitwave.engine.model.registry import constrain
 from exitwave.engine.problem import Problem
 from exitwave.engine.recipe import Stage
-from exitwave.engine.sweeps import State
+from exitwave.engine.state import State
 from exitwave.errors import InputError
 from exitwave.simulation import simulate
 
@@ -56,7 +56,7 @@ def make(shape=(48, 56), frames=16, seed=0):
 
 def patterns(problem, state):
     """The modelled intensities, from the float64 definition."""
-    from exitwave.engine.reference import ReferenceSweeps
+    from exitwave.engine.backends.reference.passes import ReferenceSweeps
 
     sweeps = ReferenceSweeps(problem)
     waves = [sweeps.beam(state, j) * state.object[sweeps._frame(state, j)[0]] for j in problem.used]
@@ -167,7 +167,7 @@ def test_shrink_wrap_keeps_what_is_bright():
 
 
 def test_the_pupil_is_found_in_the_mean_pattern(scan):
-    from exitwave.engine.pose import pose
+    from exitwave.reconstruction.loading import pose
 
     problem = pose(scan, scan.truth.positions, (scan.truth.y, scan.truth.x), holdout=0, seed=0)
     pupil = of_probe.bright(problem)

@@ -9,15 +9,15 @@ from scipy.ndimage import gaussian_filter
 
 import exitwave
 from exitwave.analysis.error import recompute
-from exitwave.engine import coarse
-from exitwave.engine.cpu import CpuSweeps
+from exitwave.engine.backends.cpu.passes import CpuSweeps
+from exitwave.engine.backends.reference.passes import ReferenceSweeps
 from exitwave.engine.model import affine, positions
 from exitwave.engine.model.affine import Affine
-from exitwave.engine.model.listen import Listening
 from exitwave.engine.model.positions import PositionUpdate
+from exitwave.engine.model.responses import Listening
 from exitwave.engine.recipe import make_recipe
-from exitwave.engine.reference import ReferenceSweeps
 from exitwave.errors import InputError
+from exitwave.reconstruction import coarse
 from exitwave.simulation import simulate
 
 STEP = 14

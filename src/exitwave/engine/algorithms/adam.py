@@ -23,7 +23,7 @@ from exitwave.engine.algorithms import rpie
 from exitwave.engine.algorithms.batches import batches
 from exitwave.engine.algorithms.epie import choose
 from exitwave.engine.recipe import Stage
-from exitwave.engine.sweeps import Misfit, State, Step, Sweeps
+from exitwave.engine.state import Misfit, State, Step, Sweeps
 
 OBJECT, PROBE = Step(0.1, 0.1), Step(0.1, 0.1)
 """Length and alpha of the steps, where the stage does not say."""

@@ -16,7 +16,7 @@ Collected, psi <- alpha psi - alpha Pi_O psi + Pi_F [(1 + alpha) Pi_O psi - alph
 
 from exitwave.engine.algorithms import projections
 from exitwave.engine.recipe import Stage
-from exitwave.engine.sweeps import Misfit, State, Sweeps, Weights
+from exitwave.engine.state import Misfit, State, Sweeps, Weights
 
 ALPHA = 0.9
 """Relaxation, where the stage does not say."""

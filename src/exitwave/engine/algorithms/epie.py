@@ -9,10 +9,10 @@ A. M. Maiden and J. M. Rodenburg, Ultramicroscopy 109, 1256 (2009). With alpha b
 rPIE, (1 - alpha) |P|^2 + alpha max |P|^2; see `rpie`.
 """
 
-from exitwave.engine.algorithms.settling import settled
+from exitwave.engine.algorithms.step_decay import settled
 from exitwave.engine.recipe import Stage
-from exitwave.engine.schedule import Update
-from exitwave.engine.sweeps import Misfit, State, Step, Sweeps
+from exitwave.engine.settings import Update
+from exitwave.engine.state import Misfit, State, Step, Sweeps
 
 OBJECT, PROBE = Step(1.8, 1.0), Step(0.1, 1.0)
 """Length and alpha of the steps, where the stage does not say. An object's step is too long from 2 on. The probe

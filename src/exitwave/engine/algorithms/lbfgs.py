@@ -27,10 +27,10 @@ from typing import Any, NamedTuple
 
 from exitwave.engine import arrays
 from exitwave.engine.algorithms.epie import choose
-from exitwave.engine.algorithms.unmix import EPS, inverse, overlaps, unmix
-from exitwave.engine.model import CONSTRAINTS, REFINEMENTS
+from exitwave.engine.algorithms.slice_preconditioner import EPS, inverse, overlaps, unmix
+from exitwave.engine.model.registry import CONSTRAINTS, REFINEMENTS
 from exitwave.engine.recipe import Stage
-from exitwave.engine.sweeps import Misfit, State, Step, Sweeps
+from exitwave.engine.state import Misfit, State, Step, Sweeps
 
 OBJECT, PROBE = Step(1.0, 0.05), Step(1.0, 0.1)
 """Length and alpha of the steps, where the stage does not say."""

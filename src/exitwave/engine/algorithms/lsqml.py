@@ -32,10 +32,10 @@ from exitwave.engine import arrays
 from exitwave.engine.algorithms.batches import batches
 from exitwave.engine.algorithms.epie import choose
 from exitwave.engine.algorithms.momentum import STILL, Moving, moving, push, velocity
-from exitwave.engine.algorithms.settling import settled
+from exitwave.engine.algorithms.step_decay import settled
+from exitwave.engine.parallel.tiles import Whole
 from exitwave.engine.recipe import Stage
-from exitwave.engine.sweeps import Misfit, State, Step, Sums, Sweeps
-from exitwave.engine.tiles import Whole
+from exitwave.engine.state import Misfit, State, Step, Sums, Sweeps
 
 OBJECT, PROBE = Step(0.5, 0.3), Step(1.0, 0.1)
 """Length and alpha of the steps, where the stage does not say. The object alone could explain a frame that no other

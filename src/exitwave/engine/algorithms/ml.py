@@ -35,9 +35,9 @@ from exitwave.engine import arrays
 from exitwave.engine.algorithms import lbfgs
 from exitwave.engine.algorithms.epie import choose
 from exitwave.engine.model.positions import inside, solve
+from exitwave.engine.parallel.tiles import Whole
 from exitwave.engine.recipe import Stage
-from exitwave.engine.sweeps import Line, Misfit, Noise, State, Step, Sums, Sweeps
-from exitwave.engine.tiles import Whole
+from exitwave.engine.state import Line, Misfit, Noise, State, Step, Sums, Sweeps
 
 OBJECT, PROBE = Step(1.0, 0.1), Step(1.0, 0.1)
 """Length and alpha of the steps, where the stage does not say."""

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.engine import arrays
-from exitwave.engine.sweeps import State, Step
+from exitwave.engine.state import State, Step
 
 
 @dataclass

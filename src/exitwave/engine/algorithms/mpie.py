@@ -11,9 +11,9 @@ from exitwave.engine.algorithms import rpie
 from exitwave.engine.algorithms.batches import batches
 from exitwave.engine.algorithms.epie import choose, shared
 from exitwave.engine.algorithms.momentum import moving, push
-from exitwave.engine.algorithms.settling import settled
+from exitwave.engine.algorithms.step_decay import settled
 from exitwave.engine.recipe import Stage
-from exitwave.engine.sweeps import Misfit, State, Step, Sweeps
+from exitwave.engine.state import Misfit, State, Step, Sweeps
 
 OBJECT, PROBE = Step(0.5, 0.1), Step(0.5, 0.3)
 """Length and alpha of the steps, where the stage does not say."""

@@ -18,7 +18,7 @@ from exitwave.engine.algorithms import rpie
 from exitwave.engine.algorithms.batches import batches
 from exitwave.engine.algorithms.epie import choose, shared
 from exitwave.engine.recipe import Stage
-from exitwave.engine.sweeps import Misfit, State, Step, Sweeps
+from exitwave.engine.state import Misfit, State, Step, Sweeps
 
 OBJECT, PROBE = Step(1.0, 0.005), Step(1.0, 0.1)
 """Length and alpha of the steps, where the stage does not say; the object's alpha settles as that of rPIE."""

@@ -20,7 +20,7 @@ of least error nearby.
 
 from exitwave.engine.algorithms.epie import choose
 from exitwave.engine.recipe import Stage
-from exitwave.engine.sweeps import Misfit, State, Step, Sweeps, Weights
+from exitwave.engine.state import Misfit, State, Step, Sweeps, Weights
 
 OBJECT, PROBE = Step(1.0, 0.01), Step(1.0, 0.01)
 """Length and alpha of the steps of the overlap projection, where the stage does not say."""

@@ -15,7 +15,7 @@ which are the `Weights` below. Pi_F is not linear, and is used at no place but R
 
 from exitwave.engine.algorithms import projections
 from exitwave.engine.recipe import Stage
-from exitwave.engine.sweeps import Misfit, State, Sweeps, Weights
+from exitwave.engine.state import Misfit, State, Sweeps, Weights
 
 BETA = 0.9
 """Relaxation, where the stage does not say. The usual 0.75 takes about twice as many iterations."""

@@ -17,7 +17,7 @@ from exitwave.engine.algorithms.batches import batches
 from exitwave.engine.algorithms.epie import choose, shared
 from exitwave.engine.algorithms.momentum import STILL, Moving, velocity
 from exitwave.engine.recipe import Stage
-from exitwave.engine.sweeps import Misfit, State, Step, Sweeps
+from exitwave.engine.state import Misfit, State, Step, Sweeps
 
 OBJECT, PROBE = Step(1.0, 0.02), Step(1.0, 1.0)
 """Length and alpha of the steps, where the stage does not say."""

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from exitwave.engine.model.listen import Told
+from exitwave.engine.model.responses import Told
 from exitwave.engine.problem import Problem
-from exitwave.engine.schedule import Settings
+from exitwave.engine.settings import Settings
 
 _BASIS = {
     "scale": np.array([[1.0, 0.0], [0.0, 1.0]]),

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy.ndimage import gaussian_filter
 
-from exitwave.engine.model.listen import Told
+from exitwave.engine.model.responses import Told
 from exitwave.engine.problem import Problem
-from exitwave.engine.schedule import Refinement, Schedule
-from exitwave.engine.sweeps import State
+from exitwave.engine.settings import Refinement, Schedule
+from exitwave.engine.state import State
 from exitwave.errors import InputError
 
 DARKEST = 0.1

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from exitwave.engine.problem import Problem
-from exitwave.engine.sweeps import State
+from exitwave.engine.state import State
 
 SAMPLE = 8
 """Frames of which the curvature is computed, chosen anew every time."""

@@ -20,10 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from exitwave.engine.model import lattice
+from exitwave.engine.model import raster_artefact
 from exitwave.engine.problem import Problem
-from exitwave.engine.schedule import Refinement
-from exitwave.engine.sweeps import State
+from exitwave.engine.settings import Refinement
+from exitwave.engine.state import State
 
 TURNS = 30
 """The most iterations of Chambolle's method; what is left is done after the next iteration."""
@@ -71,9 +71,9 @@ def constrain(state: State, problem: Problem, settings: ObjectConstraints) -> No
         obj[...] = smoother(obj, settings.smoothness)
     if settings.grid_artefact:
         positions = problem.pixels if state.positions is None else state.positions
-        basis = lattice.find(positions[problem.used])
+        basis = raster_artefact.find(positions[problem.used])
         if basis is not None:
-            obj[...] = lattice.suppress(obj, basis, positions[problem.used])
+            obj[...] = raster_artefact.suppress(obj, basis, positions[problem.used])
     if settings.phase:
         obj[...] = within_phases(obj, *settings.phase)
     if settings.limits_amplitude:

@@ -27,11 +27,11 @@ from pydantic import Field
 
 from exitwave.engine.model import affine
 from exitwave.engine.model.affine import Affine
-from exitwave.engine.model.listen import Told
-from exitwave.engine.model.search import AFTER, VELOCITY, search
+from exitwave.engine.model.lost_frames import AFTER, VELOCITY, search
+from exitwave.engine.model.responses import Told
 from exitwave.engine.problem import Problem
-from exitwave.engine.schedule import Refinement, Schedule
-from exitwave.engine.sweeps import State
+from exitwave.engine.settings import Refinement, Schedule
+from exitwave.engine.state import State
 from exitwave.errors import Finding
 from exitwave.findings import finding
 

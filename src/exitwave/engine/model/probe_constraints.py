@@ -23,8 +23,8 @@ from scipy import fft
 from scipy.ndimage import binary_dilation, binary_fill_holes, gaussian_filter
 
 from exitwave.engine.problem import Problem
-from exitwave.engine.schedule import Refinement
-from exitwave.engine.sweeps import State
+from exitwave.engine.settings import Refinement
+from exitwave.engine.state import State
 from exitwave.errors import InputError
 from exitwave.optics import phase_ramp
 

@@ -1,0 +1,1 @@
+"""The backends: implementations of the passes over frames that `engine.backend` declares."""

@@ -1,0 +1,45 @@
+"""The object as frames see it, and what they add to it."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from exitwave.engine.backends.cuda.fused import fused
+from exitwave.engine.backends.cuda.probes import Beams
+from exitwave.engine.problem import RIM
+
+
+def cut(obj: Tensor, corners: Tensor, shape: tuple[int, int]) -> Tensor:
+    """Return windows of an object, shape (..., rows, columns), at corners (n, 2): (..., n, ny, nx)."""
+    ny, nx = shape
+    rows = corners[:, 0, None, None] + torch.arange(ny, device=obj.device)[:, None]
+    columns = corners[:, 1, None, None] + torch.arange(nx, device=obj.device)
+    return obj[..., rows, columns]
+
+
+def multiply(waves: Tensor, obj: Tensor, beams: Beams, views: Tensor, *, conjugate: bool = False) -> Tensor:
+    """Return waves, shape (views, modes, ny, nx), times what their views see of a thin object, or its conjugate."""
+    if (kernels := fused(obj.device)) is not None:
+        return kernels.multiply(waves, obj, beams.corners, views, conjugate=conjugate)
+    window = cut(obj, beams.corners[views], beams.shape)[:, None]
+    return (window.conj() if conjugate else window) * waves
+
+
+def slopes(obj: Tensor, corners: Tensor, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Return the derivatives of an object along rows and columns in windows; see `sweeps.gradient`."""
+    (ny, nx), r = shape, RIM
+    wide = cut(obj, corners - r, (ny + 2 * r, nx + 2 * r))
+
+    def along(axis: int, n: int) -> Tensor:
+        far, near = (wide.narrow(axis, r + k, n) - wide.narrow(axis, r - k, n) for k in (2, 1))
+        return (8 * near - far) / 12
+
+    return along(-2, ny)[..., r : r + nx], along(-1, nx)[..., r : r + ny, :]
+
+
+def add(total: Tensor, values: Tensor, places: NDArray[np.int64]) -> None:
+    """Add windows, shape (..., n, ny, nx), to an object at their corners, one by one, in their order."""
+    ny, nx = values.shape[-2:]
+    for i, (top, left) in enumerate(places.tolist()):
+        total[..., top : top + ny, left : left + nx] += values[..., i, :, :]

@@ -1,0 +1,112 @@
+"""Fly scans: the sample moves while a frame is counted, which is the incoherent sum of exposures along the way.
+
+    I_j = sum_e sum_k |F psi_jek|^2,   psi_jek = P_k O_je / sqrt(E)
+
+with the object O_je seen at the position plus the offset of exposure e, and the same counts in each of E exposures. So
+the exposures are further incoherent waves, with windows and shifts of their own: J. N. Clark et al., Phys. Rev. Lett.
+112, 113901 (2014); P. M. Pelz et al., Appl. Phys. Lett. 105, 251101 (2014). The position is the middle of the way.
+
+What the sum takes away does not come back without photons: where the object is weak, a frame that moves by L along x
+tells of its frequency f with the contrast sin(pi f L) / (pi f L).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from exitwave.engine.settings import Settings
+from exitwave.errors import InputError
+
+if TYPE_CHECKING:
+    from exitwave.engine.recipe import Stage
+    from exitwave.engine.state import State
+
+ALGORITHMS = ("rPIE", "mPIE", "PIE", "Adam", "ML")
+"""The algorithms that need no more of a backend than `Sweeps.gather` and `Sweeps.along`, which know of exposures."""
+
+
+class FlyScan(Settings):
+    """How the sample moves while a frame is counted."""
+
+    exposures: int = Field(8, ge=2, le=64, description="exposures that stand for a frame's way, evenly spaced")
+    motion: tuple[float, float] | None = Field(
+        None, description="way of the probe over the sample in a frame, (x, y) in metres; None: from frame to frame"
+    )
+    duty: float = Field(1.0, gt=0, le=1, description="part of the way from frame to frame with the shutter open")
+
+
+@dataclass(frozen=True, eq=False)
+class Exposures:
+    """The exposures of every frame."""
+
+    offsets: NDArray[np.float64]
+    """Where they are beside the frame's position, in object pixels (row, column), shape (npos, exposures, 2)."""
+
+    @property
+    def count(self) -> int:
+        """Exposures of a frame."""
+        return self.offsets.shape[1]
+
+    def spread(self, state: "State", pixels: NDArray[np.floating[Any]]) -> "State":
+        """Return the state as if every exposure were a frame: number j * count + e; the probe's factor has 1 / sqrt(E).
+
+        ``pixels`` are the positions, shape (npos, 2), of a state that has none.
+        """
+        places = pixels if state.positions is None else state.positions
+        scales = np.ones(len(places)) if state.scales is None else state.scales
+        return replace(
+            state,
+            positions=(places[:, None].astype(np.float64) + self.offsets).reshape(-1, 2),
+            scales=np.repeat(scales / np.sqrt(self.count), self.count),
+            weights=None if state.weights is None else np.repeat(state.weights, self.count, axis=0),
+        )
+
+
+def offsets(positions: NDArray[np.float64], settings: FlyScan | None) -> NDArray[np.float64] | None:
+    """Return where the exposures are beside the positions in metres, columns x and y; None for no fly scan.
+
+    Without a motion of the settings, a frame's way is the step to the next frame or from the last one, whichever is the
+    shorter, since a scan jumps at the end of a line.
+
+    Parameters
+    ----------
+    positions : ndarray of shape (npos, 3)
+        Middle of the way of every frame in metres, in the order of time.
+    settings : FlyScan or None
+        How many exposures, and which way.
+    """
+    if settings is None:
+        return None
+    count = settings.exposures
+    if settings.motion is not None:
+        motion = np.tile(np.array(settings.motion), (len(positions), 1))
+    else:
+        steps = np.diff(positions[:, :2], axis=0)
+        after, before = np.vstack([steps, steps[-1:]]), np.vstack([steps[:1], steps])
+        shorter = np.hypot(*after.T) <= np.hypot(*before.T)
+        motion = settings.duty * np.where(shorter[:, None], after, before)
+    return ((np.arange(count) + 0.5) / count - 0.5)[:, None] * motion[:, None]
+
+
+def places(positions: NDArray[np.float64], beside: NDArray[np.float64] | None) -> NDArray[np.float64]:
+    """Return where all exposures are in metres, shape (n, 3); where there is nothing beside the positions, those."""
+    if beside is None:
+        return positions
+    every = np.repeat(positions, beside.shape[1], axis=0)
+    every[:, :2] += beside.reshape(-1, 2)
+    return every
+
+
+def check(stages: "Sequence[Stage]") -> None:
+    """Refuse what knows nothing of exposures."""
+    for stage in stages:
+        if stage.algorithm not in ALGORITHMS:
+            remedy = f"Use one of {', '.join(ALGORITHMS)}"
+            raise InputError("This algorithm cannot do fly scans", found=stage.algorithm, remedy=remedy)
+        if stage.algorithm == "ML" and stage.position_update:
+            remedy = f"Use one of {', '.join(name for name in ALGORITHMS if name != 'ML')}"
+            raise InputError("ML does not refine positions in fly scans", found="position_update", remedy=remedy)

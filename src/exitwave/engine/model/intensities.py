@@ -1,0 +1,38 @@
+"""Intensity per frame: the beam of frame j is a_j times the probe.
+
+The factor that explains a frame best, all else given, minimises ||psi_j + chi_j - c psi_j||^2 over real c:
+
+    a_j <- a_j (1 + step Re <psi_j, chi_j> / <psi_j, psi_j>)
+
+M. Odstrcil, A. Menzel and M. Guizar-Sicairos, Opt. Express 26, 3108 (2018), section 2.5. The mean of the factors is 1:
+all frames together say how strong the probe is.
+"""
+
+import numpy as np
+from pydantic import Field
+
+from exitwave.engine.model.responses import Told
+from exitwave.engine.problem import Problem
+from exitwave.engine.settings import Refinement
+from exitwave.engine.state import State
+
+
+class ScaleUpdate(Refinement):
+    """How the intensity of every frame is refined."""
+
+    step: float = Field(0.5, gt=0, le=1, description="length of the step")
+
+
+def prepare(state: State, problem: Problem, settings: ScaleUpdate) -> None:
+    """Start from 1."""
+    if state.scales is None:
+        state.scales = np.ones(len(problem.pixels))
+
+
+def update(state: State, told: Told, settings: ScaleUpdate, problem: Problem) -> None:
+    """Refine the factors of all frames."""
+    assert state.scales is not None
+    with np.errstate(invalid="ignore", divide="ignore"):
+        change = told.response("gain") / told.response("power")
+    scales = state.scales * (1 + settings.step * np.clip(np.nan_to_num(change, posinf=0, neginf=0), -0.5, 0.5))
+    state.scales = scales / scales[problem.used].mean()

@@ -1,0 +1,68 @@
+"""What cannot be told apart between slices is shared by them.
+
+The beam's cone of half-angle a carries no information on spatial frequencies of the sample with |kz| > a |k_perp|: the
+missing wedge. There the logarithm of the slices (absorption and phase) is damped in three-dimensional Fourier space by
+
+    W = 1 - (2 / pi) atan[(beta |kz| / (a |k_perp|))^2]
+
+Z. Chen et al., Science 372, 826 (2021). At beta = 1 the edge of the wedge keeps one half, in every iteration. W is 1 at
+kz = 0: the sum over the slices, and so the product of their transmissions, stays as it is.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+from scipy import fft
+
+from exitwave.engine.model.responses import Told
+from exitwave.engine.model.slices import refuse_thin
+from exitwave.engine.problem import Problem
+from exitwave.engine.settings import Refinement
+from exitwave.engine.state import State
+
+ASKS = False
+"""The frames need not tell anything."""
+FAINTEST = 1e-3
+"""Amplitudes below this count as this."""
+
+
+class SliceSmoothing(Refinement):
+    """How what cannot be told apart is shared between slices."""
+
+    strength: float = Field(0.02, gt=0, description="beta: the wedge that is damped, relative to that of the beam")
+
+
+def prepare(state: State, problem: Problem, settings: SliceSmoothing) -> None:
+    """Refuse a thin sample."""
+    if problem.slices is None:
+        raise refuse_thin("slice_smoothing")
+
+
+def update(state: State, told: Told | None, settings: SliceSmoothing, problem: Problem) -> None:
+    """Damp the differences between slices in place; their product stays."""
+    assert problem.slices is not None
+    slices = state.object
+    mean = np.exp(1j * np.angle(slices.sum((1, 2), keepdims=True))).astype(slices.dtype)
+    phase = np.angle(slices * mean.conj())
+    logarithm = np.log(np.maximum(np.abs(slices), FAINTEST)) + 1j * phase
+    damped = fft.ifftn(fft.fftn(logarithm) * wedge(slices.shape, problem.slices.cone, settings.strength))
+    slices *= np.exp(damped - logarithm).astype(slices.dtype)
+
+
+def wedge(shape: tuple[int, ...], cone: tuple[float, float], beta: float) -> NDArray[np.float32]:
+    """Return W, with zero frequency at [0, 0, 0].
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape (slices, rows, columns) of the object.
+    cone : tuple of float
+        By how many pixels (row, column) the cone widens from one slice to the next.
+    beta : float
+        Strength.
+    """
+    kz = np.fft.fftfreq(shape[0])[:, None, None]
+    ky, kx = (np.fft.fftfreq(n) * reach for n, reach in zip(shape[1:], cone, strict=True))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(kz == 0, 0, beta * np.abs(kz) / np.hypot(ky[:, None], kx))
+    return (1 - np.arctan(ratio**2) / (np.pi / 2)).astype(np.float32)

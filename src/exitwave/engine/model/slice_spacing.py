@@ -1,0 +1,53 @@
+"""The distance between slices, relative to what was assumed.
+
+With Z = d psi / ds the derivative of the exit wave by the relative spacing s, through that of the transfer function,
+i phi exp(i s phi), minus half the derivative of the loss is
+
+    g = sum_j Re <Z_j, chi_j>
+
+Object and probe hold on to the spacing that they were found with, so that the nearest minimum with both as they are,
+g / sum <Z, Z> away, is far nearer than the true one. But its sign is right. So the steps have a length of their own: it
+grows while the sign of g stays, and shrinks when it changes, as in M. Riedmiller and H. Braun, Proc. IEEE Int. Conf.
+Neural Networks, 586 (1993).
+"""
+
+import numpy as np
+from pydantic import Field
+
+from exitwave.engine.model.responses import Told
+from exitwave.engine.model.slices import refuse_thin
+from exitwave.engine.problem import Problem
+from exitwave.engine.settings import Refinement, Schedule
+from exitwave.engine.state import State
+
+GROW, SHRINK = 1.3, 0.5
+LARGEST = 0.03
+"""Change of the spacing in an iteration, at most."""
+RANGE = (0.2, 5.0)
+"""Least and greatest spacing, relative to what was assumed."""
+
+
+class SpacingUpdate(Refinement):
+    """How the distance between slices is refined."""
+
+    step: float = Field(0.01, gt=0, le=LARGEST, description="first change, relative to the spacing")
+    schedule: Schedule = Schedule(start=4)
+
+
+def prepare(state: State, problem: Problem, settings: SpacingUpdate) -> None:
+    """Start from what was assumed; refuse a thin sample."""
+    if problem.slices is None:
+        raise refuse_thin("spacing_update")
+    if state.spacing is None:
+        state.spacing = np.array(1.0)
+
+
+def update(state: State, told: Told, settings: SpacingUpdate, problem: Problem) -> None:
+    """Refine the spacing."""
+    assert state.spacing is not None
+    length, before = state.memory.get("spacing", (settings.step, 0.0))
+    sign = float(np.sign(told.spacing))
+    if before:
+        length = min(length * (GROW if sign == before else SHRINK), LARGEST)
+    state.spacing = np.clip(state.spacing + sign * length, *RANGE)
+    state.memory["spacing"] = length, sign

@@ -1,0 +1,1 @@
+"""Several processes of one run: communicator, launcher, tiles and distributed passes."""

@@ -1,0 +1,170 @@
+"""From a run, wherever it stands, to its result."""
+
+import datetime
+import shlex
+import sys
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import binary_fill_holes, binary_opening
+
+import exitwave
+from exitwave.engine.backends.create import make_sweeps
+from exitwave.engine.parallel.communicator import ALONE
+from exitwave.engine.parallel.tiles import Tile
+from exitwave.engine.problem import Problem
+from exitwave.engine.state import State
+from exitwave.optics import orthogonalise
+from exitwave.positions.grid import to_metres
+from exitwave.reconstruction.geometry import refined as with_distance
+from exitwave.reconstruction.joint import part_of
+from exitwave.reconstruction.loading import Grid, load_stack
+from exitwave.reconstruction.multislice import balance, refined
+from exitwave.reconstruction.setup import Run, digest_of
+from exitwave.scan import Result, Scan
+
+COVERED = 0.25
+"""Illumination of a pixel that counts as covered, relative to the median at the scan positions."""
+
+
+def result(run: Run) -> Result:
+    """Return the result of a run as it stands."""
+    if run.team.lost:
+        _take_over(run)
+    problem = run.problem
+    state = _fix_gauge(run)
+    scan, grid = with_distance(run.scan, run.grid, problem, state)
+    seen = run.sweeps[1].gather(state, problem.used, probe=False).illumination
+    illumination = problem.tile.assembled(seen[0] if problem.slices else seen, 0)
+    pixels = problem.pixels if state.positions is None else state.positions
+    lit = problem.used if problem.team.size > 1 else problem.used[problem.here(problem.used)[0]]
+    mask = np.zeros(illumination.shape, np.float32)
+    if problem.tile.complete:
+        mask = _covered(illumination, *np.rint(pixels[lit]).astype(int).T)
+    errors, holdout = np.array(run.errors, np.float32), np.array(run.holdout_errors, np.float32)
+    errors[-1] = run.sweeps[1].misfit(state, problem.used).error
+    return Result(
+        scan=_accounted(scan, problem),
+        object=problem.tile.assembled(state.object, run.before),
+        probe=state.probe,
+        x=grid[1],
+        y=grid[0],
+        z=refined(run.z, state),
+        positions=_in_metres(run, state, grid),
+        model=_learnt(state) | _exposures(run) | _distances(run, scan, state),
+        mask=mask,
+        errors=errors,
+        holdout_errors=holdout if len(problem.held_out) else holdout[:0],
+        held_out=problem.held_out,
+        algorithm=run.algorithm,
+        choices=run.choices,
+        recipe=run.settings() | {"device": run.recipe.device},
+        provenance={
+            "program": "exitwave",
+            "version": exitwave.__version__,
+            "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+            "stopped_by": run.stopped_by,
+            "device": run.device,
+            "input": str(run.scan.path or ""),
+            "digest": run.team.first(run.digest),
+        },
+    )
+
+
+def _accounted(scan: Scan, problem: Problem) -> Scan:
+    """Return the scan with the frames that were left out because they hold no counts."""
+    empty = np.setdiff1d(scan.wanted, np.union1d(problem.used, problem.held_out))
+    more = {"no counts": tuple(empty.tolist())} if len(empty) else {}
+    return replace(scan, left_out=scan.left_out | more)
+
+
+def results(run: Run) -> list[Result]:
+    """Return the result of every scan, with the errors of its own frames."""
+    whole = result(run)
+    if run.joint is None:
+        return [whole]
+    state, found = _fix_gauge(run), []
+    for part in run.joint.parts:
+        error, holdout = (
+            run.sweeps[1].misfit(state, part.among(group)).error for group in (run.problem.used, run.problem.held_out)
+        )
+        found.append(part_of(whole, part, error, holdout, run.team.first(partial(digest_of, part.scan.path))))
+    return found
+
+
+def _take_over(run: Run) -> None:
+    """Go on alone where others are lost: with the frames of all, which this process reads now, or with its tile."""
+    if run.problem.carried is None:
+        return
+    if isinstance(run.problem.tile, Tile):
+        run.problem = replace(run.problem, team=ALONE, tile=run.problem.tile.alone())
+    else:
+        stack, invalid, _ = load_stack(run.scan, run.recipe.detector)
+        run.problem = replace(run.problem, stack=stack, invalid=invalid, carried=None, team=ALONE)
+    threads = run.sweeps.pop(1).threads  # and what it has on the device
+    run.sweeps[1] = make_sweeps(run.problem, len(run.state.probe), threads, run.device)
+
+
+def _exposures(run: Run) -> dict[str, NDArray[np.float64]]:
+    """Return where the exposures of a fly scan are beside the positions in metres, columns x and y."""
+    if run.problem.exposures is None:
+        return {}
+    pixel = np.array([axis[1] - axis[0] for axis in run.grid])
+    return {"exposures": (run.problem.exposures.offsets * pixel)[..., ::-1]}
+
+
+def _learnt(state: State) -> dict[str, NDArray[Any]]:
+    """Return what the state has learnt, as in `Result.model`: detector arrays have zero frequency at n//2 there."""
+    learnt = {name: value for name, value in state.own.items() if name not in ("positions", "spacing")}
+    return learnt | {name: np.fft.fftshift(value) for name, value in learnt.items() if name == "background"}
+
+
+def _distances(run: Run, scan: Scan, state: State) -> dict[str, NDArray[np.float64]]:
+    """Return the distance of the detector that was found, and the one assumed at first, in metres."""
+    if state.distance is None:
+        return {}
+    return {"distance": np.array(scan.detector.distance), "assumed_distance": np.array(run.assumed_distance)}
+
+
+def _in_metres(run: Run, state: State, grid: Grid) -> NDArray[np.float64]:
+    """Return the positions that were used, shape (npos, 3)."""
+    if state.positions is None:
+        return run.positions
+    positions = run.positions.copy()
+    positions[:, [1, 0]] = to_metres(state.positions, *grid)
+    return positions
+
+
+def _fix_gauge(run: Run) -> State:
+    """Return a copy of the state with what the frames leave free chosen: the modes, and the scale of the object.
+
+    The modes become orthogonal, the strongest first, and the probe gets the mean counts of a frame as its power, so
+    that the object's amplitude is about 1; limits of the object have chosen its scale already. Slices get the same
+    power. What no stage updates stays as it is, and so does a first mode that varies from frame to frame: mixed with
+    others it would make them vary too, and those do not.
+    """
+    state, recipe = run.on_the_fine_grid(), run.recipe
+    obj, probe, variations = state.object.copy(), state.probe.copy(), state.variations
+    if recipe.updates_probe:
+        free = probe[0 if variations is None else 1 :]
+        if len(free) > 1:
+            free[:] = orthogonalise(free)
+    if recipe.updates_probe and recipe.updates_object and not recipe.limits_object:
+        factor = np.float32(np.sqrt(run.problem.photons) / np.linalg.norm(probe))
+        obj /= factor ** np.float32(1 / len(obj) if run.problem.slices else 1)
+        probe *= factor
+        variations = None if variations is None else variations * factor
+    if run.problem.slices and recipe.updates_object and not recipe.limits_object:
+        balance(obj)
+    return replace(state, object=obj, probe=probe, variations=variations)
+
+
+def _covered(illumination: NDArray[Any], rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return where the beam has been, 1 or 0, without holes and without the streaks of the probe's rim."""
+    bright = illumination > COVERED * np.median(illumination[rows, columns])
+    return binary_opening(binary_fill_holes(bright), iterations=4).astype(np.float32)

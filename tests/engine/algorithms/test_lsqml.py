@@ -1,0 +1,234 @@
+"""LSQ-ML: the lengths of its steps, what it must not change, and that it recovers what is known."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from problems import correction, double, make_problem, on_each_number_of_threads, perturb, single
+from scipy.optimize import minimize
+
+import exitwave
+from exitwave.engine.algorithms import lsqml
+from exitwave.engine.backends.cpu.passes import CpuSweeps
+from exitwave.engine.backends.reference.passes import ReferenceSweeps
+from exitwave.engine.recipe import Stage, make_recipe
+from exitwave.engine.settings import Schedule, Update
+from exitwave.engine.state import State
+from exitwave.errors import InputError
+from exitwave.scan import Frames
+from exitwave.simulation.presets import preset
+
+GROUPINGS = ["random", "sparse", "compact"]
+CASES = [
+    {"modes": 1, "subpixel": False},
+    {"modes": 1, "subpixel": True, "mask": 0.1},
+    {"modes": 3, "subpixel": True, "dtype": np.float32},
+]
+
+
+def start(shape=(16, 18), **case):
+    problem, truth = make_problem(shape, frames=30, **case)
+    return problem, truth, perturb(truth)
+
+
+def stage(**settings):
+    return Stage(algorithm="LSQ-ML", **settings)
+
+
+def directions(sweeps, state):
+    """The sums over all frames, a change of the object and one of the probe."""
+    sums = sweeps.gather(state, sweeps.problem.used)
+    return sums, sums.object / sums.illumination.max(), sums.probe / sums.transmission.max()
+
+
+def changes(sweeps, state, d_object, d_probe):
+    """How every frame's exit waves change: windows of the change of the object times the probe, and the other way."""
+    for j in sweeps.problem.used:
+        window, beam, *_ = sweeps._frame(state, j)
+        yield window, beam, d_object[window] * beam, sweeps._shifted(state, j, d_probe) * state.object[window]
+
+
+def run(sweeps, state, settings, iterations=1):
+    for state.iteration in range(iterations):
+        misfit = lsqml.step(state, sweeps, settings)
+    return misfit
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (15, 20)], ids=["square", "odd"])
+@pytest.mark.parametrize("case", CASES)
+@on_each_number_of_threads
+def test_what_changes_have_in_common_agrees_with_the_reference(shape, case, backend):
+    problem, _, state = start(shape, **case)
+    reference, sweeps = ReferenceSweeps(problem), backend(problem, len(state.probe))
+    sums, *line = directions(reference, state)
+    expected = lsqml.products(state, reference, problem.used, sums, *line)
+    found = sweeps.crossing(single(state), problem.used[::2], *(each.astype("c8") for each in line))
+    assert found == pytest.approx(reference.crossing(state, problem.used[::2], *line), rel=1e-4)
+    mine = sweeps.gather(single(state), problem.used)
+    found = lsqml.products(single(state), sweeps, problem.used, mine, *(each.astype("c8") for each in line))
+    assert found == pytest.approx(expected, rel=1e-4)
+
+
+def test_what_changes_do_is_what_they_do_to_every_frame(monkeypatch):
+    """Exactly so on whole pixels; between them two of the five products are taken at the nearest."""
+    monkeypatch.setattr(lsqml, "ASKED", 30)
+    for subpixel, tolerance in ((False, 1e-9), (True, 0.05)):
+        problem, _, state = start(modes=2, mask=0.05, subpixel=subpixel)
+        sweeps = ReferenceSweeps(problem)
+        sums, *line = directions(sweeps, state)
+        found = lsqml.products(state, sweeps, problem.used, sums, *line)
+        expected = np.zeros(5)
+        for j, (_, _, a, b) in zip(problem.used, changes(sweeps, state, *line), strict=True):
+            chi = correction(sweeps, state, j)
+            pairs = (a, a), (b, b), (a, b), (a, chi), (b, chi)
+            expected += [np.vdot(x, y).real for x, y in pairs]
+        assert found == pytest.approx(expected, rel=tolerance)
+
+
+@pytest.mark.parametrize("damping", [0.0, 0.1])
+def test_lengths_are_those_of_a_brute_force_minimisation(damping, monkeypatch):
+    monkeypatch.setattr(lsqml, "ASKED", 30)
+    problem, _, state = start(modes=2, mask=0.05, subpixel=False)
+    sweeps = ReferenceSweeps(problem)
+    sums, *line = directions(sweeps, state)
+    a, b = (np.array(each) for each in zip(*((a, b) for *_, a, b in changes(sweeps, state, *line)), strict=True))
+    chi = np.array([correction(sweeps, state, j) for j in problem.used])
+    weight = damping * (np.linalg.norm(a) ** 2 + np.linalg.norm(b) ** 2) / 2
+
+    def loss(x):
+        return np.linalg.norm(chi - x[0] * a - x[1] * b) ** 2 + weight * (x[0] ** 2 + x[1] ** 2)
+
+    best = minimize(loss, np.zeros(2), method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-9}).x
+    assert best.min() > 0
+    assert lsqml.solve(*lsqml.products(state, sweeps, problem.used, sums, *line), damping) == pytest.approx(best, 1e-4)
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_change_that_is_all_that_lacks_has_the_length_one(which, monkeypatch):
+    monkeypatch.setattr(lsqml, "ASKED", 30)
+    problem, _, state = start(modes=2, subpixel=False)
+    sweeps, rng = ReferenceSweeps(problem), np.random.default_rng(5)
+    line = [rng.standard_normal((*each.shape, 2)) @ [1, 1j] for each in (state.object, state.probe)]
+    sums = sweeps.gather(state, problem.used)
+    sums.object[:], sums.probe[:] = 0, 0
+    for window, beam, *both in changes(sweeps, state, *line):
+        sums.object[window] += (beam.conj() * both[which]).sum(0)
+        sums.probe[:] += state.object[window].conj() * both[which]
+    lengths = lsqml.solve(*lsqml.products(state, sweeps, problem.used, sums, *line), damping=0)
+    assert np.allclose(lengths, np.eye(2)[which], atol=1e-9)
+
+
+def test_lengths_are_finite_and_not_negative():
+    rows = [[0.0, 0, 0, 0, 0], [2, 0, 0, -3, 0], [2, 0, 0, 3, 0], [1, 1, 1, 1, 1]]
+    assert np.allclose([lsqml.solve(*row, damping=0.1) for row in rows[:3]], [[0, 0], [0, 0], [3 / 2.1, 0]])
+    assert np.isfinite([lsqml.solve(*row, damping=0.0) for row in rows]).all()
+
+
+def test_one_batch_makes_all_groupings_equal(monkeypatch):
+    monkeypatch.setattr(lsqml, "ASKED", 30)
+    problem, _, state = start(modes=2, mask=0.05)
+    found = []
+    for grouping in GROUPINGS:
+        moved, steps = double(state), Update(step=0.9, alpha=0.1)
+        run(
+            ReferenceSweeps(problem),
+            moved,
+            stage(batching=grouping, batch=30, object_update=steps, probe_update=steps),
+        )
+        found.append(moved)
+    for other in found[1:]:
+        assert np.allclose(other.object, found[0].object, rtol=1e-9, atol=1e-12)
+        assert np.allclose(other.probe, found[0].probe, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("grouping", GROUPINGS)
+def test_the_truth_stays_where_it_is(grouping):
+    problem, truth, _ = start(dtype=np.float32, modes=2)
+    moved = double(truth)
+    run(ReferenceSweeps(problem), moved, stage(batching=grouping), iterations=2)
+    assert np.linalg.norm(moved.object - truth.object) < 1e-4 * np.linalg.norm(truth.object)
+    assert np.linalg.norm(moved.probe - truth.probe) < 1e-4 * np.linalg.norm(truth.probe)
+
+
+@pytest.mark.parametrize("grouping", GROUPINGS)
+def test_whole_iterations_agree_with_the_reference(grouping):
+    problem, _, state = start(modes=3, mask=0.05)
+    expected, found = double(state), single(state)
+    settings = stage(batching=grouping, batch=11)
+    a = run(ReferenceSweeps(problem), expected, settings, iterations=3)
+    b = run(CpuSweeps(problem, 3, 2), found, settings, iterations=3)
+    assert np.linalg.norm(found.object - expected.object) < 1e-4 * np.linalg.norm(expected.object)
+    assert np.linalg.norm(found.probe - expected.probe) < 1e-4 * np.linalg.norm(expected.probe)
+    assert b == pytest.approx(a, rel=1e-4)
+
+
+@pytest.mark.parametrize("grouping", GROUPINGS)
+@pytest.mark.parametrize("quantity", ["object", "probe"])
+def test_schedules_leave_a_quantity_bit_for_bit(grouping, quantity):
+    problem, _, state = start(modes=2)
+    state = single(state)
+    before = getattr(state, quantity).copy()
+    sweeps = CpuSweeps(problem, 2, 2)
+    settings = {f"{quantity}_update": Update(schedule=Schedule(start=2))}
+    run(sweeps, state, stage(batching=grouping, **settings), iterations=2)
+    assert np.array_equal(getattr(state, quantity), before)
+    other = {"object": "probe", "probe": "object"}[quantity]
+    assert not np.array_equal(getattr(state, other), getattr(single(start(modes=2)[2]), other))
+    state.iteration = 2
+    lsqml.step(state, sweeps, stage(batching=grouping, **settings))
+    assert not np.array_equal(getattr(state, quantity), before)
+
+
+def test_nothing_to_update_is_a_look_at_the_misfit():
+    problem, _, state = start()
+    moved, off = single(state), Update(enabled=False)
+    sweeps = CpuSweeps(problem, 1, 1)
+    found = lsqml.step(moved, sweeps, stage(object_update=off, probe_update=off))
+    assert found == sweeps.misfit(single(state), problem.used)
+    assert np.array_equal(moved.object, single(state).object)
+
+
+def test_momentum_saves_more_than_half_of_the_iterations():
+    """Against the same steps without it, whose memory is taken away after every iteration."""
+    problem, truth = make_problem((24, 24), frames=60, dtype=np.float32)
+    sweeps, settings = CpuSweeps(problem, 1, 1), stage(batching="compact")
+    errors = {}
+    for momentum in (True, False):
+        state, errors[momentum] = single(perturb(truth, amount=0.3)), []
+        for state.iteration in range(40 if momentum else 80):
+            errors[momentum].append(lsqml.step(state, sweeps, settings).error)
+            if not momentum:
+                state.memory.clear()
+    assert min(errors[True]) < min(errors[False])
+
+
+def test_momentum_is_forgotten_over_a_gap():
+    problem, _, state = start()
+    sweeps, settings = ReferenceSweeps(problem), stage(batching="compact")
+    run(sweeps, state, settings, iterations=3)
+    fresh = State(state.object.copy(), state.probe.copy(), np.random.default_rng(7), iteration=9)
+    state.rng, state.iteration = np.random.default_rng(7), 9
+    lsqml.step(state, sweeps, settings)
+    lsqml.step(fresh, sweeps, settings)
+    assert np.array_equal(state.object, fresh.object)
+
+
+def test_batches_are_a_setting_of_those_that_have_them():
+    with pytest.raises(InputError, match="does not use batching"):
+        exitwave.reconstruct(exitwave.simulate(detector=128, frames=9), algorithm="ePIE", batching="sparse")
+
+
+@pytest.mark.parametrize("batching", ["random", "compact"])
+def test_a_probe_off_in_defocus_comes_right(batching):
+    scan = exitwave.simulate("26-ID", frames=100, detector=128, photons=2e6)
+    optics = preset("26-ID")
+    probe, _ = dataclasses.replace(optics, defocus=1.15 * optics.defocus).probe((128, 128))
+    off = dataclasses.replace(scan, patterns=Frames(scan.patterns[:]), probe=np.complex64(probe[None] * 2e6**0.5))
+    result = exitwave.reconstruct(off, algorithm="LSQ-ML", batching=batching, iterations=50, threads=2)
+    assert exitwave.compare(result).error < 0.11
+    assert result.holdout_errors[-1] < 0.004
+
+
+def test_compact_batches_refuse_to_settle():
+    with pytest.raises(InputError, match="does not use settle"):
+        make_recipe({"algorithm": "LSQ-ML", "batching": "compact", "settle": 0.2})

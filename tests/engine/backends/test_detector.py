@@ -1,0 +1,167 @@
+"""A detector that is less than ideal: identities of its model, the reference, and the backends against it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from problems import double, make_problem, model, perturb, single
+from scipy.ndimage import gaussian_filter
+
+from exitwave.engine.backends.cpu.passes import CpuSweeps
+from exitwave.engine.backends.reference.passes import ReferenceSweeps
+from exitwave.engine.model.detector import DetectorModel, ideal
+from exitwave.engine.state import NOISE, Line, Step, Weights
+
+KINDS = {"local": (1, 0.0), "binned": (2, 0.0), "binned and blurred": (3, 0.6)}
+SHAPE = (10, 14)
+
+
+def close(a, b, tolerance=1e-4):
+    return np.linalg.norm(a - b) <= tolerance * np.linalg.norm(b)
+
+
+def detector_of(kind, seed=0):
+    """A detector whose every property matters."""
+    oversample, blur = KINDS[kind]
+    rng = np.random.default_rng(seed)
+    flat, background = rng.uniform(0.7, 1.3, SHAPE), rng.uniform(0.2, 2, SHAPE)
+    cap = np.where(rng.random(SHAPE) < 0.3, 40, 1e6)
+    return DetectorModel(*(each.astype(np.float32) for each in (flat, background, cap)), oversample, blur)
+
+
+def problem_of(kind, modes=2):
+    """A problem behind such a detector, whose counts are those of the true state, with its true and another state."""
+    detector = detector_of(kind)
+    fine, truth = make_problem(tuple(detector.oversample * n for n in SHAPE), modes=modes, margin=4, photons=1e4)
+    rng = np.random.default_rng(4)
+    more = rng.uniform(0.1, 1, SHAPE)
+    stack = rng.poisson(detector.counts(model(fine, truth), more)).astype(np.float32)
+    stack = np.minimum(stack, detector.cap)
+    stack[rng.random(stack.shape) < 0.1] = -1
+    state = perturb(truth)
+    truth.background, state.background = more, 1.5 * more
+    return replace(fine, stack=stack, invalid=-1.0, detector=detector), truth, state
+
+
+def with_background(copy, state):
+    copy.background = state.background
+    return copy
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_back_is_the_adjoint_and_binning_keeps_the_photons(kind):
+    detector, rng = detector_of(kind), np.random.default_rng(1)
+    q = detector.oversample
+    samples, pixels = rng.random((q * SHAPE[0], q * SHAPE[1])), rng.random(SHAPE)
+    seen, spread = detector.linear(samples), detector.back(pixels)
+    assert np.sum(seen * pixels) == pytest.approx(np.sum(samples * spread), rel=1e-12)
+    assert (seen / detector.flat).sum() == pytest.approx(samples.sum(), rel=1e-6)
+
+
+@pytest.mark.parametrize("oversample", [2, 3])
+def test_the_samples_of_a_pixel_lie_about_its_centre(oversample):
+    detector = replace(ideal(SHAPE), oversample=oversample)
+    y, x = (np.fft.fftfreq(oversample * n, 1 / n)[:, None] for n in SHAPE)
+    samples = np.exp(-(y**2 + x.T**2) / 8)
+    counts = detector.counts(samples)
+    flipped = np.roll(counts[::-1, ::-1], (1, 1), (0, 1))
+    np.testing.assert_allclose(counts[1:4, 1:4], flipped[1:4, 1:4], rtol=1e-12)
+
+
+def test_the_point_spread_is_a_gaussian():
+    detector, counts = replace(ideal((24, 30)), blur=1.3), np.random.default_rng(0).random((24, 30))
+    np.testing.assert_allclose(detector.counts(counts), gaussian_filter(counts, 1.3, mode="wrap"), rtol=1e-12)
+
+
+@pytest.mark.parametrize("noise", NOISE)
+@pytest.mark.parametrize("kind", KINDS)
+def test_gather_is_the_gradient_of_the_loss(kind, noise):
+    problem, _, state = problem_of(kind)
+    problem = replace(problem, photons=1e-6)  # no floor: what fades is no derivative
+    sweeps, rng = ReferenceSweeps(problem), np.random.default_rng(3)
+    sums, h = sweeps.gather(state, problem.used, noise=noise), 1e-6
+    for name in ("object", "probe"):
+        gradient = -2 * getattr(sums, name)
+        direction = rng.standard_normal(gradient.shape) + 1j * rng.standard_normal(gradient.shape)
+        losses = []
+        for sign in (1, -1):
+            moved = with_background(double(state), state)
+            getattr(moved, name)[:] += sign * h * direction
+            losses.append(sweeps.gather(moved, problem.used, noise=noise).loss)
+        assert (losses[0] - losses[1]) / (2 * h) == pytest.approx(np.real(np.vdot(gradient, direction)), rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_backends_agree_with_the_reference(kind, backend):
+    problem, _, state = problem_of(kind)
+    found, frames = with_background(single(state), state), problem.used
+    reference, sweeps = ReferenceSweeps(problem), backend(problem, 2)
+    for noise in NOISE:
+        expected, sums = (each.gather(s, frames, noise=noise) for each, s in ((reference, state), (sweeps, found)))
+        for name in ("object", "probe", "illumination", "transmission", "background"):
+            assert close(getattr(sums, name), getattr(expected, name)), (noise, name)
+        assert sums.misfit == pytest.approx(expected.misfit, rel=1e-4)
+        assert sums.loss == pytest.approx(expected.loss, rel=1e-4)
+    assert sweeps.misfit(found, frames) == pytest.approx(reference.misfit(state, frames), rel=1e-4)
+    line = Line(0.1 * perturb(state, 7).object, 0.1 * perturb(state, 8).probe)
+    single_line, lengths = Line(*(each.astype(np.complex64) for each in line[:2])), np.array([0.0, 0.5])
+    for noise in NOISE:
+        expected = reference.along(state, line, frames, lengths, noise)
+        assert close(sweeps.along(found, single_line, frames, lengths, noise), expected), noise
+    rng = np.random.default_rng(6)
+    shape = (len(frames), *state.probe.shape)
+    waves = 20 * (rng.standard_normal(shape) + 1j * rng.standard_normal(shape))
+    mine = waves.astype(np.complex64)
+    expected = reference.project(state, frames, waves, Weights(-0.9, 1.0, 1.9))
+    sums = sweeps.project(found, frames, mine, Weights(-0.9, 1.0, 1.9))
+    assert close(mine, waves)
+    assert close(sums.object, expected.object)
+    assert sums.misfit == pytest.approx(expected.misfit, rel=1e-4)
+    exact = with_background(double(state), state)
+    a = reference.sequential(exact, frames, Step(0.9, 0.3), Step(0.5, 1.0))
+    b = sweeps.sequential(found, frames, Step(0.9, 0.3), Step(0.5, 1.0))
+    assert b == pytest.approx(a, rel=1e-4)
+    assert close(found.object, exact.object)
+    assert close(found.probe, exact.probe)
+
+
+def test_the_slope_along_a_line_is_that_of_the_loss():
+    problem, _, state = problem_of("binned and blurred")
+    problem = replace(problem, photons=1e-6)
+    sweeps, h = ReferenceSweeps(problem), 1e-5
+    line = Line(0.1 * perturb(state, 7).object, 0.1 * perturb(state, 8).probe)
+
+    def loss(t):
+        moved = with_background(double(state), state)
+        moved.object += t * line.object
+        moved.probe += t * line.probe
+        return sweeps.gather(moved, problem.used, noise="Poisson").loss
+
+    slope = sweeps.along(state, line, problem.used, np.array([0.3]), "Poisson")[0, 0]
+    assert (loss(0.3 + h) - loss(0.3 - h)) / (2 * h) == pytest.approx(slope, rel=1e-5)
+
+
+def test_a_model_above_the_cap_is_asked_for_nothing():
+    problem, truth = make_problem((12, 12), dtype=np.float32, photons=1e4)
+    cap = np.float32(np.quantile(problem.stack, 0.9))
+    detector = replace(ideal((12, 12)), cap=np.full((12, 12), cap))
+    capped = replace(problem, stack=np.minimum(problem.stack, cap), detector=detector)
+    assert (capped.stack == cap).any()
+    assert ReferenceSweeps(capped).misfit(truth, problem.used).error < 1e-10
+    assert CpuSweeps(capped, 1, 1).misfit(single(truth), problem.used).error < 1e-8
+    assert ReferenceSweeps(replace(capped, detector=None)).misfit(truth, problem.used).error > 1e-3
+    dim = double(truth)
+    dim.probe *= 0.1
+    below = ReferenceSweeps(capped).misfit(dim, problem.used).difference
+    assert below == pytest.approx(ReferenceSweeps(replace(capped, detector=None)).misfit(dim, problem.used).difference)
+
+
+def test_the_true_state_with_its_background_is_a_fixed_point_of_the_projection():
+    problem, truth = make_problem((12, 14), dtype=np.float32, modes=2)
+    detector = replace(ideal((12, 14)), background=np.full((12, 14), 3, np.float32))
+    behind = replace(problem, stack=problem.stack + np.float32(3), detector=detector)
+    sweeps = ReferenceSweeps(behind)
+    far = sweeps._frame(truth, 3)[2]
+    assert np.linalg.norm(sweeps.modulus(truth, 3, far) - far) < 1e-5 * np.linalg.norm(far)
+    off = sweeps.modulus(truth, 3, 1.2 * far)
+    assert np.linalg.norm(off - far) < 0.3 * np.linalg.norm(0.2 * far)

@@ -1,0 +1,175 @@
+"""Identities of ML, Adam, PIE and mPIE, on the float64 reference and on the CPU."""
+
+import dataclasses
+import functools
+
+import numpy as np
+import pytest
+from problems import correction, double, make_problem, perturb, single
+
+import exitwave
+from exitwave.engine.algorithms import adam, ml, momentum, mpie, pie, rpie
+from exitwave.engine.backends.cpu.passes import CpuSweeps
+from exitwave.engine.backends.reference.passes import ReferenceSweeps
+from exitwave.engine.parallel.tiles import WHOLE
+from exitwave.engine.recipe import Stage, make_recipe
+from exitwave.engine.settings import Update
+from exitwave.engine.state import NOISE, Line
+from exitwave.errors import InputError
+from exitwave.simulation import simulate
+from exitwave.simulation.presets import preset
+
+STEPS = [ml.step, adam.step, pie.step, mpie.step]
+NAMES = {ml.step: "ML", adam.step: "Adam", pie.step: "PIE", mpie.step: "mPIE"}
+
+
+def start(**case):
+    problem, truth = make_problem((16, 18), frames=30, **case)
+    return problem, truth, perturb(truth)
+
+
+def iterate(step, state, sweeps, stage, iterations):
+    misfits = []
+    for _ in range(iterations):
+        misfits.append(step(state, sweeps, stage).error)
+        state.iteration += 1
+    return misfits
+
+
+@pytest.mark.parametrize("noise", NOISE)
+@pytest.mark.parametrize("backend", ["reference", "cpu"])
+def test_the_loss_of_ml_never_rises(noise, backend):
+    problem, _, state = start(dtype=np.float32, modes=2)
+    sweeps = ReferenceSweeps(problem) if backend == "reference" else CpuSweeps(problem, 2, 2)
+    state = state if backend == "reference" else single(state)
+    losses = []
+    for _ in range(12):
+        losses.append(sweeps.gather(state, problem.used, noise=noise).loss)
+        iterate(ml.step, state, sweeps, Stage(algorithm="ML", noise=noise), 1)
+    assert np.all(np.diff(losses) < 0)
+    assert losses[-1] < 0.2 * losses[0]
+
+
+@pytest.mark.parametrize("noise", NOISE)
+def test_the_line_search_ends_where_the_slope_is_zero(noise):
+    problem, _, state = start(mask=0.05)
+    sweeps = ReferenceSweeps(problem)
+    sums = sweeps.gather(state, problem.used, noise=noise)
+    pulled = Line(sums.object, sums.probe)
+    line, product = ml.turn(None, pulled, sums, (ml.OBJECT, ml.PROBE, False), None, WHOLE)
+    assert product == pytest.approx(ml.inner(pulled, line, WHOLE))
+    slopes = lambda lengths: sweeps.along(state, line, problem.used, lengths, noise)  # noqa: E731
+    slope = slopes(np.zeros(1))[0, 0]
+    for expected in (1.0, 30.0, 1e-3):
+        length = ml.minimise(slopes, slope, expected)
+        assert abs(slopes(np.array([length]))[0, 0]) < 2e-3 * abs(slope)
+
+
+def test_the_line_search_is_exact_for_a_cubic_slope():
+    slopes = lambda t: np.stack([(t - 3) * (t**2 + 1), 3 * t**2 - 6 * t + 1], axis=1)  # noqa: E731
+    for expected in (0.01, 1.0, 3.0, 500.0):
+        assert ml.minimise(slopes, -3.0, expected) == pytest.approx(3, rel=1e-9)
+
+
+def test_a_function_that_falls_for_ever_ends_the_search():
+    assert ml.minimise(lambda t: np.stack([-np.ones_like(t), 0 * t], axis=1), -1.0, 1.0) > 1
+
+
+def test_ml_needs_fewer_iterations_than_steepest_descent():
+    problem, _, state = start(dtype=np.float32)
+    stage, sweeps = Stage(algorithm="ML"), ReferenceSweeps(problem)
+    conjugate, steepest = double(state), double(state)
+    iterate(ml.step, conjugate, sweeps, stage, 15)
+    for _ in range(15):
+        steepest.memory.clear()
+        iterate(ml.step, steepest, sweeps, stage, 1)
+    errors = [sweeps.misfit(each, problem.used).error for each in (conjugate, steepest)]
+    assert errors[0] < 0.7 * errors[1]
+
+
+@pytest.mark.parametrize("step", [ml.step, pie.step, mpie.step])
+def test_the_truth_stays_where_it_is(step):
+    problem, truth, _ = start(dtype=np.float32)
+    moved = double(truth)
+    iterate(step, moved, ReferenceSweeps(problem), Stage(algorithm=NAMES[step], iterations=2), 2)
+    assert np.linalg.norm(moved.object - truth.object) < 1e-4 * np.linalg.norm(truth.object)
+    assert np.linalg.norm(moved.probe - truth.probe) < 1e-4 * np.linalg.norm(truth.probe)
+
+
+def test_a_noise_model_is_refused_where_it_is_not_used():
+    with pytest.raises(InputError, match="noise"):
+        make_recipe({"algorithm": "rPIE", "noise": "Poisson"})
+    with pytest.raises(InputError, match="batch"):
+        make_recipe({"algorithm": "ML", "batch": 8})
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_the_error_falls(step):
+    problem, _, state = start(dtype=np.float32, modes=2)
+    state, sweeps = single(state), CpuSweeps(problem, 2, 2)
+    before = sweeps.misfit(state, problem.used).error
+    iterate(step, state, sweeps, Stage(algorithm=NAMES[step], iterations=20), 20)
+    assert sweeps.misfit(state, problem.used).error < 0.2 * before
+
+
+def test_pie_with_single_frames_has_the_weight_of_the_paper():
+    problem, _, state = start()
+    alpha, sweeps = 0.1, ReferenceSweeps(problem)
+    one = dataclasses.replace(problem, used=problem.used[:1])
+    stage = Stage(algorithm="PIE", object_update=Update(alpha=alpha), probe_update=Update(enabled=False))
+    window, beam, _ = sweeps._frame(state, 0)
+    chi = correction(sweeps, state, 0)
+    power, expected = np.abs(beam[0]) ** 2, state.object.copy()
+    weight = np.sqrt(power / power.max()) * beam[0].conj() / (power + alpha * power.max())
+    expected[window] += weight * chi[0]
+    pie.step(state, ReferenceSweeps(one), stage)
+    assert np.allclose(state.object, expected, rtol=1e-12)
+
+
+def test_mpie_without_momentum_is_rpie(monkeypatch):
+    monkeypatch.setattr(mpie, "ETA", 0.0)
+    problem, _, state = start()
+    other, update = double(state), Update(step=0.5, alpha=0.2)
+    for each, step, name in ((state, mpie.step, "mPIE"), (other, rpie.step, "rPIE")):
+        each.rng = np.random.default_rng(0)
+        iterate(
+            step, each, ReferenceSweeps(problem), Stage(algorithm=name, object_update=update, probe_update=update), 2
+        )
+    assert np.array_equal(state.object, other.object)
+    assert np.array_equal(state.probe, other.probe)
+
+
+def test_a_push_follows_the_paper():
+    value = np.zeros(3, complex)
+    carried, eta, t = momentum.Momentum(np.zeros_like(value)), 0.7, 4
+    for _ in range(2 * t):
+        for each in (value, carried.velocity):  # as `Sweeps.descend` does
+            each += 1
+        momentum.push(value, carried, eta, t)
+    first = t
+    second = eta * first + t
+    assert np.allclose(value, 2 * t + eta * first + eta * second)
+
+
+def test_adams_first_steps_have_one_length():
+    problem, _, state = start()
+    state, sweeps = single(state), CpuSweeps(problem, 1, 1)
+    gradient = np.exp(1j * np.angle(state.object)) * 5
+    before, scale = state.object.copy(), np.sqrt(np.mean(np.abs(state.object) ** 2))
+    chosen = adam.OBJECT
+    adam.descend(sweeps, state.object, gradient.astype(np.complex64), adam.moments(state, "object"), chosen, 1.0)
+    assert np.allclose(np.abs(state.object - before), chosen.length * scale, rtol=1e-4)
+
+
+@functools.cache
+def defocused():
+    """The acceptance scan: the probe's defocus is off by 15 %."""
+    scan, optics = simulate("26-ID", frames=400, detector=128, photons=2e6), preset("26-ID")
+    probe, _ = dataclasses.replace(optics, defocus=1.15 * optics.defocus).probe((128, 128))
+    return dataclasses.replace(scan, probe=probe[None].astype(np.complex64))
+
+
+@pytest.mark.parametrize(("algorithm", "iterations"), [("ML", 45), ("Adam", 60), ("mPIE", 40)])
+def test_the_truth_is_recovered_from_a_wrong_defocus(algorithm, iterations):
+    result = exitwave.reconstruct(defocused(), algorithm=algorithm, iterations=iterations)
+    assert exitwave.compare(result).error <= 0.08

@@ -1,0 +1,124 @@
+"""The distance: its gradient, what a result says of it in metres, and that a wrong one is recovered."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from problems import double, make_near, make_problem, model, perturb
+from scipy.ndimage import gaussian_filter
+
+import exitwave
+from exitwave.analysis.error import recompute
+from exitwave.analysis.summary import summarise
+from exitwave.cli.inspect import facts
+from exitwave.engine.backends.reference.passes import ReferenceSweeps
+from exitwave.engine.model import detector_distance
+from exitwave.engine.model.detector_distance import DistanceUpdate
+from exitwave.engine.model.responses import Listening
+from exitwave.errors import InputError
+from exitwave.scan import Frames
+from exitwave.simulation import simulate
+
+
+def case(off=0.0):
+    """A problem of smooth object and probe, and its state with the positions scaled too far."""
+    problem, state = make_problem((32, 32), frames=30, margin=4, dtype=np.float32)
+    state.object = 1 + 3 * gaussian_filter(state.object - 1, 2.0, mode="wrap")
+    state.probe = gaussian_filter(state.probe, (0, 1.5, 1.5), mode="wrap")
+    problem = replace(problem, stack=model(problem, state).astype(np.float32))
+    state.positions = scaled(problem, 1 + off)
+    return problem, state
+
+
+def scaled(problem, factor):
+    return detector_distance.centre(problem) + factor * (problem.scanned - detector_distance.centre(problem))
+
+
+def test_the_numerator_is_the_gradient():
+    """Against finite differences in the reference, dL/ds = -2 sum <dpsi/ds, chi>."""
+    problem, truth = case()
+    state = perturb(truth, amount=0.0)
+    state.object *= 1 + 0.1 * gaussian_filter(np.random.default_rng(1).standard_normal(state.object.shape), 2.5)
+    sweeps, step = ReferenceSweeps(problem), 1e-5
+
+    def loss(factor):
+        moved = double(state)
+        moved.positions = scaled(problem, factor)
+        return sweeps.gather(moved, problem.used, object=False, probe=False).loss
+
+    state.positions = scaled(problem, 1.0)
+    told = Listening(sweeps, state).complete(state)
+    y, x = (state.positions - detector_distance.centre(problem)).T
+    found = -2 * (y * told.response("y") + x * told.response("x")).sum()
+    # moving the window moves the exit wave too, which the far field does not show: what is left is aliasing
+    assert found == pytest.approx((loss(1 + step) - loss(1 - step)) / (2 * step), rel=5e-3)
+    curvature = (y**2 * told.response("yy") + 2 * y * x * told.response("yx") + x**2 * told.response("xx")).sum()
+    assert detector_distance.change(state.positions, told, problem) == pytest.approx(-found / 2 / curvature)
+
+
+@pytest.mark.parametrize("off", [-0.02, 0.02])
+def test_steps_with_the_true_object_and_probe_undo_a_scale(off):
+    problem, state = case(off)
+    settings = DistanceUpdate(momentum=0, step=3)
+    detector_distance.prepare(state, problem, settings)
+    for _ in range(6):
+        told = Listening(ReferenceSweeps(problem), state).complete(state)
+        detector_distance.update(state, told, settings, problem)
+    assert float(state.distance) == pytest.approx(1, abs=1e-3)
+    assert np.abs(state.positions - problem.scanned).max() < 0.02
+
+
+def test_positions_stay_inside_and_one_factor_from_those_of_the_scan():
+    problem, state = case()
+    assert detector_distance.room(state.positions, problem) >= 1
+
+    class Told:
+        def response(self, name):
+            y, x = (problem.scanned - detector_distance.centre(problem)).T
+            return {"y": y, "x": x, "yx": 0 * y}.get(name, np.ones(30))  # outwards, all of them
+
+    detector_distance.prepare(state, problem, DistanceUpdate())
+    for _ in range(50):
+        detector_distance.update(state, Told(), DistanceUpdate(), problem)
+        problem.windows(state.positions)
+    assert np.abs(state.positions - scaled(problem, 1 / float(state.distance))).max() < 1e-6
+
+
+def test_what_is_more_than_a_scale_is_refused():
+    problem, state = make_problem((16, 16))
+    with pytest.raises(InputError, match="far field"):
+        detector_distance.prepare(state, make_near(problem, state), DistanceUpdate())
+    scan = simulate(frames=4, detector=128)
+    with pytest.raises(InputError, match="share"):
+        exitwave.reconstruct([scan, scan], share="probe", distance_update=True, iterations=1)
+
+
+@pytest.fixture(scope="module")
+def wrong():
+    """A scan read with a distance 2 % too long."""
+    scan = simulate(frames=60, detector=128, photons=1e7, seed=3)
+    scan = replace(scan, patterns=Frames(scan.patterns[:]))
+    return replace(scan, detector=replace(scan.detector, distance=1.02 * scan.detector.distance))
+
+
+def test_a_wrong_distance_is_recovered_with_a_known_probe_and_stored_in_metres(wrong, tmp_path):
+    settings = {"iterations": 30, "probe_update": {"enabled": False}, "threads": 1}
+    result = exitwave.reconstruct(wrong, distance_update={"schedule": {"start": 3}}, **settings)
+    true = wrong.detector.distance / 1.02
+    assert float(result.model["distance"]) == pytest.approx(true, rel=2e-3)
+    assert result.errors[-1] < 0.7 * exitwave.reconstruct(wrong, **settings).errors[-1]
+    result.save(tmp_path / "a.cxi")
+    again = exitwave.open(tmp_path / "a.cxi")
+    assert again.scan.detector.distance == float(again.model["distance"]) == float(result.model["distance"])
+    assert again.object_pixel == pytest.approx(again.scan.object_pixel, rel=1e-9)
+    assert np.abs(again.positions - wrong.positions).max() < 1e-3 * again.object_pixel[0]
+    assert recompute(again) == pytest.approx(result.errors[-1], rel=1e-3)
+    assert summarise(again)["result"]["assumed_distance"] == wrong.detector.distance
+    assert "refined from" in facts(summarise(again))["detector"]
+    assert "positions" not in facts(summarise(again))
+    for more in (exitwave.reconstruct(again, iterations=2, threads=1, distance_update=on) for on in (False, True)):
+        assert float(more.model["distance"]) == pytest.approx(float(again.model["distance"]), rel=1e-3)
+        assert float(more.model["assumed_distance"]) == wrong.detector.distance
+        assert more.object_pixel == pytest.approx(more.scan.object_pixel, rel=1e-9)
+        assert more.errors[-1] < 1.5 * result.errors[-1]
+        assert recompute(more) == pytest.approx(more.errors[-1], rel=1e-3)

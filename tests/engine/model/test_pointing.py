@@ -1,0 +1,131 @@
+"""Beam pointing: the same in both backends, its response a gradient, and its recovery."""
+
+import numpy as np
+import pytest
+from problems import double, make_problem, perturb, single
+
+import exitwave
+from exitwave.analysis.error import recompute
+from exitwave.engine.backends.reference.passes import ReferenceSweeps
+from exitwave.engine.model.curvature import SAMPLE, mean_curvature
+from exitwave.engine.state import RESPONSES, Line, Step, Weights
+from exitwave.errors import InputError
+from exitwave.simulation import simulate
+
+
+def close(a, b, tolerance=1e-4):
+    return np.linalg.norm(a - b) <= tolerance * np.linalg.norm(b)
+
+
+def tilted(problem, state, *, subpixel=True):
+    """Give every frame a tilt, and one variation on top where frames lie between pixels."""
+    rng, npos = np.random.default_rng(5), len(problem.stack)
+    state.tilts = rng.uniform(-1.5, 1.5, (npos, 2))
+    if subpixel:
+        noise = rng.standard_normal((1, *problem.shape)) + 1j * rng.standard_normal((1, *problem.shape))
+        state.variations = (0.1 * np.abs(state.probe).max() * noise).astype(state.probe.dtype)
+        state.weights = rng.standard_normal((npos, 1))
+    return state
+
+
+@pytest.fixture(params=[((16, 16), 1, False), ((15, 20), 3, True)], ids=["whole pixels", "odd, 3 modes"])
+def case(request, backend):
+    shape, modes, subpixel = request.param
+    problem, truth = make_problem(shape, modes=modes, margin=4, subpixel=subpixel)
+    state = tilted(problem, perturb(truth), subpixel=subpixel)
+    found = tilted(problem, single(state), subpixel=subpixel)
+    return problem, state, found, backend(problem, modes)
+
+
+def test_a_tilt_shifts_the_pattern_to_higher_indices():
+    problem, state = make_problem((16, 20), frames=1)
+    reference = ReferenceSweeps(problem)
+    wave = reference._frame(state, 0)[1] * state.object[reference._frame(state, 0)[0]]
+    state.tilts = np.array([[2.0, -3.0]])
+    moved = reference._frame(state, 0)[1] * state.object[reference._frame(state, 0)[0]]
+    patterns = [np.abs(np.fft.fft2(each)) for each in (wave, moved)]
+    assert patterns[1] == pytest.approx(np.roll(patterns[0], (2, -3), (-2, -1)))
+
+
+def test_the_passes_agree_with_the_reference(case):
+    problem, state, found, sweeps = case
+    reference, frames = ReferenceSweeps(problem), problem.used
+    extra = 2 + (0 if state.variations is None else 1)
+    told = [np.zeros((len(frames), len(RESPONSES) + extra)) for _ in range(2)]
+    expected = reference.gather(state, frames, responses=told[0])
+    sums = sweeps.gather(found, frames, responses=told[1])
+    for name in ("object", "illumination", "probe", "transmission"):
+        assert close(getattr(sums, name), getattr(expected, name)), name
+    for column in range(told[0].shape[1]):
+        scale = np.abs(told[0][:, column]).max()
+        np.testing.assert_allclose(told[1][:, column], told[0][:, column], atol=1e-4 * scale, err_msg=str(column))
+    line = Line(0.1 * perturb(state, 7).object, 0.1 * perturb(state, 8).probe)
+    single_line, lengths = Line(*(each.astype(np.complex64) for each in line[:2])), np.array([0.0, 0.5])
+    expected_slopes = reference.along(state, line, frames, lengths, "amplitude")
+    assert close(sweeps.along(found, single_line, frames, lengths, "amplitude"), expected_slopes)
+    waves = np.random.default_rng(0).standard_normal((len(frames), *state.probe.shape, 2)) @ [1, 1j]
+    mine = waves.astype(np.complex64)
+    expected = reference.project(state, frames, waves, Weights(-0.9, 1.0, 1.9))
+    sums = sweeps.project(found, frames, mine, Weights(-0.9, 1.0, 1.9))
+    assert close(mine, waves)
+    assert close(sums.object, expected.object)
+    assert close(sums.probe, expected.probe)
+    exact = tilted(problem, double(state), subpixel=state.variations is not None)
+    reference.sequential(exact, frames, Step(0.9, 0.3), Step(0.5, 1.0))
+    sweeps.sequential(found, frames, Step(0.9, 0.3), Step(0.5, 1.0))
+    assert close(found.object, exact.object)
+    assert close(found.probe, exact.probe)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_the_response_is_a_gradient(axis):
+    """Against finite differences in the reference: dL/dt = -2 <dpsi/dt, chi>."""
+    problem, truth = make_problem((15, 16), frames=3, modes=2, margin=4, dtype=np.float32)
+    state = tilted(problem, perturb(truth, amount=0.1), subpixel=False)
+    reference, told = ReferenceSweeps(problem), np.zeros((3, len(RESPONSES) + 2))
+    reference.gather(state, problem.used, responses=told)
+
+    def differences(step):
+        moved, out = double(state), np.zeros_like(told)
+        moved.tilts = state.tilts + step * np.eye(2)[axis]
+        reference.gather(moved, problem.used, responses=out)
+        return out[:, 0]
+
+    slopes = (differences(1e-5) - differences(-1e-5)) / 2e-5
+    np.testing.assert_allclose(slopes, -2 * told[:, len(RESPONSES) + axis], rtol=1e-5)
+
+
+def test_the_curvature_is_the_second_derivative_of_the_misfit():
+    problem, state = make_problem((16, 18), frames=4, modes=2, subpixel=False, dtype=np.float32)
+    reference, change = ReferenceSweeps(problem), perturb(state, 3).probe - state.probe
+    frames = np.random.default_rng(0).integers(4, size=SAMPLE)  # those that a fresh generator chooses
+    state.rng = np.random.default_rng(0)
+    curvature = mean_curvature(state, problem, lambda window: change[None] * window)
+    values = []
+    for t in (-1e-3, 0, 1e-3):
+        moved = double(state)
+        moved.probe = state.probe + t * change
+        values.append(reference.gather(moved, frames).misfit.difference)
+    told = np.zeros((SAMPLE, len(RESPONSES)))
+    reference.gather(state, frames, responses=told)
+    power = told[:, RESPONSES.index("power")].sum()
+    second = (values[0] - 2 * values[1] + values[2]) / 1e-6
+    assert curvature[0, 0] == pytest.approx(second / 2 / power, rel=1e-2)
+
+
+def test_the_pointing_of_the_beam_is_found_and_the_object_is_the_better_for_it(tmp_path):
+    scan = simulate(detector=128, frames=100, photons=2e6, pointing=0.5, seed=3)
+    settings = {"iterations": 25, "threads": 1}
+    without = exitwave.reconstruct(scan, **settings)
+    found = exitwave.reconstruct(scan, tilt_update=True, **settings)
+    wrong = found.model["tilts"] - scan.truth.model["tilts"]
+    assert np.median(np.abs(wrong - wrong.mean(0))) < 0.05
+    assert exitwave.compare(found).error < 0.7 * exitwave.compare(without).error
+    found.save(tmp_path / "found.cxi")
+    assert recompute(exitwave.open(tmp_path / "found.cxi")) == pytest.approx(found.errors[-1], rel=1e-4)
+
+
+def test_the_near_field_is_refused():
+    scan = simulate("near-field", frames=4)
+    with pytest.raises(InputError, match="far field only"):
+        exitwave.reconstruct(scan, tilt_update=True, iterations=1)

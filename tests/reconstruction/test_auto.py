@@ -1,0 +1,90 @@
+"""What is chosen when nobody says how, and which way round the detector is."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import exitwave
+from exitwave.engine.recipe import make_recipe
+from exitwave.frames import View
+from exitwave.preparation import apply_view
+from exitwave.reconstruction import auto
+from exitwave.reconstruction.auto import leaves_open
+from exitwave.reconstruction.orientation import CLEAR, Orientation, rank_orientations
+from exitwave.scan import Frames
+
+WRONG = View(transpose=True, flip_rows=True)
+
+
+@pytest.fixture(scope="module")
+def scan():
+    made = exitwave.simulate(frames=70, detector=128, photons=5e6, modes=1, position_error=1e-8, seed=3)
+    return replace(made, patterns=Frames(made.patterns[:]), probe=None)
+
+
+@pytest.fixture(scope="module")
+def chosen(scan):
+    return exitwave.choose(apply_view(scan, WRONG), threads=2)
+
+
+def choice(chosen, heading):
+    return next(step for step in chosen.choices if step.heading == heading)
+
+
+def test_the_right_orientation_is_clearly_the_best(scan):
+    best, second, *_ = rank_orientations(scan, threads=2)
+    assert best.view == View()
+    assert best.error < CLEAR * second.error
+
+
+def test_a_turned_detector_is_turned_back_with_a_warning(chosen, scan):
+    assert "W246" in [finding.code for finding in chosen.scan.findings]
+    middle = slice(32, 96), slice(32, 96)
+    right, found = scan.patterns[0][middle], chosen.scan.patterns[0][middle]
+    assert max(np.corrcoef(right.ravel(), way.ravel())[0, 1] for way in (found, found[::-1, ::-1])) > 0.5
+
+
+def test_each_choice_has_a_reason_and_numbers(chosen):
+    headings = [step.heading for step in chosen.choices]
+    assert headings == ["orientation", "probe", "positions", "modes", "algorithm"]
+    assert all(step.why for step in chosen.choices)
+    assert chosen.recipe.modes == choice(chosen, "modes").settings["modes"]
+
+
+def test_wrong_positions_are_refined(chosen):
+    assert choice(chosen, "positions").name == "refined"
+    assert [stage.algorithm for stage in chosen.recipe.stages] == ["mPIE", "ML"]
+    assert all(stage.position_update for stage in chosen.recipe.stages)
+
+
+def test_what_is_given_is_not_chosen(scan, monkeypatch):
+    as_it_is = [Orientation(View(), 0.1, np.ones((2, 2), np.complex64))]
+    monkeypatch.setattr(auto, "rank_orientations", lambda *_, **__: as_it_is)
+    found = exitwave.choose(scan, threads=2, modes=2, position_update=False)
+    assert found.recipe.modes == 2
+    assert [step.heading for step in found.choices] == ["orientation", "probe", "algorithm"]
+
+
+def test_the_result_remembers_the_choices(chosen, tmp_path):
+    recipe = chosen.recipe.model_copy(
+        update={"stages": tuple(each.model_copy(update={"iterations": 1}) for each in chosen.recipe.stages)}
+    )
+    result = exitwave.reconstruct(chosen.scan, recipe, choices=chosen.choices)
+    result.save(tmp_path / "result.cxi", embed=True)
+    again = exitwave.open(tmp_path / "result.cxi")
+    assert [step.name for step in again.choices] == [step.name for step in chosen.choices]
+
+
+def test_settings_that_say_how_leave_nothing_open():
+    assert leaves_open({"threads": 2, "modes": 3})
+    assert not leaves_open({"iterations": 5})
+    assert not leaves_open({"stages": []})
+
+
+def test_slices_take_the_stages_that_tell_them_apart():
+    scan = exitwave.simulate(detector=128, frames=30, slices=2, photons=1e6)
+    chosen = exitwave.choose(scan, slices=2, threads=1)
+    assert chosen.recipe.stages == make_recipe({"slices": 2}).stages
+    refined = exitwave.choose(scan, slices=2, threads=1, position_update=True).recipe.stages
+    assert [stage.position_update is not None for stage in refined] == [True, False]
