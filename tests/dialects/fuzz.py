@@ -21,9 +21,9 @@ from pathlib import Path
 import numpy as np
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent)]
+sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE / "formats")]
 
-import masters  # noqa: E402
+import beamline_files  # noqa: E402
 from mutations import mutate  # noqa: E402
 from samples import small_result, small_scan  # noqa: E402
 
@@ -59,17 +59,17 @@ def samples(folder: Path) -> list[Sample]:
             assert each.write is not None
             made.append(Sample(name, next(iter(each.write(data, place, False).files))))
     rng = np.random.default_rng(2)
-    waves = (rng.normal(size=(*masters.SHAPE, 2)) @ [1, 1j], rng.normal(size=(30, 40)) + 1j)
-    masters.text(_new(folder / "eiger") / "scan.csv", masters.PLACES)
+    waves = (rng.normal(size=(*beamline_files.SHAPE, 2)) @ [1, 1j], rng.normal(size=(30, 40)) + 1j)
+    beamline_files.text(_new(folder / "eiger") / "scan.csv", beamline_files.PLACES)
     return [
         *made,
-        Sample("eiger", masters.eiger(folder / "eiger", links=4), {"positions": "um"}),
-        Sample("velociprobe", masters.velociprobe(_new(folder / "velociprobe"))),
-        Sample("lynx", masters.lynx(_new(folder / "lynx")), {"distance": "2m"}),
-        Sample("hxn", masters.hxn(_new(folder / "hxn"))),
-        Sample("hxn", masters.hxn_matlab(_new(folder / "hxn_matlab"), *waves)),
-        Sample("foldslice", masters.foldslice(_new(folder / "foldslice")), {"pixel_size": "75um"}),
-        Sample("map", masters.mapped(_new(folder / "map"))),
+        Sample("eiger", beamline_files.eiger(folder / "eiger", links=4), {"positions": "um"}),
+        Sample("velociprobe", beamline_files.velociprobe(_new(folder / "velociprobe"))),
+        Sample("lynx", beamline_files.lynx(_new(folder / "lynx")), {"distance": "2m"}),
+        Sample("hxn", beamline_files.hxn(_new(folder / "hxn"))),
+        Sample("hxn", beamline_files.hxn_matlab(_new(folder / "hxn_matlab"), *waves)),
+        Sample("foldslice", beamline_files.foldslice(_new(folder / "foldslice")), {"pixel_size": "75um"}),
+        Sample("map", beamline_files.mapped(_new(folder / "map"))),
     ]
 
 

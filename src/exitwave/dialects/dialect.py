@@ -86,3 +86,5 @@ class Dialect:
     """What ``--set`` gives beside the overrides of a CXI file because the format lacks it: key and example."""
     suffix: str = ".cxi"
     """End of the names of its files."""
+    order: int = 1000
+    """Rank in listings and in detection, the smallest first; dialects of equal rank are ordered by name."""

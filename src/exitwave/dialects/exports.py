@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from exitwave.dialects.kept import probe_of
-from exitwave.dialects.product import object_of, origin_of, unnormalised
+from exitwave.dialects.tools.extra_entries import probe_of
+from exitwave.dialects.tools.product import object_of, origin_of, unnormalised_scale
 from exitwave.errors import InputError
 from exitwave.positions.grid import to_pixels
 from exitwave.scan import Result, Scan, scan_in
@@ -37,7 +37,7 @@ def ptychi_arrays(data: Scan | Result) -> dict[str, NDArray[Any]]:
     return {
         "diffraction_data": _for_fftshift(_counts(scan)),
         "object_data": image.reshape(-1, *image.shape[-2:]).copy(),
-        "probe_data": (_probe(data) / np.float32(unnormalised(shape)))[None],
+        "probe_data": (_probe(data) / np.float32(unnormalised_scale(shape)))[None],
         "probe_position_x_px": pixels[:, 0].astype(np.float32),
         "probe_position_y_px": pixels[:, 1].astype(np.float32),
         "valid_pixel_mask": _for_fftshift(scan.detector.always_good),

@@ -1,50 +1,37 @@
-"""Which dialects there are: Exitwave's own, and those that other packages add."""
+"""The known dialects: the modules of `exitwave.dialects.formats`, and the entry points of other packages."""
 
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
+from pkgutil import iter_modules
 
+from exitwave.dialects import formats
 from exitwave.dialects.dialect import Dialect
 from exitwave.errors import InputError, did_you_mean
 
-OWN: tuple[str, ...] = (
-    "seed",
-    "cxi16",
-    "pynx",
-    "cdtools",
-    "sharp",
-    "nxcxi_ptycho",
-    "ptychi",
-    "ptychodus",
-    "eiger",
-    "velociprobe",
-    "lynx",
-    "hxn",
-    "map",
-    "npz",
-    "tiff",
-    "png",
-    "tike",
-    "ptylab",
-    "ptychonn",
-    "ptypy",
-    "foldslice",
-)
-"""Modules of this package, each with a ``DIALECT`` of its name."""
 GROUP = "exitwave.dialects"
-"""The entry-point group in which another package names its own ``Dialect``."""
+"""Entry-point group in which another package registers its ``Dialect``."""
+
+
+def own() -> dict[str, Dialect]:
+    """Return the dialects of this package by name: ``DIALECT`` of each module or folder in `exitwave.dialects.formats`.
+
+    A new file format is one new module there.
+    """
+    modules = (import_module(f"{formats.__name__}.{module.name}") for module in iter_modules(formats.__path__))
+    return {module.DIALECT.name: module.DIALECT for module in modules}
 
 
 @cache
 def known() -> dict[str, Dialect]:
-    """Return all dialects by name, the schema of Exitwave first.
+    """Return all dialects by name, sorted by ``Dialect.order``, then by name.
 
     Raises
     ------
     InputError
-        If what an entry point names is not a dialect of its name, or the name is taken.
+        If an entry point cannot be loaded, does not name a dialect of its own name, or uses a name that is taken.
     """
-    found = {name: import_module(f"exitwave.dialects.{name}").DIALECT for name in OWN}
+    found = own()
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
         try:
             added = entry.load()
@@ -53,7 +40,7 @@ def known() -> dict[str, Dialect]:
         if not isinstance(added, Dialect) or added.name != entry.name or added.name in found:
             raise _broken(entry.name, entry.value, repr(added)[:80])
         found[added.name] = added
-    return found
+    return dict(sorted(found.items(), key=lambda item: (item[1].order, item[0])))
 
 
 def _broken(name: str, where: str, found: str) -> InputError:

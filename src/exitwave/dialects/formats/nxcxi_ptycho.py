@@ -1,0 +1,148 @@
+"""``nxcxi_ptycho``: the NeXus definition NXcxi_ptycho, where source_1/energy is the storage ring's."""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from exitwave.cxi.hdf import Layout, reading, text
+from exitwave.cxi.read import EVERYBODY
+from exitwave.cxi.schema import BEAM, DATA, DETECTOR, ENTRY, GEOMETRY, INSTRUMENT, SAMPLE, SOURCE, path
+from exitwave.dialects.dialect import Conventions, Dialect, Evidence, Settings, Strength
+from exitwave.dialects.tools.cxi_family import (
+    AXES,
+    amend_axes,
+    detect_with,
+    read_cxi,
+    replace_dataset,
+    replace_link,
+    write_with,
+)
+from exitwave.dialects.tools.cxi_profile import Profile, check_with
+from exitwave.errors import Finding, InputError
+from exitwave.scan import Result, Scan, scan_in
+from exitwave.units import ELEMENTARY_CHARGE
+
+DEFINITIONS = ("NXcxi_ptycho", "NXptycho")
+ENTRIES = (ENTRY, "/entry")
+PHOTONS = (path("incident_beam_energy"), path("beam_energy"), path("incident_energy"))
+"""Where the energy of the photons is, the one to believe first."""
+MOTORS, PLOT, MONITOR = f"{SAMPLE}/transformations", f"{ENTRY}/data", f"{INSTRUMENT}/monitor_1"
+UNKNOWN = (f"{SOURCE}/name", f"{SOURCE}/energy", f"{BEAM}/extent", f"{BEAM}/incident_beam_divergence",
+           f"{BEAM}/incident_energy_spread")  # fmt: skip
+"""What the definition asks for and a scan does not know."""
+
+
+def _entry(file: h5py.File) -> str:
+    """Return the entry that is of the definition, or an empty string."""
+    return next((entry for entry in ENTRIES if text(file.get(f"{entry}/definition")) in DEFINITIONS), "")
+
+
+def _test(file: h5py.File) -> Evidence | None:
+    entry = _entry(file)
+    return Evidence(Strength.MARK, f"its definition is {text(file[f'{entry}/definition'])}") if entry else None
+
+
+def _read(file: Path, settings: Settings) -> Scan | Result:
+    with reading(file) as opened:
+        entry = _entry(opened)
+    if not entry:
+        remedy = f"Write {DEFINITIONS[0]} to entry_1/definition, or leave out --from"
+        raise InputError("The file is not of the definition NXcxi_ptycho", where=file, remedy=remedy)
+    places = dict(EVERYBODY.places) | {"energy": PHOTONS, "pixel_mask": (f"{DETECTOR}/pixel_mask", path("pixel_mask"))}
+    return read_cxi(file, settings, Layout(places, entry), normal=("I301", "I302"))
+
+
+def _amend(file: h5py.File, data: Scan | Result) -> list[Finding]:
+    scan = scan_in(data)
+    replace_dataset(file, f"{ENTRY}/definition", DEFINITIONS[0])
+    replace_dataset(file, f"{ENTRY}/title", scan.name or scan.description or "ptychography")
+    del file[path("energy")]
+    file[SOURCE].attrs.pop("units", None)
+    replace_dataset(file, f"{SOURCE}/probe", "x-ray")
+    replace_dataset(file, f"{SOURCE}/type", "Synchrotron X-ray Source")
+    for place in PHOTONS[:2]:
+        replace_dataset(file, place, scan.energy * ELEMENTARY_CHARGE, "J")
+    _amend_positions(file, scan)
+    _amend_detector(file, scan)
+    return []
+
+
+def _amend_positions(file: h5py.File, scan: Scan) -> None:
+    """Write the positions at the detector, link to them, and write the axes of the motors."""
+    del file[path("positions")], file[path("detector_positions")]
+    stored = replace_dataset(file, path("detector_positions"), scan.positions, "m")
+    stored.attrs.update({"axes": AXES, "interpretation": "image"})
+    for key in ("positions", "data_positions"):
+        replace_link(file, path(key), path("detector_positions"))
+    file[GEOMETRY].attrs["NX_class"] = "NXcollection"
+    file.create_group(MOTORS).attrs["NX_class"] = "NXtransformations"
+    for column, name in enumerate("xy"):
+        motor = replace_dataset(file, f"{MOTORS}/{name}", scan.positions[:, column], "m")
+        motor.attrs.update({"transformation_type": "translation", "vector": np.eye(3)[column], "depends_on": "."})
+
+
+def _amend_detector(file: h5py.File, scan: Scan) -> None:
+    """Write where the beam hits, and the plot of NeXus beside the collection of CXI."""
+    amend_axes(file)
+    corner = file[path("corner_position")][()]
+    for value, name in zip(corner, "xy", strict=False):
+        replace_dataset(file, f"{DETECTOR}/beam_center_{name}", value, "m")
+    file[DETECTOR].attrs["signal"] = "data"
+    file[DATA].attrs["NX_class"] = "NXcollection"
+    file.create_group(PLOT).attrs.update({"NX_class": "NXdata", "signal": "data", "axes": ["x", ".", "."]})
+    file[PLOT].attrs.update({"x_indices": 0, "y_indices": 0})
+    for name, target in (("data", path("frames")), ("x", f"{MOTORS}/x"), ("y", f"{MOTORS}/y")):
+        replace_link(file, f"{PLOT}/{name}", target)
+    if scan.monitor is not None:
+        file.create_group(MONITOR).attrs["NX_class"] = "NXmonitor"
+        replace_link(file, f"{MONITOR}/data", path("monitor"))
+
+
+def _ask(profile: Profile) -> None:
+    """Ask for what the definition makes mandatory, with the attributes that it does not leave optional."""
+    profile.needs(f"the name of the definition, {DEFINITIONS[0]}", f"{ENTRY}/definition")
+    profile.needs("a title", f"{ENTRY}/title")
+    _ask_attributes(profile, "the energy of the photons", ("units",), *PHOTONS[:2])
+    ring = profile.number(path("energy"))
+    if ring is not None and (ring < 1e-12 or 50 <= ring <= 200e3):
+        found = f"{ring:g}, which is that of photons"
+        profile.say("E122", path("energy"), found, "the energy of the storage ring")
+    profile.needs_frames(path("frames"), path("data_frames"))
+    for key in ("distance", "x_pixel_size", "y_pixel_size"):
+        _ask_attributes(profile, "a length", ("units",), path(key))
+    _ask_attributes(profile, "positions", ("units", "axes", "interpretation"), path("detector_positions"))
+    positions = profile.at(path("detector_positions"))
+    if positions is not None and (positions.ndim != 2 or positions.shape[1] != 3):
+        profile.say("E121", positions.name, f"shape {positions.shape}", "shape (npos, 3)")
+    for place in UNKNOWN:
+        if profile.at(place) is None:
+            profile.say("W254", place, "nothing", "an entry that the definition asks for")
+    profile.ignores("the probe, for which the definition has no place", path("illumination"))
+    profile.ignores_ours()
+
+
+def _ask_attributes(profile: Profile, what: str, names: tuple[str, ...], *places: str) -> None:
+    dataset = profile.needs(what, *places)
+    missing = [name for name in names if dataset is not None and name not in dataset.attrs]
+    if dataset is not None and missing:
+        profile.say("E121", dataset.name, "nothing", f"the attributes {', '.join(missing)}")
+
+
+DIALECT = Dialect(
+    name="nxcxi_ptycho",
+    order=60,
+    title="NeXus definition NXcxi_ptycho",
+    conventions=Conventions(
+        energy="beam_1/incident_beam_energy, its @units; source_1/energy is the storage ring's",
+        positions="(N, 3), x y z of the probe at detector_1/translation, +, its @units",
+        mask="pixel_mask, uint32 bits of NeXus; Exitwave's mask, 1 bad",
+        frames="(N, y, x), intensity, centred",
+        probe="no place; Exitwave's source_1/illumination",
+        object="no place; Exitwave's image_1/data",
+    ),
+    detect=detect_with("nxcxi_ptycho", _test),
+    read=_read,
+    write=write_with("nxcxi_ptycho", _amend),
+    check=check_with("nxcxi_ptycho", _ask),
+)

@@ -1,0 +1,174 @@
+"""``sharp``: CXI of SHARP and of the COSMIC beamline: the corner says the pixel, positions begin at zero."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from exitwave.cxi.hdf import reading, whole
+from exitwave.cxi.schema import ALSO, DATA, DETECTOR, ENTRY, GEOMETRY, OBJECT, PROCESS, SOURCE, path
+from exitwave.dialects.dialect import Conventions, Dialect, Evidence, Settings, Strength
+from exitwave.dialects.tools.cxi_family import (
+    amend_axes,
+    amend_energy,
+    detect_with,
+    image_layout,
+    read_cxi,
+    replace_dataset,
+    replace_link,
+    write_with,
+)
+from exitwave.dialects.tools.cxi_profile import NOT_EQUAL, Profile, check_with
+from exitwave.dialects.tools.hdf5_values import array_at
+from exitwave.errors import Finding, InputError
+from exitwave.findings import finding
+from exitwave.scan import Result, Scan, scan_in
+from exitwave.units import ELEMENTARY_CHARGE, H_C
+
+LATEST = f"{ENTRY}/image_latest"
+FINAL = "process_1/final_illumination"
+MARKS = (
+    LATEST,
+    f"{OBJECT}/{FINAL}",
+    f"{SOURCE}/data_illumination",
+    *(
+        f"{DETECTOR}/{name}"
+        for name in (
+            "probe_mask",
+            "Probe Mask",
+            "probe_Rmask",
+            "Fillumination_mask",
+            "Fillumination_intensities",
+            "illumination_intensities",
+            "initial_image",
+            "solution",
+        )
+    ),
+)
+"""Entries that only SHARP and the programs around it write."""
+ORIGIN, MODES = f"{GEOMETRY}/origin", f"{SOURCE}/illumination_modes"
+"""Ours: where the positions begin, and all modes of a probe that has several."""
+
+
+def _test(file: h5py.File) -> Evidence | None:
+    marks = [place for place in MARKS if file.get(place, getlink=True) is not None]
+    return Evidence(Strength.MARK, marks[0].removeprefix(ENTRY + "/")) if marks else None
+
+
+def _read(file: Path, settings: Settings) -> Scan | Result:
+    """Read the last image with the probe that belongs to it; positions get back where they began."""
+    layout = image_layout(file)
+    image = layout.places["object"][0].rpartition("/")[0]
+    with reading(file) as opened:
+        last = [place for place in (MODES, f"{image}/{FINAL}") if place in opened]
+        origin = array_at(opened, ORIGIN)
+    places = dict(layout.places) | {"illumination": tuple(last[:1]) or ALSO["illumination"]}
+    data = read_cxi(file, settings, replace(layout, places=places), normal=("I301",))
+    if origin is None:
+        return data
+    if origin.shape != (3,) or origin.dtype.kind != "f":
+        raise InputError(
+            "This is not where the positions begin",
+            where=f"{file}:{ORIGIN}",
+            found=origin.shape,
+            remedy="Write three numbers, x, y and z in metres",
+        )
+    scan = scan_in(data)
+    moved = replace(scan, positions=scan.positions + origin)
+    if not isinstance(data, Result):
+        return moved
+    own = data.positions is not scan.positions  # those that were used are kept where they were
+    return replace(data, scan=moved, positions=data.positions if own else moved.positions)
+
+
+def _amend(file: h5py.File, data: Scan | Result) -> list[Finding]:
+    scan, lost = scan_in(data), list[Finding]()
+    (ny, nx), (py, px) = scan.patterns.shape[1:], scan.detector.pixel_size
+    centred = np.array([nx / 2 * px, ny / 2 * py, scan.detector.distance])
+    corner = scan.detector.corner_position
+    if corner is not None and not np.allclose(corner, centred, rtol=NOT_EQUAL):
+        remedy = "The corner of a centred detector was written, for the object pixel follows from it"
+        lost.append(finding("W251", path("corner_position"), corner.tolist(), str(centred.tolist()), remedy))
+    bad = int((~scan.detector.always_good).sum())
+    if bad:
+        found, remedy = f"a mask of {bad} bad pixels", "Set their counts to what is between their neighbours"
+        lost.append(finding("W251", path("mask"), found, "a mask that sharp reads", remedy))
+    amend_energy(file, scan)
+    amend_axes(file)
+    replace_dataset(file, path("corner_position"), centred, "m")
+    origin = scan.positions.min(axis=0)
+    replace_dataset(file, path("positions"), scan.positions - origin, "m")
+    replace_dataset(file, ORIGIN, origin, "m")
+    _amend_probe(file)
+    if isinstance(data, Result):
+        replace_link(file, LATEST, OBJECT)
+        if path("illumination") in file:
+            replace_link(file, f"{PROCESS}/final_illumination", path("illumination"))
+    return lost
+
+
+def _amend_probe(file: h5py.File) -> None:
+    """Write the first mode as the illumination, which is one image, and all of them beside it."""
+    probe = file.get(path("illumination"))
+    if probe is not None and probe.ndim == 3:
+        modes = whole(probe)
+        replace_dataset(file, path("illumination"), modes[0])
+        replace_dataset(file, MODES, modes)
+
+
+def _ask(profile: Profile) -> None:
+    """Ask for what every writer around SHARP writes, and for the pixel that COSMIC's reader takes from the corner."""
+    profile.needs_frames(path("frames"), f"{DATA}/data")
+    profile.needs_joules(path("energy"))
+    for key in ("distance", "x_pixel_size", "y_pixel_size", "corner_position"):
+        profile.needs_metres(path(key))
+    profile.needs_positions(("npos", 3), (3,), path("detector_positions"))
+    positions = profile.at(path("detector_positions"))
+    if positions is not None and positions.dtype.kind == "f" and (whole(positions) < 0).any():
+        profile.say("E122", positions.name, "negative positions", "positions that begin at 0")
+    probe = profile.at(path("illumination"))
+    if probe is not None and probe.ndim != 2:
+        profile.say("E121", probe.name, f"shape {probe.shape}", "one illumination of shape (ny, nx)")
+    _ask_corner(profile)
+    profile.ignores("the mask; mask the counts themselves", path("mask"))
+    profile.ignores("the flat field", path("flat"))
+    profile.ignores_ours()
+
+
+def _ask_corner(profile: Profile) -> None:
+    """Compare the half period of the largest angle that corner_position gives with the object pixel."""
+    corner, frames = profile.at(path("corner_position")), profile.at(path("frames"))
+    energy, distance = profile.number(path("energy")), profile.number(path("distance"))
+    pixels = [profile.number(path(key)) for key in ("y_pixel_size", "x_pixel_size")]
+    if corner is None or corner.shape != (3,) or frames is None or frames.ndim != 3:
+        return
+    if not (energy and energy < 1e-12 and distance and pixels[0] and pixels[1]):
+        return
+    x, y, z = np.abs(np.asarray(whole(corner), np.float64))
+    wavelength = H_C / (energy / ELEMENTARY_CHARGE)
+    with np.errstate(divide="ignore"):
+        taken = wavelength * z * np.sqrt(2) / (2 * np.hypot(x, y))
+    size = np.hypot(frames.shape[1] * pixels[0], frames.shape[2] * pixels[1]) / np.sqrt(2)
+    if not abs(taken / (wavelength * distance / size) - 1) < 10 * NOT_EQUAL:
+        expected = "the outer corner of a centred detector, from which it takes the object pixel"
+        profile.say("E122", corner.name, f"{x:g}, {y:g}, {z:g} m", expected)
+
+
+DIALECT = Dialect(
+    name="sharp",
+    order=50,
+    title="CXI of SHARP and of COSMIC at the ALS",
+    conventions=Conventions(
+        energy="source_1/energy, J",
+        positions="(N, 3), x y z from 0 on, +, m",
+        mask="-",
+        frames="(N, y, x), intensity, centred; corner_position of a centred detector",
+        probe="source_1/illumination (y, x), of a result image_N/process_1/final_illumination",
+        object="image_N/data (y, x), the last one, also image_latest",
+    ),
+    detect=detect_with("sharp", _test),
+    read=_read,
+    write=write_with("sharp", _amend),
+    check=check_with("sharp", _ask),
+)

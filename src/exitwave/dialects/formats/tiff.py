@@ -1,0 +1,76 @@
+"""``tiff``: amplitude and phase of a reconstruction, or the sum of the frames of a scan, float32, for people.
+
+The first row is that of the largest y, as pictures are drawn; nothing else is done to the numbers.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exitwave.cxi.atomic import atomic
+from exitwave.cxi.write import BLOCK
+from exitwave.dialects.dialect import Conventions, Dialect, Written
+from exitwave.errors import InputError
+from exitwave.outputs import check_output
+from exitwave.scan import Result, Scan, scan_in
+
+CM = 1e-2
+"""Metres in a centimetre, the unit of length of TIFF; ImageJ shows it in micrometres."""
+LARGEST = 2**32 - 2**20
+"""Bytes of an image that ImageJ's form of TIFF can hold."""
+
+
+def sum_of_frames(scan: Scan) -> NDArray[np.float64]:
+    """Return the sum of all usable counts of the wanted frames, shape (ny, nx)."""
+    total, wanted = np.zeros(scan.patterns.shape[1:]), np.isin(np.arange(len(scan.patterns)), scan.wanted)
+    for index, block in scan.patterns.blocks(max(1, BLOCK // scan.patterns.room)):
+        counts = block.astype(np.float64)
+        usable = scan.detector.usable(counts, index, saturated=True) & wanted[index, None, None]
+        total += np.where(usable, counts, 0).sum(axis=0)
+    return total
+
+
+def write(data: Scan | Result, target: Path, overwrite: bool) -> Written:
+    """Write one image: of a result channels amplitude and phase of every slice, of a scan the sum of its frames."""
+    import tifffile
+
+    scan = scan_in(data)
+    check_output(target, scan.patterns.path, scan.path, overwrite=overwrite)
+    if isinstance(data, Result):
+        slices = data.object.reshape(-1, *data.object.shape[-2:])
+        image = np.stack([np.abs(slices), np.angle(slices)], axis=1).astype(np.float32)
+        pixel, labels = data.object_pixel, ["amplitude", "phase (rad)"]
+    else:
+        image = sum_of_frames(data)[None, None].astype(np.float32)
+        pixel, labels = data.detector.pixel_size, ["sum of the frames"]
+    if image.nbytes > LARGEST:
+        found = f"{image.nbytes / 1e9:.1f} GB"
+        raise InputError("The image is too large for TIFF", where=target, found=found, remedy="Write npz or seed")
+    about: dict[str, Any] = {"axes": "ZCYX", "unit": "cm", "Labels": labels * len(image), "mode": "grayscale"}
+    if isinstance(data, Result) and data.z is not None and len(data.z) > 1:
+        about["spacing"] = float(np.diff(data.z).mean()) / CM
+    with atomic(target, overwrite) as partial:
+        tifffile.imwrite(
+            partial,
+            image[..., ::-1, :],
+            imagej=True,
+            resolution=(CM / pixel[1], CM / pixel[0]),
+            resolutionunit="CENTIMETER",
+            metadata=about,
+        )
+    return Written((target,))
+
+
+DIALECT = Dialect(
+    name="tiff",
+    order=150,
+    title="TIFF for people: amplitude and phase, or the sum of the frames, float32, with the pixel size",
+    conventions=Conventions(
+        frames="their sum, first row at the largest y",
+        object="amplitude and phase (slice, channel, y, x), first row at the largest y; pixel in tags and for ImageJ",
+    ),
+    write=write,
+    suffix=".tif",
+)

@@ -1,0 +1,67 @@
+"""The page docs/conventions.md, from the dialects themselves: ``python -m exitwave.dialects.page`` prints it."""
+
+from dataclasses import fields
+
+from exitwave.dialects.dialect import Conventions, Dialect
+from exitwave.dialects.registry import known
+
+_HEAD = """# Conventions
+
+*This page is printed by `python -m exitwave.dialects.page`; do not edit it.*
+
+## Exitwave's own
+
+```
+   sample, seen along the beam            object and probe arrays             detector frame
+
+   +y                                     row ny-1                            row 0 ... row ny-1
+    ^        probe at (x, y)                 ^   y grows with the row            zero frequency at
+    |            o                           |                                   [ny//2, nx//2]
+    |                                        |
+    +-----------> +x                      row 0 ---> column: x grows
+```
+
+- Positions are the centre of the probe on the sample, in metres. In pixels: (row, column) = (+y, +x) / object pixel.
+  No axis is negated. Row 0 of the object has the smallest y; figures draw it at the bottom.
+- Object pixel, far field: wavelength * distance / (n * detector pixel), for each axis.
+- Index n//2 of the probe lies on the position; `image_1/x[c]` and `y[r]` are the coordinates of pixel centres.
+- Frames are intensities in counts, stored with the zero frequency at n//2. The FFT is unitary.
+- The mask is 0 where a pixel is good and 1 where it is bad. The energy is in eV.
+- Negating both axes of the positions gives the same frames with the object turned by half a turn and its phase
+  reversed; no fit can tell. Negating or swapping one axis can be told, and `exitwave reconstruct` tests it.
+
+## What others mean
+
+`read`: `exitwave.open` and every verb take such files, and say which dialect they found and why; `--from NAME` of
+`exitwave convert` and `dialect=` of `exitwave.open` override that. `write`: `exitwave convert IN OUT --to NAME`.
+`check`: `exitwave validate FILE --profile NAME` says whether that program could read a file.
+"""
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _can(dialect: Dialect) -> str:
+    return ", ".join(verb for verb in ("read", "write", "check") if getattr(dialect, verb))
+
+
+def page() -> str:
+    """Return the page as Markdown."""
+    names = [field.name for field in fields(Conventions)]
+    lines = [_HEAD, "| Dialect | Whose | Can |", "|---|---|---|"]
+    lines += [f"| `{each.name}` | {_cell(each.title)} | {_can(each)} |" for each in known().values()]
+    lines += ["", f"| Dialect | {' | '.join(name.capitalize() for name in names)} |", "|---" * (len(names) + 1) + "|"]
+    for each in known().values():
+        cells = " | ".join(_cell(getattr(each.conventions, name)) for name in names)
+        lines.append(f"| `{each.name}` | {cells} |")
+    settings = {each.name: each.settings for each in known().values() if each.settings}
+    if settings:
+        lines += ["", "What some formats lack is given with `--set KEY=VALUE`:", ""]
+        for name, keys in settings.items():
+            lines.append(f"- `{name}`: {', '.join(f'`{key}={example}`' for key, example in keys.items())}")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(page(), end="")

@@ -1,0 +1,165 @@
+"""What the dialects of CXI share: one reader, one writer whose file is amended, and what they all differ in."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from exitwave.cxi.energy import JOULES
+from exitwave.cxi.hdf import Layout, members, open_file, reading, resolve, text, whole
+from exitwave.cxi.mask import cxi_bits
+from exitwave.cxi.read import EVERYBODY, read
+from exitwave.cxi.schema import ENTRY, OBJECT, TABLE, path
+from exitwave.cxi.write import write_result, write_scan
+from exitwave.dialects.dialect import Evidence, Settings, Strength, Written
+from exitwave.errors import Finding
+from exitwave.findings import finding
+from exitwave.scan import Result, Scan, scan_in, with_scan
+from exitwave.units import ELEMENTARY_CHARGE
+
+WRITTEN_FOR = "exitwave_dialect"
+"""Attribute of the root that says for whom Exitwave wrote a file; nobody else reads it."""
+MOST_NUMBERS = 10**6
+"""More numbers than this are no energy of each frame."""
+AXES = "translation:y:x"
+"""CXI's names of the dimensions of a stack of frames."""
+
+Amend = Callable[[h5py.File, Scan | Result], list[Finding]]
+"""Makes of a file after the schema one of another program; returns what that program cannot hold."""
+
+
+def detect_with(name: str, test: Callable[[h5py.File], Evidence | None]) -> Callable[[Path], Evidence | None]:
+    """Return a ``detect`` that takes the files written for ``name``, and those that a test of the open file takes."""
+
+    def detect(file: Path) -> Evidence | None:
+        try:
+            with open_file(file) as opened:
+                made_for = written_for(opened)
+                if made_for:
+                    return Evidence(Strength.MARK, f"written for {name}") if made_for == name else None
+                return None if is_from_ptychodus(opened) else test(opened)
+        except Exception:  # whatever HDF5 makes of a damaged file, it is nobody's
+            return None
+
+    return detect
+
+
+def written_for(file: h5py.File) -> str:
+    """Return the dialect for which Exitwave wrote a file, or an empty string."""
+    return text(file.attrs.get(WRITTEN_FOR))
+
+
+def is_from_ptychodus(file: h5py.File) -> bool:
+    """Say whether a CXI file has ptychodus' meaning of its images: the first is the probe, the second the object."""
+    first, second = (file.get(f"{ENTRY}/image_{n}/data") for n in (1, 2))
+    both = isinstance(first, h5py.Dataset) and isinstance(second, h5py.Dataset)
+    return f"{ENTRY}/ptychodus" in file or (both and first.ndim == 4)
+
+
+def in_joules(file: h5py.File) -> bool:
+    """Say whether the energy of a CXI file is in joules, by its unit or, whatever it is called, by its magnitude."""
+    energy = resolve(file, path("energy"))
+    if not isinstance(energy, h5py.Dataset) or not 0 < (energy.size or 0) <= MOST_NUMBERS or energy.dtype.kind != "f":
+        return False
+    largest = float(np.max(whole(energy)))
+    return text(energy.attrs.get("units")).strip() in ("J", "joule", "joules") or 0 < largest < JOULES
+
+
+def read_cxi(file: Path, settings: Settings, layout: Layout = EVERYBODY, normal: tuple[str, ...] = ()) -> Scan | Result:
+    """Read a CXI file as `exitwave.cxi.read.read`, without remarks on what is normal in it: joules, and codes given."""
+    data = read(file, settings, layout)
+    scan = scan_in(data)
+    extra = tuple(each for each in scan.findings if each.code not in ("W201", *normal))
+    return with_scan(data, replace(scan, findings=extra))
+
+
+def image_layout(file: Path) -> Layout:
+    """Return where the object is in a file with several images: the last that is complex and in real space."""
+    last = 0
+    with reading(file) as opened:
+        for name in members(resolve(opened, ENTRY)):
+            head, _, number = name.rpartition("_")
+            if head == "image" and number.isdecimal() and _is_object(resolve(opened, f"{ENTRY}/{name}")):
+                last = max(last, int(number))
+    moved = {each.key: (each.path.replace("image_1", f"image_{last}"),) for each in TABLE if OBJECT in each.path}
+    return replace(EVERYBODY, places=dict(EVERYBODY.places) | moved)
+
+
+def _is_object(image: Any) -> bool:
+    data = image.get("data") if isinstance(image, h5py.Group) else None
+    complex_image = isinstance(data, h5py.Dataset) and data.dtype.kind == "c"
+    return complex_image and text(image.get("data_space")) != "diffraction"
+
+
+def write_with(name: str, amend: Amend) -> Callable[[Scan | Result, Path, bool], Written]:
+    """Return a ``write`` that writes the file of the schema and amends it."""
+
+    def write(data: Scan | Result, target: Path, overwrite: bool) -> Written:
+        lost = _shared_losses(scan_in(data), name)
+
+        def change(file: h5py.File) -> None:
+            file.attrs[WRITTEN_FOR] = name
+            lost.extend(amend(file, data))
+
+        if isinstance(data, Result):
+            findings = write_result(data, target, overwrite=overwrite, embed=True, amend=change)
+        else:
+            findings = write_scan(data, target, overwrite=overwrite, amend=change)
+        return Written((target,), (*findings, *lost))
+
+    return write
+
+
+def _shared_losses(scan: Scan, name: str) -> list[Finding]:
+    """Return what no program of the family can hold."""
+    lost = []
+    unused = len(scan.patterns) - len(scan.wanted)
+    if unused:
+        remedy = f"{name} will use them; leave them out of the scan first"
+        lost.append(finding("W251", path("left_out"), f"{unused} frames that are not to be used", "none", remedy))
+    if scan.detector.mask.ndim == 3:
+        remedy = f"{name} gets one mask: what is bad in any frame is bad in all"
+        lost.append(finding("W251", path("frame_mask"), "a mask for each frame", "one mask", remedy))
+    return lost
+
+
+def replace_dataset(file: h5py.File, place: str, value: Any, units: str = "") -> h5py.Dataset:
+    """Write a small dataset in the place of what is there."""
+    if place in file:
+        del file[place]
+    dataset = file.create_dataset(place, data=value, track_times=False)
+    if units:
+        dataset.attrs["units"] = units
+    return dataset
+
+
+def replace_link(file: h5py.File, place: str, target: str) -> None:
+    """Write a soft link in the place of what is there."""
+    if file.get(place, getlink=True) is not None:
+        del file[place]
+    file[place] = h5py.SoftLink(target)
+
+
+def amend_energy(file: h5py.File, scan: Scan) -> None:
+    """Write the energy in joules."""
+    replace_dataset(file, path("energy"), scan.energy * ELEMENTARY_CHARGE, "J")
+    file[path("source")].attrs.pop("units", None)
+
+
+def amend_axes(file: h5py.File) -> None:
+    """Write CXI's names of the dimensions of the frames."""
+    file[path("frames")].attrs["axes"] = np.bytes_(AXES)
+
+
+def amend_mask(file: h5py.File, scan: Scan) -> None:
+    """Write the mask in CXI's bits."""
+    replace_dataset(file, path("mask"), cxi_bits(~scan.detector.always_good, scan.detector.pixel_mask))
+
+
+def default_basis(scan: Scan) -> Any:
+    """Return CXI's default directions of the detector, rows along -y and columns along -x, shape (2, 3)."""
+    py, px = scan.detector.pixel_size
+    return np.array([[0, -py, 0], [-px, 0, 0]])

@@ -1,0 +1,158 @@
+"""Numbers with units, text and arrays from an HDF5 file of any program, by path; nothing large is read unasked."""
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from exitwave.cxi.frames import unreadable
+from exitwave.cxi.hdf import reading as reading
+from exitwave.cxi.hdf import resolve, text, whole
+from exitwave.dialects.tools.assemble import check_frames
+from exitwave.errors import InputError
+from exitwave.frames import Frames
+from exitwave.units import factor
+
+COMPLEX = (("r", "i"), ("real", "imag"))
+"""Names of the parts of a complex number in a compound type, as h5py and as MATLAB have them."""
+
+
+def dataset_at(file: h5py.File, path: str) -> h5py.Dataset | None:
+    """Return the dataset at a path, its links followed, or None where there is none."""
+    found = resolve(file, path)
+    return found if isinstance(found, h5py.Dataset) else None
+
+
+def number_at(file: h5py.File, path: str) -> float | None:
+    """Return a number stored as a scalar or as an array of one value, or None where there is none.
+
+    Raises
+    ------
+    InputError
+        If it is no real number, or an array of different ones.
+    """
+    stored = dataset_at(file, path)
+    return None if stored is None else one_number(_whole(stored), f"{file.filename}:{path}")
+
+
+def one_number(value: Any, where: str) -> float:
+    """Return a number from what an attribute or dataset holds.
+
+    Raises
+    ------
+    InputError
+        If it is no real number, or an array of different ones.
+    """
+    values = np.asarray(value)
+    if values.dtype.kind not in "biuf" or not values.size:
+        raise InputError(
+            "Not a number",
+            where=where,
+            found=f"{values.dtype} of shape {values.shape}",
+            remedy="Write one number, as a scalar",
+        )
+    flat = values.astype(np.float64).ravel()
+    if not np.allclose(flat, flat[0], rtol=1e-6, atol=0, equal_nan=True):
+        found = f"{flat.size} values from {flat.min():g} to {flat.max():g}"
+        raise InputError(
+            "One number is needed, but an array holds several",
+            where=where,
+            found=found,
+            remedy="Write one value for the scan",
+        )
+    return float(flat[0])
+
+
+def quantity_at(file: h5py.File, path: str, dimension: str, unit: str) -> float | None:
+    """Return a length in metres or an energy in eV, or None where there is none.
+
+    Parameters
+    ----------
+    file, path : h5py.File, str
+        Where it lies.
+    dimension : str
+        ``length`` or ``energy``.
+    unit : str
+        Its unit where the dataset has no ``@units``.
+
+    Raises
+    ------
+    InputError
+        If it is not one number, or its unit is unknown.
+    """
+    value, stored = number_at(file, path), dataset_at(file, path)
+    if value is None or stored is None:
+        return None
+    stated = text(stored.attrs.get("units")).strip() or unit
+    try:
+        return value * factor(stated, dimension)
+    except InputError as error:
+        where = f"{file.filename}:{path}@units"
+        raise InputError(error.what, where=where, found=error.found, remedy=error.remedy) from None
+
+
+def array_at(file: h5py.File, path: str) -> NDArray[Any] | None:
+    """Return an array of numbers whole, or None where there is none; complex where it is a pair of parts.
+
+    Raises
+    ------
+    InputError
+        If it holds no numbers, is empty or far larger than the file, or cannot be read.
+    """
+    stored = dataset_at(file, path)
+    if stored is None:
+        return None
+    values = _whole(stored)
+    names = values.dtype.names
+    if names in COMPLEX:
+        return np.asarray(values[names[0]] + 1j * values[names[1]])
+    if values.dtype.kind not in "biufc":
+        found = f"{values.dtype} of shape {values.shape}"
+        raise InputError(
+            "These are not numbers",
+            where=f"{file.filename}:{path}",
+            found=found,
+            remedy="Check the path, or write plain numbers",
+        )
+    return values
+
+
+def _whole(stored: h5py.Dataset) -> NDArray[Any]:
+    check_readable(stored)
+    if not stored.size:
+        where, found = f"{stored.file.filename}:{stored.name}", f"{stored.dtype} of shape {stored.shape}"
+        raise InputError("An array is empty", where=where, found=found, remedy="Check the path")
+    return np.asarray(whole(stored))
+
+
+def check_readable(stored: h5py.Dataset) -> None:
+    """Refuse a dataset whose compression filter is not installed, or whose sources are missing."""
+    problem = unreadable(stored)
+    if problem:
+        where = f"{stored.file.filename}:{stored.name}"
+        raise InputError("An array cannot be read", where=where, found=problem[0], remedy=problem[1])
+
+
+def frames_at(file: h5py.File, path: str) -> Frames:
+    """Return the stack at a path, unread.
+
+    Raises
+    ------
+    InputError
+        If there is none, it is no stack of images, or it cannot be read.
+    """
+    stored = dataset_at(file, path)
+    if stored is None:
+        raise InputError("The file lacks its frames", where=file.filename, found="nothing", remedy=f"Expected {path}")
+    where = f"{stored.file.filename}:{stored.name}"
+    check_readable(stored)
+    if stored.shape is None:
+        raise InputError(
+            "These are not diffraction patterns",
+            where=where,
+            found="an empty dataset",
+            remedy="Write the frames of the scan there",
+        )
+    return check_frames(Frames(Path(stored.file.filename).resolve(), stored.name), where)

@@ -1,0 +1,46 @@
+"""Files of HXN: amplitudes with the first axis along x and zero frequency at [0, 0], stage positions in um."""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from beamline_files import COUNTS, PLACES, hxn, hxn_matlab
+
+import exitwave
+from exitwave.scan import Result, Scan
+
+
+def test_the_programs_file_is_turned_round(tmp_path: Path) -> None:
+    scan = exitwave.open(hxn(tmp_path, 60.0), angle="0")
+    assert isinstance(scan, Scan)
+    assert "hxn" in scan.findings[0].found
+    assert np.array_equal(scan.patterns[:], COUNTS)
+    assert np.array_equal(scan.patterns[2:4, 3], COUNTS[2:4, 3])
+    assert scan.positions[:, :2] == pytest.approx(-1e-6 * PLACES)
+    assert scan.wavelength == pytest.approx(0.137e-9)
+    assert (scan.detector.distance, scan.detector.pixel_size) == (2.05, pytest.approx((75e-6, 75e-6)))
+
+
+@pytest.mark.parametrize(("angle", "factor"), [(0, 1), (30, 3**0.5 / 2), (-30, 3**0.5 / 2), (90, 1), (-90, -1)])
+def test_x_is_narrowed_by_the_angle(tmp_path: Path, angle: float, factor: float) -> None:
+    scan = exitwave.open(hxn(tmp_path, angle), negate="none")
+    assert isinstance(scan, Scan)
+    assert scan.positions[:, 0] == pytest.approx(1e-6 * factor * PLACES[:, 0])
+    assert scan.positions[:, 1] == pytest.approx(1e-6 * PLACES[:, 1])
+
+
+def test_a_matlab_file_is_a_result_where_it_has_an_object(tmp_path: Path) -> None:
+    rng = np.random.default_rng(8)
+    probe, image = rng.normal(size=(*COUNTS.shape[1:], 2)) @ [1, 1j], rng.normal(size=(40, 50)) + 2j
+    place = hxn_matlab(tmp_path, probe, image)
+    result = exitwave.open(place)
+    assert isinstance(result, Result)
+    assert result.object == pytest.approx(image, rel=1e-6)
+    assert result.probe[0] == pytest.approx(probe, rel=1e-6)
+    assert result.scan.energy == pytest.approx(9050)
+    assert result.scan.detector.distance == pytest.approx(2.05)
+    assert result.positions[:, :2] == pytest.approx(1e-6 * PLACES)
+    with h5py.File(place, "r+") as file:
+        del file["obj"]
+    assert isinstance(exitwave.open(place), Scan)
