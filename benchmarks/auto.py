@@ -17,8 +17,9 @@ import numpy as np
 
 import exitwave
 from exitwave.errors import ExitwaveError
+from exitwave.frames import Frames
 from exitwave.optics import phase_ramp
-from exitwave.scan import Frames, Scan
+from exitwave.scan import Scan
 from exitwave.simulation import simulate
 from exitwave.simulation.presets import preset
 

@@ -13,8 +13,9 @@ from typing import Any, get_args
 
 import exitwave
 from exitwave.analysis.verdict import noise
+from exitwave.frames import Frames
 from exitwave.reconstruction.half_scan_frc import Split, usual_split
-from exitwave.scan import Frames, Scan
+from exitwave.scan import Scan
 from exitwave.simulation import simulate
 
 SCANS: dict[str, dict[str, Any]] = {

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 import exitwave
+from exitwave.frames import Frames
 from exitwave.positions import object_grid, split, to_pixels
-from exitwave.scan import Detector, Frames, Scan
+from exitwave.scan import Detector, Scan
 from exitwave.simulation import SimulatedFrames, simulate
 from exitwave.simulation.presets import preset
 

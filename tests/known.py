@@ -3,8 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from exitwave.frames import Frames
 from exitwave.positions.grid import object_grid
-from exitwave.scan import Detector, Frames, Result, Scan, Truth
+from exitwave.scan import Detector, Result, Scan, Truth
 
 PIXEL = (12e-9, 10e-9)
 ENERGY = 8800.0

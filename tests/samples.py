@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 
 from exitwave.analysis.frc import FRC
+from exitwave.frames import Frames
 from exitwave.positions import fermat_spiral, object_grid
-from exitwave.scan import Detector, Frames, Result, Scan, Step, Truth
+from exitwave.scan import Decision, Detector, Result, Scan, Truth
 
 NPOS, SIDE = 200, 64
 
@@ -37,7 +38,7 @@ def small_scan(npos: int = NPOS, side: int = SIDE, **changes: Any) -> Scan:
         "description": "A scan made up for a test",
         "instrument": "26-ID",
         "left_out": {"the beam was off": (1, 3)},
-        "preparation": (Step("crop", "window", {"rows": [0, 64]}, "the speckles are there"),),
+        "preparation": (Decision("crop", "window", {"rows": [0, 64]}, "the speckles are there"),),
     }
     return Scan(**(values | changes))
 
@@ -91,5 +92,5 @@ def small_result(scan: Scan, modes: int = 2, iterations: int = 5) -> Result:
         },
         model=_own(len(scan.positions), scan.probe.shape[-2:]),
         frc=FRC(np.array([1e6, 2e6]), np.array([0.9, 0.1]), np.array([0.4, 0.3]), 0.3e-6, False, "counts"),
-        choices=(Step("modes", "two", {"modes": 2}, "the beam is partly coherent"),),
+        choices=(Decision("modes", "two", {"modes": 2}, "the beam is partly coherent"),),
     )

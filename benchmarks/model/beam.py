@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 import exitwave
+from exitwave.frames import Frames
 from exitwave.optics import mode_powers
-from exitwave.scan import Frames, Result, Scan
+from exitwave.scan import Result, Scan
 from exitwave.simulation import simulate
 
 POISSON = [{"iterations": 40}, {"algorithm": "ML", "noise": "Poisson", "iterations": 30}]

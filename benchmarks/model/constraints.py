@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 import exitwave
-from exitwave.scan import Frames, Scan
+from exitwave.frames import Frames
+from exitwave.scan import Scan
 from exitwave.simulation import simulate
 
 KNOWN: dict[str, dict[str, Any]] = {

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 import exitwave
-from exitwave.scan import Frames, Scan
+from exitwave.frames import Frames
+from exitwave.scan import Scan
 
 SCAN: dict[str, Any] = {"frames": 200, "detector": 128, "photons": 2e6}
 MASKED, SATURATED, HOT = 0.05, 0.01, 1e6

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import exitwave
-from exitwave.scan import Frames
+from exitwave.frames import Frames
 from exitwave.simulation import simulate
 
 CHOICES: dict[str, dict[str, Any]] = {

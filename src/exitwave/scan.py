@@ -10,10 +10,7 @@ from numpy.typing import NDArray
 
 from exitwave.errors import Finding
 from exitwave.exports import Exports
-from exitwave.frames import Frames as Frames
-from exitwave.frames import MissingFrames as MissingFrames
-from exitwave.frames import counted
-from exitwave.frames import open_hdf5 as open_hdf5
+from exitwave.frames import Frames, counted
 from exitwave.units import H_C
 
 if TYPE_CHECKING:
@@ -99,7 +96,7 @@ class Truth:
 
 
 @dataclass(frozen=True)
-class Step:
+class Decision:
     """One thing that was done to a scan, or chosen for its reconstruction, and why."""
 
     heading: str
@@ -143,7 +140,7 @@ class Scan(Exports):
     """
     left_out: dict[str, tuple[int, ...]] = field(default_factory=dict)
     """Frames that are not to be used, by the reason; all others are."""
-    preparation: tuple[Step, ...] = ()
+    preparation: tuple[Decision, ...] = ()
     """What was done to the measurement, in this order."""
     path: Path | None = None
     """The file that the scan was read from."""
@@ -242,7 +239,7 @@ class Result(Exports):
 
     z: NDArray[np.float64] | None = None
     """Where the slices of a thick sample lie along the beam in metres, shape (slices,), the first at 0; None: thin."""
-    choices: tuple[Step, ...] = ()
+    choices: tuple[Decision, ...] = ()
     """What was chosen for the reconstruction because nobody had said it."""
     frc: "FRC | None" = None
     """Fourier ring correlation of two reconstructions from half of the frames each; None: it was not measured."""

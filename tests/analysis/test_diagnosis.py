@@ -13,8 +13,9 @@ from exitwave.analysis.diagnosis import CODES, Diagnosis, diagnose
 from exitwave.analysis.diagnosis.light import trend
 from exitwave.analysis.diagnosis.places import bragg_peak, widest_gap
 from exitwave.analysis.diagnosis.sample import take
+from exitwave.frames import Frames
 from exitwave.positions import fermat_spiral, jittered_grid, raster
-from exitwave.scan import Frames, Scan
+from exitwave.scan import Scan
 from exitwave.simulation import simulate
 
 SIDE = 128

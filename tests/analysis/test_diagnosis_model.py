@@ -8,7 +8,8 @@ import pytest
 
 from exitwave.analysis.diagnosis import Diagnosis, diagnose
 from exitwave.analysis.diagnosis.model import residuals
-from exitwave.scan import Frames, Result, Scan
+from exitwave.frames import Frames
+from exitwave.scan import Result, Scan
 from exitwave.simulation import simulate
 
 FRAMES = 60

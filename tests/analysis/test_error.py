@@ -6,8 +6,9 @@ from known import blank_scan, specimen, zone_plate
 
 from exitwave.analysis.error import error_metric, recompute
 from exitwave.errors import InputError
+from exitwave.frames import Frames
 from exitwave.positions.grid import object_grid
-from exitwave.scan import Frames, Result
+from exitwave.scan import Result
 
 SHAPE, PIXEL = (24, 28), (12e-9, 10e-9)
 

@@ -9,9 +9,9 @@ from samples import small_result, small_scan
 from exitwave.analysis.pattern import guess_pattern
 from exitwave.analysis.summary import summarise
 from exitwave.cxi.read import read
+from exitwave.frames import Frames
 from exitwave.optics import probe_diameter
 from exitwave.positions import concentric_rings, fermat_spiral, jittered_grid, object_grid, raster
-from exitwave.scan import Frames
 
 
 def to_and_fro(positions: np.ndarray, columns: int) -> np.ndarray:

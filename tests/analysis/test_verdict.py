@@ -10,7 +10,8 @@ import exitwave
 from exitwave.analysis.error import modelled, recompute
 from exitwave.analysis.frc import FRC
 from exitwave.analysis.verdict import Verdict, verdict
-from exitwave.scan import Frames, Result
+from exitwave.frames import Frames
+from exitwave.scan import Result
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,8 @@ from samples import small_scan
 from exitwave.cxi.atomic import atomic, create
 from exitwave.cxi.read import read
 from exitwave.errors import InputError, OutputError
-from exitwave.scan import Frames, Scan
+from exitwave.frames import Frames
+from exitwave.scan import Scan
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ import resource, sys
 from samples import small_scan
 from exitwave.errors import OutputError
 import numpy as np
-from exitwave.scan import Frames
+from exitwave.frames import Frames
 frames = Frames(np.random.default_rng(0).random((300, 64, 64), np.float32))
 resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
 try:

@@ -14,7 +14,8 @@ import exitwave
 from exitwave.cxi.read import read
 from exitwave.cxi.schema import path
 from exitwave.errors import InputError
-from exitwave.scan import Frames, MissingFrames, Result, Scan, open_hdf5
+from exitwave.frames import Frames, MissingFrames, open_hdf5
+from exitwave.scan import Result, Scan
 from exitwave.units import ELEMENTARY_CHARGE
 
 
@@ -288,7 +289,7 @@ def test_a_scan_whose_frames_are_missing_is_refused(result_file: Path, scan_file
 def test_frames_are_picked_from_a_file_that_is_opened_once(scan_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     change(scan_file, "frames", lambda old: old, chunks=(100, 64, 64), compression="gzip")
     frames, stack, opened = scan_of(scan_file).patterns, small_scan().patterns[:], []
-    monkeypatch.setattr("exitwave.frames.open_hdf5", lambda file: opened.append(file) or open_hdf5(file))
+    monkeypatch.setattr("exitwave.frames.frames.open_hdf5", lambda file: opened.append(file) or open_hdf5(file))
     np.testing.assert_array_equal(list(frames.pick([7, 3, 150])), stack[[7, 3, 150]])
     np.testing.assert_array_equal(np.concatenate([block for _, block in frames.blocks(70)]), stack)
     assert opened == [scan_file, scan_file]

@@ -14,7 +14,8 @@ from samples import small_result, small_scan, small_truth
 from exitwave.cxi.read import read
 from exitwave.cxi.schema import BY_KEY, TABLE, path
 from exitwave.errors import Finding
-from exitwave.scan import Frames, Result, Scan
+from exitwave.frames import Frames
+from exitwave.scan import Result, Scan
 
 
 def assert_same(a: Any, b: Any, name: str = "") -> None:

@@ -13,8 +13,9 @@ import exitwave
 from exitwave.analysis.compare import compare
 from exitwave.analysis.error import recompute
 from exitwave.dialects.formats import ptychi
+from exitwave.frames import Frames
 from exitwave.positions import fermat_spiral, object_grid, to_pixels
-from exitwave.scan import Detector, Frames, Result, Scan
+from exitwave.scan import Detector, Result, Scan
 from exitwave.simulation.specimens import texture
 from exitwave.units import H_C
 

@@ -11,7 +11,8 @@ from samples import small_result
 
 from exitwave.dialects.detect import read
 from exitwave.dialects.registry import known
-from exitwave.scan import Detector, Frames, Result, Scan
+from exitwave.frames import Frames
+from exitwave.scan import Detector, Result, Scan
 from exitwave.units import H_C
 
 BOTH = [name for name, each in known().items() if each.read and each.write]

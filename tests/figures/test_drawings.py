@@ -23,10 +23,10 @@ from exitwave.figures.colour import colours
 from exitwave.figures.object import HALF
 from exitwave.figures.orientations import orientations_figure
 from exitwave.figures.patterns import MASKED
-from exitwave.frames import View
+from exitwave.frames import Frames, View
 from exitwave.optics import phase_ramp
 from exitwave.reconstruction.orientation import Orientation
-from exitwave.scan import Frames, Scan
+from exitwave.scan import Scan
 
 
 def titles(figure: Figure) -> list[str]:

@@ -11,7 +11,8 @@ from exitwave.cxi.read import read
 from exitwave.errors import InputError, OutputError
 from exitwave.figures import everything, plot_all, positions_figure
 from exitwave.figures.style import save
-from exitwave.scan import Frames, Result
+from exitwave.frames import Frames
+from exitwave.scan import Result
 
 COLUMNS = {"positions": 85, "errors": 85, "frc": 85, "patterns": 170, "object": 170, "comparison": 170, "probe": 170}
 COLUMNS |= {"coverage": 85}

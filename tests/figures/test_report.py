@@ -17,7 +17,8 @@ from exitwave.errors import OutputError
 from exitwave.figures import report, sheets
 from exitwave.figures.report import render_report, write_report
 from exitwave.findings import finding
-from exitwave.scan import Frames, MissingFrames, Step
+from exitwave.frames import Frames, MissingFrames
+from exitwave.scan import Decision
 
 VOID = {"meta", "img", "link", "br", "hr", "input"}
 NASTY = "<script>alert('x')</script> & \"co\""
@@ -64,7 +65,7 @@ def result():
         name=NASTY,
         instrument="26-ID",
         left_out={"the beam was off": (7, 8, 9)},
-        preparation=(Step("crop", "window", {"rows": [0, 96]}, "the speckles are there"),),
+        preparation=(Decision("crop", "window", {"rows": [0, 96]}, "the speckles are there"),),
         findings=(finding("W204", "/positions", "micrometres", "metres", "Multiplied by 1e-6"),),
     )
     moved = np.random.default_rng(1).normal(0, 5e-9, made.positions.shape)
@@ -73,7 +74,7 @@ def result():
         scan=scan,
         positions=made.positions + moved,
         frc=frc(made.object, made.object + 0.1, made.object_pixel),
-        choices=(Step("modes", "two", {"modes": 2}, "the beam is partly coherent"),),
+        choices=(Decision("modes", "two", {"modes": 2}, "the beam is partly coherent"),),
         recipe=make_recipe({"iterations": 21, "position_update": True}).model_dump(mode="json"),
         provenance={"command": f"exitwave reconstruct {NASTY}", "digest": "sha256:0123", "date": "2026-01-02T03:04:05"},
     )

@@ -16,9 +16,9 @@ from exitwave.analysis.error import recompute
 from exitwave.cxi.schema import path
 from exitwave.cxi.validate import validate
 from exitwave.errors import InputError
-from exitwave.frames import Frames, View, ViewedFrames
+from exitwave.frames import Frames, MissingFrames, View, ViewedFrames
 from exitwave.preparation import apply_view
-from exitwave.scan import MissingFrames, Result, Scan
+from exitwave.scan import Result, Scan
 from exitwave.simulation import intensity, simulate
 
 SHAPE = (60, 71)

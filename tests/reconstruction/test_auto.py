@@ -7,12 +7,11 @@ import pytest
 
 import exitwave
 from exitwave.engine.recipe import make_recipe
-from exitwave.frames import View
+from exitwave.frames import Frames, View
 from exitwave.preparation import apply_view
 from exitwave.reconstruction import auto
 from exitwave.reconstruction.auto import leaves_open
 from exitwave.reconstruction.orientation import CLEAR, Orientation, rank_orientations
-from exitwave.scan import Frames
 
 WRONG = View(transpose=True, flip_rows=True)
 

@@ -10,8 +10,8 @@ from exitwave.analysis.error import recompute
 from exitwave.cxi.validate import validate
 from exitwave.engine.model.detector import DetectorSettings
 from exitwave.errors import InputError
+from exitwave.frames import Frames
 from exitwave.reconstruction.loading import load_stack
-from exitwave.scan import Frames
 from exitwave.simulation import simulate
 
 

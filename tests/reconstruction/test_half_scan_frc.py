@@ -8,8 +8,8 @@ from scipy.spatial import cKDTree
 
 import exitwave
 from exitwave.errors import InputError
+from exitwave.frames import Frames
 from exitwave.reconstruction.half_scan_frc import HalfCounts, half_scan_frc, split_counts, split_frames, usual_split
-from exitwave.scan import Frames
 from exitwave.simulation import simulate
 
 

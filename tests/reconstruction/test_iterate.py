@@ -11,9 +11,9 @@ from exitwave.analysis.error import recompute
 from exitwave.engine.recipe import make_recipe
 from exitwave.engine.state import Misfit
 from exitwave.errors import InputError, RunError
+from exitwave.frames import Frames
 from exitwave.reconstruction import iterate as run
 from exitwave.reconstruction.loading import load_stack
-from exitwave.scan import Frames
 from exitwave.simulation import simulate
 
 

@@ -8,8 +8,9 @@ import pytest
 import exitwave
 from exitwave.analysis.error import recompute
 from exitwave.errors import InputError
+from exitwave.frames import Frames
 from exitwave.reconstruction.joint import join
-from exitwave.scan import Frames, Truth
+from exitwave.scan import Truth
 from exitwave.simulation import simulate
 
 

@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.errors import InputError
-from exitwave.frames import counted
+from exitwave.frames import MissingFrames, counted
 from exitwave.optics import mode_powers
 from exitwave.positions.grid import object_grid
-from exitwave.scan import MissingFrames, Result, Scan, scan_in
+from exitwave.scan import Result, Scan, scan_in
 
 SAMPLE = 64
 """Frames that are looked at."""

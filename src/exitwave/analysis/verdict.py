@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from exitwave.analysis.error import modelled
 from exitwave.analysis.ledger import USED, ledger
+from exitwave.frames import MissingFrames
 from exitwave.poisson import noise_misfit
 from exitwave.positions.coverage import coverage
-from exitwave.scan import MissingFrames, Result
+from exitwave.scan import Result
 from exitwave.units import show
 
 TRUSTED = 1.5

@@ -10,7 +10,7 @@ import numpy as np
 from exitwave.cxi.hdf import Source, candidates, resolve, scalar, text
 from exitwave.errors import InputError
 from exitwave.frames import Frames, MissingFrames, View, ViewedFrames, open_hdf5
-from exitwave.reordered import ReorderedFrames
+from exitwave.frames.reordered import ReorderedFrames
 
 MOST_PIXELS = 2**25
 """Pixels of a frame; the largest detectors have half of them."""

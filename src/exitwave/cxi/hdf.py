@@ -14,7 +14,7 @@ from exitwave.cxi.heap import is_endless
 from exitwave.cxi.schema import BY_KEY, ENTRY, path
 from exitwave.errors import DAMAGE, Finding, InputError, damaged
 from exitwave.findings import finding
-from exitwave.scan import open_hdf5
+from exitwave.frames import open_hdf5
 from exitwave.units import factor
 
 LARGE = 2**28

@@ -19,7 +19,8 @@ from exitwave.cxi.scale import of_believable_scale
 from exitwave.cxi.schema import ALSO, TABLE, path
 from exitwave.cxi.translation import read_positions
 from exitwave.errors import InputError, did_you_mean
-from exitwave.scan import Detector, Frames, NearField, Result, Scan, Step, Truth
+from exitwave.frames import Frames
+from exitwave.scan import Decision, Detector, NearField, Result, Scan, Truth
 from exitwave.units import factor, parse
 
 if TYPE_CHECKING:
@@ -306,9 +307,9 @@ def _recipe(source: Source) -> dict[str, Any]:
     return dict(_json(source, "recipe", dict) or {})
 
 
-def _steps(source: Source, key: str) -> tuple[Step, ...]:
+def _steps(source: Source, key: str) -> tuple[Decision, ...]:
     try:
-        return tuple(Step(**each) for each in _json(source, key, list) or ())
+        return tuple(Decision(**each) for each in _json(source, key, list) or ())
     except TypeError as error:
         raise InputError(
             "A list of steps has other entries",

@@ -17,9 +17,9 @@ from exitwave.cxi.schema import BY_KEY, TABLE, Entry, Part, path
 from exitwave.errors import Finding
 from exitwave.findings import finding
 from exitwave.frames import Frames, MissingFrames, ViewedFrames, marker
-from exitwave.linked import LinkedFrames
+from exitwave.frames.linked import LinkedFrames
 from exitwave.outputs import check_output
-from exitwave.scan import Result, Scan, Step
+from exitwave.scan import Decision, Result, Scan
 from exitwave.units import ELEMENTARY_CHARGE
 
 BLOCK = 32 * 2**20
@@ -225,7 +225,7 @@ def _frc_values(result: Result) -> dict[str, Any]:
     return {f"frc_{name}": getattr(result.frc, name) for name in names} | {"frc_halves": result.frc.halves or None}
 
 
-def _steps(steps: tuple[Step, ...]) -> str | None:
+def _steps(steps: tuple[Decision, ...]) -> str | None:
     return json.dumps([asdict(step) for step in steps]) if steps else None
 
 

@@ -15,7 +15,8 @@ from exitwave.figures.patterns import patterns_figure
 from exitwave.figures.positions import displacements_figure, positions_figure
 from exitwave.figures.probe import probe_figure
 from exitwave.figures.style import save
-from exitwave.scan import MissingFrames, Result, Scan
+from exitwave.frames import MissingFrames
+from exitwave.scan import Result, Scan
 
 FORMATS = ("png", "pdf", "svg", "tiff")
 """What a figure can be written as."""

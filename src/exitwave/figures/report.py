@@ -18,7 +18,8 @@ from exitwave.analysis.verdict import verdict
 from exitwave.cxi.atomic import atomic
 from exitwave.engine.changes import changes
 from exitwave.figures.sheets import Sheets, of_result, of_scan
-from exitwave.scan import MissingFrames, Result, Scan, scan_in
+from exitwave.frames import MissingFrames
+from exitwave.scan import Result, Scan, scan_in
 from exitwave.units import show
 
 MISSING = "The frames of this result are missing, so what needs them is not here. Put the input back where it was."

@@ -17,8 +17,9 @@ from exitwave.figures.patterns import patterns_figure
 from exitwave.figures.positions import displacements_figure, positions_figure
 from exitwave.figures.probe import probe_figure
 from exitwave.figures.style import DOUBLE, MICRO
+from exitwave.frames import MissingFrames
 from exitwave.optics import mode_powers
-from exitwave.scan import MissingFrames, Result, Scan
+from exitwave.scan import Result, Scan
 from exitwave.units import show
 
 

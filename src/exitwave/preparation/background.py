@@ -14,7 +14,7 @@ from scipy import ndimage
 from exitwave.errors import InputError
 from exitwave.frames import ChangedFrames
 from exitwave.preparation.survey import Progress, Survey, survey
-from exitwave.scan import Detector, Scan, Step
+from exitwave.scan import Decision, Detector, Scan
 
 How = Literal["model", "subtract"]
 CONTRAST = 0.5
@@ -76,11 +76,11 @@ def background(
     left_out = scan.left_out | ({"no beam": lost} if lost else {})
     numbers = {"dark": float(base.mean()), "floor": floor, "frames_without_beam": len(lost)}
     if not total.any():
-        step = Step("background", "none", numbers, "no dark frame, and no pixel counts where there is no signal")
+        step = Decision("background", "none", numbers, "no dark frame, and no pixel counts where there is no signal")
         return replace(scan, left_out=left_out, preparation=(*scan.preparation, step))
     words = f"{float(total.mean()):.3g} counts a pixel, of which {floor:.3g} are estimated where there is no signal"
     seen = replace(scan, detector=replace(detector, dark=total.astype(np.float32)), left_out=left_out)
-    step = Step("background", "in the model", numbers, f"{words}; the frames keep their counts")
+    step = Decision("background", "in the model", numbers, f"{words}; the frames keep their counts")
     seen = replace(seen, preparation=(*scan.preparation, step))
     return seen if how == "model" else subtract_dark(seen)
 
@@ -90,7 +90,9 @@ def subtract_dark(scan: Scan) -> Scan:
     detector, shape = scan.detector, (scan.patterns.shape[1], scan.patterns.shape[2])
     if detector.dark is None:
         return scan
-    step = Step("background", "subtracted", {}, "the frames have lost the background; what falls below zero is zero")
+    step = Decision(
+        "background", "subtracted", {}, "the frames have lost the background; what falls below zero is zero"
+    )
 
     def change(counts: NDArray[Any]) -> NDArray[np.float32]:
         kept = counts.astype(np.float32)

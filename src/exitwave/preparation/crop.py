@@ -14,7 +14,7 @@ from exitwave.optics.probes import fill
 from exitwave.positions.grid import object_grid
 from exitwave.preparation.survey import Progress, Survey, survey
 from exitwave.preparation.view import apply_view
-from exitwave.scan import Scan, Step
+from exitwave.scan import Decision, Scan
 
 Size = int | Literal["auto"] | None
 SMALLEST = 32
@@ -82,7 +82,7 @@ def crop(
     numbers: dict[str, Any] = {"centre": list(middle), "size": list(view.window((ny, nx))), "bin": bin}
     shape = " x ".join(map(str, seen.patterns.shape[1:]))
     off = f", zero frequency from {middle}" if middle != (ny // 2, nx // 2) else ""
-    step = Step("crop", "cropped", numbers, f"frames of {ny} x {nx} become {shape}{off}" + ", binned" * (bin > 1))
+    step = Decision("crop", "cropped", numbers, f"frames of {ny} x {nx} become {shape}{off}" + ", binned" * (bin > 1))
     return replace(seen, preparation=(*seen.preparation, step))
 
 

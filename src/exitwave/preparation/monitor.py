@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from exitwave.errors import InputError
 from exitwave.preparation.survey import Progress, Survey, survey
-from exitwave.scan import Scan, Step
+from exitwave.scan import Decision, Scan
 
 
 def use_monitor(
@@ -53,7 +53,7 @@ def use_monitor(
     numbers = {"counts_vary": before, "after_division": after}
     words = f"the counts of the frames vary by {before:.1%}, divided by the monitor by {after:.1%}"
     if after >= before:
-        step = Step("crop", "no monitor", numbers, f"{words}: it was left aside")
+        step = Decision("crop", "no monitor", numbers, f"{words}: it was left aside")
         return replace(scan, monitor=None, preparation=(*scan.preparation, step))
-    step = Step("crop", "monitor", numbers, f"{words}: the probe of a frame is scaled by it")
+    step = Decision("crop", "monitor", numbers, f"{words}: the probe of a frame is scaled by it")
     return replace(scan, monitor=values, preparation=(*scan.preparation, step))

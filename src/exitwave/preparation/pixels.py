@@ -14,7 +14,7 @@ from scipy import sparse
 
 from exitwave.frames import ChangedFrames
 from exitwave.preparation.survey import CLEAR, LONELY, Progress, Survey, survey
-from exitwave.scan import Scan, Step
+from exitwave.scan import Decision, Scan
 
 BITS = {"unset": 1 << 0, "dead": 1 << 1, "hot": 1 << 3, "flickering": 1 << 4, "stuck": 1 << 4}
 """NeXus bits of `Detector.pixel_mask` by what is wrong."""
@@ -70,7 +70,7 @@ def clean_pixels(
     mask = (detector.mask | bad).astype(np.uint8)
     numbers: dict[str, Any] = {name: int(pixels.sum()) for name, pixels in reasons.items()}
     numbers |= {"masked": int((~detector.always_good | bad).sum()), "saturation": saturation}
-    step = Step("pixels", "masked", numbers, _in_words(reasons, detector.saturation, saturation))
+    step = Decision("pixels", "masked", numbers, _in_words(reasons, detector.saturation, saturation))
     changed = replace(
         scan,
         detector=replace(detector, mask=mask, pixel_mask=before | bits, saturation=saturation),
@@ -156,7 +156,7 @@ def interpolated(scan: Scan) -> Scan:
     return replace(
         scan,
         patterns=ChangedFrames(scan.patterns, partial(_fill, layers), shape, dtype),
-        preparation=(*scan.preparation, Step("pixels", "interpolated", {"pixels": count}, why)),
+        preparation=(*scan.preparation, Decision("pixels", "interpolated", {"pixels": count}, why)),
     )
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from exitwave.errors import InputError
 from exitwave.positions.faults import between, find_duplicates, find_outliers
-from exitwave.scan import Scan, Step
+from exitwave.scan import Decision, Scan
 
 
 def clean_positions(scan: Scan) -> Scan:
@@ -44,5 +44,5 @@ def clean_positions(scan: Scan) -> Scan:
     low, high = positions[:, :2].min(axis=0), positions[:, :2].max(axis=0)
     numbers = {"centre": ((low + high) / 2).tolist(), "extent": (high - low).tolist(), "left_out": found}
     words = "; ".join(f"{len(frames)} {why}" for why, frames in found.items()) or "all positions are plausible"
-    step = Step("positions", "checked", numbers, words)
+    step = Decision("positions", "checked", numbers, words)
     return replace(scan, positions=positions, left_out=scan.left_out | found, preparation=(*scan.preparation, step))

@@ -7,7 +7,7 @@ import numpy as np
 from exitwave.errors import InputError
 from exitwave.optics import rectangular_probe, zone_plate_probe
 from exitwave.preparation.survey import Progress, survey
-from exitwave.scan import Scan, Step
+from exitwave.scan import Decision, Scan
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,6 @@ def start_probe(
     power = float(np.median(survey(scan, progress).sums)) if counts is None else counts
     kind = "zone plate" if isinstance(lens, ZonePlate) else "mirrors"
     why = f"the {kind}{f' of {optics}' if isinstance(optics, str) else ''}, propagated to the sample"
-    step = Step("probe", kind, asdict(lens), why)
+    step = Decision("probe", kind, asdict(lens), why)
     made = (probe * np.sqrt(max(power, 1.0)))[None].astype(np.complex64)
     return replace(scan, probe=made, preparation=(*scan.preparation, step))

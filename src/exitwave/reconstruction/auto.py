@@ -1,8 +1,8 @@
 """What is chosen for a reconstruction when nobody says how: preparation, orientation, probe, modes, positions, stages.
 
 Every choice is tried on some frames in the middle of the scan, and judged by frames held out: positions are refined
-where that helps, and several modes taken unless they harm. Each is a `Step` with its reason, and what is given is not
-chosen.
+where that helps, and several modes taken unless they harm. Each is a `Decision` with its reason, and what is given is
+not chosen.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,7 +21,7 @@ from exitwave.reconstruction.defocus import find_probe
 from exitwave.reconstruction.geometry import placed
 from exitwave.reconstruction.iterate import iterate
 from exitwave.reconstruction.orientation import CLEAR, Orientation, middle, rank_orientations
-from exitwave.scan import Scan, Step
+from exitwave.scan import Decision, Scan
 
 TRIAL, HELD_OUT = (20, 12), 0.2
 """Iterations of mPIE and of ML after it by which a choice is tried, and the part of the frames that judges it."""
@@ -56,7 +56,7 @@ class Chosen:
     """Prepared, with its detector the right way round."""
     recipe: Recipe
     """The settings that were given, and those that were chosen."""
-    choices: tuple[Step, ...]
+    choices: tuple[Decision, ...]
     """What was chosen, and why."""
 
 
@@ -88,7 +88,7 @@ def choose(scan: Scan, announce: Callable[[str], None] | None = None, **settings
     scan = placed(scan, recipe)
     announce(f"looking at {len(scan.patterns)} frames")
     scan = _ready(scan)
-    steps: list[Step] = []
+    steps: list[Decision] = []
     if not scan.near and recipe.slices == 1 and recipe.fly is None:
         scan, step = _turned(scan, rank_orientations(scan, threads=recipe.threads, announce=announce))
         steps.append(step)
@@ -100,7 +100,7 @@ def choose(scan: Scan, announce: Callable[[str], None] | None = None, **settings
         steps.append(step)
     if "detector" not in settings and scan.detector.dark is not None:
         chosen["detector"] = {"background": "dark"}
-        steps.append(Step("background", "in the model", chosen["detector"], "the detector has a dark frame"))
+        steps.append(Decision("background", "in the model", chosen["detector"], "the detector has a dark frame"))
     announce("trying modes and positions on some frames")
     for part, step in _tried(scan, chosen, recipe):
         chosen |= part
@@ -120,17 +120,19 @@ def _ready(scan: Scan) -> Scan:
     return prepare(scan)
 
 
-def _turned(scan: Scan, ranking: list[Orientation]) -> tuple[Scan, Step]:
+def _turned(scan: Scan, ranking: list[Orientation]) -> tuple[Scan, Decision]:
     """Return the scan the right way round, and why: the file is believed unless another way is clearly better."""
     best, own = ranking[0], next(each for each in ranking if each.view == View())
     numbers = {each.words: round(each.error, 6) for each in ranking}
     if best.error > CLEAR * own.error:
         why = f"no other leaves clearly less than its error of {own.error:.3g} on some frames"
-        return scan, Step("orientation", own.words, {"errors": numbers}, why)
+        return scan, Decision("orientation", own.words, {"errors": numbers}, why)
     scan = apply_view(scan, best.view)
     why = f"an error of {best.error:.3g} on some frames, and {own.error:.3g} as it is in the file"
     settings = {"view": best.view.as_dict(), "errors": numbers}
-    return replace(scan, findings=(*scan.findings, _warning(best, own))), Step("orientation", best.words, settings, why)
+    return replace(scan, findings=(*scan.findings, _warning(best, own))), Decision(
+        "orientation", best.words, settings, why
+    )
 
 
 def _warning(best: Orientation, own: Orientation) -> Finding:
@@ -145,16 +147,16 @@ def _probe_is_open(scan: Scan, recipe: Recipe) -> bool:
     return plain and (recipe.probe or ("auto" if scan.probe is None else "file")) == "auto"
 
 
-def _lit(scan: Scan, recipe: Recipe) -> tuple[Scan, Step]:
+def _lit(scan: Scan, recipe: Recipe) -> tuple[Scan, Decision]:
     """Return the scan with a starting probe, found once for all that follows."""
     found = find_probe(scan, recipe)
     why = f"explains the frames in the middle best, with an error of {found.error:.3g} on those held out"
     name = f"{found.defocus * 1e6:+.0f} um out of focus"
-    step = Step("probe", name, {"defocus": found.defocus}, why)
+    step = Decision("probe", name, {"defocus": found.defocus}, why)
     return replace(scan, probe=found.probe[None].astype(np.complex64)), step
 
 
-def _tried(scan: Scan, chosen: dict[str, Any], recipe: Recipe) -> list[tuple[dict[str, Any], Step]]:
+def _tried(scan: Scan, chosen: dict[str, Any], recipe: Recipe) -> list[tuple[dict[str, Any], Decision]]:
     """Return what modes and refined positions do for some frames, as settings with their reasons."""
     stages = chosen.get("stages", ())
     open_modes = "modes" not in chosen and (scan.probe is None or len(scan.probe) == 1 or chosen.get("probe") == "auto")
@@ -169,14 +171,14 @@ def _tried(scan: Scan, chosen: dict[str, Any], recipe: Recipe) -> list[tuple[dic
         moving = error < BETTER * least
         name, words = ("refined", "with refined positions") if moving else ("as in the file", "refined")
         why = f"held-out error {error:.3g} {words} on some frames, {least:.3g} as they are"
-        found.append((MOVING if moving else {}, Step("positions", name, dict(MOVING) if moving else {}, why)))
+        found.append((MOVING if moving else {}, Decision("positions", name, dict(MOVING) if moving else {}, why)))
         least = error if moving else least
     if open_modes:
         error = _held_out(part, base | {"modes": MODES}, moving)
         modes = MODES if error < NOT_WORSE * least else 1
         why = f"held-out error {error:.3g} with {MODES} modes on some frames, {least:.3g} with one"
         why += "" if modes == 1 else "; one is taken only where it is clearly better"
-        found.append(({"modes": modes}, Step("modes", f"{modes}", {"modes": modes}, why)))
+        found.append(({"modes": modes}, Decision("modes", f"{modes}", {"modes": modes}, why)))
     return found
 
 
@@ -195,7 +197,7 @@ def _held_out(scan: Scan, settings: dict[str, Any], moving: bool) -> float:
     return min(progress.holdout_error for progress in iterate(scan, make_recipe(settings | {"stages": stages})))
 
 
-def _staged(scan: Scan, chosen: dict[str, Any], recipe: Recipe) -> tuple[dict[str, Any], Step]:
+def _staged(scan: Scan, chosen: dict[str, Any], recipe: Recipe) -> tuple[dict[str, Any], Decision]:
     """Return the settings with the stages that suit them."""
     chosen = dict(chosen)
     moving = chosen.pop("position_update", None)
@@ -214,4 +216,4 @@ def _staged(scan: Scan, chosen: dict[str, Any], recipe: Recipe) -> tuple[dict[st
         why = "mPIE converges soonest; ML then weighs every photon as it should"
     why = why if len(stages) > 1 else "mPIE converges soonest"
     names = ", then ".join(f"{stage['iterations']} iterations of {stage['algorithm']}" for stage in stages)
-    return chosen | {"stages": stages}, Step("algorithm", names, {"stages": stages}, why)
+    return chosen | {"stages": stages}, Decision("algorithm", names, {"stages": stages}, why)

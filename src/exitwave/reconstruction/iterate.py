@@ -25,8 +25,7 @@ from exitwave.reconstruction import result as finish
 from exitwave.reconstruction.joint import join
 from exitwave.reconstruction.setup import Run, prepare
 from exitwave.reconstruction.stopping import REMEDY, Watch
-from exitwave.scan import Result, Scan
-from exitwave.scan import Step as Choice
+from exitwave.scan import Decision, Result, Scan
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ def iterate(
     *,
     share: str | None = None,
     announce: Callable[[str], None] | None = None,
-    choices: tuple[Choice, ...] = (),
+    choices: tuple[Decision, ...] = (),
     team: Alone = ALONE,
     **settings: Any,
 ) -> Iterator[Progress]:
@@ -99,7 +98,7 @@ def iterate(
         pixel and shape of the frames; those with one object, in the origin of their positions too.
     announce : callable, optional
         Called with a sentence when something other than iterating takes its time.
-    choices : tuple of Step
+    choices : tuple of Decision
         What has been chosen for it, and why (`choose`); the result remembers it.
     team : Alone
         The processes that do it together, each with the same arguments: a `Team`. All must go on to the same iteration,

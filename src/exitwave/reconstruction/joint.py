@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.errors import InputError
+from exitwave.frames import Frames
 from exitwave.positions.grid import object_grid
 from exitwave.reconstruction.loading import Grid
-from exitwave.scan import Detector, Frames, Result, Scan
+from exitwave.scan import Detector, Result, Scan
 
 Share = Literal["probe", "both"]
 """What scans have in common: the probe, or object and probe."""

@@ -36,8 +36,7 @@ from exitwave.reconstruction.joint import Joint
 from exitwave.reconstruction.loading import Grid, pose
 from exitwave.reconstruction.multislice import slice_positions, starting_object, with_slices
 from exitwave.reconstruction.starting_probe import check_probe, fit_modes, starting_probe
-from exitwave.scan import Result, Scan
-from exitwave.scan import Step as Choice
+from exitwave.scan import Decision, Result, Scan
 
 
 @dataclass
@@ -67,7 +66,7 @@ class Run:
     findings: tuple[Finding, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
     passed: int = 0
-    choices: tuple[Choice, ...] = ()
+    choices: tuple[Decision, ...] = ()
     """What was chosen because nobody had said it."""
     joint: Joint | None = None
     """The scans that make the one that runs, where there are several."""

@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
+from exitwave.frames import Frames
 from exitwave.optics import exit_wave, phase_ramp
 from exitwave.positions import split, to_pixels
-from exitwave.scan import Detector, Frames, Truth
+from exitwave.scan import Detector, Truth
 from exitwave.simulation.detector import expose, stream
 
 KEEP = 256 * 2**20

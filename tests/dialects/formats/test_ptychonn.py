@@ -9,8 +9,9 @@ from samples import small_result, small_scan
 
 import exitwave
 from exitwave.dialects.formats import ptychonn
+from exitwave.frames import Frames
 from exitwave.positions import to_pixels
-from exitwave.scan import Frames, Scan
+from exitwave.scan import Scan
 
 SETTINGS = {"energy": "8keV", "distance": "2m", "pixel_size": "75um"}
 

@@ -12,7 +12,8 @@ import exitwave
 from exitwave.cxi.schema import path
 from exitwave.dialects.registry import known
 from exitwave.errors import InputError
-from exitwave.scan import Detector, MissingFrames, Result, Scan
+from exitwave.frames import MissingFrames
+from exitwave.scan import Detector, Result, Scan
 
 PYNX = known()["pynx"]
 

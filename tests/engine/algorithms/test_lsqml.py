@@ -15,7 +15,7 @@ from exitwave.engine.recipe import Stage, make_recipe
 from exitwave.engine.settings import Schedule, Update
 from exitwave.engine.state import State
 from exitwave.errors import InputError
-from exitwave.scan import Frames
+from exitwave.frames import Frames
 from exitwave.simulation.presets import preset
 
 GROUPINGS = ["random", "sparse", "compact"]

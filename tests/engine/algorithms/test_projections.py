@@ -14,7 +14,7 @@ from exitwave.engine.backends.reference.passes import ReferenceSweeps
 from exitwave.engine.recipe import Stage, make_recipe
 from exitwave.engine.state import Weights
 from exitwave.errors import InputError
-from exitwave.scan import Frames
+from exitwave.frames import Frames
 from exitwave.simulation.presets import preset
 
 ALTERNATING = Weights(0.0, 1.0, 1.0)

@@ -16,7 +16,7 @@ from exitwave.engine.model import detector_distance
 from exitwave.engine.model.detector_distance import DistanceUpdate
 from exitwave.engine.model.responses import Listening
 from exitwave.errors import InputError
-from exitwave.scan import Frames
+from exitwave.frames import Frames
 from exitwave.simulation import simulate
 
 

@@ -13,8 +13,9 @@ from exitwave.analysis.diagnosis.model import diagnose_model
 from exitwave.analysis.diagnosis.pixels import diagnose_pixels
 from exitwave.analysis.diagnosis.places import diagnose_positions
 from exitwave.analysis.diagnosis.sample import Sample, take
+from exitwave.frames import MissingFrames
 from exitwave.optics import probe_diameter
-from exitwave.scan import MissingFrames, Result, Scan, scan_in
+from exitwave.scan import Result, Scan, scan_in
 
 __all__ = ["CODES", "Diagnosis", "diagnose"]
 

@@ -17,7 +17,7 @@ from exitwave.dialects.tools.write_files import OutputFile, with_prefix, write_f
 from exitwave.errors import Finding, InputError
 from exitwave.findings import finding
 from exitwave.frames import Frames
-from exitwave.linked import LinkedFrames
+from exitwave.frames.linked import LinkedFrames
 from exitwave.scan import Result, Scan, scan_in
 
 _FIRST = "chunks/0"

@@ -9,7 +9,8 @@ from exitwave.cxi.validate import validate
 from exitwave.cxi.write import write_result, write_scan
 from exitwave.dialects.dialect import Conventions, Dialect, Evidence, Settings, Strength, Written
 from exitwave.dialects.tools.cxi_family import in_joules, written_for
-from exitwave.scan import MissingFrames, Result, Scan
+from exitwave.frames import MissingFrames
+from exitwave.scan import Result, Scan
 
 
 def detect(file: Path) -> Evidence | None:

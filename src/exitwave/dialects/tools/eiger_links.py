@@ -11,7 +11,7 @@ from exitwave.dialects.tools.hdf5_values import dataset_at, frames_at, reading
 from exitwave.errors import Finding, InputError
 from exitwave.findings import finding
 from exitwave.frames import Frames
-from exitwave.linked import LinkedFrames
+from exitwave.frames.linked import LinkedFrames
 
 NAME = re.compile(r"data_?(\d+)")
 """Names of the links: data_000001, data_000002, and so on."""

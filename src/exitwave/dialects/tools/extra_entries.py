@@ -11,7 +11,7 @@ from exitwave.cxi.write import middle
 from exitwave.dialects.tools.array_file import ArrayFile
 from exitwave.errors import Finding, InputError
 from exitwave.findings import finding
-from exitwave.scan import NearField, Result, Scan, Step, scan_in
+from exitwave.scan import Decision, NearField, Result, Scan, scan_in
 
 NOTES = "notes"
 """The entry that holds numbers and text, as JSON."""
@@ -200,10 +200,10 @@ class ExtraEntries:
         }
 
     @property
-    def preparation(self) -> tuple[Step, ...]:
+    def preparation(self) -> tuple[Decision, ...]:
         """What was done to the measurement."""
         stored = self.notes.get("preparation")
         try:
-            return tuple(Step(**each) for each in stored) if isinstance(stored, list) else ()
+            return tuple(Decision(**each) for each in stored) if isinstance(stored, list) else ()
         except TypeError:
             return ()

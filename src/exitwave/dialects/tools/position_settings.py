@@ -7,7 +7,7 @@ from exitwave.dialects.dialect import Settings
 from exitwave.errors import Finding, InputError
 from exitwave.findings import finding
 from exitwave.frames import Frames
-from exitwave.linked import LinkedFrames
+from exitwave.frames.linked import LinkedFrames
 
 SIGNS = {"none": (1.0, 1.0), "x": (-1.0, 1.0), "y": (1.0, -1.0), "xy": (-1.0, -1.0)}
 """What the setting ``negate`` makes of x and y."""

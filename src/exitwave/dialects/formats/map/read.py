@@ -16,9 +16,9 @@ from exitwave.dialects.tools.hdf5_values import array_at, check_readable, datase
 from exitwave.dialects.tools.position_settings import SIGNS, match_numbers
 from exitwave.dialects.tools.text_table import read_table
 from exitwave.errors import Finding, InputError
-from exitwave.frames import ChangedFrames
-from exitwave.reordered import ReorderedFrames
-from exitwave.scan import Detector, Frames, Scan
+from exitwave.frames import ChangedFrames, Frames
+from exitwave.frames.reordered import ReorderedFrames
+from exitwave.scan import Detector, Scan
 from exitwave.units import H_C, factor, parse
 
 if TYPE_CHECKING:

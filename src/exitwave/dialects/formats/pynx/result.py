@@ -17,7 +17,8 @@ from exitwave.dialects.tools.assemble import result_of, scan_of
 from exitwave.dialects.tools.hdf5_values import array_at
 from exitwave.errors import InputError
 from exitwave.findings import finding
-from exitwave.scan import Detector, MissingFrames, Result, Scan, scan_in
+from exitwave.frames import MissingFrames
+from exitwave.scan import Detector, Result, Scan, scan_in
 from exitwave.units import factor, parse
 
 

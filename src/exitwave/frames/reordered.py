@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.errors import DAMAGE, InputError
-from exitwave.frames import DerivedFrames, open_hdf5, unreadable_frames
+from exitwave.frames.frames import DerivedFrames, open_hdf5, unreadable_frames
 
 
 class ReorderedFrames(DerivedFrames):

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.errors import DAMAGE
-from exitwave.frames import DerivedFrames, Frames, open_hdf5, unreadable_frames
+from exitwave.frames.frames import DerivedFrames, Frames, open_hdf5, unreadable_frames
 
 
 class LinkedFrames(DerivedFrames):

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.errors import DAMAGE, InputError
-from exitwave.view import View as View
-from exitwave.view import binned_type
+from exitwave.frames.view import View as View
+from exitwave.frames.view import binned_type
 
 if TYPE_CHECKING:
     import h5py
