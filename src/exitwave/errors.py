@@ -18,28 +18,40 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 class ExitwaveError(Exception):
     """Base of every error that reaches a user.
 
+    The message is composed as ``WHERE: WHAT (FOUND). REMEDY.``, for example::
+
+        scan.cxi:entry_1/data_1/data: The frames have no counts (sum 0 over the good pixels). Check the detector mask.
+        --crop: Not a size ('wide'). Give a number of pixels, auto or none.
+        notes.txt is not an HDF5 file (4 bytes). Give a CXI (HDF5) file.
+
+    Parts that are empty are left out. ``WHERE:`` is left out as well where `what` already names that place, as in the
+    last example.
+
     Parameters
     ----------
     what : str
-        What is wrong, in one sentence without a full stop.
+        What is wrong: one complete sentence, or a short phrase such as "Unknown unit of length", without a full stop.
     where : str
-        The file, or the path inside it.
+        The file, the path inside it, or the option.
     found : str
-        What was found there.
+        What was found there, in a form that can stand in brackets: "4 bytes", "shape (3, 2)", "none in beam_1".
     remedy : str
-        What the user can do about it.
+        What the user can do about it, as an instruction without a full stop at its end.
+
+    Attributes
+    ----------
+    what, where, found, remedy : str
+        The parts, as given.
     """
 
     exit_code = 3
 
     def __init__(self, what: str, *, where: object = "", found: object = "", remedy: str = "") -> None:
         self.what, self.where, self.found, self.remedy = what, str(where), str(found), remedy
-        parts = [what + (f" in {self.where}" if self.where else "")]
-        if self.found:
-            parts.append(f"found: {self.found}")
-        if remedy:
-            parts.append(remedy)
-        super().__init__(". ".join(part.rstrip(".") for part in parts) + ".")
+        place = "" if not self.where or self.where in what else f"{self.where}: "
+        details = f" ({self.found.rstrip('.')})" if self.found else ""
+        message = f"{place}{what.rstrip('.')}{details}."
+        super().__init__(f"{message} {remedy.rstrip('.')}." if remedy else message)
 
 
 class InputError(ExitwaveError):

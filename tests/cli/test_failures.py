@@ -34,14 +34,19 @@ CASES = [
     (
         InputError("Bad energy", where="a.cxi", found="0 eV", remedy="Set it"),
         2,
-        "Bad energy in a.cxi. found: 0 eV. Set",
+        "a.cxi: Bad energy (0 eV). Set it.",
+    ),
+    (
+        InputError("a.txt is not an HDF5 file", where="a.txt", found="4 bytes"),
+        2,
+        "a.txt is not an HDF5 file (4 bytes).",
     ),
     (OutputError("The output exists"), 2, "The output exists."),
     (RunError("It diverged"), 3, "It diverged."),
     (MemoryError(), 3, "Not enough memory"),
-    (OSError(errno.ENOSPC, "No space left on device", "out.cxi"), 2, "The disk is full in out.cxi"),
-    (PermissionError(errno.EACCES, "Permission denied", "/out"), 2, "No permission in /out"),
-    (ZeroDivisionError("division\nby zero"), 3, "Unexpected ZeroDivisionError. found: division by zero."),
+    (OSError(errno.ENOSPC, "No space left on device", "out.cxi"), 2, "out.cxi: The disk is full."),
+    (PermissionError(errno.EACCES, "Permission denied", "/out"), 2, "/out: No permission"),
+    (ZeroDivisionError("division\nby zero"), 3, "Unexpected ZeroDivisionError (division by zero)."),
     (KeyboardInterrupt(), 130, "Interrupted"),
 ]
 

@@ -70,7 +70,7 @@ except OutputError as error:
 
 
 def test_running_out_of_space_leaves_the_old_file(old: Path) -> None:
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])}
     command = [sys.executable, "-c", FULL, str(old)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert "The disk is full" in done.stdout, done.stderr

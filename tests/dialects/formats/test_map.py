@@ -99,8 +99,8 @@ def test_positions_of_arrays_rows_and_text(raw: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"frame": "/frames"}, r"no such key.*frame\. Did you mean frames"),
-        ({"frames": {"path": "/frames", "value": "amplitude"}}, r"frames\.value\. Did you mean values"),
+        ({"frame": "/frames"}, r"no such key.*frame\)\. Did you mean frames"),
+        ({"frames": {"path": "/frames", "value": "amplitude"}}, r"frames\.value\)\. Did you mean values"),
         ({"frames": {"path": "/frames", "values": "amplitudes"}}, r"frames\.values: Input should be"),
         ({"frames": {"path": "/frames", "axes": ["frame", "y", "y"]}}, "name x and y once"),
         ({"frames": None}, r"The map lacks frames"),
