@@ -14,9 +14,9 @@ import peer
 import scans
 from common import OUT, Effort, Pythons, say, table, thread_counts
 
-from exitwave.analysis.area import largest_rectangle
 from exitwave.analysis.compare import compare
 from exitwave.analysis.error import recompute
+from exitwave.analysis.rectangles import largest_rectangle
 from exitwave.scan import Result, Scan
 
 OURS: tuple[tuple[str, int], ...] = (

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from exitwave.analysis.frc import FRC
 from exitwave.frames import Frames
+from exitwave.frc import FRC
 from exitwave.positions import fermat_spiral, object_grid
 from exitwave.scan import Decision, Detector, Result, Scan, Truth
 

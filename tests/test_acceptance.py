@@ -7,7 +7,7 @@ import pytest
 from scipy.ndimage import map_coordinates
 
 import exitwave
-from exitwave.analysis.gauge import remove_ramp
+from exitwave.analysis.ambiguities import remove_ramp
 from exitwave.cxi.validate import validate
 
 

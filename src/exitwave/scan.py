@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +11,8 @@ from numpy.typing import NDArray
 from exitwave.errors import Finding
 from exitwave.exports import Exports
 from exitwave.frames import Frames, counted
+from exitwave.frc import FRC
 from exitwave.units import H_C
-
-if TYPE_CHECKING:
-    from exitwave.analysis.frc import FRC
 
 
 @dataclass(frozen=True, eq=False)
@@ -241,7 +239,7 @@ class Result(Exports):
     """Where the slices of a thick sample lie along the beam in metres, shape (slices,), the first at 0; None: thin."""
     choices: tuple[Decision, ...] = ()
     """What was chosen for the reconstruction because nobody had said it."""
-    frc: "FRC | None" = None
+    frc: FRC | None = None
     """Fourier ring correlation of two reconstructions from half of the frames each; None: it was not measured."""
 
     def __repr__(self) -> str:

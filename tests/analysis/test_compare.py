@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from known import PIXEL, known_result, smooth
 
 from exitwave.analysis.compare import compare, probe_error
-from exitwave.analysis.register import fourier_shift
+from exitwave.analysis.registration import fourier_shift
 from exitwave.errors import InputError
 from exitwave.optics import phase_ramp
 from exitwave.scan import Result

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from samples import small_result, small_scan
 
-from exitwave.analysis.pattern import guess_pattern
+from exitwave.analysis.scan_pattern import guess_pattern
 from exitwave.analysis.summary import summarise
 from exitwave.cxi.read import read
 from exitwave.frames import Frames

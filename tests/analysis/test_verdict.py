@@ -8,9 +8,9 @@ from known import known_result
 
 import exitwave
 from exitwave.analysis.error import modelled, recompute
-from exitwave.analysis.frc import FRC
 from exitwave.analysis.verdict import Verdict, verdict
 from exitwave.frames import Frames
+from exitwave.frc import FRC
 from exitwave.scan import Result
 
 
@@ -27,40 +27,40 @@ def test_the_truth_is_as_good_as_noise_allows(perfect: Result) -> None:
     judged = verdict(perfect)
     assert judged.above_noise == pytest.approx(1.0, abs=0.02)
     assert judged.noise_error == pytest.approx(recompute(perfect), rel=0.02)
-    assert "only more photons" in judged.words()[2]
+    assert "only more photons" in judged.sentences()[2]
 
 
 def test_what_the_beam_has_covered(perfect: Result) -> None:
     judged = verdict(perfect)
     pixel = perfect.object_pixel[0] * perfect.object_pixel[1]
     assert judged.area == pytest.approx((perfect.mask > 0.5).sum() * pixel)
-    assert 0 <= judged.probes[0] <= judged.probes[1] <= 20
+    assert 0 <= judged.frames_per_pixel[0] <= judged.frames_per_pixel[1] <= 20
     assert judged.photons_per_resolution is None
     frc = FRC(np.ones(2), np.ones(2), np.zeros(2), 30e-9, False)
     judged = verdict(replace(perfect, frc=frc))
     assert judged.photons_per_resolution == pytest.approx(judged.photons[1] * 9e-16 / pixel)
-    assert "30 nm" in judged.words()[1]
+    assert "30 nm" in judged.sentences()[1]
     mean = np.mean([each.counts[each.good].mean() for each in modelled(perfect, range(20))])
     assert judged.counts == pytest.approx(mean, rel=0.05)
-    assert ("coarse structure may be wrong" in judged.words()[1]) == (mean < 1)
-    assert "coarse structure may be wrong" in replace(judged, counts=0.6).words()[1]
+    assert ("coarse structure may be wrong" in judged.sentences()[1]) == (mean < 1)
+    assert "coarse structure may be wrong" in replace(judged, counts=0.6).sentences()[1]
 
 
 def test_without_frames_there_is_no_limit_of_noise(result_file: Any, scan_file: Any) -> None:
     scan_file.unlink()
     judged = verdict(exitwave.open(result_file))
     assert judged.noise_error is None
-    assert "frames are missing" in judged.words()[2]
+    assert "frames are missing" in judged.sentences()[2]
 
 
 @pytest.mark.parametrize(
     ("error", "holdout_error", "modes", "grade", "words"),
     [
-        (0.01, 0.012, 1, "good", "good: an error of 0.012 on 5 frames that it has never seen, 0.01 on its own"),
-        (0.01, 0.03, 1, "poor", "3 times that on its own (0.01). Check positions and geometry; scan"),
+        (0.01, 0.012, 1, "good", "good: error on 5 held-out frames: 0.012; on the used frames: 0.01 (0 is perfect)"),
+        (0.01, 0.03, 1, "poor", "3 times that on the used frames (0.01). Check positions and geometry; scan"),
         (0.01, 0.03, 2, "poor", "use fewer modes"),
-        (0.9, 1.0, 1, "poor", "explains little of either"),
-        (0.01, None, 1, "unknown", "no frame was held out"),
+        (0.9, 1.0, 1, "poor", "explains only a small part of the counts"),
+        (0.01, None, 1, "unknown", "No frame was held out"),
     ],
 )
 def test_the_words(error: float, holdout_error: float | None, modes: int, grade: str, words: str) -> None:
@@ -72,6 +72,6 @@ def test_the_words(error: float, holdout_error: float | None, modes: int, grade:
     )
     judged = verdict(result)
     assert judged.grade == grade
-    assert words in judged.words()[0]
-    assert json.loads(json.dumps(judged.as_dict()))["words"] == judged.words()
+    assert words in judged.sentences()[0]
+    assert json.loads(json.dumps(judged.as_dict()))["sentences"] == judged.sentences()
     assert isinstance(judged, Verdict)

@@ -265,7 +265,7 @@ def test_a_result_is_shown_as_far_as_it_goes_when_its_input_has_moved_away(files
 def test_lines_are_wrapped_for_a_terminal_only(files, monkeypatch):
     monkeypatch.delenv("COLUMNS", raising=False)
     lines = run("inspect", files[0]).stdout.splitlines()
-    assert [line for line in lines if "brightest pixel" in line and "frames looked at" in line]
+    assert [line for line in lines if "brightest pixel" in line and "in a sample of" in line]
     assert not [line for line in lines if line != line.rstrip()]
 
 

@@ -8,7 +8,6 @@ from matplotlib.colors import LogNorm, to_rgba
 from matplotlib.figure import Figure
 
 from exitwave.analysis.compare import compare
-from exitwave.analysis.frc import frc
 from exitwave.figures import (
     comparison_figure,
     displacements_figure,
@@ -24,6 +23,7 @@ from exitwave.figures.object import HALF
 from exitwave.figures.orientations import orientations_figure
 from exitwave.figures.patterns import MASKED
 from exitwave.frames import Frames, View
+from exitwave.frc import frc
 from exitwave.optics import phase_ramp
 from exitwave.reconstruction.orientation import Orientation
 from exitwave.scan import Scan

@@ -11,13 +11,13 @@ import pytest
 from known import known_result
 
 from exitwave.analysis.diagnosis import diagnose
-from exitwave.analysis.frc import frc
 from exitwave.engine.recipe import make_recipe
 from exitwave.errors import OutputError
 from exitwave.figures import report, sheets
 from exitwave.figures.report import render_report, write_report
 from exitwave.findings import finding
 from exitwave.frames import Frames, MissingFrames
+from exitwave.frc import frc
 from exitwave.scan import Decision
 
 VOID = {"meta", "img", "link", "br", "hr", "input"}

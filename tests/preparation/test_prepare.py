@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 import exitwave
-from exitwave.analysis.ledger import USED, ledger
+from exitwave.analysis.frame_accounting import USED, account_for_frames
 from exitwave.cli import app
 from exitwave.cxi.validate import validate
 from exitwave.errors import InputError
@@ -51,7 +51,7 @@ def test_a_raw_scan_becomes_as_good_as_a_clean_one(raw: Scan) -> None:
     ready = exitwave.prepare(raw)
     result = exitwave.reconstruct(ready, **how)
     assert exitwave.compare(result).error < 1.1 * clean
-    accounts = ledger(result)
+    accounts = account_for_frames(result)
     assert accounts["no beam"].tolist() == [20, 21]
     assert accounts["position far from the scan"].tolist() == [30]
     assert sum(len(frames) for frames in accounts.values()) == 60
@@ -60,7 +60,7 @@ def test_a_raw_scan_becomes_as_good_as_a_clean_one(raw: Scan) -> None:
 
 def test_frames_without_a_count_are_in_the_ledger_of_a_result(raw: Scan) -> None:
     whole = replace(raw, positions=simulate(**CLEAN).positions)
-    accounts = ledger(exitwave.reconstruct(whole, iterations=1, threads=1))
+    accounts = account_for_frames(exitwave.reconstruct(whole, iterations=1, threads=1))
     known = np.concatenate(list(accounts.values()))
     np.testing.assert_array_equal(np.sort(known), np.arange(60))
     assert len(accounts[USED]) + len(accounts["held out to judge the result"]) >= 58

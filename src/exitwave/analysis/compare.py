@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from exitwave.analysis.area import largest_rectangle
-from exitwave.analysis.frc import FRC, frc
-from exitwave.analysis.gauge import best_scale, remove_ramp
-from exitwave.analysis.register import fourier_shift, register
-from exitwave.analysis.slices import correlations
+from exitwave.analysis.ambiguities import best_scale, remove_ramp
+from exitwave.analysis.rectangles import largest_rectangle
+from exitwave.analysis.registration import fourier_shift, register
+from exitwave.analysis.slice_correlation import correlations
 from exitwave.errors import InputError
+from exitwave.frc import FRC, frc
 from exitwave.optics import phase_ramp
 from exitwave.scan import Result, Truth
 from exitwave.units import show

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from exitwave.analysis.register import fourier_shift
+from exitwave.analysis.registration import fourier_shift
 from exitwave.engine.model.detector import DetectorModel, DetectorSettings, blind, detector_model, efficiency, ideal
 from exitwave.errors import InputError
 from exitwave.optics import angular_spectrum, angular_spectrum_kernel, exit_wave, phase_ramp

@@ -100,7 +100,7 @@ def _sample(scan: Scan) -> tuple[NDArray[np.float64], dict[str, Any]]:
 
 
 def _describe_scan(scan: Scan, mean: NDArray[np.float64] | None) -> dict[str, Any]:
-    from exitwave.analysis.pattern import guess_pattern
+    from exitwave.analysis.scan_pattern import guess_pattern
     from exitwave.positions import linear_overlap, neighbour_distance
 
     diameter, origin = _probe_diameter(scan, mean)

@@ -1,135 +1,124 @@
-"""The verdict on a result: can it be believed, how fine is it, what limits it. In numbers and in plain words."""
+"""The verdict on a result: whether it can be trusted, its resolution and what limits it, in numbers and sentences."""
 
 import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from exitwave.analysis.error import modelled
-from exitwave.analysis.ledger import USED, ledger
-from exitwave.frames import MissingFrames
-from exitwave.poisson import noise_misfit
+from exitwave.analysis.frame_accounting import USED, account_for_frames
+from exitwave.analysis.noise_limit import noise_limit
 from exitwave.positions.coverage import coverage
 from exitwave.scan import Result
 from exitwave.units import show
 
 TRUSTED = 1.5
-"""Held-out error over error, up to which the image is believed."""
+"""Largest ratio of held-out error to error for a good result."""
 BLIND = 0.5
-"""Held-out error from which on the image explains too little of the counts to be believed."""
+"""Held-out error above which a result explains too little of the counts to be good."""
 NOISY = 1.5
-"""Error over what noise alone leaves, up to which noise is what limits the image."""
+"""Ratio of the error to that of photon noise up to which noise limits the result."""
 QUIET = 0.7
-"""The same, below which an error is less than there can be."""
-PIXELS = 2**21
-"""Detector pixels, in as many frames as have them, times modes, for which the model is computed again."""
-FRAMES = (8, 64)
-"""Fewest and most frames for that."""
+"""Ratio of the error to that of photon noise below which the error is lower than possible for photon counts."""
 FAINT = 1.0
-"""Mean counts of a pixel and frame below which two halves may be wrong in the same way."""
-LIT = 0.1
-"""Intensity within the probe, relative to its maximum."""
+"""Mean counts per pixel and frame below which two half scans may have the same errors."""
+FOOTPRINT = 0.1
+"""Probe intensity relative to its maximum above which a pixel counts as illuminated."""
 Grade = Literal["good", "poor", "unknown"]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a result is worth. Lengths in metres, None for what is not known."""
+    """Quality of a result. Lengths are in metres; None means unknown."""
 
     grade: Grade
-    """good: it explains frames that it has never seen; poor: it does not; unknown: no frame was held out."""
+    """``good``: the result explains the held-out frames; ``poor``: it does not; ``unknown``: no frame was held out."""
     error: float | None
-    """Error metric of the frames that were used."""
+    """Error metric of the used frames."""
     holdout_error: float | None
-    """The same of those held out."""
+    """Error metric of the held-out frames."""
     held_out: int
-    """Number of frames held out."""
+    """Number of held-out frames."""
     noise_error: float | None
-    """Error metric that photon noise alone leaves: that of a perfect model."""
+    """Error metric that photon noise alone causes, which is that of a perfect model."""
     above_noise: float | None
-    """Error metric over that, on the same frames."""
+    """Error metric divided by that of photon noise, on the same frames."""
     counts: float | None
-    """Mean counts of a pixel in a frame."""
+    """Mean counts per pixel and frame."""
     resolution: float | None
     """Half period down to which two halves of the scan agree."""
     halves: str
-    """What of the scan was halved for that, counts or frames; empty where nothing was, or it is not known."""
+    """What was halved for the resolution, ``counts`` or ``frames``; empty if nothing was, or if it is unknown."""
     limited_by_pixel: bool
-    """Whether that is the pixel size."""
+    """Whether the resolution is the pixel size."""
     area: float
-    """Area on the sample that the beam has covered, in square metres."""
-    probes: tuple[float, float]
-    """Probes that have lit a covered pixel: of the thinnest 5 %, and median."""
+    """Covered area on the sample in square metres."""
+    frames_per_pixel: tuple[float, float]
+    """Number of frames that illuminate a covered pixel: 5 % quantile and median."""
     photons: tuple[float, float]
-    """Photons on a covered pixel: of the faintest 5 %, and median."""
+    """Photons on a covered pixel: 5 % quantile and median."""
     photons_per_resolution: float | None
-    """Median photons on a square of the resolution."""
+    """Median photons on a square whose side is the resolution."""
     modes: int
-    """Probe modes."""
+    """Number of probe modes."""
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the numbers and the words, for ``--json``."""
-        return asdict(self) | {"words": self.words()}
+        """Return the numbers and the sentences, for ``--json``."""
+        return asdict(self) | {"sentences": self.sentences()}
 
-    def words(self) -> list[str]:
-        """Return the verdict in two to five short sentences."""
-        return [self._worth(), self._finest(), self._limit(), self._dose()]
+    def sentences(self) -> list[str]:
+        """Return four statements: trust, resolution, limit by noise, and coverage."""
+        return [self._trust(), self._resolution(), self._limit(), self._coverage()]
 
-    def _worth(self) -> str:
+    def _trust(self) -> str:
         if self.error is None:
-            return "Nothing is known about how the image was made."
+            return "Quality: unknown. The file holds no error metric."
         if self.holdout_error is None:
-            return (
-                f"The image leaves an error of {self.error:.3g} (0 is perfect), but no frame was held out, so nothing "
-                "tells whether it explains more than its own data."
-            )
-        both = f"an error of {self.holdout_error:.3g} on {_count(self.held_out, 'frame')} that it has never seen"
+            return f"Error: {self.error:.3g} (0 is perfect). No frame was held out, so overfitting cannot be excluded."
+        held_out = f"error on {_count(self.held_out, 'held-out frame')}: {self.holdout_error:.3g}"
         if self.grade == "good":
-            return f"The image is good: {both}, {self.error:.3g} on its own."
+            return f"The image is good: {held_out}; on the used frames: {self.error:.3g} (0 is perfect)."
         if self.holdout_error > TRUSTED * self.error:
-            fewer = "use fewer modes; " if self.modes > 1 else ""
             ratio = self.holdout_error / max(self.error, 1e-12)
+            fewer = "use fewer modes; " if self.modes > 1 else ""
             return (
-                f"Do not trust the details of the image: {both}, {ratio:.2g} times that on its own ({self.error:.3g}). "
-                f"Check positions and geometry; {fewer}scan with more overlap."
+                f"Do not trust the details of the image: {held_out}, {ratio:.2g} times that on the used frames "
+                f"({self.error:.3g}). Check positions and geometry; {fewer}scan with more overlap."
             )
         return (
-            f"Do not trust the image: {both}, {self.error:.3g} on its own, explains little of either. "
-            "Check positions, geometry, mask and starting probe; count more photons."
+            f"Do not trust the image: {held_out}; on the used frames: {self.error:.3g}. The model explains only a small "
+            "part of the counts. Check positions, geometry, mask and starting probe; collect more photons."
         )
 
-    def _finest(self) -> str:
+    def _resolution(self) -> str:
         if self.resolution is None:
-            return "How fine it is was not measured: exitwave reconstruct --frc does."
-        bound = ", the size of a pixel: it may be finer still" if self.limited_by_pixel else ""
+            return "Resolution: not measured. Add --frc to measure it (about three times longer)."
+        bound = ", which is the pixel size; the true resolution may be better" if self.limited_by_pixel else ""
         faint = ""
         if self.counts is not None and self.counts < FAINT:
-            faint = f" With {self.counts:.2g} counts a pixel and frame, coarse structure may be wrong in both."
-        what, detail = self.halves or "scan", show(self.resolution, "m", 3)
-        return f"Two halves of the {what} agree down to a half period of {detail}{bound}.{faint}"
+            faint = f" At {self.counts:.2g} counts per pixel and frame, coarse structure may be wrong in both halves."
+        halves, detail = self.halves or "scan", show(self.resolution, "m", 3)
+        return f"Resolution: {detail} (half period down to which two halves of the {halves} agree){bound}.{faint}"
 
     def _limit(self) -> str:
         if self.above_noise is None or self.noise_error is None:
-            return "What noise alone would leave is unknown, for the frames are missing."
-        words = f"Photon noise alone would leave an error of {self.noise_error:.3g}"
+            return "Error from photon noise alone: unknown, because the frames are missing."
+        noise = f"Error from photon noise alone: {self.noise_error:.3g}"
         if self.above_noise < QUIET:
-            return f"{words}; this is less: the counts are not single photons, or the image has learned their noise."
+            return f"{noise}. The error is lower: the counts are not single photons, or the image fits their noise."
+        times = f"{noise}. The error is {self.above_noise:.2g} times as large"
         if self.above_noise <= NOISY:
-            return f"{words}; this is {self.above_noise:.2g} times as much, so only more photons would make it better."
-        return (
-            f"{words}; this is {self.above_noise:.2g} times as much: more iterations, modes, or refined positions may "
-            "make it better."
-        )
+            return f"{times}, so only more photons can improve the image."
+        return f"{times}: more iterations, more modes or refined positions may improve the image."
 
-    def _dose(self) -> str:
-        dose = ""
+    def _coverage(self) -> str:
+        least, median = self.frames_per_pixel
+        dose = f"{self.photons[1]:.3g} photons per pixel"
         if self.photons_per_resolution is not None:
-            dose = f", {self.photons_per_resolution:.3g} on a square of the resolution"
+            dose += f", {self.photons_per_resolution:.3g} per square of the resolution"
         return (
-            f"The beam covered {self.area * 1e12:.3g} µm², every pixel about {self.probes[1]:.0f} times "
-            f"({self.probes[0]:.0f} at the thinnest), with {self.photons[1]:.3g} photons on a pixel{dose}."
+            f"Covered area: {self.area * 1e12:.3g} µm²; each pixel is illuminated by about {median:.0f} frames "
+            f"(at least {least:.0f}); {dose}."
         )
 
 
@@ -139,7 +128,7 @@ def verdict(result: Result) -> Verdict:
     Parameters
     ----------
     result : Result
-        Its model is computed again for some of its frames, to tell what noise alone leaves of the error.
+        Its model is recomputed for a sample of the frames, to find the error that photon noise alone causes.
 
     Returns
     -------
@@ -150,70 +139,47 @@ def verdict(result: Result) -> Verdict:
     InputError
         If a position lies outside the object.
     """
-    error, held_out = (float(each[-1]) if len(each) else None for each in (result.errors, result.holdout_errors))
-    alone, above, counts = noise(result)
-    probes, photons, area = _coverage(result)
+    error, holdout_error = (float(e[-1]) if len(e) else None for e in (result.errors, result.holdout_errors))
+    limit, covered = noise_limit(result), _coverage(result)
     frc, pixel = result.frc, result.object_pixel
-    squares = None if frc is None else frc.resolution**2 / (pixel[0] * pixel[1])
+    pixels = None if frc is None else frc.resolution**2 / (pixel[0] * pixel[1])
     return Verdict(
-        grade=_grade(error, held_out),
+        grade=_grade(error, holdout_error),
         error=error,
-        holdout_error=held_out,
+        holdout_error=holdout_error,
         held_out=len(result.held_out),
-        noise_error=alone,
-        above_noise=above,
-        counts=counts,
+        noise_error=None if limit is None else limit.error,
+        above_noise=None if limit is None else limit.ratio,
+        counts=None if limit is None else limit.mean_counts,
         resolution=None if frc is None else frc.resolution,
         halves="" if frc is None else frc.halves,
         limited_by_pixel=frc is not None and frc.limited_by_pixel,
-        area=area,
-        probes=probes,
-        photons=photons,
-        photons_per_resolution=None if squares is None else photons[1] * squares,
+        photons_per_resolution=None if pixels is None else covered["photons"][1] * pixels,
         modes=len(result.probe),
+        **covered,
     )
 
 
-def _grade(error: float | None, held_out: float | None) -> Grade:
-    if error is None or held_out is None or not math.isfinite(error + held_out):
+def _grade(error: float | None, holdout_error: float | None) -> Grade:
+    if error is None or holdout_error is None or not math.isfinite(error + holdout_error):
         return "unknown"
-    return "good" if held_out <= min(TRUSTED * error, BLIND) else "poor"
+    return "good" if holdout_error <= min(TRUSTED * error, BLIND) else "poor"
 
 
-def sample_of(result: Result) -> NDArray[np.int64]:
-    """Return the used frames, evenly spread, for which the model of a result is computed again."""
-    used = ledger(result)[USED]
-    number = int(np.clip(PIXELS // max(result.probe.size, 1), *FRAMES))
-    return used[np.unique(np.linspace(0, len(used) - 1, number).astype(int))] if len(used) else used
-
-
-def noise(result: Result) -> tuple[float | None, float | None, float | None]:
-    """Return the error metric that noise alone leaves, the metric over it, and the mean counts, of the same frames."""
-    if isinstance(result.scan.patterns, MissingFrames) or not len(result.probe):
-        return None, None, None
-    sums, pixels = np.zeros(3), 0
-    for each in modelled(result, sample_of(result)):
-        counts, model = each.counts[each.good].astype(np.float64), each.model[each.good]
-        misfit = ((np.sqrt(counts) - np.sqrt(model)) ** 2).sum()
-        sums += misfit, noise_misfit(model).sum(), counts.sum()
-        pixels += counts.size
-    apart, alone, total = (float(value) for value in sums)
-    if not (total > 0 and alone > 0):
-        return None, None, None
-    return alone / total, apart / alone, total / pixels
-
-
-def _coverage(result: Result) -> tuple[tuple[float, float], tuple[float, float], float]:
-    """Return probes and photons (of the least lit 5 %, median) on covered pixels, and their area in square metres."""
-    pixel, grid, inside = result.object_pixel, (result.y, result.x), result.mask > 0.5
-    used = result.positions[ledger(result)[USED]]
+def _coverage(result: Result) -> dict[str, Any]:
+    """Return the fields ``area``, ``frames_per_pixel`` and ``photons`` of a verdict."""
+    pixel, grid, covered = result.object_pixel, (result.y, result.x), result.mask > 0.5
+    used = result.positions[account_for_frames(result)[USED]]
     intensity = np.sum(np.abs(result.probe) ** 2, axis=0)
-    if not (inside.any() and intensity.any() and len(used)):
-        return (0.0, 0.0), (0.0, 0.0), 0.0
-    footprint = (intensity > LIT * intensity.max()).astype(np.complex64)
-    maps = [coverage(used, wave, pixel, grid)[2][inside] for wave in (footprint, result.probe)]
-    probes, photons = ((float(np.quantile(each, 0.05)), float(np.median(each))) for each in maps)
-    return probes, photons, float(inside.sum()) * pixel[0] * pixel[1]
+    if not (covered.any() and intensity.any() and len(used)):
+        return {"area": 0.0, "frames_per_pixel": (0.0, 0.0), "photons": (0.0, 0.0)}
+    footprint = (intensity > FOOTPRINT * intensity.max()).astype(np.complex64)
+    frames, photons = (coverage(used, wave, pixel, grid)[2][covered] for wave in (footprint, result.probe))
+    return {
+        "area": float(covered.sum()) * pixel[0] * pixel[1],
+        "frames_per_pixel": (float(np.quantile(frames, 0.05)), float(np.median(frames))),
+        "photons": (float(np.quantile(photons, 0.05)), float(np.median(photons))),
+    }
 
 
 def _count(number: int, noun: str) -> str:

@@ -176,7 +176,7 @@ def _row(job: Job, result: Result, status: Status) -> Row:
         holdout_error=judged.holdout_error,
         resolution=judged.resolution,
         grade=judged.grade,
-        verdict=judged.words()[0],
+        verdict=judged.sentences()[0],
         diagnoses=tuple(f"{each.code} {each.what}" for each in diagnose(result) if each.level != "info"),
         thumbnail=thumbnail(result),
     )

@@ -2,11 +2,10 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from exitwave.cli.document import print_json
 from exitwave.cli.options import Input, Json, Set, parse_settings
-from exitwave.units import show
 
 if TYPE_CHECKING:
     from rich.tree import Tree
@@ -29,6 +28,7 @@ def inspect(path: Input, pairs: Set = None, as_json: Json = False) -> None:
     import exitwave
     from exitwave.analysis.diagnosis import diagnose
     from exitwave.analysis.summary import summarise
+    from exitwave.analysis.summary_text import format_summary
     from exitwave.cli.console import Console, print_diagnoses, print_facts, print_findings
     from exitwave.cxi.validate import validate
     from exitwave.scan import scan_in
@@ -44,7 +44,7 @@ def inspect(path: Input, pairs: Set = None, as_json: Json = False) -> None:
     findings = list(dict.fromkeys((*scan.findings, *(validate(path) if ours else ()))))
     departures = sum(finding.level == "error" for finding in findings)
     out.print()
-    print_facts(out, facts(summary))
+    print_facts(out, format_summary(summary))
     out.print()
     print_diagnoses(out, diagnoses)
     print_findings(out, (finding for finding in findings if finding.level != "error"))
@@ -89,74 +89,3 @@ def _details(node: "Node") -> str:
     parts.append(f"{shown} {node.units}".strip())
     parts += [f"@{key} = {value}" for key, value in node.attributes.items()] if node.kind == "group" else []
     return "".join(f"  {part}" for part in parts if part)
-
-
-def facts(summary: dict[str, Any]) -> dict[str, str]:
-    """Return a summary (see `exitwave.analysis.summary`) in words with units."""
-    detector, scan, result = (summary[key] for key in ("detector", "scan", "result"))
-    words = {
-        "sample": " at ".join(part for part in (summary["name"], summary["instrument"]) if part) or "not named",
-        "about": summary["description"],
-        "frames": f"{summary['frames']} of {_times(detector['shape'])} pixels",
-        "detector": f"pixels of {_times(detector['pixel_size'], 'm')}, {_distance(detector, result)} away",
-        "energy": f"{show(summary['energy'], 'eV')}, wavelength {show(summary['wavelength'], 'm')}",
-        "object pixel": _times(summary["object_pixel"], "m"),
-        "object": f"{_times(summary['object_shape'])} pixels",
-        "field scanned": _times(summary["field_of_view"], "m", 3),
-        "scan pattern": f"{scan['pattern']}, neighbours {show(scan['step'], 'm', 3)} apart",
-        "overlap": _overlap(scan),
-        "counts a frame": _counts(summary["counts"]),
-        "bad pixels": _bad_pixels(detector, summary["counts"]),
-        "size on disk": "" if summary["size_on_disk"] is None else show(summary["size_on_disk"], "B", 3),
-        "truth": "in the file" if summary["truth"] else "",
-        "result": "none yet: exitwave reconstruct" if result is None else _result(result),
-        "positions": _moved(result["moved"]) if result and result["moved"] else "",
-    }
-    return {name: text for name, text in words.items() if text}
-
-
-def _distance(detector: dict[str, Any], result: dict[str, Any] | None) -> str:
-    """Return the distance of the detector, and what it was before a result refined it."""
-    assumed = result["assumed_distance"] if result else None
-    return show(detector["distance"], "m", 5) + (f" (refined from {show(assumed, 'm', 5)})" if assumed else "")
-
-
-def _times(pair: list[Any], unit: str = "", digits: int = 4) -> str:
-    """Return a pair (y, x), plain numbers or with a unit, as ``a x b``."""
-    return " x ".join(show(number, unit, digits) if unit else str(number) for number in pair)
-
-
-def _counts(counts: dict[str, Any] | None) -> str:
-    if counts is None:
-        return "unknown: the frames are missing"
-    return (
-        f"{counts['median']:.3g} (from {counts['minimum']:.3g} to {counts['maximum']:.3g}), "
-        f"brightest pixel {counts['brightest']:.3g}, in {counts['sampled']} frames looked at"
-    )
-
-
-def _bad_pixels(detector: dict[str, Any], counts: dict[str, Any] | None) -> str:
-    share = detector["masked"] / (detector["shape"][0] * detector["shape"][1])
-    masked, limit = f"{detector['masked']} masked ({share:.2%})", detector["saturation"]
-    if counts is None:
-        return masked
-    saturation = "no saturation known" if limit is None else f"saturated from {limit:g} on"
-    return f"{masked}, {counts['saturated_pixels']} saturated ({saturation}), {counts['bad_counts']} impossible counts"
-
-
-def _overlap(scan: dict[str, Any]) -> str:
-    if scan["overlap"] is None:
-        return ""
-    diameter = show(scan["probe_diameter"], "m", 3)
-    return f"{scan['overlap']:.0%} of the probe's diameter, {diameter} (from the {scan['probe_from']})"
-
-
-def _result(result: dict[str, Any]) -> str:
-    error = "" if result["error"] is None else f", error {result['error']:.4g}"
-    held_out = "" if result["holdout_error"] is None else f", held-out {result['holdout_error']:.4g}"
-    modes = f"{result['modes']} probe mode{'s' * (result['modes'] != 1)}"
-    return f"{result['algorithm']}, {result['iterations']} iterations, {modes}{error}{held_out}"
-
-
-def _moved(moved: dict[str, float]) -> str:
-    return f"moved by {show(moved['metres'], 'm', 3)} rms, {moved['pixels']:.3g} object pixels"

@@ -112,16 +112,16 @@ def _point(text: str | None) -> tuple[float, float] | None:
 
 
 def _print_ledger(words: Any, done: "Scan") -> None:
-    from exitwave.analysis.ledger import USED, ledger, ranges
+    from exitwave.analysis.frame_accounting import USED, account_for_frames, format_ranges
 
-    accounts = ledger(done)
+    accounts = account_for_frames(done)
     words.print(f"{len(accounts.pop(USED))} of {len(done.patterns)} frames are to be used.")
     for why, frames in accounts.items():
-        words.print(f"Left out, {why}: {len(frames)} ({ranges(frames)}).")
+        words.print(f"Left out, {why}: {len(frames)} ({format_ranges(frames)}).")
 
 
 def _document(file: Path, out: Path, done: "Scan") -> dict[str, Any]:
-    from exitwave.analysis.ledger import ledger
+    from exitwave.analysis.frame_accounting import account_for_frames
 
     return {
         "input": file,
@@ -130,5 +130,5 @@ def _document(file: Path, out: Path, done: "Scan") -> dict[str, Any]:
         "detector": list(done.patterns.shape[1:]),
         "object_pixel": done.object_pixel,
         "preparation": done.preparation,
-        "ledger": {account: frames.tolist() for account, frames in ledger(done).items()},
+        "ledger": {account: frames.tolist() for account, frames in account_for_frames(done).items()},
     }

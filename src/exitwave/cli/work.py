@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import exitwave
 from exitwave.analysis.diagnosis import Diagnosis, diagnose
-from exitwave.analysis.ledger import USED, ledger
+from exitwave.analysis.frame_accounting import USED, account_for_frames
 from exitwave.analysis.verdict import Verdict, verdict
 from exitwave.cli.console import Console
 from exitwave.cli.outputs import size_of
@@ -67,7 +67,7 @@ class Work:
     @property
     def frames(self) -> int:
         """Number of frames that were reconstructed."""
-        return len(ledger(self.result)[USED])
+        return len(account_for_frames(self.result)[USED])
 
 
 def work(
@@ -251,7 +251,7 @@ def describe(done: Work) -> str:
         f"Reconstructed {done.frames} frames with {result.algorithm}: {iterations}, "
         f"{_count(len(result.probe), 'probe mode')}, {_place(last)}, "
         f"{done.seconds['run']:.1f} s at {last.frames_per_second:,.0f} frames/s.",
-        *done.verdict.words(),
+        *done.verdict.sentences(),
         *(f"{each.what.capitalize()} ({each.code}). {each.evidence} {each.remedy}" for each in _worst(done.diagnoses)),
         f"The object is {layers}{rows} x {columns} pixels of {show(height, 'm')} x {show(width, 'm')}, "
         f"a field of {show(rows * height, 'm', 3)} x {show(columns * width, 'm', 3)} (y x x).",

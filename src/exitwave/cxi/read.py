@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import h5py
 import numpy as np
@@ -20,11 +20,9 @@ from exitwave.cxi.schema import ALSO, TABLE, path
 from exitwave.cxi.translation import read_positions
 from exitwave.errors import InputError, did_you_mean
 from exitwave.frames import Frames
+from exitwave.frc import FRC
 from exitwave.scan import Decision, Detector, NearField, Result, Scan, Truth
 from exitwave.units import factor, parse
-
-if TYPE_CHECKING:
-    from exitwave.analysis.frc import FRC
 
 OVERRIDES = {
     "energy": "8.8keV",
@@ -238,10 +236,8 @@ def _result(source: Source, scan: Scan) -> Result:
     )
 
 
-def _frc(source: Source) -> "FRC | None":
+def _frc(source: Source) -> FRC | None:
     """Return the correlation of two halves of the scan, where it was measured."""
-    from exitwave.analysis.frc import FRC
-
     stored = [_numbers(source, f"frc_{name}", "iuf") for name in ("frequency", "correlation", "threshold")]
     resolution = scalar(source, "frc_resolution")
     if resolution is None or any(data is None for data in stored):

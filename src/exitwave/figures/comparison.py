@@ -7,8 +7,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from exitwave.analysis.area import bounding_box
 from exitwave.analysis.compare import Comparison
+from exitwave.analysis.rectangles import bounding_box
 from exitwave.figures.object import draw_amplitude, draw_phase, image_height, percentiles, phase_bar, phase_limits
 from exitwave.figures.style import DOUBLE, OUTSIDE, colour_bar, image_panel, letter, new_figure, paper, scale_bar
 

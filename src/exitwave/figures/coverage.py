@@ -5,8 +5,8 @@ import numpy as np
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from exitwave.analysis.area import bounding_box
-from exitwave.analysis.ledger import USED, ledger
+from exitwave.analysis.frame_accounting import USED, account_for_frames
+from exitwave.analysis.rectangles import bounding_box
 from exitwave.figures.style import GREY, MICRO, OUTSIDE, SINGLE, colour_bar, new_figure, paper
 from exitwave.positions.coverage import coverage
 from exitwave.scan import Result
@@ -32,7 +32,7 @@ def coverage_figure(result: Result, *, width: float = SINGLE) -> Figure:
     -------
     matplotlib.figure.Figure
     """
-    used = result.positions[ledger(result)[USED]]
+    used = result.positions[account_for_frames(result)[USED]]
     y, x, photons = coverage(used, result.probe, result.object_pixel)
     rows, columns = bounding_box(photons > FAINT * photons.max())
     seen, pixel = photons[rows, columns], np.array(result.object_pixel) * MICRO

@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
-from exitwave.analysis.frc import FRC
 from exitwave.figures.style import BLUE, GREY, MICRO, ORANGE, SINGLE, new_figure, paper
+from exitwave.frc import FRC
 from exitwave.units import show
 
 
@@ -55,7 +55,7 @@ def frc_figure(curve: FRC, *, width: float = SINGLE) -> Figure:
     Parameters
     ----------
     curve : FRC
-        What `exitwave.analysis.frc.frc` returned.
+        What `exitwave.frc.frc` returned.
     width : float
         Width of the figure in millimetres.
 

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
-from exitwave.analysis.area import bounding_box
-from exitwave.analysis.gauge import remove_ramp
+from exitwave.analysis.ambiguities import remove_ramp
+from exitwave.analysis.rectangles import bounding_box
 from exitwave.figures.style import DOUBLE, OUTSIDE, colour_bar, image_panel, letter, new_figure, paper, scale_bar
 
 Part = Literal["amplitude", "phase"]

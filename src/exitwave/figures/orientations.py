@@ -6,7 +6,7 @@ from textwrap import fill
 import numpy as np
 from matplotlib.figure import Figure
 
-from exitwave.analysis.gauge import remove_ramp
+from exitwave.analysis.ambiguities import remove_ramp
 from exitwave.figures.object import draw_phase, image_height
 from exitwave.figures.style import DOUBLE, new_figure, paper, scale_bar
 from exitwave.reconstruction.orientation import Orientation

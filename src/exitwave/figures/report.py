@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 import exitwave
 from exitwave.analysis.diagnosis import Diagnosis, diagnose
-from exitwave.analysis.ledger import ledger, ranges
+from exitwave.analysis.frame_accounting import account_for_frames, format_ranges
 from exitwave.analysis.summary import summarise
+from exitwave.analysis.summary_text import format_summary
 from exitwave.analysis.verdict import verdict
 from exitwave.cxi.atomic import atomic
 from exitwave.engine.changes import changes
@@ -80,12 +81,10 @@ def render(template: str, **values: Any) -> str:
 
 def _both(data: Scan | Result, scan: Scan, file: Path | None) -> dict[str, Any]:
     """Return what is said of a scan and of a result."""
-    from exitwave.cli.inspect import facts
-
     sheets: Sheets = of_result(data) if isinstance(data, Result) else of_scan(data)
     date = data.provenance.get("date", "")[:10] if isinstance(data, Result) else ""
     summary = summarise(data, file)
-    accounts = ledger(data)
+    accounts = account_for_frames(data)
     total = len(scan.patterns)
     return {
         "title": scan.name or (file.stem if file else "A scan"),
@@ -101,7 +100,7 @@ def _both(data: Scan | Result, scan: Scan, file: Path | None) -> dict[str, Any]:
         ],
         "frames": total,
         "preparation": scan.preparation,
-        "geometry": facts(summary),
+        "geometry": format_summary(summary),
         "file": file.name if file else "memory",
         "result": isinstance(data, Result),
     }
@@ -119,7 +118,7 @@ def _result(result: Result) -> dict[str, Any]:
     """Return what is said of a result only."""
     judged = verdict(result)
     return {
-        "verdict": " ".join(judged.words()),
+        "verdict": " ".join(judged.sentences()),
         "grade": judged.grade,
         "choices": result.choices,
         "changed": _yaml(changes(result.recipe)),
@@ -131,7 +130,7 @@ def _result(result: Result) -> dict[str, Any]:
 def _which(accounts: Mapping[str, NDArray[np.int64]]) -> list[str]:
     """Return the frames of every account in words; of the first only that they are the others."""
     _, *others = accounts.values()
-    return ["all others" if others else "all", *map(ranges, others)]
+    return ["all others" if others else "all", *map(format_ranges, others)]
 
 
 def _numbers(summary: Mapping[str, Any], sheets: Sheets) -> dict[str, str]:

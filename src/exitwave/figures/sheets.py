@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.analysis.compare import Comparison
-from exitwave.analysis.frc import FRC
 from exitwave.figures.coverage import coverage_figure
 from exitwave.figures.curves import errors_figure, frc_figure
 from exitwave.figures.embed import Picture, picture
@@ -18,6 +17,7 @@ from exitwave.figures.positions import displacements_figure, positions_figure
 from exitwave.figures.probe import probe_figure
 from exitwave.figures.style import DOUBLE, MICRO
 from exitwave.frames import MissingFrames
+from exitwave.frc import FRC
 from exitwave.optics import mode_powers
 from exitwave.scan import Result, Scan
 from exitwave.units import show

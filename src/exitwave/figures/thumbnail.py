@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.image import imsave
 from skimage.transform import resize
 
-from exitwave.analysis.area import bounding_box
-from exitwave.analysis.gauge import remove_ramp
+from exitwave.analysis.ambiguities import remove_ramp
+from exitwave.analysis.rectangles import bounding_box
 from exitwave.figures.object import HALF, phase_limits
 from exitwave.scan import Result
 

@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from exitwave.analysis.compare import compare
-from exitwave.analysis.frc import FRC
-from exitwave.analysis.verdict import NOISY, noise
+from exitwave.analysis.noise_limit import noise_limit
+from exitwave.analysis.verdict import NOISY
 from exitwave.engine.recipe import Recipe, Stage, make_recipe
 from exitwave.errors import InputError
 from exitwave.frames import DerivedFrames, Frames, counted
+from exitwave.frc import FRC
 from exitwave.reconstruction.iterate import Progress, iterate
 from exitwave.scan import Result, Scan
 
@@ -94,8 +95,8 @@ def half_scan_frc(
 
 def usual_split(result: Result) -> Split:
     """Return what of a result's scan is halved where nothing is said; see `half_scan_frc`."""
-    above = noise(result)[1]
-    return "counts" if _whole(result) and above is not None and above < NOISY else "frames"
+    limit = noise_limit(result)
+    return "counts" if _whole(result) and limit is not None and limit.ratio < NOISY else "frames"
 
 
 def split_frames(result: Result) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -10,7 +10,7 @@ from scipy.ndimage import gaussian_filter
 import exitwave
 from exitwave.analysis.error import recompute
 from exitwave.analysis.summary import summarise
-from exitwave.cli.inspect import facts
+from exitwave.analysis.summary_text import format_summary
 from exitwave.engine.backends.reference.passes import ReferenceSweeps
 from exitwave.engine.model import detector_distance
 from exitwave.engine.model.detector_distance import DistanceUpdate
@@ -114,8 +114,8 @@ def test_a_wrong_distance_is_recovered_with_a_known_probe_and_stored_in_metres(w
     assert np.abs(again.positions - wrong.positions).max() < 1e-3 * again.object_pixel[0]
     assert recompute(again) == pytest.approx(result.errors[-1], rel=1e-3)
     assert summarise(again)["result"]["assumed_distance"] == wrong.detector.distance
-    assert "refined from" in facts(summarise(again))["detector"]
-    assert "positions" not in facts(summarise(again))
+    assert "refined from" in format_summary(summarise(again))["detector"]
+    assert "positions" not in format_summary(summarise(again))
     for more in (exitwave.reconstruct(again, iterations=2, threads=1, distance_update=on) for on in (False, True)):
         assert float(more.model["distance"]) == pytest.approx(float(again.model["distance"]), rel=1e-3)
         assert float(more.model["assumed_distance"]) == wrong.detector.distance

@@ -10,7 +10,7 @@ from scipy.ndimage import gaussian_filter
 
 from exitwave.analysis.diagnosis.codes import Diagnosis, found
 from exitwave.analysis.error import Modelled, modelled
-from exitwave.analysis.ledger import USED, ledger
+from exitwave.analysis.frame_accounting import USED, account_for_frames
 from exitwave.analysis.verdict import TRUSTED
 from exitwave.errors import Level
 from exitwave.optics import mode_powers
@@ -85,7 +85,7 @@ def residuals(result: Result) -> Residuals | None:
     sum (sqrt(I) - sqrt(m) - d . grad sqrt(m))^2, with the gradient from models at moved positions. The blurred part b
     minimises sum (I - m - b (G m - m))^2 / (m + 1), with a Gaussian blur G.
     """
-    used = ledger(result)[USED]
+    used = account_for_frames(result)[USED]
     if len(used) < FRAMES[0] or not len(result.probe):
         return None
     number = int(np.clip(PIXELS // result.probe.size, *FRAMES))
@@ -128,9 +128,9 @@ def _blur(each: Modelled) -> float:
 def _refined(result: Result) -> Diagnosis | None:
     """Say how far a refinement has moved the positions, as an error that is mended, or as a drift."""
     pixel = np.array(result.object_pixel[::-1])
-    moves = ((result.positions - result.scan.positions)[:, :2] / pixel)[ledger(result)[USED]]
+    moves = ((result.positions - result.scan.positions)[:, :2] / pixel)[account_for_frames(result)[USED]]
     moves = moves - moves.mean(axis=0)
-    rms, way = _rms(moves), _drift(ledger(result)[USED] / max(len(result.positions) - 1, 1), moves)
+    rms, way = _rms(moves), _drift(account_for_frames(result)[USED] / max(len(result.positions) - 1, 1), moves)
     if rms < MOVED:
         return None
     length = show(rms * float(pixel.mean()), "m", 3)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import fft
 from skimage.registration import phase_cross_correlation
 
-from exitwave.analysis.gauge import best_scale, remove_ramp
+from exitwave.analysis.ambiguities import best_scale, remove_ramp
 from exitwave.optics import phase_ramp
 
 BORDER = 16

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from exitwave.analysis.gauge import remove_ramp
-from exitwave.analysis.register import register
+from exitwave.analysis.ambiguities import remove_ramp
+from exitwave.analysis.registration import register
 
 
 def correlations(found: NDArray[Any], known: NDArray[Any], area: NDArray[Any]) -> NDArray[np.float64]:

@@ -1,34 +1,33 @@
-"""Fourier ring correlation: down to which detail two images agree."""
+"""Fourier ring correlation (FRC): the finest detail on which two images agree."""
 
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
 
-SOFT = 0.5
-"""Share of each side over which the window falls off (cosine)."""
-RINGS = 7
-"""Rings over which the curve is smoothed before it is asked where it crosses the threshold."""
+TAPER = 0.5
+"""Share of each side over which the Tukey window falls off."""
+SMOOTHING = 7
+"""Rings over which the curve is smoothed to find the crossing with the threshold."""
 
 
 @dataclass(frozen=True)
 class FRC:
-    """A Fourier ring correlation and the resolution it gives."""
+    """A Fourier ring correlation and the resolution that follows from it."""
 
     frequency: NDArray[np.float64]
-    """Spatial frequency of every ring in 1/m, shape (rings,); the ring at zero is left out."""
+    """Spatial frequency of every ring in 1/m, shape (rings,), without the ring at zero."""
     correlation: NDArray[np.float64]
     """Correlation of every ring, -1 to 1, shape (rings,)."""
     threshold: NDArray[np.float64]
     """Half-bit threshold of every ring, shape (rings,)."""
     resolution: float
-    """Half period in metres, 1/(2 f), where the curve falls below the threshold: equals the pixel size at Nyquist."""
+    """Half period in metres, 1/(2 f), where the curve falls below the threshold; at Nyquist it is the pixel size."""
     limited_by_pixel: bool
     """Whether the correlation stays above the threshold up to Nyquist, so that the resolution is the pixel size."""
     halves: str = ""
-    """What was halved for the two images, counts or frames; empty where they are no halves of one scan."""
+    """What was halved for the two images, counts or frames; empty if they are not halves of one scan."""
 
 
 def threshold(count: NDArray[np.float64], bits: float = 0.5) -> NDArray[np.float64]:
@@ -40,14 +39,14 @@ def threshold(count: NDArray[np.float64], bits: float = 0.5) -> NDArray[np.float
     Parameters
     ----------
     count : ndarray
-        Number n of independent Fourier pixels in the ring; less than one counts as one.
+        Number n of independent Fourier pixels in the ring; values below one count as one.
     bits : float
         Information per pixel in the two halves together.
 
     Returns
     -------
     ndarray
-        The threshold, of the shape of ``count``.
+        The threshold, same shape as ``count``.
 
     References
     ----------
@@ -62,20 +61,21 @@ def threshold(count: NDArray[np.float64], bits: float = 0.5) -> NDArray[np.float
 def frc(a: NDArray[Any], b: NDArray[Any], pixel: tuple[float, float], *, truth: bool = False) -> FRC:
     """Return the Fourier ring correlation Re(sum F_a F_b*) / sqrt(sum |F_a|^2 sum |F_b|^2) of two images.
 
-    Both are taken about their mean under a Tukey window. The window leaves fewer independent Fourier pixels in a ring,
-    n (sum w^2)^2 / (N sum w^4) instead of n, and the threshold counts these. The resolution is where the curve
-    crosses, next to where it does so when a straight line fitted to `RINGS` takes the place of each: where it falls
-    slowly, one ring alone scatters below too soon.
+    The mean of each image is subtracted, and a Tukey window is applied. The window reduces the number of independent
+    Fourier pixels in a ring from n to n (sum w^2)^2 / (N sum w^4), which the threshold takes into account. The
+    resolution is at the crossing with the threshold that is nearest to the first crossing of a smoothed curve (a
+    straight line fitted to every `SMOOTHING` rings), because a single noisy ring can cross too early where the curve
+    falls slowly.
 
     Parameters
     ----------
     a, b : ndarray of complex, shape (ny, nx)
-        Two registered images, of one scale and without a ramp between them.
+        Two registered images, of one scale and without a phase ramp between them.
     pixel : tuple of float
         Pixel size (y, x) in metres.
     truth : bool
         Whether b is free of noise. It then correlates with a as C = sqrt(2 T/(1 + T)), where two halves of the data
-        behind a would correlate as T, and the threshold is raised by this.
+        behind a would correlate as T, and the threshold is raised accordingly.
 
     Returns
     -------
@@ -86,9 +86,10 @@ def frc(a: NDArray[Any], b: NDArray[Any], pixel: tuple[float, float], *, truth: 
     W. O. Saxton and W. Baumeister, J. Microsc. 127, 127 (1982). For ``truth``: P. B. Rosenthal and R. Henderson,
     J. Mol. Biol. 333, 721 (2003). For smoothing: R. P. J. Nieuwenhuizen et al., Nat. Methods 10, 557 (2013).
     """
-    from scipy.signal.windows import tukey  # slow to import, and a file that holds an FRC does not need it
+    from scipy import fft  # slow to import, and not needed to read a file that holds an FRC
+    from scipy.signal.windows import tukey
 
-    window = np.outer(*(tukey(n, SOFT) for n in a.shape))
+    window = np.outer(*(tukey(n, TAPER) for n in a.shape))
     one, two = (fft.fft2(window * (wave - np.sum(window * wave) / window.sum())) for wave in (a, b))
     fy, fx = (fft.fftfreq(n, step) for n, step in zip(a.shape, pixel, strict=True))
     width = max(abs(fy[1]), abs(fx[1]))
@@ -112,19 +113,19 @@ def frc(a: NDArray[Any], b: NDArray[Any], pixel: tuple[float, float], *, truth: 
 
 
 def _crossing(frequency: NDArray[np.float64], excess: NDArray[np.float64]) -> tuple[float, bool]:
-    """Return the frequency at which ``excess`` falls below zero, and False; or the last one, and True."""
+    """Return the frequency at which ``excess`` falls below zero, and False; if it never does the last, and True."""
     from scipy.signal import savgol_filter
 
-    smooth = savgol_filter(excess, RINGS, 1) if len(excess) >= RINGS else excess
-    about, own = _downward(frequency, smooth), _downward(frequency, excess)
-    if not len(about):
+    smooth = savgol_filter(excess, SMOOTHING, 1) if len(excess) >= SMOOTHING else excess
+    smoothed, exact = _downward(frequency, smooth), _downward(frequency, excess)
+    if not len(smoothed):
         return float(frequency[-1]), True
-    near = own if len(own) else about
-    return float(near[np.argmin(np.abs(near - about[0]))]), False
+    candidates = exact if len(exact) else smoothed
+    return float(candidates[np.argmin(np.abs(candidates - smoothed[0]))]), False
 
 
 def _downward(frequency: NDArray[np.float64], excess: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the frequencies at which ``excess`` falls below zero; the first one where it starts below."""
+    """Return the frequencies at which ``excess`` falls below zero, and the first frequency if it starts below zero."""
     i = np.flatnonzero((excess[:-1] >= 0) & (excess[1:] < 0))
     share = excess[i] / (excess[i] - excess[i + 1])
     inside = frequency[i] + share * (frequency[i + 1] - frequency[i])

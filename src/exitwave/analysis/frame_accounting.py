@@ -1,4 +1,4 @@
-"""Every frame accounted for: used, held out, or left out for a reason."""
+"""Account of every frame of a scan or result: used, held out, or left out for a reason."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,22 +6,22 @@ from numpy.typing import NDArray
 from exitwave.scan import Result, Scan, scan_in
 
 USED, HELD_OUT = "used", "held out to judge the result"
-"""Names of the accounts of frames that were not left out."""
+"""Names of the groups of frames that were not left out."""
 
 
-def ledger(data: Scan | Result) -> dict[str, NDArray[np.int64]]:
-    """Account for every frame of a scan or a result.
+def account_for_frames(data: Scan | Result) -> dict[str, NDArray[np.int64]]:
+    """Sort the frames of a scan or a result into groups, each frame into exactly one.
 
     Parameters
     ----------
     data : Scan or Result
-        A scan has frames to be used and frames left out; a result also frames that were held out.
+        A scan has frames to use and frames that are left out; a result also has held-out frames.
 
     Returns
     -------
     dict of str to ndarray of int
-        Sorted indices of the frames by account, each frame in exactly one: used first, then held out, then the reasons
-        for which frames were left out. Of two reasons the first counts. Accounts without a frame are not listed, save
+        Sorted frame indices by group: first the used frames, then the held-out frames, then one group for each reason
+        to leave frames out. A frame with two reasons is in the group of the first. Empty groups are not listed, except
         the first.
     """
     scan = scan_in(data)
@@ -32,14 +32,14 @@ def ledger(data: Scan | Result) -> dict[str, NDArray[np.int64]]:
 
 
 def _take(free: NDArray[np.bool_], frames: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return those of some frames that are free, sorted, and note that they no longer are."""
+    """Return the frames that are in no group yet, sorted, and clear their flags in ``free``."""
     taken = np.unique(frames[free[frames]])
     free[taken] = False
     return taken
 
 
-def ranges(frames: NDArray[np.int64], most: int = 24) -> str:
-    """Return sorted indices in words, such as ``3, 7–12``; of very many only the first."""
+def format_ranges(frames: NDArray[np.int64], most: int = 24) -> str:
+    """Format sorted indices as text such as ``3, 7–12``, with at most ``most`` ranges."""
     if len(frames) == 0:
         return "none"
     runs = np.split(frames, 1 + np.flatnonzero(np.diff(frames) > 1))

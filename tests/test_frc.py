@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from known import smooth
 
-from exitwave.analysis.frc import frc, threshold
+from exitwave.frc import frc, threshold
 
 PIXEL = (10e-9, 10e-9)
 

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from known import known_result
 
-from exitwave.analysis.ledger import HELD_OUT, USED, ledger, ranges
+from exitwave.analysis.frame_accounting import HELD_OUT, USED, account_for_frames, format_ranges
 
 
 def test_every_frame_is_in_exactly_one_account():
     result = known_result(npos=30)  # holds out 2 and 5
     reasons = {"no counts": (3, 1), "position not finite": (5, 1, 7), "never": ()}
-    accounts = ledger(replace(result, scan=replace(result.scan, left_out=reasons)))
+    accounts = account_for_frames(replace(result, scan=replace(result.scan, left_out=reasons)))
     assert list(accounts) == [USED, HELD_OUT, "no counts", "position not finite"]
     assert accounts[HELD_OUT].tolist() == [2, 5]
     assert accounts["no counts"].tolist() == [1, 3]
@@ -20,7 +20,7 @@ def test_every_frame_is_in_exactly_one_account():
 
 def test_a_scan_has_frames_to_use_and_none_held_out():
     scan = known_result(npos=30).scan
-    assert {name: len(frames) for name, frames in ledger(scan).items()} == {USED: 30}
+    assert {name: len(frames) for name, frames in account_for_frames(scan).items()} == {USED: 30}
 
 
 @pytest.mark.parametrize(
@@ -28,4 +28,4 @@ def test_a_scan_has_frames_to_use_and_none_held_out():
     [([], "none"), ([4], "4"), ([1, 2, 3, 7, 9, 10], "1–3, 7, 9–10"), (range(0, 100, 2), "0, 2, 4 and 47 more")],
 )
 def test_indices_in_words(frames, words):
-    assert ranges(np.array(frames, np.int64), most=3) == words
+    assert format_ranges(np.array(frames, np.int64), most=3) == words

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exitwave.analysis.area import FINENESS, bounding_box, largest_rectangle
+from exitwave.analysis.rectangles import FINENESS, bounding_box, largest_rectangle
 
 
 def brute_force(area: np.ndarray) -> int:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from known import smooth, specimen
 
-from exitwave.analysis.gauge import best_scale, remove_ramp
+from exitwave.analysis.ambiguities import best_scale, remove_ramp
 from exitwave.optics import phase_ramp
 
 SHAPE = (90, 117)

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from known import specimen
 
-from exitwave.analysis.gauge import remove_ramp
-from exitwave.analysis.register import fourier_shift, register
+from exitwave.analysis.ambiguities import remove_ramp
+from exitwave.analysis.registration import fourier_shift, register
 from exitwave.optics import phase_ramp
 
 SHAPE = (150, 132)
