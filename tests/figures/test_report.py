@@ -138,7 +138,7 @@ def test_the_page_says_everything(page):
         "warning /positions W204 micrometres; expected metres",
         "digest of the input sha256:0123",
         "object pixel 12 nm x 10 nm",
-        "on 2 frames that it has never seen",
+        "error on 2 held-out frames: ",
         "What is wrong, and what to do about it",
     ):
         assert words in page.text

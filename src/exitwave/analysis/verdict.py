@@ -86,8 +86,8 @@ class Verdict:
                 f"({self.error:.3g}). Check positions and geometry; {fewer}scan with more overlap."
             )
         return (
-            f"Do not trust the image: {held_out}; on the used frames: {self.error:.3g}. The model explains only a small "
-            "part of the counts. Check positions, geometry, mask and starting probe; collect more photons."
+            f"Do not trust the image: {held_out}; on the used frames: {self.error:.3g}. The model explains only a "
+            "small part of the counts. Check positions, geometry, mask and starting probe; collect more photons."
         )
 
     def _resolution(self) -> str:
