@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+import exitwave
 from exitwave.errors import Finding
-from exitwave.exports import Exports
 from exitwave.frames import Frames, counted
 from exitwave.frc import FRC
 from exitwave.units import H_C
@@ -108,7 +108,7 @@ class Decision:
 
 
 @dataclass(frozen=True, eq=False)
-class Scan(Exports):
+class Scan:
     """What was measured, in SI units, as in the file."""
 
     patterns: Frames
@@ -195,9 +195,17 @@ class Scan(Exports):
 
         write_scan(self, Path(path), overwrite=overwrite)
 
+    def to_tike(self) -> dict[str, NDArray[Any]]:
+        """Return the arrays of ``tike.ptycho``, see `exitwave.to_tike`."""
+        return exitwave.to_tike(self)
+
+    def to_ptychi(self) -> dict[str, NDArray[Any]]:
+        """Return the arrays of ``ptychi.api.task.PtychographyTask``, see `exitwave.to_ptychi`."""
+        return exitwave.to_ptychi(self)
+
 
 @dataclass(frozen=True, eq=False)
-class Result(Exports):
+class Result:
     """A reconstruction, with everything that is needed to recompute the model from it."""
 
     scan: Scan
@@ -265,6 +273,14 @@ class Result(Exports):
         from exitwave.cxi.write import write_result
 
         write_result(self, Path(path), overwrite=overwrite, embed=embed)
+
+    def to_tike(self) -> dict[str, NDArray[Any]]:
+        """Return the arrays of ``tike.ptycho``, see `exitwave.to_tike`."""
+        return exitwave.to_tike(self)
+
+    def to_ptychi(self) -> dict[str, NDArray[Any]]:
+        """Return the arrays of ``ptychi.api.task.PtychographyTask``, see `exitwave.to_ptychi`."""
+        return exitwave.to_ptychi(self)
 
 
 def scan_in(data: Scan | Result) -> Scan:

@@ -26,7 +26,7 @@ def test_convert_refuses_what_exists_and_what_it_does_not_know(scan_file: Path, 
     assert run(app, ["convert", str(scan_file), str(scan_file), "--to", "seed"]).exit_code == 2
     answer = run(app, ["convert", str(scan_file), str(tmp_path / "a"), "--to", "nobody"])
     assert answer.exit_code == 2
-    assert "There is no such dialect" in answer.stderr
+    assert "There is no such file format" in answer.stderr
 
 
 def test_formats_lists_every_dialect() -> None:

@@ -115,7 +115,7 @@ def test_a_bad_file_of_any_dialect(name: str, bad: Bad, tmp_path: Path) -> None:
         scan = exitwave.open(file, **bad.repair)
         assert isinstance(scan, Scan)
         codes = {each.code: each.found for each in scan.findings}
-        assert f"a file of {name}" in codes["I307"]
+        assert f"file format {name}" in codes["I307"]
         assert not bad.code or bad.code in codes
         assert scan.energy == pytest.approx(cxi.ENERGY, rel=1e-6)
         assert scan.detector.distance == cxi.DISTANCE

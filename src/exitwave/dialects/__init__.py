@@ -1,1 +1,1 @@
-"""Files of other programs: one module for each format, which says how to tell it, read it, write it and check it."""
+"""File formats of other programs: detected from their content, read, written and checked."""

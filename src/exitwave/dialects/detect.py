@@ -1,4 +1,4 @@
-"""Whose file is this? Decided from its content, with the reason; not guessed where two readings would differ."""
+"""Detect the file format from the content, give the reason, and refuse a file that two formats read differently."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -13,48 +13,76 @@ from exitwave.findings import finding
 from exitwave.scan import Result, Scan, scan_in, with_scan
 
 SAME = 1e-9
-"""Relative difference up to which two readings of a number are one."""
+"""Relative difference up to which two readings of a number count as equal."""
+
+
+def open(path: str | Path, dialect: str = "auto", **overrides: str) -> Scan | Result:
+    """Open a CXI file or a file of another program. The patterns stay in the file.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file; it is never changed.
+    dialect : str
+        File format, by a name that `exitwave formats` lists; ``"auto"``: detected from the content.
+    **overrides : str
+        Values that replace those of the file: ``energy="8.8keV"``, ``distance="2m"``, ``pixel_size="75um"``,
+        ``positions="um"`` (their unit), ``mask="inverted"``, ``"as-is"`` or ``"none"``; and values that the file format
+        lacks.
+
+    Returns
+    -------
+    Scan or Result
+        In SI units; a Result if the file holds a reconstruction. ``findings`` of the scan lists what was decided or
+        repaired.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be used, with what to do about it.
+    """
+    return read(path, overrides, dialect)
 
 
 def read(file: str | Path, settings: Settings | None = None, name: str = "auto") -> Scan | Result:
-    """Read a file of any known dialect. The frames are not read where the format allows it.
+    """Read a file of any known dialect. If the format allows it, the patterns stay in the file.
 
     Parameters
     ----------
     file : str or Path
         The file, or one of several that belong together. Never changed.
     settings : mapping of str to str, optional
-        What to believe instead of the file, or what it lacks; see `exitwave.cxi.read.OVERRIDES` and
+        Values that replace those of the file, or that the file lacks; see `exitwave.cxi.read.OVERRIDES` and
         ``Dialect.settings``.
     name : str
-        Name of the dialect; ``"auto"``: told from the content.
+        Name of the dialect; ``"auto"``: detected from the content.
 
     Returns
     -------
     Scan or Result
-        In SI units. Where the dialect is not ``seed``, a finding I307 says which it is and why.
+        In SI units. If the dialect is not ``seed``, the finding I307 gives its name and the reason.
 
     Raises
     ------
     InputError
-        If the file cannot be read, no dialect fits it, or several do and their readings would differ.
+        If the file cannot be read, no dialect fits, or several fit and their readings differ.
     """
-    place, chosen = Path(file), settings or {}
-    if not place.exists():
-        raise InputError("There is no such file", found=place, remedy="Check the path")
+    path, chosen = Path(file), settings or {}
+    if not path.exists():
+        raise InputError("There is no such file", found=path, remedy="Check the path")
     if name != "auto":
-        return _read_as(dialect(name), place, chosen, "as you asked")
-    candidates = recognise(place)
+        return _read_as(dialect(name), path, chosen, "as requested")
+    candidates = recognise(path)
     if not candidates:
-        return _read_as(dialect("seed"), place, chosen, "")  # whose message says what the file lacks
+        return _read_as(dialect("seed"), path, chosen, "")  # its message names what is missing
     first, evidence = candidates[0]
     if len(candidates) == 1:
-        return _read_as(first, place, chosen, evidence.reason)
-    return _agreed(candidates, place, chosen)
+        return _read_as(first, path, chosen, evidence.reason)
+    return _agreed(candidates, path, chosen)
 
 
 def recognise(file: Path) -> list[tuple[Dialect, Evidence]]:
-    """Return the dialects for which the evidence in a file is strongest, with that evidence."""
+    """Return the dialects with the strongest evidence in a file, and that evidence."""
     seen = [(each, evidence) for each in known().values() if each.read and (evidence := _evidence(each, file))]
     best = max((evidence.strength for _, evidence in seen), default=0)
     return [(each, evidence) for each, evidence in seen if evidence.strength == best]
@@ -68,7 +96,7 @@ def _evidence(each: Dialect, file: Path) -> Evidence | None:
 
 
 def check(chosen: Dialect, file: Path) -> list[Finding]:
-    """Return what the program of a dialect would say about a file, see `Dialect.check`.
+    """Return what the program of a dialect cannot read in a file, or reads wrongly; see `Dialect.check`.
 
     Raises
     ------
@@ -87,11 +115,11 @@ def check(chosen: Dialect, file: Path) -> list[Finding]:
 def _read_as(chosen: Dialect, file: Path, settings: Settings, reason: str) -> Scan | Result:
     if chosen.read is None:
         readable = ", ".join(name for name, each in known().items() if each.read)
-        raise InputError("Files of this dialect are only written", found=chosen.name, remedy=f"Readable: {readable}")
+        raise InputError("This file format can only be written", found=chosen.name, remedy=f"Readable: {readable}")
     for key in settings:
         if key not in OVERRIDES and key not in chosen.settings:
             keys = (f"{name}={example}" for name, example in (OVERRIDES | dict(chosen.settings)).items())
-            what = f"There is nothing of this name to set in a file of {chosen.name}"
+            what = f"The file format {chosen.name} has no such setting"
             raise InputError(what, found=key, remedy=did_you_mean(key, keys))
     try:
         data = chosen.read(file, settings)
@@ -99,13 +127,15 @@ def _read_as(chosen: Dialect, file: Path, settings: Settings, reason: str) -> Sc
         raise damaged(file, error) from error
     if chosen.name == "seed":
         return data
-    note = finding("I307", "", f"a file of {chosen.name}: {reason}", "a file after the schema", "--from NAME overrides")
+    note = finding(
+        "I307", "", f"file format {chosen.name}: {reason}", "a file after the schema", "--from NAME overrides"
+    )
     scan = scan_in(data)
     return with_scan(data, replace(scan, findings=(note, *scan.findings)))
 
 
 def _agreed(candidates: list[tuple[Dialect, Evidence]], file: Path, settings: Settings) -> Scan | Result:
-    """Read a file as each of several dialects; return the first reading where none of the others differs."""
+    """Read a file as each of several dialects; return the first reading if the others are equal to it."""
     readings: list[tuple[Dialect, Evidence, Scan | Result]] = []
     failures: list[ExitwaveError] = []
     for each, evidence in candidates:
@@ -120,17 +150,17 @@ def _agreed(candidates: list[tuple[Dialect, Evidence]], file: Path, settings: Se
         differing = differences(data, reading)
         if differing:
             raise InputError(
-                "The file can be read in two ways that differ",
+                "Two file formats fit this file, and they read it differently",
                 where=file,
-                found=f"{first.name} ({evidence.reason}) and {other.name} ({reason.reason}) disagree about "
+                found=f"{first.name} ({evidence.reason}) and {other.name} ({reason.reason}) differ in "
                 f"{', '.join(differing)}",
-                remedy=f"Say which it is: --from {first.name} or --from {other.name} (in Python: dialect=...)",
+                remedy=f"Choose one: --from {first.name} or --from {other.name} (in Python: dialect=...)",
             )
     return data
 
 
 def differences(one: Scan | Result, other: Scan | Result) -> list[str]:
-    """Return the names of what two readings disagree about; the frames by shape and place only."""
+    """Return the names of what differs between two readings; patterns are compared by shape and location only."""
     if isinstance(one, Result) != isinstance(other, Result):
         return ["whether it holds a reconstruction"]
     a, b = (scan_in(each) for each in (one, other))

@@ -1,4 +1,4 @@
-"""What a dialect is: a format of files, and what Exitwave can do with it."""
+"""A dialect: a file format, and how Exitwave detects, reads, writes and checks it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -9,82 +9,82 @@ from exitwave.errors import Finding
 from exitwave.scan import Result, Scan
 
 Settings = Mapping[str, str]
-"""What the user says beside the file: the overrides of `exitwave.cxi.read.OVERRIDES` and those of the dialect."""
+"""Values from the user: overrides as in `exitwave.cxi.read.OVERRIDES`, and settings of the dialect."""
 
 
 class Strength(IntEnum):
-    """How sure it is that a file is of a dialect."""
+    """How certain it is that a file has a file format."""
 
     FITS = 1
-    """It can be read as such, but so may others."""
+    """The file can be read in this format; others may fit as well."""
     MARK = 2
-    """It has a mark that no other program leaves."""
+    """The file has a mark that only this format has."""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """Why a file is taken for one of a dialect."""
+    """The reason why a file is taken to have a file format."""
 
     strength: Strength
-    """How sure it is."""
+    """How certain it is."""
     reason: str
-    """What was seen in the file, in a few words."""
+    """What was found in the file, in a few words."""
 
 
 @dataclass(frozen=True)
 class Conventions:
-    """How a format means what it holds; one row of the table in docs/conventions.md. A dash where it holds no such."""
+    """Meaning of the entries of a format: one row of the table in docs/conventions.md. A dash: no such entry."""
 
     energy: str = "-"
-    """Name and unit of the photon energy, or of the wavelength in its place."""
+    """Name and unit of the photon energy or of the wavelength."""
     positions: str = "-"
     """Shape, order of the columns, sign and unit."""
     mask: str = "-"
-    """Type and polarity."""
+    """Type, and which value marks a bad pixel."""
     frames: str = "-"
-    """Order of the axes, intensity or amplitude, and where the zero frequency lies."""
+    """Order of the axes, intensity or amplitude, and location of the zero frequency."""
     probe: str = "-"
-    """Where it lies, order of the axes."""
+    """Location and order of the axes."""
     object: str = "-"
-    """Where it lies, order of the axes."""
+    """Location and order of the axes."""
 
 
 @dataclass(frozen=True)
 class Written:
-    """What came of writing."""
+    """Result of writing."""
 
     files: tuple[Path, ...]
     """The files that were written."""
     findings: tuple[Finding, ...] = ()
-    """What was lost or changed on the way."""
+    """What the format cannot hold, or what was changed."""
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """A format of files, by the name of the program or the standard that has it.
+    """A file format, named after its program or standard.
 
-    What a dialect cannot do is None. A module of another package adds its own through the entry-point group
-    ``exitwave.dialects``.
+    A function that the dialect does not support is None. A module in `exitwave.dialects.formats` registers its dialect
+    by the name DIALECT, another package by the entry-point group ``exitwave.dialects``.
     """
 
     name: str
     """Name on the command line."""
     title: str
-    """Whose files these are, in one line."""
+    """The program or standard of these files, in one line."""
     conventions: Conventions
-    """How it means what it holds."""
+    """Meaning of the entries."""
     detect: Callable[[Path], Evidence | None] | None = None
-    """Says whether a file that exists is of this dialect, from its content; never raises for a file that is not."""
+    """Return the evidence that an existing file has this format, from its content, or None; never raise."""
     read: Callable[[Path, Settings], Scan | Result] | None = None
-    """Reads a file, or several that belong together by the name of one; raises InputError."""
+    """Read a file, or several files that belong together by the name of one; raise InputError."""
     write: Callable[[Scan | Result, Path, bool], Written] | None = None
-    """Writes to a path, which may stand for several files, whole or not at all; the flag says whether existing files
-    may be replaced. Raises OutputError, and InputError for what the format cannot hold."""
+    """Write to a path, which may stand for several files, all or none; the flag allows existing files to be replaced.
+    Raise OutputError, and InputError for data that the format cannot hold."""
     check: Callable[[Path], list[Finding]] | None = None
-    """Says of any file whether the program could read it (no error among the findings) and what it would get wrong."""
+    """Return findings on any file: an error if the program cannot read it, a warning for what it reads wrongly."""
     settings: Settings = field(default_factory=dict)
-    """What ``--set`` gives beside the overrides of a CXI file because the format lacks it: key and example."""
+    """Settings for ``--set`` that the format needs in addition to the overrides of a CXI file: key and example."""
     suffix: str = ".cxi"
-    """End of the names of its files."""
+    """Suffix of the file names."""
     order: int = 1000
     """Rank in listings and in detection, the smallest first; dialects of equal rank are ordered by name."""

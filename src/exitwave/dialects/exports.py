@@ -1,4 +1,4 @@
-"""The arrays that reconstruction packages take, of a scan or a result, in memory."""
+"""Arrays of a scan or a result in memory, as tike and pty-chi take them."""
 
 from typing import Any
 
@@ -12,8 +12,40 @@ from exitwave.positions.grid import to_pixels
 from exitwave.scan import Result, Scan, scan_in
 
 
-def tike_arrays(data: Scan | Result) -> dict[str, NDArray[Any]]:
-    """Return what ``tike.ptycho.reconstruct`` and ``tike.ptycho.PtychoParameters`` take; see `Scan.to_tike`."""
+def to_tike(data: Scan | Result) -> dict[str, NDArray[Any]]:
+    """Return the arrays of ``tike.ptycho``, tike 0.26.
+
+    Parameters
+    ----------
+    data : Scan or Result
+        Of a result, its object, probe and positions are taken; of a scan, an object of ones, its starting probe and
+        its positions.
+
+    Returns
+    -------
+    dict of str to ndarray
+        NumPy arrays in memory, which ``torch.from_dlpack`` and ``cupy.from_dlpack`` accept. Frames that are left out
+        are not included; the dark frame is subtracted; pixels without a measurement are 0.
+
+        ``data`` (n, ny, nx) float32, counts with zero frequency at [0, 0]; ``scan`` (n, 2) float32, row and column of
+        the probe's first pixel in ``psi``; ``probe`` (1, 1, modes, ny, nx) complex64, in square roots of counts under
+        a unitary FFT, as in tike; ``psi`` (slices, rows, columns) complex64, row 0 at the smallest y;
+        ``measured_pixels`` (ny, nx) bool, True where a pixel is good, zero frequency at [0, 0].
+
+    Raises
+    ------
+    InputError
+        If the frames are not square, which tike requires, or there is no probe.
+
+    Examples
+    --------
+    >>> arrays = exitwave.to_tike(scan)  # doctest: +SKIP
+    >>> data, good = arrays.pop("data"), arrays.pop("measured_pixels")  # doctest: +SKIP
+    >>> parameters = tike.ptycho.PtychoParameters(
+    ...     **arrays, exitwave_options=tike.ptycho.ExitWaveOptions(measured_pixels=good)
+    ... )  # doctest: +SKIP
+    >>> result = tike.ptycho.reconstruct(data, parameters)  # doctest: +SKIP
+    """
     scan = _square(data)
     shape = scan.patterns.shape[1:]
     image, x, y = object_of(data)
@@ -27,8 +59,39 @@ def tike_arrays(data: Scan | Result) -> dict[str, NDArray[Any]]:
     }
 
 
-def ptychi_arrays(data: Scan | Result) -> dict[str, NDArray[Any]]:
-    """Return what ``ptychi.api.task.PtychographyTask`` takes; see `Scan.to_ptychi`."""
+def to_ptychi(data: Scan | Result) -> dict[str, NDArray[Any]]:
+    """Return the arrays of ``ptychi.api.task.PtychographyTask``, pty-chi 2.2.
+
+    Parameters
+    ----------
+    data : Scan or Result
+        Of a result, its object, probe and positions are taken; of a scan, an object of ones, its starting probe and
+        its positions.
+
+    Returns
+    -------
+    dict of str to ndarray
+        NumPy arrays in memory, which ``torch.from_dlpack`` and ``cupy.from_dlpack`` accept. Frames that are left out
+        are not included; the dark frame is subtracted; pixels without a measurement are 0.
+
+        ``diffraction_data`` (n, ny, nx) float32, counts with zero frequency at n - n//2, which pty-chi's fftshift
+        moves to 0; ``object_data`` (slices, rows, columns) complex64, row 0 at the smallest y; ``probe_data``
+        (1, modes, ny, nx) complex64, for pty-chi's FFT, which is not normalised; ``probe_position_x_px`` and
+        ``probe_position_y_px`` (n,) float32, object pixels from the centre of the object, which pty-chi determines by
+        default (``SUPPORT``); ``valid_pixel_mask`` (ny, nx) bool, True where a pixel is good, shifted as the frames.
+
+    Raises
+    ------
+    InputError
+        If there is no probe.
+
+    Examples
+    --------
+    >>> options = ptychi.api.RPIEOptions()  # doctest: +SKIP
+    >>> options.object_options.pixel_size_m = scan.object_pixel[0]  # doctest: +SKIP
+    >>> options.data_options.wavelength_m = scan.wavelength  # doctest: +SKIP
+    >>> task = ptychi.api.task.PtychographyTask(options, **exitwave.to_ptychi(scan))  # doctest: +SKIP
+    """
     scan = scan_in(data)
     shape = scan.patterns.shape[1:]
     image, x, y = object_of(data)
@@ -45,17 +108,17 @@ def ptychi_arrays(data: Scan | Result) -> dict[str, NDArray[Any]]:
 
 
 def _for_fftshift(frames: NDArray[Any]) -> NDArray[Any]:
-    """Return frames, shape (..., ny, nx), such that fftshift, which pty-chi uses, brings n//2 to 0 for odd n too."""
+    """Return frames (..., ny, nx) shifted so that pty-chi's fftshift moves index n//2 to 0, also for odd n."""
     return np.fft.ifftshift(np.fft.ifftshift(frames, axes=(-2, -1)), axes=(-2, -1))
 
 
 def _counts(scan: Scan) -> NDArray[np.float32]:
-    """Return the counts of the frames in use less the dark frame, shape (n, ny, nx), 0 where nothing was measured."""
+    """Return the wanted frames less the dark frame, shape (n, ny, nx), 0 in pixels without a measurement."""
     wanted = scan.wanted
     stack = np.empty((wanted.size, *scan.patterns.shape[1:]), np.float32)
-    for place, (index, frame) in enumerate(zip(wanted, scan.patterns.pick(wanted), strict=True)):
+    for row, (index, frame) in enumerate(zip(wanted, scan.patterns.pick(wanted), strict=True)):
         counts = frame.astype(np.float64)
-        stack[place] = np.where(scan.detector.usable(counts, int(index)), scan.detector.without_dark(counts), 0)
+        stack[row] = np.where(scan.detector.usable(counts, int(index)), scan.detector.without_dark(counts), 0)
     return stack
 
 
@@ -63,9 +126,9 @@ def _probe(data: Scan | Result) -> NDArray[np.complex64]:
     probe = probe_of(data)
     if probe is None:
         raise InputError(
-            "There is no probe to start with",
+            "There is no starting probe",
             where=scan_in(data).path or "",
-            remedy="exitwave.prepare(scan, optics=...) computes one from the lens; a result has one",
+            remedy="exitwave.prepare(scan, optics=...) computes one from the optics; a result has a probe",
         )
     return probe.copy()
 
@@ -75,5 +138,7 @@ def _square(data: Scan | Result) -> Scan:
     ny, nx = scan.patterns.shape[1:]
     if ny != nx:
         remedy = "Crop the frames: exitwave prepare IN OUT"
-        raise InputError("tike takes square frames", where=scan.path or "", found=f"{ny} x {nx} pixels", remedy=remedy)
+        raise InputError(
+            "tike requires square frames", where=scan.path or "", found=f"{ny} x {nx} pixels", remedy=remedy
+        )
     return scan

@@ -1,4 +1,4 @@
-"""The page docs/conventions.md, from the dialects themselves: ``python -m exitwave.dialects.page`` prints it."""
+"""Print the page docs/conventions.md from the dialects: ``python -m exitwave.dialects.page > docs/conventions.md``."""
 
 from dataclasses import fields
 
@@ -12,7 +12,7 @@ _HEAD = """# Conventions
 ## Exitwave's own
 
 ```
-   sample, seen along the beam            object and probe arrays             detector frame
+   sample, viewed along the beam          object and probe arrays             detector frame
 
    +y                                     row ny-1                            row 0 ... row ny-1
     ^        probe at (x, y)                 ^   y grows with the row            zero frequency at
@@ -27,14 +27,14 @@ _HEAD = """# Conventions
 - Index n//2 of the probe lies on the position; `image_1/x[c]` and `y[r]` are the coordinates of pixel centres.
 - Frames are intensities in counts, stored with the zero frequency at n//2. The FFT is unitary.
 - The mask is 0 where a pixel is good and 1 where it is bad. The energy is in eV.
-- Negating both axes of the positions gives the same frames with the object turned by half a turn and its phase
-  reversed; no fit can tell. Negating or swapping one axis can be told, and `exitwave reconstruct` tests it.
+- Negating both axes of the positions gives the same frames if the object is rotated by 180 degrees and its phase is
+  reversed; no fit can detect it. A negated or swapped axis can be detected, and `exitwave reconstruct` tests for it.
 
-## What others mean
+## File formats of other programs
 
-`read`: `exitwave.open` and every verb take such files, and say which dialect they found and why; `--from NAME` of
-`exitwave convert` and `dialect=` of `exitwave.open` override that. `write`: `exitwave convert IN OUT --to NAME`.
-`check`: `exitwave validate FILE --profile NAME` says whether that program could read a file.
+`read`: `exitwave.open` and every verb accept such files and report the detected format and the reason; `--from NAME`
+of `exitwave convert` and `dialect=` of `exitwave.open` replace the detection. `write`: `exitwave convert IN OUT --to
+NAME`. `check`: `exitwave validate FILE --profile NAME` reports whether that program can read a file.
 """
 
 
@@ -42,22 +42,22 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def _can(dialect: Dialect) -> str:
+def _abilities(dialect: Dialect) -> str:
     return ", ".join(verb for verb in ("read", "write", "check") if getattr(dialect, verb))
 
 
 def page() -> str:
     """Return the page as Markdown."""
     names = [field.name for field in fields(Conventions)]
-    lines = [_HEAD, "| Dialect | Whose | Can |", "|---|---|---|"]
-    lines += [f"| `{each.name}` | {_cell(each.title)} | {_can(each)} |" for each in known().values()]
+    lines = [_HEAD, "| Dialect | Files | Supports |", "|---|---|---|"]
+    lines += [f"| `{each.name}` | {_cell(each.title)} | {_abilities(each)} |" for each in known().values()]
     lines += ["", f"| Dialect | {' | '.join(name.capitalize() for name in names)} |", "|---" * (len(names) + 1) + "|"]
     for each in known().values():
         cells = " | ".join(_cell(getattr(each.conventions, name)) for name in names)
         lines.append(f"| `{each.name}` | {cells} |")
     settings = {each.name: each.settings for each in known().values() if each.settings}
     if settings:
-        lines += ["", "What some formats lack is given with `--set KEY=VALUE`:", ""]
+        lines += ["", "Values that a format lacks are given with `--set KEY=VALUE`:", ""]
         for name, keys in settings.items():
             lines.append(f"- `{name}`: {', '.join(f'`{key}={example}`' for key, example in keys.items())}")
     return "\n".join(lines) + "\n"

@@ -44,8 +44,8 @@ def known() -> dict[str, Dialect]:
 
 
 def _broken(name: str, where: str, found: str) -> InputError:
-    remedy = f"Repair or remove its package: the entry point in {GROUP} must name a Dialect called {name}, a free name"
-    return InputError("A dialect cannot be used", where=where, found=found, remedy=remedy)
+    remedy = f"Repair or remove its package: the entry point in {GROUP} must be a Dialect with the unused name {name}"
+    return InputError("A file format of another package cannot be used", where=where, found=found, remedy=remedy)
 
 
 def dialect(name: str) -> Dialect:
@@ -54,9 +54,9 @@ def dialect(name: str) -> Dialect:
     Raises
     ------
     InputError
-        If there is none.
+        If no dialect has this name.
     """
     dialects = known()
     if name in dialects:
         return dialects[name]
-    raise InputError("There is no such dialect", found=name, remedy=did_you_mean(name, dialects))
+    raise InputError("There is no such file format", found=name, remedy=did_you_mean(name, dialects))

@@ -33,7 +33,7 @@ def processed(**others):
 def test_a_hand_made_file_is_read_to_known_numbers(tmp_path: Path) -> None:
     scan = exitwave.open(cxi.write(tmp_path / "a.cxi", processed()))
     assert isinstance(scan, Scan)
-    assert [each.found for each in scan.findings] == ["a file of sharp: instrument_1/detector_1/probe_mask"]
+    assert [each.found for each in scan.findings] == ["file format sharp: instrument_1/detector_1/probe_mask"]
     assert scan.energy == pytest.approx(9000, rel=1e-12)
     np.testing.assert_array_equal(scan.positions, FROM_ZERO)
     assert not scan.detector.mask.any()  # the probe mask is a support, not bad pixels

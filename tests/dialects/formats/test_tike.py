@@ -113,5 +113,5 @@ def test_what_tike_asks_for_is_said(tmp_path: Path) -> None:
     scan = small_scan(npos=20, side=8, probe=None)
     remarks = [each.found for each in tike.write(scan, tmp_path / "out.npz", False).findings]
     assert "no probe" in remarks
-    with pytest.raises(InputError, match="no probe to start with"):
+    with pytest.raises(InputError, match="no starting probe"):
         scan.to_tike()
