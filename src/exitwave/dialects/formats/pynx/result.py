@@ -12,6 +12,7 @@ from exitwave.cxi.energy import photon_energy
 from exitwave.cxi.hdf import Layout, Source, length, reading, resolve, text
 from exitwave.cxi.read import EVERYBODY
 from exitwave.cxi.schema import ENTRY, path
+from exitwave.dialects.detect import read
 from exitwave.dialects.dialect import Settings
 from exitwave.dialects.tools.assemble import result_of, scan_of
 from exitwave.dialects.tools.hdf5_values import array_at
@@ -143,8 +144,6 @@ def _scan(file: h5py.File, entry: str, settings: Settings, rows: NDArray[np.floa
 
 
 def _given(file: Path, npos: int) -> Scan:
-    from exitwave.dialects.detect import read
-
     scan = scan_in(read(file))
     if len(scan.patterns) != npos:
         found = f"{len(scan.patterns)} frames, {npos} positions in the result"
