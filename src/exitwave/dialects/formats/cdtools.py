@@ -1,4 +1,4 @@
-"""``cdtools``: CXI as cdtools reads and writes it, with the wavelength beside the energy and basis_vectors upright."""
+"""``cdtools``: CXI as cdtools reads and writes it, with the wavelength and with basis_vectors of shape (3, 2)."""
 
 import h5py
 import numpy as np
@@ -24,11 +24,11 @@ INTENSITIES = f"{DATA}/intensities"
 BASIS = path("basis_vectors")
 
 
-def _test(file: h5py.File) -> Evidence | None:
+def _evidence(file: h5py.File) -> Evidence | None:
     vectors = file.get(BASIS)
     if isinstance(vectors, h5py.Dataset) and vectors.shape == (3, 2):
         return Evidence(Strength.MARK, "basis_vectors of shape (3, 2)")
-    return Evidence(Strength.MARK, "a qe_mask") if EFFICIENCY in file else None
+    return Evidence(Strength.MARK, "detector_1/qe_mask") if EFFICIENCY in file else None
 
 
 def _amend(file: h5py.File, data: Scan | Result) -> list[Finding]:
@@ -44,8 +44,8 @@ def _amend(file: h5py.File, data: Scan | Result) -> list[Finding]:
     return []
 
 
-def _ask(profile: Profile) -> None:
-    """Ask for what `Ptycho2DDataset.from_cxi` reads; it believes the wavelength first and looks at no unit."""
+def _check(profile: Profile) -> None:
+    """Check the entries that `Ptycho2DDataset.from_cxi` reads; it prefers the wavelength and ignores units."""
     profile.needs_frames(f"{DATA}/data", path("frames"))
     if profile.at(path("wavelength")) is None:
         profile.needs_joules(path("energy"))
@@ -54,18 +54,18 @@ def _ask(profile: Profile) -> None:
     profile.needs_metres(path("distance"), path("corner_position"))
     profile.needs_metres(BASIS, path("x_pixel_size"), path("y_pixel_size"))
     profile.needs_positions(("npos", 3), (3,), f"{DATA}/translation", path("positions"), path("detector_positions"))
-    _ask_mask(profile)
+    _check_mask(profile)
     profile.ignores("the probe", *ALSO["illumination"])
     profile.ignores("the object", path("object"))
     if profile.at(EFFICIENCY) is None:
-        profile.ignores("the flat field, which it reads as qe_mask", path("flat"))
+        profile.ignores("the flat field (cdtools reads detector_1/qe_mask)", path("flat"))
     if profile.at(INTENSITIES, f"{GEOMETRY}/intensities") is None:
-        profile.ignores("the beam monitor, which it reads as data_1/intensities", path("monitor"))
+        profile.ignores("the beam monitor (cdtools reads data_1/intensities)", path("monitor"))
     profile.ignores_ours()
 
 
-def _ask_mask(profile: Profile) -> None:
-    """Remark on a mask for each frame: cdtools takes one."""
+def _check_mask(profile: Profile) -> None:
+    """Require one mask for all frames, because cdtools does not support a mask for each frame."""
     mask, frames = profile.at(path("mask")), profile.at(f"{DATA}/data", path("frames"))
     if mask is not None and frames is not None and mask.shape != frames.shape[1:]:
         profile.say("E121", mask.name, f"shape {mask.shape}", f"one mask of shape {frames.shape[1:]}")
@@ -76,15 +76,15 @@ DIALECT = Dialect(
     order=40,
     title="CXI of cdtools (Ptycho2DDataset.from_cxi, to_cxi)",
     conventions=Conventions(
-        energy="source_1/wavelength, m, before source_1/energy, J",
-        positions="(N, 3), x y z of the sample, which with basis_vectors (3, 2) are + in pixels, m",
-        mask="uint32, 0 and exactly 0x1000 good",
+        energy="source_1/wavelength, m; without it source_1/energy, J",
+        positions="(N, 3), x y z of the sample, m; + in pixels with basis_vectors (3, 2)",
+        mask="uint32; 0 and exactly 0x1000 = good, other values = bad",
         frames="(N, y, x), intensity, centred",
-        probe="no place; Exitwave's source_1/illumination",
-        object="no place; Exitwave's image_1/data",
+        probe="no entry in the format; Exitwave uses source_1/illumination",
+        object="no entry in the format; Exitwave uses image_1/data",
     ),
-    detect=detect_with("cdtools", _test),
+    detect=detect_with("cdtools", _evidence),
     read=lambda file, settings: read_cxi(file, settings, normal=("I302",)),
     write=write_with("cdtools", _amend),
-    check=check_with("cdtools", _ask),
+    check=check_with("cdtools", _check),
 )

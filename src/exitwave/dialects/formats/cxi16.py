@@ -1,4 +1,4 @@
-"""``cxi16``: the official CXI 1.6 (cxidb.org/cxi.html): SI units without exception, masks of bits, named dimensions."""
+"""``cxi16``: the official CXI 1.6 (cxidb.org/cxi.html): SI units everywhere, bit masks, named dimensions."""
 
 from pathlib import Path
 
@@ -27,13 +27,13 @@ from exitwave.errors import Finding
 from exitwave.scan import Result, Scan, scan_in
 
 
-def _test(file: h5py.File) -> Evidence | None:
+def _evidence(file: h5py.File) -> Evidence | None:
     fits = path("entry") in file and in_joules(file)
     return Evidence(Strength.FITS, "a CXI entry with the energy in joules") if fits else None
 
 
 def _read(file: Path, settings: Settings) -> Scan | Result:
-    """Read the last complex image of real space as the object; other images are left aside."""
+    """Read a file; the object is the last complex image in real space, and other images are not used."""
     return read_cxi(file, settings, image_layout(file), normal=("I302",))
 
 
@@ -50,7 +50,7 @@ def _amend(file: h5py.File, data: Scan | Result) -> list[Finding]:
 
 
 def _amend_image(file: h5py.File, result: Result) -> None:
-    """Write what CXI says of an image: its extent (width, height, depth), that it is not shifted, its support."""
+    """Write CXI's description of an image: extent (width, height, depth), not shifted, dimensionality, support."""
     rows, columns = result.object.shape[-2:]
     py, px = result.object_pixel
     depth = 0.0 if result.z is None else float(np.ptp(result.z))
@@ -60,10 +60,10 @@ def _amend_image(file: h5py.File, result: Result) -> None:
     replace_dataset(file, path("object_mask"), np.where(result.mask > 0.5, INSIDE, 0).astype(np.uint32))
 
 
-def _ask(profile: Profile) -> None:
-    """Ask what the validator of CXI asks, what the text calls mandatory, and for SI units."""
+def _check(profile: Profile) -> None:
+    """Check what the CXI validator checks, the entries that the specification requires, and SI units."""
     if profile.at("/cxi_version") is None:
-        profile.say("E121", "/cxi_version", "nothing", "the version of CXI, times 100")
+        profile.say("E121", "/cxi_version", "nothing", "the version of CXI times 100")
     profile.needs_frames(f"{DATA}/data")
     profile.needs_frames(path("frames"))
     profile.needs_joules(path("energy"))
@@ -71,20 +71,20 @@ def _ask(profile: Profile) -> None:
         profile.needs_metres(path(key))
     profile.needs_positions(("npos", 3), (3,), path("positions"))
     for place in (DATA, DETECTOR):
-        _ask_axes(profile, place)
+        _check_axes(profile, place)
     for name in _images(profile.file):
         profile.needs("data", f"{ENTRY}/{name}/data")
-        profile.needs("the kind of image: electron density, intensity ...", f"{ENTRY}/{name}/data_type")
-    profile.ignores("the probe, for which CXI has no place", path("illumination"))
+        profile.needs("the type of image: electron density, intensity, ...", f"{ENTRY}/{name}/data_type")
+    profile.ignores("the probe (CXI has no entry for it)", path("illumination"))
     profile.ignores_ours()
 
 
-def _ask_axes(profile: Profile, group: str) -> None:
-    """Ask for the scale of a named dimension in the group of the data, where CXI looks for it."""
+def _check_axes(profile: Profile, group: str) -> None:
+    """Require the positions beside the data if data@axes names them, because CXI expects them in the same group."""
     data = profile.at(f"{group}/data")
     axes = "" if data is None else str(np.asarray(data.attrs.get("axes", b"")).astype(str))
     if "translation" in axes.split(":"):
-        profile.needs(f"the positions, which data@axes = {AXES} names", f"{group}/translation")
+        profile.needs(f"the positions, which are named in data@axes = {AXES}", f"{group}/translation")
 
 
 def _images(file: h5py.File) -> list[str]:
@@ -97,14 +97,14 @@ DIALECT = Dialect(
     title="official CXI 1.6 (cxidb.org)",
     conventions=Conventions(
         energy="source_1/energy, J",
-        positions="(N, 3), x y z of the sample, which with the default basis_vectors are + in pixels, m",
-        mask="uint32 bits, all but 0x1000 bad",
+        positions="(N, 3), x y z of the sample, m; + in pixels with the default basis_vectors",
+        mask="uint32 bits; every bit except 0x1000 = bad",
         frames="(N, y, x), intensity, centred",
-        probe="no place; Exitwave's source_1/illumination",
-        object="image_1/data (y, x), row 0 at the smallest y; image_1/mask has bit 0x10000 inside",
+        probe="no entry in the format; Exitwave uses source_1/illumination",
+        object="image_1/data (y, x), row 0 at the smallest y; bit 0x10000 of image_1/mask = covered",
     ),
-    detect=detect_with("cxi16", _test),
+    detect=detect_with("cxi16", _evidence),
     read=_read,
     write=write_with("cxi16", _amend),
-    check=check_with("cxi16", _ask),
+    check=check_with("cxi16", _check),
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from exitwave.dialects.dialect import Conventions, Dialect, Evidence, Settings, Strength
-from exitwave.dialects.formats.ptychi import both, pair
+from exitwave.dialects.formats.ptychi import existing_pair, pair
 from exitwave.dialects.tools.array_file import ArrayFile, existing_entries, open_arrays
 from exitwave.dialects.tools.assemble import energy_of_wavelength, length_of
 from exitwave.dialects.tools.contents import Contents, build
@@ -33,7 +33,7 @@ def detect(file: Path) -> Evidence | None:
 
 def read(file: Path, settings: Settings) -> Scan | Result:
     """Read a pair by the name of one of its files."""
-    frames, parameters = both(file)
+    frames, parameters = existing_pair(file)
     with open_arrays(frames) as patterns, open_arrays(parameters) as array_file:
         stack = _upright(patterns.frames("dp"), settings)
         places = np.column_stack([_list(array_file, name) for name in POSITIONS]) * axis_signs(settings)

@@ -1,4 +1,4 @@
-"""``nxcxi_ptycho``: the NeXus definition NXcxi_ptycho, where source_1/energy is the storage ring's."""
+"""``nxcxi_ptycho``: the NeXus definition NXcxi_ptycho, in which source_1/energy is that of the storage ring."""
 
 from pathlib import Path
 
@@ -26,29 +26,29 @@ from exitwave.units import ELEMENTARY_CHARGE
 DEFINITIONS = ("NXcxi_ptycho", "NXptycho")
 ENTRIES = (ENTRY, "/entry")
 PHOTONS = (path("incident_beam_energy"), path("beam_energy"), path("incident_energy"))
-"""Where the energy of the photons is, the one to believe first."""
+"""Datasets of the photon energy, in order of preference."""
 MOTORS, PLOT, MONITOR = f"{SAMPLE}/transformations", f"{ENTRY}/data", f"{INSTRUMENT}/monitor_1"
-UNKNOWN = (f"{SOURCE}/name", f"{SOURCE}/energy", f"{BEAM}/extent", f"{BEAM}/incident_beam_divergence",
+NOT_IN_SCAN = (f"{SOURCE}/name", f"{SOURCE}/energy", f"{BEAM}/extent", f"{BEAM}/incident_beam_divergence",
            f"{BEAM}/incident_energy_spread")  # fmt: skip
-"""What the definition asks for and a scan does not know."""
+"""Entries that the definition requires and a scan does not contain."""
 
 
 def _entry(file: h5py.File) -> str:
-    """Return the entry that is of the definition, or an empty string."""
+    """Return the entry that follows the definition, or an empty string."""
     return next((entry for entry in ENTRIES if text(file.get(f"{entry}/definition")) in DEFINITIONS), "")
 
 
-def _test(file: h5py.File) -> Evidence | None:
+def _evidence(file: h5py.File) -> Evidence | None:
     entry = _entry(file)
-    return Evidence(Strength.MARK, f"its definition is {text(file[f'{entry}/definition'])}") if entry else None
+    return Evidence(Strength.MARK, f"definition {text(file[f'{entry}/definition'])}") if entry else None
 
 
 def _read(file: Path, settings: Settings) -> Scan | Result:
     with reading(file) as opened:
         entry = _entry(opened)
     if not entry:
-        remedy = f"Write {DEFINITIONS[0]} to entry_1/definition, or leave out --from"
-        raise InputError("The file is not of the definition NXcxi_ptycho", where=file, remedy=remedy)
+        remedy = f"Write {DEFINITIONS[0]} to entry_1/definition, or omit --from"
+        raise InputError("The file does not follow the definition NXcxi_ptycho", where=file, remedy=remedy)
     places = dict(EVERYBODY.places) | {"energy": PHOTONS, "pixel_mask": (f"{DETECTOR}/pixel_mask", path("pixel_mask"))}
     return read_cxi(file, settings, Layout(places, entry), normal=("I301", "I302"))
 
@@ -69,7 +69,7 @@ def _amend(file: h5py.File, data: Scan | Result) -> list[Finding]:
 
 
 def _amend_positions(file: h5py.File, scan: Scan) -> None:
-    """Write the positions at the detector, link to them, and write the axes of the motors."""
+    """Write the positions into the detector's group, links to them, and the axes of the motors."""
     del file[path("positions")], file[path("detector_positions")]
     stored = replace_dataset(file, path("detector_positions"), scan.positions, "m")
     stored.attrs.update({"axes": AXES, "interpretation": "image"})
@@ -83,7 +83,7 @@ def _amend_positions(file: h5py.File, scan: Scan) -> None:
 
 
 def _amend_detector(file: h5py.File, scan: Scan) -> None:
-    """Write where the beam hits, and the plot of NeXus beside the collection of CXI."""
+    """Write the beam centre, the NXdata group for plotting, and the monitor."""
     amend_axes(file)
     corner = file[path("corner_position")][()]
     for value, name in zip(corner, "xy", strict=False):
@@ -99,30 +99,30 @@ def _amend_detector(file: h5py.File, scan: Scan) -> None:
         replace_link(file, f"{MONITOR}/data", path("monitor"))
 
 
-def _ask(profile: Profile) -> None:
-    """Ask for what the definition makes mandatory, with the attributes that it does not leave optional."""
+def _check(profile: Profile) -> None:
+    """Check the entries and attributes that the definition requires."""
     profile.needs(f"the name of the definition, {DEFINITIONS[0]}", f"{ENTRY}/definition")
     profile.needs("a title", f"{ENTRY}/title")
-    _ask_attributes(profile, "the energy of the photons", ("units",), *PHOTONS[:2])
+    _check_attributes(profile, "the photon energy", ("units",), *PHOTONS[:2])
     ring = profile.number(path("energy"))
     if ring is not None and (ring < 1e-12 or 50 <= ring <= 200e3):
-        found = f"{ring:g}, which is that of photons"
+        found = f"{ring:g}, which is a photon energy"
         profile.say("E122", path("energy"), found, "the energy of the storage ring")
     profile.needs_frames(path("frames"), path("data_frames"))
     for key in ("distance", "x_pixel_size", "y_pixel_size"):
-        _ask_attributes(profile, "a length", ("units",), path(key))
-    _ask_attributes(profile, "positions", ("units", "axes", "interpretation"), path("detector_positions"))
+        _check_attributes(profile, "a length", ("units",), path(key))
+    _check_attributes(profile, "positions", ("units", "axes", "interpretation"), path("detector_positions"))
     positions = profile.at(path("detector_positions"))
     if positions is not None and (positions.ndim != 2 or positions.shape[1] != 3):
         profile.say("E121", positions.name, f"shape {positions.shape}", "shape (npos, 3)")
-    for place in UNKNOWN:
+    for place in NOT_IN_SCAN:
         if profile.at(place) is None:
-            profile.say("W254", place, "nothing", "an entry that the definition asks for")
-    profile.ignores("the probe, for which the definition has no place", path("illumination"))
+            profile.say("W254", place, "nothing", "an entry that the definition requires")
+    profile.ignores("the probe (the definition has no entry for it)", path("illumination"))
     profile.ignores_ours()
 
 
-def _ask_attributes(profile: Profile, what: str, names: tuple[str, ...], *places: str) -> None:
+def _check_attributes(profile: Profile, what: str, names: tuple[str, ...], *places: str) -> None:
     dataset = profile.needs(what, *places)
     missing = [name for name in names if dataset is not None and name not in dataset.attrs]
     if dataset is not None and missing:
@@ -134,15 +134,15 @@ DIALECT = Dialect(
     order=60,
     title="NeXus definition NXcxi_ptycho",
     conventions=Conventions(
-        energy="beam_1/incident_beam_energy, its @units; source_1/energy is the storage ring's",
-        positions="(N, 3), x y z of the probe at detector_1/translation, +, its @units",
-        mask="pixel_mask, uint32 bits of NeXus; Exitwave's mask, 1 bad",
+        energy="beam_1/incident_beam_energy, unit in @units; source_1/energy is that of the storage ring",
+        positions="detector_1/translation (N, 3), x y z of the probe, +, unit in @units",
+        mask="pixel_mask, uint32 NeXus bits; Exitwave also writes mask, 1 = bad",
         frames="(N, y, x), intensity, centred",
-        probe="no place; Exitwave's source_1/illumination",
-        object="no place; Exitwave's image_1/data",
+        probe="no entry in the format; Exitwave uses source_1/illumination",
+        object="no entry in the format; Exitwave uses image_1/data",
     ),
-    detect=detect_with("nxcxi_ptycho", _test),
+    detect=detect_with("nxcxi_ptycho", _evidence),
     read=_read,
     write=write_with("nxcxi_ptycho", _amend),
-    check=check_with("nxcxi_ptycho", _ask),
+    check=check_with("nxcxi_ptycho", _check),
 )

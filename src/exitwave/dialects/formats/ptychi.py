@@ -1,7 +1,7 @@
 """``ptychi``: the pair NAME_dp.hdf5 and NAME_para.hdf5 that pty-chi's examples and PtychoViT read.
 
-The positions are written from the middle of the object, as pty-chi wants them by default (``SUPPORT``): position 0 is
-pixel round(N / 2) - 1/2 of the object, counted to the middle (n - 1) / 2 of the probe.
+Positions are written relative to the middle of the object, as pty-chi expects by default (``SUPPORT``): at position 0
+the middle (n - 1) / 2 of the probe is at pixel round(N / 2) - 1/2 of the object.
 """
 
 from pathlib import Path
@@ -29,7 +29,7 @@ ENDS = ("_dp", "_para")
 
 
 def pair(file: Path) -> tuple[Path, Path]:
-    """Return the two files of a pair, that of the frames first, by the name of either or by what they share."""
+    """Return the two files of a pair, the patterns first; ``file`` is either of them or their common name."""
     suffix = file.suffix or ".hdf5"
     stem = file.stem
     for end in ENDS:
@@ -38,24 +38,24 @@ def pair(file: Path) -> tuple[Path, Path]:
     return frames, parameters
 
 
-def both(file: Path) -> tuple[Path, Path]:
-    """Return the two files of a pair, which must be there.
+def existing_pair(file: Path) -> tuple[Path, Path]:
+    """Return the two files of a pair, the patterns first.
 
     Raises
     ------
     InputError
-        If one is missing.
+        If one of them does not exist.
     """
     frames, parameters = pair(file)
     if not (frames.is_file() and parameters.is_file()):
         missing = parameters if frames.is_file() else frames
-        remedy = f"Put it beside {file.name}"
+        remedy = f"Put it into the folder of {file.name}"
         raise InputError("A file of the pair is missing", where=file, found=f"no {missing.name}", remedy=remedy)
     return frames, parameters
 
 
 def detect(file: Path) -> Evidence | None:
-    """Take a file of a pair: /dp in one, and positions of ptychodus in the other."""
+    """Accept a file of a pair: one holds /dp, the other the positions of a ptychodus product."""
     frames, parameters = pair(file)
     if file not in (frames, parameters) or "dp" not in existing_entries(frames, ("dp",)):
         return None
@@ -65,41 +65,40 @@ def detect(file: Path) -> Evidence | None:
 
 
 def read(file: Path, settings: Settings) -> Scan | Result:
-    """Read a pair by the name of one of its files."""
-    frames, parameters = both(file)
-    with open_arrays(frames) as patterns, open_arrays(parameters) as array_file:
-        extra = ExtraEntries(array_file)
-        result = extra.notes.get("result")
-        found = read_product(array_file, patterns.frames("dp"), result=result if isinstance(result, bool) else None)
-        _place(found)
-        _shift(found, extra.numbers("origin", 2) or (0.0, 0.0))
+    """Read a pair; ``file`` is either of its files."""
+    frames, parameters = existing_pair(file)
+    with open_arrays(frames) as patterns, open_arrays(parameters) as store:
+        extra = ExtraEntries(store)
+        found = read_product(extra, patterns.frames("dp"))
+        _set_default_coordinates(found)
+        _add_origin(found, extra.numbers("origin", 2) or (0.0, 0.0))
         return build(found, extra, settings)
 
 
-def _place(found: Contents) -> None:
-    """Put an object that has no centre where pty-chi has it by default, if all positions then lie on it."""
+def _set_default_coordinates(found: Contents) -> None:
+    """Set the coordinates of an object without a centre to pty-chi's default, if all positions then lie on it."""
     if found.object is None or found.object.ndim < 2 or found.object_pixel is None or found.x is not None:
         return
     axes, shape = [], found.frames.shape[1:]
-    for n, side, step, places in zip(
+    for n, side, step, positions in zip(
         found.object.shape[-2:], shape, found.object_pixel, found.positions.T[::-1], strict=True
     ):
         axis = (np.arange(n) - origin_pixel(n, side)) * step
-        if n < 2 or not ((places >= axis[0]) & (places <= axis[-1])).all():
+        if n < 2 or not ((positions >= axis[0]) & (positions <= axis[-1])).all():
             return
         axes.append(axis)
     found.y, found.x = axes
 
 
-def _shift(found: Contents, origin: tuple[float, ...]) -> None:
-    """Count positions and object from the origin that was kept."""
+def _add_origin(found: Contents, origin: tuple[float, ...]) -> None:
+    """Add the stored origin to the positions and to the coordinates of the object."""
     found.positions = found.positions + np.array(origin)
     if found.x is not None and found.y is not None:
         found.x, found.y = found.x + origin[0], found.y + origin[1]
 
 
 def write(data: Scan | Result, target: Path, overwrite: bool) -> Written:
-    """Write the pair of which the target is one, or of which it is what the names share."""
+    """Write a pair; ``target`` is either of its files or their common name."""
     scan = scan_in(data)
     frames, parameters = pair(target)
     _, x, y = object_of(data)
@@ -107,33 +106,33 @@ def write(data: Scan | Result, target: Path, overwrite: bool) -> Written:
     extra = with_prefix(Hdf5Arrays.prefix, extra_entries(data, "ptychi", ("probe", "errors"), origin=origin))
     files = OutputFile(frames, {}, {"dp": scan.patterns}), OutputFile(parameters, product_entries(data, origin) | extra)
     write_files(files, scan, overwrite)
-    return Written((frames, parameters), (*losses(data, "pty-chi", _MASK), *_square(data), *missing_probe(data)))
+    findings = (*losses(data, "pty-chi", _MASK_REMEDY), *_unmet_assumptions(data), *missing_probe(data))
+    return Written((frames, parameters), findings)
 
 
-_MASK = "Give pty-chi the valid_pixel_mask of Scan.to_ptychi()"
+_MASK_REMEDY = "Pass valid_pixel_mask of Scan.to_ptychi() to pty-chi"
 
 
-def _square(data: Scan | Result) -> list[Finding]:
-    """Return what pty-chi's loaders take otherwise than it is."""
-    (py, px), remedy = data.object_pixel, "Give pty-chi the arrays of Scan.to_ptychi()"
+def _unmet_assumptions(data: Scan | Result) -> list[Finding]:
+    """Return the assumptions of pty-chi's loaders that the data do not fulfil (W253)."""
+    (py, px), remedy = data.object_pixel, "Pass the arrays of Scan.to_ptychi() to pty-chi"
     ny, nx = scan_in(data).patterns.shape[1:]
-    pixels, turned = f"object pixels of {py:g} m x {px:g} m", "which its fftshift turns by one pixel too many"
+    pixels, odd = f"object pixels of {py:g} m x {px:g} m", "which pty-chi's fftshift shifts by one pixel too many"
     return unmet_requirements(
-        (abs(py / px - 1) > 1e-3, pixels, "square ones, for pixel_height_m counts alone", remedy),
-        (bool(ny % 2 or nx % 2), f"frames of {ny} x {nx} pixels, {turned}", "even ones", remedy),
+        (abs(py / px - 1) > 1e-3, pixels, "square pixels (pty-chi reads only pixel_height_m)", remedy),
+        (bool(ny % 2 or nx % 2), f"frames of {ny} x {nx} pixels, {odd}", "even numbers of pixels", remedy),
     )
 
 
 DIALECT = Dialect(
     name="ptychi",
-    order=70,
-    title="The pair NAME_dp.hdf5, NAME_para.hdf5 of pty-chi's examples and PtychoViT",
+    title="Pair NAME_dp.hdf5, NAME_para.hdf5 of pty-chi's examples and PtychoViT",
     conventions=Conventions(
-        energy="-, or the product's photon_energy_eV",
-        positions="probe_position_x_m and _y_m (N,), + of the probe, m, from the object's middle",
+        energy="-, or photon_energy_eV as in a ptychodus product, eV",
+        positions="probe_position_x_m and _y_m (N,), of the probe, relative to the middle of the object, +, m",
         mask="-",
         frames="dp (N, y, x), intensity, centred",
-        probe="probe (variation, mode, y, x), FFT not normalised",
+        probe="probe (OPR mode, mode, y, x), FFT not normalised",
         object="object (slice, y, x), row 0 at the smallest y",
     ),
     detect=detect,

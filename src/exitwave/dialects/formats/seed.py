@@ -1,4 +1,4 @@
-"""``seed``: the schema of Exitwave itself, and whatever CXI file can be read after it."""
+"""``seed``: CXI files that follow the schema of Exitwave, and other CXI files that fit it."""
 
 from pathlib import Path
 
@@ -14,9 +14,9 @@ from exitwave.scan import Result, Scan
 
 
 def detect(file: Path) -> Evidence | None:
-    """Take a file with an entry of CXI; a unit of eV beside its energy marks it as one after the schema.
+    """Accept a file with a CXI entry; an energy in eV marks a file that follows the schema of Exitwave.
 
-    A file whose energy is in joules is left to the other dialects of CXI.
+    Files whose energy is in joules are left to the other CXI formats.
     """
     try:
         with open_file(file) as opened:
@@ -24,17 +24,17 @@ def detect(file: Path) -> Evidence | None:
                 return None
             energy = resolve(opened, path("energy"))
             units = text(getattr(energy, "attrs", {}).get("units"))
-            made_here = f"{PROCESS}/program" in opened or "/truth" in opened
+            by_exitwave = f"{PROCESS}/program" in opened or "/truth" in opened
             joules = in_joules(opened)
-    except Exception:  # whatever HDF5 makes of a damaged file; reading it says what is wrong
+    except Exception:  # HDF5 raises many types for a damaged file; reading it reports the damage
         return None
-    if made_here or (units == "eV" and not joules):
+    if by_exitwave or (units == "eV" and not joules):
         return Evidence(Strength.MARK, "source_1/energy in eV")
     return None if joules else Evidence(Strength.FITS, "a CXI entry")
 
 
 def write(data: Scan | Result, target: Path, overwrite: bool) -> Written:
-    """Write a scan, or a result with its frames where they are at hand, as `exitwave.cxi.write` does."""
+    """Write a scan, or a result with a copy of its patterns if they are available, with `exitwave.cxi.write`."""
     if isinstance(data, Result):
         embed = not isinstance(data.scan.patterns, MissingFrames)
         return Written((target,), write_result(data, target, overwrite=overwrite, embed=embed))
@@ -47,12 +47,11 @@ def _read(file: Path, settings: Settings) -> Scan | Result:
 
 DIALECT = Dialect(
     name="seed",
-    order=10,
-    title="CXI after the schema of Exitwave (docs/schema.md), and other CXI files that fit it",
+    title="CXI with the schema of Exitwave (docs/schema.md), and other CXI files that fit it",
     conventions=Conventions(
         energy="source_1/energy, eV",
         positions="(N, 3), x y z of the probe, +, m",
-        mask="uint8, 1 bad",
+        mask="uint8, 1 = bad",
         frames="(N, y, x), intensity, centred",
         probe="source_1/illumination (mode, y, x)",
         object="image_1/data (slice, y, x), row 0 at the smallest y",

@@ -1,4 +1,4 @@
-"""``sharp``: CXI of SHARP and of the COSMIC beamline: the corner says the pixel, positions begin at zero."""
+"""``sharp``: CXI of SHARP and of the COSMIC beamline: positions start at 0; corner_position gives the object pixel."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +28,7 @@ from exitwave.units import ELEMENTARY_CHARGE, H_C
 
 LATEST = f"{ENTRY}/image_latest"
 FINAL = "process_1/final_illumination"
-MARKS = (
+OWN_ENTRIES = (
     LATEST,
     f"{OBJECT}/{FINAL}",
     f"{SOURCE}/data_illumination",
@@ -46,18 +46,18 @@ MARKS = (
         )
     ),
 )
-"""Entries that only SHARP and the programs around it write."""
+"""Entries that only SHARP and its companion programs write."""
 ORIGIN, MODES = f"{GEOMETRY}/origin", f"{SOURCE}/illumination_modes"
-"""Ours: where the positions begin, and all modes of a probe that has several."""
+"""Entries that Exitwave adds: the origin of the positions, and all modes of a probe with several modes."""
 
 
-def _test(file: h5py.File) -> Evidence | None:
-    marks = [place for place in MARKS if file.get(place, getlink=True) is not None]
-    return Evidence(Strength.MARK, marks[0].removeprefix(ENTRY + "/")) if marks else None
+def _evidence(file: h5py.File) -> Evidence | None:
+    found = [place for place in OWN_ENTRIES if file.get(place, getlink=True) is not None]
+    return Evidence(Strength.MARK, found[0].removeprefix(ENTRY + "/")) if found else None
 
 
 def _read(file: Path, settings: Settings) -> Scan | Result:
-    """Read the last image with the probe that belongs to it; positions get back where they began."""
+    """Read the last image with its own probe, and add the stored origin to the positions."""
     layout = image_layout(file)
     image = layout.places["object"][0].rpartition("/")[0]
     with reading(file) as opened:
@@ -69,17 +69,17 @@ def _read(file: Path, settings: Settings) -> Scan | Result:
         return data
     if origin.shape != (3,) or origin.dtype.kind != "f":
         raise InputError(
-            "This is not where the positions begin",
+            "The origin of the positions has the wrong type or shape",
             where=f"{file}:{ORIGIN}",
-            found=origin.shape,
-            remedy="Write three numbers, x, y and z in metres",
+            found=f"{origin.dtype} of shape {origin.shape}",
+            remedy="Expected three numbers: x, y and z in metres",
         )
     scan = scan_in(data)
     moved = replace(scan, positions=scan.positions + origin)
     if not isinstance(data, Result):
         return moved
-    own = data.positions is not scan.positions  # those that were used are kept where they were
-    return replace(data, scan=moved, positions=data.positions if own else moved.positions)
+    refined = data.positions is not scan.positions  # refined positions are stored with their origin
+    return replace(data, scan=moved, positions=data.positions if refined else moved.positions)
 
 
 def _amend(file: h5py.File, data: Scan | Result) -> list[Finding]:
@@ -88,12 +88,12 @@ def _amend(file: h5py.File, data: Scan | Result) -> list[Finding]:
     centred = np.array([nx / 2 * px, ny / 2 * py, scan.detector.distance])
     corner = scan.detector.corner_position
     if corner is not None and not np.allclose(corner, centred, rtol=NOT_EQUAL):
-        remedy = "The corner of a centred detector was written, for the object pixel follows from it"
+        remedy = "The corner of a centred detector was written, because SHARP computes the object pixel from it"
         lost.append(finding("W251", path("corner_position"), corner.tolist(), str(centred.tolist()), remedy))
     bad = int((~scan.detector.always_good).sum())
     if bad:
-        found, remedy = f"a mask of {bad} bad pixels", "Set their counts to what is between their neighbours"
-        lost.append(finding("W251", path("mask"), found, "a mask that sharp reads", remedy))
+        found, remedy = f"a mask with {bad} bad pixels", "Interpolate their counts from their neighbours"
+        lost.append(finding("W251", path("mask"), found, "no mask (SHARP reads none)", remedy))
     amend_energy(file, scan)
     amend_axes(file)
     replace_dataset(file, path("corner_position"), centred, "m")
@@ -109,7 +109,7 @@ def _amend(file: h5py.File, data: Scan | Result) -> list[Finding]:
 
 
 def _amend_probe(file: h5py.File) -> None:
-    """Write the first mode as the illumination, which is one image, and all of them beside it."""
+    """Write the first probe mode as the illumination, which is one image in SHARP, and all modes beside it."""
     probe = file.get(path("illumination"))
     if probe is not None and probe.ndim == 3:
         modes = whole(probe)
@@ -117,8 +117,8 @@ def _amend_probe(file: h5py.File) -> None:
         replace_dataset(file, MODES, modes)
 
 
-def _ask(profile: Profile) -> None:
-    """Ask for what every writer around SHARP writes, and for the pixel that COSMIC's reader takes from the corner."""
+def _check(profile: Profile) -> None:
+    """Check the entries that all writers of SHARP's files write, and the object pixel from corner_position."""
     profile.needs_frames(path("frames"), f"{DATA}/data")
     profile.needs_joules(path("energy"))
     for key in ("distance", "x_pixel_size", "y_pixel_size", "corner_position"):
@@ -126,18 +126,18 @@ def _ask(profile: Profile) -> None:
     profile.needs_positions(("npos", 3), (3,), path("detector_positions"))
     positions = profile.at(path("detector_positions"))
     if positions is not None and positions.dtype.kind == "f" and (whole(positions) < 0).any():
-        profile.say("E122", positions.name, "negative positions", "positions that begin at 0")
+        profile.say("E122", positions.name, "negative positions", "positions that start at 0")
     probe = profile.at(path("illumination"))
     if probe is not None and probe.ndim != 2:
         profile.say("E121", probe.name, f"shape {probe.shape}", "one illumination of shape (ny, nx)")
-    _ask_corner(profile)
-    profile.ignores("the mask; mask the counts themselves", path("mask"))
+    _check_corner(profile)
+    profile.ignores("the mask (change the counts of bad pixels instead)", path("mask"))
     profile.ignores("the flat field", path("flat"))
     profile.ignores_ours()
 
 
-def _ask_corner(profile: Profile) -> None:
-    """Compare the half period of the largest angle that corner_position gives with the object pixel."""
+def _check_corner(profile: Profile) -> None:
+    """Compare the object pixel with the half period at the largest angle, which COSMIC takes from corner_position."""
     corner, frames = profile.at(path("corner_position")), profile.at(path("frames"))
     energy, distance = profile.number(path("energy")), profile.number(path("distance"))
     pixels = [profile.number(path(key)) for key in ("y_pixel_size", "x_pixel_size")]
@@ -148,10 +148,10 @@ def _ask_corner(profile: Profile) -> None:
     x, y, z = np.abs(np.asarray(whole(corner), np.float64))
     wavelength = H_C / (energy / ELEMENTARY_CHARGE)
     with np.errstate(divide="ignore"):
-        taken = wavelength * z * np.sqrt(2) / (2 * np.hypot(x, y))
+        half_period = wavelength * z * np.sqrt(2) / (2 * np.hypot(x, y))
     size = np.hypot(frames.shape[1] * pixels[0], frames.shape[2] * pixels[1]) / np.sqrt(2)
-    if not abs(taken / (wavelength * distance / size) - 1) < 10 * NOT_EQUAL:
-        expected = "the outer corner of a centred detector, from which it takes the object pixel"
+    if not abs(half_period / (wavelength * distance / size) - 1) < 10 * NOT_EQUAL:
+        expected = "the outer corner of a centred detector (SHARP computes the object pixel from it)"
         profile.say("E122", corner.name, f"{x:g}, {y:g}, {z:g} m", expected)
 
 
@@ -161,14 +161,14 @@ DIALECT = Dialect(
     title="CXI of SHARP and of COSMIC at the ALS",
     conventions=Conventions(
         energy="source_1/energy, J",
-        positions="(N, 3), x y z from 0 on, +, m",
+        positions="(N, 3), x y z of the probe, starting at 0, +, m",
         mask="-",
         frames="(N, y, x), intensity, centred; corner_position of a centred detector",
-        probe="source_1/illumination (y, x), of a result image_N/process_1/final_illumination",
-        object="image_N/data (y, x), the last one, also image_latest",
+        probe="source_1/illumination (y, x); of a result image_N/process_1/final_illumination",
+        object="image_N/data (y, x) with the largest N, also image_latest",
     ),
-    detect=detect_with("sharp", _test),
+    detect=detect_with("sharp", _evidence),
     read=_read,
     write=write_with("sharp", _amend),
-    check=check_with("sharp", _ask),
+    check=check_with("sharp", _check),
 )

@@ -1,6 +1,7 @@
-"""The frames that the master file of an Eiger detector links to, file after file."""
+"""The frames in the data files to which the master file of an Eiger detector links, in the order of the files."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,63 +20,71 @@ NAME = re.compile(r"data_?(\d+)")
 
 @dataclass(frozen=True)
 class LinkedFiles:
-    """What a master links to."""
+    """The frames of the data files."""
 
     frames: LinkedFrames
-    """The frames of all files that are there."""
+    """The frames of all data files that exist."""
     findings: tuple[Finding, ...]
-    """Says which are not."""
+    """A finding on the data files that are missing (W212), if there are any."""
 
 
 def linked_frames(group: h5py.Group) -> LinkedFiles:
     """Return the frames that the members data_000001, data_000002, ... of a group hold or link to.
 
-    A master may link to more files than were written: those that lack at the end are remarked (W212).
+    A master file may link to more data files than were written. Missing data files at the end give a finding (W212).
 
     Raises
     ------
     InputError
-        If there are none, one in the middle lacks (the frames behind it would shift against the positions), they
-        differ in shape, or a link leads out of the folder.
+        If there are no frames, if a data file before the last is missing (later frames would get wrong positions), if
+        frames differ in shape, or if a link leads out of the folder.
     """
     where = f"{group.file.filename}:{group.name}"
     names = sorted(filter(NAME.fullmatch, members(group)), key=_number_of)
     if not names:
         raise InputError("The file lacks its frames", where=where, remedy="Expected data_000001, data_000002, ...")
-    there = {name: piece for name in names if (piece := _piece(group, name)) is not None}
-    lacking, numbers = [name for name in names if name not in there], [_number_of(name) for name in there]
+    stacks = {name: stack for name in names if (stack := _linked_stack(group, name)) is not None}
+    missing, numbers = [name for name in names if name not in stacks], [_number_of(name) for name in stacks]
     if numbers != list(range(_number_of(names[0]), _number_of(names[0]) + len(numbers))) or not numbers:
-        what = "A file of frames is missing, and those behind it would shift" if numbers else "All frames are missing"
-        found = lacking[0] if lacking else f"only {', '.join(names)[:80]}"
-        raise InputError(what, where=where, found=found, remedy="Put them where the master expects them, in its folder")
-    if len({piece.shape[1:] for piece in there.values()}) > 1:
-        found = ", ".join(sorted({str(piece.shape[1:]) for piece in there.values()}))
-        raise InputError(
-            "The files hold frames of different shapes",
-            where=where,
-            found=found,
-            remedy="Give the files of one scan only",
-        )
-    frames = LinkedFrames(list(there.values()))
+        what = "A data file in the middle of the scan is missing" if numbers else "All data files are missing"
+        found = f"no {missing[0]}" if missing else f"only {', '.join(names)[:80]}"
+        remedy = "Put the data files into the folder of the master file; without it later frames get wrong positions"
+        raise InputError(what, where=where, found=found, remedy=remedy)
+    check_one_shape(list(stacks.values()), where)
+    frames = LinkedFrames(list(stacks.values()))
     notes: tuple[Finding, ...] = ()
-    if lacking:
-        found = f"{len(lacking)} links at the end, from {lacking[0]} on, lead nowhere"
-        expected = f"{len(names)} files of frames"
-        notes = (finding("W212", group.name, found, expected, f"The first {len(frames)} frames were taken"),)
+    if missing:
+        found = f"the last {len(missing)} data files, from {missing[0]} on, are missing"
+        expected = f"{len(names)} data files"
+        notes = (finding("W212", group.name, found, expected, f"Only the first {len(frames)} frames were read"),)
     return LinkedFiles(frames, notes)
+
+
+def check_one_shape(stacks: Sequence[Frames], where: str) -> None:
+    """Refuse stacks whose frames differ in shape.
+
+    Raises
+    ------
+    InputError
+        If they do.
+    """
+    shapes = sorted({str(stack.shape[1:]) for stack in stacks})
+    if len(shapes) > 1:
+        remedy = "Give the files of one scan only"
+        raise InputError("Frames differ in shape", where=where, found=", ".join(shapes), remedy=remedy)
 
 
 def _number_of(name: str) -> int:
     return int(name.removeprefix("data").removeprefix("_"))
 
 
-def _piece(group: h5py.Group, name: str) -> Frames | None:
-    """Return the stack behind a member of a group, or None where its file or the stack in it is missing."""
+def _linked_stack(group: h5py.Group, name: str) -> Frames | None:
+    """Return the stack that a member of a group holds or links to, or None if its file is missing."""
     link = group.get(name, getlink=True)
     if not isinstance(link, h5py.ExternalLink):
         return frames_at(group.file, f"{group.name.rstrip('/')}/{name}")
     where, target = f"{group.file.filename}:{group.name.rstrip('/')}/{name}", Path(link.filename)
-    remedy = "Put the files beside the master, and let its links name them without a folder above"
+    remedy = "Put the data files into the folder of the master file, and link to them by relative paths"
     if target.is_absolute() or ".." in target.parts:
         raise InputError("A link leads out of the folder of the file", where=where, found=target, remedy=remedy)
     target = Path(group.file.filename).parent / target
@@ -85,5 +94,5 @@ def _piece(group: h5py.Group, name: str) -> Frames | None:
         stored = dataset_at(file, link.path)
         if stored is not None and stored.file.filename != file.filename:
             found = stored.file.filename
-            raise InputError("A link leads through a file to another", where=where, found=found, remedy=remedy)
+            raise InputError("A link leads through one file to another", where=where, found=found, remedy=remedy)
         return frames_at(file, link.path)

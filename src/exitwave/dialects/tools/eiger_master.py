@@ -1,4 +1,4 @@
-"""The master file of an Eiger detector: its frames in linked files, and what it says of beam and detector."""
+"""The master file of an Eiger detector: frames in linked files, and metadata of beam and detector."""
 
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from exitwave.cxi.hdf import members, reading, resolve
 from exitwave.dialects.dialect import Settings
 from exitwave.dialects.tools.assemble import energy_of, energy_of_wavelength, length_of, mask_of
 from exitwave.dialects.tools.bad_pixel_marks import bad_pixel_value, nexus_bad_pixels, pixels_always_at
+from exitwave.dialects.tools.beamline_scan import corner_of, saturation_of
 from exitwave.dialects.tools.eiger_links import NAME, LinkedFiles, linked_frames
 from exitwave.dialects.tools.hdf5_values import array_at, number_at, quantity_at
 from exitwave.errors import InputError
@@ -23,32 +24,33 @@ BEAM = "/entry/instrument/beam"
 SPECIFIC = f"{DETECTOR}/detectorSpecific"
 
 
-def is_master(place: Path) -> bool:
-    """Say whether a file has the members data_000001, ... and the detector of a master."""
+def is_master(file: Path) -> bool:
+    """Return whether a file has the members data_000001, ... and the detector group of a master file."""
     try:
-        with reading(place) as file:
-            return _group(file) is not None and isinstance(resolve(file, DETECTOR), h5py.Group)
+        with reading(file) as opened:
+            return _group(opened) is not None and isinstance(resolve(opened, DETECTOR), h5py.Group)
     except InputError:
         return False
 
 
 def _group(file: h5py.File) -> h5py.Group | None:
+    """Return the group with the links to the frames, or None."""
     groups = (resolve(file, name) for name in GROUPS)
     return next((g for g in groups if isinstance(g, h5py.Group) and any(map(NAME.fullmatch, members(g)))), None)
 
 
 def master_frames(file: h5py.File) -> LinkedFiles:
-    """Return the frames that a master links to, unread.
+    """Return the frames that a master file links to, without reading them.
 
     Raises
     ------
     InputError
-        If there are none, or they cannot be taken for one stack.
+        If there are none, or they do not form one stack.
     """
     group = _group(file)
     if group is None:
         remedy = f"Expected data_000001, data_000002, ... in {GROUPS[0]}"
-        raise InputError("This is not the master file of an Eiger detector", where=file.filename, remedy=remedy)
+        raise InputError("The file is not the master file of an Eiger detector", where=file.filename, remedy=remedy)
     return linked_frames(group)
 
 
@@ -58,7 +60,7 @@ def master_energy(file: h5py.File, settings: Settings) -> float:
     Raises
     ------
     InputError
-        If it is nowhere, or impossible.
+        If it is missing or impossible.
     """
     found = quantity_at(file, f"{SPECIFIC}/photon_energy", "energy", "eV")
     if not found:
@@ -67,12 +69,12 @@ def master_energy(file: h5py.File, settings: Settings) -> float:
 
 
 def master_detector(file: h5py.File, settings: Settings, frames: Frames) -> Detector:
-    """Return the detector: sizes, bad pixels by NeXus bits and by their mark, saturation, where the beam hits it.
+    """Return the detector: geometry, saturation, and bad pixels by NeXus bits and by the mark in their counts.
 
     Raises
     ------
     InputError
-        If distance or pixel size are missing or impossible, or the mask does not fit.
+        If distance or pixel size are missing or impossible, or the mask has the wrong shape.
     """
     where, ny, nx = file.filename, *frames.shape[1:]
     distance = length_of(
@@ -87,15 +89,14 @@ def master_detector(file: h5py.File, settings: Settings, frames: Frames) -> Dete
     if bits is not None and bits.shape == (ny, nx):
         bad |= nexus_bad_pixels(bits)
     elif bits is not None:
-        bad = nexus_bad_pixels(bits)  # of another shape, which is refused where the user does not leave it aside
+        bad = nexus_bad_pixels(bits)  # the wrong shape: mask_of refuses it unless the user sets mask=none
     x, y = (number_at(file, f"{DETECTOR}/beam_center_{axis}") for axis in "xy")
-    limits = [number_at(file, f"{DETECTOR}/saturation_value"), bad_pixel_value(frames.dtype)]
     return Detector(
         distance=distance,
         pixel_size=(py, px),
         mask=mask_of(settings, bad, (ny, nx), f"{where}:{SPECIFIC}/pixel_mask"),
-        corner_position=None if x is None or y is None else np.array([x * px, y * py, distance]),
-        saturation=min((float(each) for each in limits if each is not None and each > 0), default=None),
+        corner_position=corner_of(x, y, (py, px), distance),
+        saturation=saturation_of(number_at(file, f"{DETECTOR}/saturation_value"), bad_pixel_value(frames.dtype)),
         pixel_mask=bits if bits is not None and bits.shape == (ny, nx) else None,
         countrate_correction_applied=bool(number_at(file, f"{DETECTOR}/countrate_correction_applied")),
         flatfield_applied=bool(number_at(file, f"{DETECTOR}/flatfield_correction_applied")),
@@ -103,17 +104,16 @@ def master_detector(file: h5py.File, settings: Settings, frames: Frames) -> Dete
 
 
 def pixel_mask(file: h5py.File) -> NDArray[np.uint32] | None:
-    """Return the bits that say why pixels are bad, shape (ny, nx), or None where the file has none."""
+    """Return the NeXus bits that give the defects of each pixel, shape (ny, nx), or None if there are none."""
     for path in (f"{SPECIFIC}/pixel_mask", f"{DETECTOR}/pixel_mask"):
         stored = array_at(file, path)
         if stored is not None:
             if stored.ndim != 2 or stored.dtype.kind not in "biu":
-                found = f"{stored.dtype} of shape {stored.shape}"
                 raise InputError(
-                    "This is not a mask of pixels",
+                    "The pixel mask has the wrong type or shape",
                     where=f"{file.filename}:{path}",
-                    found=found,
-                    remedy="Leave it aside with --set mask=none",
+                    found=f"{stored.dtype} of shape {stored.shape}",
+                    remedy="Ignore it with --set mask=none",
                 )
             return stored.astype(np.uint32)
     return None

@@ -1,8 +1,8 @@
-"""The product of ptychodus: positions, probe and object in one HDF5 or NPZ file; that of pty-chi is the same.
+"""The product of ptychodus: positions, probe and object in one HDF5 or NPZ file. pty-chi has the same entries.
 
-Position to object in ptychodus and pty-chi: a position is the middle of the probe array, (n - 1) / 2, and the centre of
-the object lies at pixel (N - 1) / 2. In Exitwave index n//2 of the probe lies on the position. So an even probe makes a
-difference of half a pixel, which the centre of the object takes: the model is the same to the last digit.
+In ptychodus and pty-chi a position is that of the middle (n - 1) / 2 of the probe array, and the centre of the object
+is at pixel (N - 1) / 2. In Exitwave a position is that of index n//2 of the probe. If n is even, the two differ by half
+a pixel. The stored centre of the object is shifted by this half pixel, so that the model is exactly the same.
 """
 
 from typing import Any
@@ -18,7 +18,7 @@ from exitwave.scan import Result, Scan, scan_in
 
 POSITIONS = ("probe_position_x_m", "probe_position_y_m")
 TRANSLATION = "translation"
-"""Name of positions that are columns of one array."""
+"""Name of the entry for positions that are stored as columns of one array."""
 _ATTRIBUTES = {
     "object@pixel_height_m": "object_pixel_height_m",
     "object@pixel_width_m": "object_pixel_width_m",
@@ -27,41 +27,46 @@ _ATTRIBUTES = {
     "probe@pixel_height_m": "probe_pixel_height_m",
     "probe@pixel_width_m": "probe_pixel_width_m",
 }
-"""What an attribute of an HDF5 file is called in an archive."""
+"""Names in an NPZ archive of the attributes of an HDF5 product."""
 
 
 def half_pixel_offset(n: int) -> float:
-    """Return by how many pixels the middle of ``n`` pixels, (n - 1) / 2, lies before index n//2."""
+    """Return the distance in pixels from the middle (n - 1) / 2 of ``n`` pixels to index n//2: 1/2 if n is even."""
     return n // 2 - (n - 1) / 2
 
 
 def unnormalised_scale(shape: tuple[int, int]) -> float:
-    """Return the probe of a unitary Fourier transform of a shape over that of pty-chi's, which is not normalised."""
+    """Return the ratio of a probe for the unitary FFT to pty-chi's probe, whose FFT is not normalised."""
     return float(np.sqrt(shape[0] * shape[1]))
 
 
 def origin_pixel(size: int, side: int) -> float:
-    """Return the pixel of an object that is pty-chi's position 0, where index n//2 of a probe of ``side`` lies on it.
+    """Return the object pixel under index n//2 of the probe at pty-chi's position 0.
 
-    By default (``SUPPORT``) it is round(N / 2) - 1/2, counted to the middle of the probe.
+    By default (``SUPPORT``) the middle of the probe is then at pixel round(N / 2) - 1/2 of the object.
+
+    Parameters
+    ----------
+    size, side : int
+        Number of pixels of object and probe along the axis.
     """
     return float(np.round(size / 2)) - 0.5 + half_pixel_offset(side)
 
 
 def origin_of(x: NDArray[np.float64], y: NDArray[np.float64], shape: tuple[int, int]) -> tuple[float, float]:
-    """Return the sample coordinates (x, y) of pty-chi's position 0 on an object, for a probe of ``shape``."""
+    """Return the sample coordinates (x, y) in metres of pty-chi's position 0, for a probe of ``shape``."""
     sides = zip((x, y), shape[::-1], strict=True)
     column, row = (axis[0] + origin_pixel(axis.size, side) * (axis[1] - axis[0]) for axis, side in sides)
     return float(column), float(row)
 
 
 def archive_name(name: str) -> str:
-    """Return what an entry of an HDF5 product, by its name or that of an attribute, is called in an archive."""
+    """Return the name in an NPZ archive of an entry or attribute of an HDF5 product."""
     return _ATTRIBUTES.get(name, name.removeprefix("@"))
 
 
 def object_of(data: Scan | Result) -> tuple[NDArray[np.complex64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return object, x and y of a result; of a scan an object of ones that holds all positions."""
+    """Return object, x and y of a result; for a scan, an object of ones that contains the windows of all positions."""
     if isinstance(data, Result):
         return data.object, data.x, data.y
     y, x = object_grid(data.positions, data.patterns.shape[1:], data.object_pixel)
@@ -74,9 +79,9 @@ def product_entries(data: Scan | Result, origin: tuple[float, float] = (0.0, 0.0
     Parameters
     ----------
     data : Scan or Result
-        What is written; the positions are those that were used.
+        The scan or result to write; the positions of a result are the refined ones.
     origin : tuple of float
-        Sample coordinates (x, y) in metres that become the origin.
+        Sample coordinates (x, y) in metres of the origin of the written positions.
     """
     scan = scan_in(data)
     shape = scan.patterns.shape[1:]
@@ -104,7 +109,7 @@ def product_entries(data: Scan | Result, origin: tuple[float, float] = (0.0, 0.0
         "probe_position_indexes": np.arange(len(positions)),
         "probe_position_x_m": positions[:, 0],
         "probe_position_y_m": positions[:, 1],
-        "probe": _flat_probe(probe, shape)[None],
+        "probe": _scaled_probe(probe, shape)[None],
         "object": image.reshape(-1, *image.shape[-2:]),
         "object_layer_spacing_m": np.diff(data.z) if isinstance(data, Result) and data.z is not None else np.zeros(0),
         "loss_epochs": np.arange(len(errors)),
@@ -117,12 +122,13 @@ def product_entries(data: Scan | Result, origin: tuple[float, float] = (0.0, 0.0
 
 
 def missing_probe(data: Scan | Result) -> list[Finding]:
-    """Remark where a product has no probe to hold."""
+    """Return a finding (W253) if there is no probe to write."""
     if probe_of(data) is not None:
         return []
-    return [finding("W253", "probe", "no probe; ones in its place", "a probe", "Give the program one to start with")]
+    remedy = "Set a starting probe in the program"
+    return [finding("W253", "probe", "no probe; ones were written instead", "a probe", remedy)]
 
 
-def _flat_probe(probe: NDArray[np.complex64] | None, shape: tuple[int, int]) -> NDArray[np.complex64]:
-    """Return a probe as pty-chi scales it; ones where there is none, for the file must have one."""
+def _scaled_probe(probe: NDArray[np.complex64] | None, shape: tuple[int, int]) -> NDArray[np.complex64]:
+    """Return the probe as pty-chi scales it; without a probe ones, because the entry is required."""
     return np.ones((1, *shape), np.complex64) if probe is None else probe / np.float32(unnormalised_scale(shape))

@@ -1,4 +1,4 @@
-"""The product of ptychodus and pty-chi, read: by the names of an HDF5 product, wherever the entries lie."""
+"""Read a product of ptychodus or pty-chi, by the names of an HDF5 product, from HDF5, NPZ or CXI."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from exitwave.dialects.tools.array_file import ArrayFile, NpzArrays
 from exitwave.dialects.tools.contents import Contents, first_given
+from exitwave.dialects.tools.extra_entries import ExtraEntries
 from exitwave.dialects.tools.product import POSITIONS, TRANSLATION, archive_name, half_pixel_offset, unnormalised_scale
 from exitwave.errors import Finding, InputError
 from exitwave.findings import finding
@@ -16,128 +17,134 @@ from exitwave.scan import NearField
 
 
 def read_product(
-    array_file: ArrayFile,
-    frames: Frames,
-    given: NDArray[Any] | None = None,
-    result: bool | None = None,
-    names: Mapping[str, str] | None = None,
+    extra: ExtraEntries, frames: Frames, indexes: NDArray[Any] | None = None, names: Mapping[str, str] | None = None
 ) -> Contents:
-    """Return what a product says about frames.
+    """Return the contents of a product.
 
     Parameters
     ----------
-    store : Store
-        The product.
+    extra : ExtraEntries
+        The file of the product, with the entries that Exitwave may have added.
     frames : Frames
-        The patterns that it is about.
-    given : ndarray of int, shape (npos,), optional
-        Index of each pattern, which pairs it with a position; else they are in the same order.
-    result : bool, optional
-        Whether the object is a result; None: what the file itself tells.
+        The patterns of the scan.
+    indexes : ndarray of int, shape (npos,), optional
+        Index of each frame; a frame and a position with the same index belong together. Without it frames and
+        positions are in the same order.
     names : mapping of str to str, optional
-        Where the entries lie by their names in an HDF5 product, if elsewhere; those that are not named are missing.
+        Paths of the entries by their names in an HDF5 product, where they differ; entries without a path are missing.
 
     Raises
     ------
     InputError
-        If positions or object are missing or of another form.
+        If positions or object are missing or have the wrong type or shape.
     """
-    get = ProductEntries(array_file, names)
-    energy = first_given(get.number("@photon_energy_eV"), get.number("@probe_energy_eV"))
-    image, remarks = get.array("object"), list[Finding]()
-    pixel = get.number("object@pixel_height_m"), get.number("object@pixel_width_m")
-    probe = _own_probe(get.array("probe"), frames, remarks)
-    losses = first_given(get.array("loss_values"), get.array("costs"))
-    far = get.number("@far_field")
+    entries = ProductEntries(extra.array_file, names)
+    energy = first_given(entries.number("@photon_energy_eV"), entries.number("@probe_energy_eV"))
+    image, remarks = entries.array("object"), list[Finding]()
+    probe = _probe_modes(entries.array("probe"), frames, remarks)
+    losses = first_given(entries.array("loss_values"), entries.array("costs"))
+    far_field = entries.number("@far_field")
     found = Contents(
         frames,
-        _paired(get, _columns(get), given, len(frames)),
-        get.place(POSITIONS[0]) or get.place(TRANSLATION),
+        _positions_of_frames(entries, _stored_positions(entries), indexes, len(frames)),
+        entries.path(POSITIONS[0]) or entries.path(TRANSLATION),
         energy=energy,
-        distance=get.number("@detector_object_distance_m") or None,
-        object_pixel=None if None in pixel else pixel,  # type: ignore[arg-type]
+        distance=entries.number("@detector_object_distance_m") or None,
+        object_pixel=two_numbers(entries, ("object@pixel_height_m", "object@pixel_width_m")),
         probe=probe,
         errors=losses if losses is not None and losses.dtype.kind == "f" else None,
-        near=NearField() if far == 0 else None,
-        name=get.text("@name"),
+        near=NearField() if far_field == 0 else None,
+        name=entries.text("@name"),
         program="ptychodus",
         remarks=remarks,
     )
-    if image is not None and (_is_result(image, losses) if result is None else result):
-        _take_object(found, get, image)
+    noted = extra.notes.get("result")
+    if image is not None and (noted if isinstance(noted, bool) else _is_result(image, losses)):
+        _set_object(found, entries, image)
     return found
 
 
 class ProductEntries:
-    """Entries of a product by their names in an HDF5 product, wherever they lie.
+    """The entries of a product by their names in an HDF5 product, wherever they are stored.
 
     Parameters
     ----------
-    store : Store
+    array_file : ArrayFile
         The file.
     names : mapping of str to str, optional
-        Where they lie; None: in a product, HDF5 or NPZ.
+        Paths of the entries; None: those of a product in HDF5 or NPZ.
     """
 
     def __init__(self, array_file: ArrayFile, names: Mapping[str, str] | None = None) -> None:
         self.array_file, self.names = array_file, names
 
-    def place(self, name: str) -> str:
-        """Return what an entry is called in the file, or an empty string."""
+    def path(self, name: str) -> str:
+        """Return the path of an entry in the file, or an empty string."""
         if self.names is not None:
             return self.names.get(name, "")
         return archive_name(name) if isinstance(self.array_file, NpzArrays) else name
 
     def array(self, name: str) -> NDArray[Any] | None:
-        """Return an array, or None where there is none."""
-        place = self.place(name)
-        return self.array_file.array(place) if place else None
+        """Return an array, or None if it is missing."""
+        path = self.path(name)
+        return self.array_file.array(path) if path else None
 
     def number(self, name: str) -> float | None:
-        """Return a number, or None where there is none."""
-        place = self.place(name)
-        return self.array_file.number(place) if place else None
+        """Return a number, or None if it is missing."""
+        path = self.path(name)
+        return self.array_file.number(path) if path else None
 
     def text(self, name: str) -> str:
-        """Return text, or an empty string where there is none."""
-        place = self.place(name)
-        return self.array_file.text(place) if place else ""
+        """Return text, or an empty string if it is missing."""
+        path = self.path(name)
+        return self.array_file.text(path) if path else ""
 
 
-def _columns(get: ProductEntries) -> NDArray[Any]:
-    together = get.array(TRANSLATION)
-    columns = together is not None and together.ndim == 2 and together.shape[1] >= 2
-    x, y = together.T[:2] if columns and together is not None else (get.array(name) for name in POSITIONS)
+def two_numbers(source: ArrayFile | ProductEntries, names: tuple[str, str]) -> tuple[float, float] | None:
+    """Return two numbers, such as the height and width of a pixel, or None if one of them is missing."""
+    height, width = (source.number(name) for name in names)
+    return None if height is None or width is None else (height, width)
+
+
+def _stored_positions(entries: ProductEntries) -> NDArray[Any]:
+    """Return x and y of the positions, shape (N, 2), in metres."""
+    columns = entries.array(TRANSLATION)
+    if columns is not None and columns.ndim == 2 and columns.shape[1] >= 2:
+        x, y = columns.T[:2]
+    else:
+        x, y = (entries.array(name) for name in POSITIONS)
     if x is None or y is None or x.ndim != 1 or x.shape != y.shape or {x.dtype.kind, y.dtype.kind} - set("iuf"):
         found = "nothing" if x is None or y is None else f"{x.dtype} {x.shape} and {y.dtype} {y.shape}"
-        remedy = "Expected two lists of numbers of one length"
-        where = get.array_file.where(get.place(POSITIONS[0]) or get.place(TRANSLATION))
-        raise InputError("These are not positions", where=where, found=found, remedy=remedy)
+        remedy = "Expected two lists of numbers of the same length"
+        where = entries.array_file.where(entries.path(POSITIONS[0]) or entries.path(TRANSLATION))
+        what = "The positions are missing or have the wrong type or shape"
+        raise InputError(what, where=where, found=found, remedy=remedy)
     return np.stack([x, y], axis=1).astype(np.float64)
 
 
-def _paired(get: ProductEntries, positions: NDArray[Any], given: NDArray[Any] | None, count: int) -> NDArray[Any]:
-    """Return the position of each frame: that of the same index, NaN where there is none."""
-    indexes = get.array("probe_position_indexes")
-    if given is None or indexes is None:
+def _positions_of_frames(
+    entries: ProductEntries, positions: NDArray[Any], frame_indexes: NDArray[Any] | None, count: int
+) -> NDArray[Any]:
+    """Return the position with the index of each frame, shape (count, 2); NaN if there is none."""
+    indexes = entries.array("probe_position_indexes")
+    if frame_indexes is None or indexes is None:
         return positions
-    fit = indexes.shape == (len(positions),) and given.shape == (count,)
-    if not fit or {indexes.dtype.kind, given.dtype.kind} - set("iu"):
-        found = f"{len(positions)} positions with {indexes.shape}, {count} frames with {given.shape}"
-        where = get.array_file.where(get.place("probe_position_indexes"))
+    fit = indexes.shape == (len(positions),) and frame_indexes.shape == (count,)
+    if not fit or {indexes.dtype.kind, frame_indexes.dtype.kind} - set("iu"):
         raise InputError(
-            "Indexes do not fit what they count",
-            where=where,
-            found=found,
-            remedy="Write a whole number for each position, and one for each frame",
+            "The indexes do not match the positions or the frames",
+            where=entries.array_file.where(entries.path("probe_position_indexes")),
+            found=f"indexes of shape {indexes.shape} for {len(positions)} positions, "
+            f"{frame_indexes.shape} for {count} frames",
+            remedy="Expected one integer for each position and one for each frame",
         )
-    place = dict(zip(indexes.tolist(), range(len(indexes)), strict=True))
-    rows = np.array([place.get(index, -1) for index in given.tolist()], dtype=np.intp)
+    row_of = dict(zip(indexes.tolist(), range(len(indexes)), strict=True))
+    rows = np.array([row_of.get(index, -1) for index in frame_indexes.tolist()], dtype=np.intp)
     return np.where(rows[:, None] < 0, np.nan, positions[rows])
 
 
-def _own_probe(stored: NDArray[Any] | None, frames: Frames, remarks: list[Finding]) -> NDArray[Any] | None:
-    """Return the modes (modes, ny, nx) of a probe (variations, modes, ny, nx); ones mean that there is none."""
+def _probe_modes(stored: NDArray[Any] | None, frames: Frames, remarks: list[Finding]) -> NDArray[Any] | None:
+    """Return the probe modes, shape (modes, ny, nx), of a probe (OPR modes, modes, ny, nx); None if it is all ones."""
     if (
         stored is None
         or stored.ndim not in (2, 3, 4)
@@ -148,19 +155,20 @@ def _own_probe(stored: NDArray[Any] | None, frames: Frames, remarks: list[Findin
         return None
     modes = stored[0] if stored.ndim == 4 else stored.reshape(-1, *stored.shape[-2:])
     if stored.ndim == 4 and len(stored) > 1:
-        remarks.append(finding("W207", "probe", f"{len(stored) - 1} variations", "one probe", "They were left aside"))
+        opr_modes = f"{len(stored) - 1} OPR modes"
+        remarks.append(finding("W207", "probe", opr_modes, "no OPR modes", "They were not used"))
     return modes * np.float32(unnormalised_scale(frames.shape[1:]))
 
 
 def _is_result(image: NDArray[Any], losses: NDArray[Any] | None) -> bool:
-    """Say whether an object is a result: one has losses; without any word of them, it is not the same everywhere."""
+    """Return whether an object is a result: losses are stored, or, without that entry, the object is not constant."""
     return bool(image.size and (image != image.ravel()[0]).any()) if losses is None else bool(losses.size)
 
 
-def _take_object(found: Contents, get: ProductEntries, image: NDArray[Any]) -> None:
-    """Note the object, and where its pixels lie."""
+def _set_object(found: Contents, entries: ProductEntries, image: NDArray[Any]) -> None:
+    """Set the object, the coordinates of its pixels and the positions of its slices."""
     found.object = image[0] if image.ndim == 3 and len(image) == 1 else image
-    centre = get.number("object@center_y_m"), get.number("object@center_x_m")
+    centre = entries.number("object@center_y_m"), entries.number("object@center_x_m")
     if found.object_pixel is None or image.ndim < 2:
         return
     axes = []
@@ -170,6 +178,6 @@ def _take_object(found: Contents, get: ProductEntries, image: NDArray[Any]) -> N
         axes.append(start + (np.arange(n) - (n - 1) / 2) * step)
     if None not in centre:
         found.y, found.x = axes
-    spacing = get.array("object_layer_spacing_m")
+    spacing = entries.array("object_layer_spacing_m")
     if image.ndim == 3 and len(image) > 1 and spacing is not None and spacing.shape == (len(image) - 1,):
         found.z = np.concatenate([[0.0], np.cumsum(spacing)])

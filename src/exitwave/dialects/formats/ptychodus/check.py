@@ -1,4 +1,4 @@
-"""Whether ptychodus 1.7 could read a file, and what it would get wrong; from how its readers were seen to behave."""
+"""Check whether ptychodus 1.7 can read a file and what it would misread, from the observed behaviour of its readers."""
 
 from pathlib import Path
 from typing import Any
@@ -38,46 +38,48 @@ _WRITE = "Write it with exitwave convert --to ptychodus"
 
 
 def check(file: Path) -> list[Finding]:
-    """Return what would go wrong if ptychodus read a file: diffraction, product, or CXI."""
+    """Return the problems that ptychodus would have with a file: a diffraction file, a product, or CXI."""
     remarks: list[Finding] = []
     with open_arrays(file) as array_file:
         try:
             if "patterns" in array_file:
-                _missing(array_file, _DIFFRACTION if isinstance(array_file, Hdf5Arrays) else ("patterns",), remarks)
+                _check_entries(
+                    array_file, _DIFFRACTION if isinstance(array_file, Hdf5Arrays) else ("patterns",), remarks
+                )
             elif POSITIONS[0] in array_file or "probe_position_indexes" in array_file:
-                _missing(array_file, _PRODUCT, remarks)
+                _check_entries(array_file, _PRODUCT, remarks)
             elif isinstance(array_file, Hdf5Arrays) and isinstance(resolve(array_file.opened, "/entry_1"), h5py.Group):
                 _check_cxi(array_file, remarks)
             else:
-                remarks.append(finding("E121", "", "no patterns, product or CXI entry", "one of them", _WRITE))
+                remarks.append(finding("E121", "", "none of them", "patterns, a product or a CXI entry", _WRITE))
         except InputError as error:
             remarks.append(finding("E121", "", f"{error.what}: {error.found}", "a file that can be read", error.remedy))
     return remarks
 
 
-def _missing(array_file: ArrayFile, names: tuple[str, ...], remarks: list[Finding]) -> None:
+def _check_entries(array_file: ArrayFile, names: tuple[str, ...], remarks: list[Finding]) -> None:
     for name in names:
-        place = archive_name(name) if isinstance(array_file, NpzArrays) else name
+        stored_as = archive_name(name) if isinstance(array_file, NpzArrays) else name
         legacy = name == "@photon_energy_eV" and isinstance(array_file, Hdf5Arrays) and "@probe_energy_eV" in array_file
-        if place not in array_file and not legacy:
-            remarks.append(finding("E121", place, "nothing", "an entry that ptychodus needs", _WRITE))
+        if stored_as not in array_file and not legacy:
+            remarks.append(finding("E121", stored_as, "nothing", "an entry that ptychodus requires", _WRITE))
 
 
 def _check_cxi(array_file: Hdf5Arrays, remarks: list[Finding]) -> None:
-    place = next((each for each in FRAMES if each in array_file), None)
-    frames = None if place is None else _dataset(array_file, place)
+    path = next((name for name in FRAMES if name in array_file), None)
+    frames = None if path is None else _dataset(array_file, path)
     if frames is None or frames.ndim != 3:
         found = "nothing" if frames is None else f"shape {frames.shape}"
-        remarks.append(finding("E121", FRAMES[0], found, "frames (N, y, x)", _WRITE))
+        remarks.append(finding("E121", FRAMES[0], found, "patterns of shape (N, y, x)", _WRITE))
     else:
         _check_mask(array_file, frames, remarks)
     _check_scalars(array_file, remarks)
     _check_energy(array_file, remarks)
     _check_positions(array_file, frames, remarks)
     _check_images(array_file, frames, remarks)
-    for each in _IGNORED:
-        if each in array_file:
-            remarks.append(finding("W252", each, "an entry", "what ptychodus reads", "It takes no notice of it"))
+    for name in _IGNORED:
+        if name in array_file:
+            remarks.append(finding("W252", name, "an entry", "nothing, because ptychodus ignores it"))
 
 
 def _dataset(array_file: Hdf5Arrays, name: str) -> Any:
@@ -86,13 +88,13 @@ def _dataset(array_file: Hdf5Arrays, name: str) -> Any:
 
 
 def _check_scalars(array_file: Hdf5Arrays, remarks: list[Finding]) -> None:
-    """Find numbers in an array of one, of which float() makes none since NumPy 2.4."""
-    for place in _NUMBERS:
-        number = _dataset(array_file, place)
+    """Find numbers that are stored as arrays of one element, which float() refuses since NumPy 2.4."""
+    for name in _NUMBERS:
+        number = _dataset(array_file, name)
         if number is None:
-            remarks.append(finding("W252", place, "nothing", "a number", "Type it in after loading"))
+            remarks.append(finding("W252", name, "nothing", "a number", "Enter it in ptychodus after loading"))
         elif number.shape != ():
-            remarks.append(finding("E121", place, f"shape {number.shape}", "a scalar, shape ()", _WRITE))
+            remarks.append(finding("E121", name, f"shape {number.shape}", "a scalar, shape ()", _WRITE))
 
 
 def _check_energy(array_file: Hdf5Arrays, remarks: list[Finding]) -> None:
@@ -101,7 +103,7 @@ def _check_energy(array_file: Hdf5Arrays, remarks: list[Finding]) -> None:
         return
     energy = float(whole(number)) / ELEMENTARY_CHARGE
     if not LOWEST <= energy <= HIGHEST:
-        found = f"{whole(number):g}, which it takes for joules: {energy:.3g} eV"
+        found = f"{whole(number):g}, which ptychodus reads as joules: {energy:.3g} eV"
         remarks.append(finding("E122", ENERGY, found, "joules", _WRITE))
 
 
@@ -114,28 +116,28 @@ def _check_mask(array_file: Hdf5Arrays, frames: Any, remarks: list[Finding]) -> 
         return
     values = array_file.array(MASK)
     if values is not None and values.dtype.kind in "iu" and (values == HAS_SIGNAL).any():
-        found = f"{int((values == HAS_SIGNAL).sum())} good pixels with the bit 0x1000"
-        remarks.append(finding("E122", MASK, found, "0 where a pixel is good", _WRITE))
+        found = f"{int((values == HAS_SIGNAL).sum())} good pixels with the value 0x1000"
+        remarks.append(finding("E122", MASK, found, "0 for a good pixel", _WRITE))
 
 
 def _check_positions(array_file: Hdf5Arrays, frames: Any, remarks: list[Finding]) -> None:
-    place = PLACES[TRANSLATION]
-    positions = _dataset(array_file, place)
+    path, expected = PLACES[TRANSLATION], "positions of shape (N, 2) or (N, 3)"
+    positions = _dataset(array_file, path)
     if positions is None:
-        remarks.append(finding("E121", place, "nothing", "positions (N, 2 or 3)", _WRITE))
+        remarks.append(finding("E121", path, "nothing", expected, _WRITE))
     elif positions.ndim != 2 or positions.shape[1] < 2:
-        remarks.append(finding("E121", place, f"shape {positions.shape}", "positions (N, 2 or 3)", _WRITE))
+        remarks.append(finding("E121", path, f"shape {positions.shape}", expected, _WRITE))
     elif frames is not None and frames.ndim == 3 and len(positions) != len(frames):
         found = f"{len(positions)} positions for {len(frames)} frames"
-        remarks.append(finding("E122", place, found, f"shape ({len(frames)}, 3)", _WRITE))
+        remarks.append(finding("E122", path, found, f"shape ({len(frames)}, 3)", _WRITE))
 
 
 def _check_images(array_file: Hdf5Arrays, frames: Any, remarks: list[Finding]) -> None:
-    """Positions, probe and object are read together, so all must be there; image_1 is the probe."""
+    """Check probe (image_1) and object (image_2). ptychodus reads positions, probe and object only together."""
     probe, image = _dataset(array_file, PLACES["probe"]), _dataset(array_file, PLACES["object"])
     if image is None:
-        found = "nothing; positions and probe are read with it"
-        remarks.append(finding("E121", PLACES["object"], found, "the object, which is not in image_1", _WRITE))
+        found = "nothing; ptychodus reads positions and probe only together with the object"
+        remarks.append(finding("E121", PLACES["object"], found, "the object in image_2", _WRITE))
     if probe is not None and frames is not None and frames.ndim == 3 and probe.shape[-2:] != frames.shape[1:]:
-        found = f"an array of shape {probe.shape}, which it takes for the probe"
-        remarks.append(finding("E122", PLACES["probe"], found, f"a probe of {frames.shape[1:]}", _WRITE))
+        found = f"an array of shape {probe.shape}, which ptychodus reads as the probe"
+        remarks.append(finding("E122", PLACES["probe"], found, f"a probe of shape {frames.shape[1:]}", _WRITE))

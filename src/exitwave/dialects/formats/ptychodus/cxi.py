@@ -1,4 +1,4 @@
-"""CXI as ptychodus has it: joules, the probe in image_1, the object in image_2, the rest in a group of its own."""
+"""CXI as ptychodus uses it: joules, the probe in image_1, the object in image_2, the rest in a group ``ptychodus``."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from exitwave.dialects.tools.array_file import BROKEN, Hdf5Arrays, open_arrays
 from exitwave.dialects.tools.contents import build
 from exitwave.dialects.tools.extra_entries import ExtraEntries, extra_entries
 from exitwave.dialects.tools.product import TRANSLATION, product_entries
-from exitwave.dialects.tools.read_product import read_product
+from exitwave.dialects.tools.read_product import read_product, two_numbers
 from exitwave.dialects.tools.write_files import OutputFile, with_prefix
 from exitwave.errors import InputError
 from exitwave.scan import Result, Scan, scan_in
@@ -46,13 +46,13 @@ PLACES = {
     "loss_epochs": f"{_OWN}/loss_epochs",
     "loss_values": f"{_OWN}/loss_values",
 }
-"""Where the entries of an HDF5 product lie in a CXI file."""
+"""Paths in a CXI file of the entries of an HDF5 product."""
 _AXES = "coherent:incoherent:y:x"
 PIXEL = (f"{_DETECTOR}/y_pixel_size", f"{_DETECTOR}/x_pixel_size")
 
 
 def fits(file: Path) -> bool:
-    """Say whether a CXI file has what ptychodus alone writes. Never raises."""
+    """Return whether a CXI file has entries that only ptychodus writes. Never raises."""
     try:
         with open_file(file) as opened_file:
             probe = opened_file.get(PLACES["probe"])
@@ -62,19 +62,17 @@ def fits(file: Path) -> bool:
 
 
 def read(file: Path, settings: Settings) -> Scan | Result:
-    """Read a CXI file that holds frames and a product."""
-    with open_arrays(file) as array_file:
-        extra = ExtraEntries(array_file)
-        result = extra.notes.get("result")
-        frames = array_file.frames(FRAMES[0] if FRAMES[0] in array_file else FRAMES[1])
-        given = np.arange(len(frames)) if PLACES["probe_position_indexes"] in array_file else None
-        names = PLACES if PLACES["probe"] in array_file else PLACES | {"probe": f"{_SOURCE}/illumination"}
-        found = read_product(array_file, frames, given, result if isinstance(result, bool) else None, names)
-        joules, bad = array_file.number(ENERGY), array_file.array(MASK)
+    """Read a CXI file with patterns and a product."""
+    with open_arrays(file) as store:
+        extra = ExtraEntries(store)
+        frames = store.frames(FRAMES[0] if FRAMES[0] in store else FRAMES[1])
+        indexes = np.arange(len(frames)) if PLACES["probe_position_indexes"] in store else None
+        names = PLACES if PLACES["probe"] in store else PLACES | {"probe": f"{_SOURCE}/illumination"}
+        found = read_product(extra, frames, indexes, names)
+        joules, bad = store.number(ENERGY), store.array(MASK)
         found.energy = None if joules is None else joules / ELEMENTARY_CHARGE
         found.bad, found.bad_at = None if bad is None else bad != 0, MASK
-        sizes = [array_file.number(name) for name in PIXEL]
-        found.pixel_size = None if None in sizes else (float(sizes[0] or 0), float(sizes[1] or 0))
+        found.pixel_size = two_numbers(store, PIXEL)
         return build(found, extra, settings)
 
 
@@ -86,8 +84,8 @@ def file_of(data: Scan | Result, target: Path) -> OutputFile:
     positions = data.positions
     optional = {"loss_epochs", "loss_values", "object_layer_spacing_m", "@name", "@comments"}
     entries: dict[str, Any] = {
-        place: values[name]
-        for name, place in PLACES.items()
+        dataset: values[name]
+        for name, dataset in PLACES.items()
         if name in values and (name not in optional or len(values[name]))
     }
     py, px = scan.detector.pixel_size
@@ -110,7 +108,7 @@ def file_of(data: Scan | Result, target: Path) -> OutputFile:
         entries |= {f"{group}/data_type": kind, f"{group}/data_space": "real"}
         entries |= {f"{group}/image_size": np.array([width, height, 0.0])}
         entries[f"{group}/data@axes"] = _AXES if name == "probe" else "layer:y:x"
-    entries |= {f"{_ENTRY}/data_1/{name}": h5py.SoftLink(f"/{place}") for name, place in _LINKS.items()}
+    entries |= {f"{_ENTRY}/data_1/{name}": h5py.SoftLink(f"/{target}") for name, target in _LINKS.items()}
     extra = extra_entries(data, "ptychodus", ("probe", "mask", "errors"))
     return OutputFile(target, entries | with_prefix(Hdf5Arrays.prefix, extra), {FRAMES[1]: scan.patterns})
 

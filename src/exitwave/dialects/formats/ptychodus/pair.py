@@ -1,4 +1,4 @@
-"""``ptychodus``: diffraction and product, a pair of HDF5 or of NPZ files; or both in a CXI file, `ptychodus_cxi`."""
+"""``ptychodus``: patterns and product, in a pair of HDF5 or NPZ files or in one CXI file (`ptychodus_cxi`)."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from exitwave.dialects.tools.array_file import ArrayFile, Hdf5Arrays, NpzArrays,
 from exitwave.dialects.tools.contents import build
 from exitwave.dialects.tools.extra_entries import ExtraEntries, extra_entries, losses
 from exitwave.dialects.tools.product import POSITIONS, archive_name, missing_probe, product_entries
-from exitwave.dialects.tools.read_product import read_product
+from exitwave.dialects.tools.read_product import read_product, two_numbers
 from exitwave.dialects.tools.write_files import NPZ, OutputFile, with_prefix, write_files
 from exitwave.errors import InputError
 from exitwave.scan import Result, Scan, scan_in
@@ -23,10 +23,10 @@ ENDS = (".h5", ".hdf5", NPZ)
 
 
 def pair(file: Path) -> tuple[Path, Path]:
-    """Return the two files of a pair, that of the frames first, by the name of either.
+    """Return the two files of a pair, the patterns first; ``file`` is either of them.
 
-    The names differ by the words diffraction and product; a name without them is that of the frames, and the other
-    ends with ``_product``.
+    The names differ by the words diffraction and product. A name without these words is that of the patterns; the name
+    of the product then ends in ``_product``.
     """
     stem = file.stem
     if "diffraction" in stem:
@@ -39,40 +39,36 @@ def pair(file: Path) -> tuple[Path, Path]:
 
 
 def detect(file: Path) -> Evidence | None:
-    """Take a diffraction file, a product, or a CXI file with what ptychodus alone writes."""
+    """Accept a diffraction file, a product, or a CXI file with entries that only ptychodus writes."""
     has = existing_entries(file, ("patterns", PIXEL[0], "indexes", POSITIONS[0], "probe_position_indexes"))
     if ptychodus_cxi.fits(file):
-        return Evidence(Strength.MARK, "a group ptychodus, or a probe in image_1, in a CXI entry")
+        return Evidence(Strength.MARK, "a CXI entry with a group ptychodus or with a probe in image_1")
     if PIXEL[0] in has or {"patterns", "indexes"} <= has:
-        return Evidence(Strength.MARK, "patterns with their pixel, or their indexes")
+        return Evidence(Strength.MARK, "patterns with a pixel size or with indexes")
     if "patterns" in has:
         return Evidence(Strength.FITS, "patterns")
     if {POSITIONS[0], "probe_position_indexes"} <= has:
         strength = Strength.FITS if ptychi.detect(file) else Strength.MARK
-        return Evidence(strength, "positions with their indexes")
+        return Evidence(strength, "positions with indexes")
     return None
 
 
 def read(file: Path, settings: Settings) -> Scan | Result:
-    """Read a pair by the name of one of its files, or a CXI file."""
+    """Read a pair, of which ``file`` is one, or a CXI file."""
     if ptychodus_cxi.fits(file):
         return ptychodus_cxi.read(file, settings)
-    frames, parameters = _both(file, settings)
-    with open_arrays(frames) as patterns, open_arrays(parameters) as array_file:
-        extra = ExtraEntries(array_file)
-        result = extra.notes.get("result")
-        stack, given = patterns.frames("patterns"), patterns.array("indexes")
-        found = read_product(array_file, stack, given, result if isinstance(result, bool) else None)
-        bad = patterns.array("bad_pixels")
+    diffraction, parameters = _both_files(file, settings)
+    with open_arrays(diffraction) as source, open_arrays(parameters) as store:
+        extra = ExtraEntries(store)
+        found = read_product(extra, source.frames("patterns"), source.array("indexes"))
+        bad = source.array("bad_pixels")
         found.bad, found.bad_at = None if bad is None else bad != 0, "bad_pixels"
-        sizes = [patterns.number(name) for name in PIXEL]
-        if isinstance(patterns, Hdf5Arrays) and None not in sizes:
-            found.pixel_size = float(sizes[0] or 0), float(sizes[1] or 0)
+        found.pixel_size = two_numbers(source, PIXEL)
         return build(found, extra, settings)
 
 
-def _both(file: Path, settings: Settings) -> tuple[Path, Path]:
-    """Return diffraction and product, of which a file is one; the other is given, or lies beside it."""
+def _both_files(file: Path, settings: Settings) -> tuple[Path, Path]:
+    """Return diffraction file and product; ``file`` is one, and the other is set by the user or found by its name."""
     own = 0 if "patterns" in existing_entries(file, ("patterns",)) else 1
     other = ROLES[1 - own]
     files = {ROLES[own]: file, other: Path(settings[other])} if other in settings else {}
@@ -82,12 +78,12 @@ def _both(file: Path, settings: Settings) -> tuple[Path, Path]:
         files = {ROLES[own]: file, other: named}
     if not files[other].is_file():
         remedy = f"Give it with --set {other}={other}.h5"
-        raise InputError(f"The {other} is missing", where=file, found=f"no {files[other]}", remedy=remedy)
+        raise InputError(f"The {other} file is missing", where=file, found=f"no {files[other]}", remedy=remedy)
     return files["diffraction"], files["product"]
 
 
 def write(data: Scan | Result, target: Path, overwrite: bool) -> Written:
-    """Write a pair of HDF5 or NPZ files, or a CXI file, by the end of the name."""
+    """Write a CXI file or a pair of HDF5 or NPZ files, depending on the suffix of ``target``."""
     scan = scan_in(data)
     findings = (*losses(data, "ptychodus"), *missing_probe(data))
     if target.suffix == ".cxi":
@@ -108,15 +104,14 @@ def write(data: Scan | Result, target: Path, overwrite: bool) -> Written:
 
 DIALECT = Dialect(
     name="ptychodus",
-    order=80,
-    title="Ptychodus: diffraction and product, HDF5 (.h5), NPZ (.npz) or both in CXI (.cxi)",
+    title="Ptychodus: diffraction and product as HDF5 (.h5) or NPZ (.npz), or both in one CXI file (.cxi)",
     conventions=Conventions(
         energy="photon_energy_eV, eV; CXI: source_1/energy, J",
-        positions="probe_position_x_m and _y_m (N,), + of the probe, m, by index",
-        mask="bad_pixels bool, 1 bad; CXI: uint32, not 0 bad",
+        positions="probe_position_x_m and _y_m (N,), of the probe, matched with frames by index, +, m",
+        mask="bad_pixels bool, 1 = bad; CXI: uint32, nonzero = bad",
         frames="patterns (N, y, x), intensity, centred",
-        probe="probe, CXI image_1/data (variation, mode, y, x), FFT not normalised",
-        object="object, CXI image_2/data (slice, y, x), row 0 at the smallest y",
+        probe="probe; CXI: image_1/data (OPR mode, mode, y, x), FFT not normalised",
+        object="object; CXI: image_2/data (slice, y, x), row 0 at the smallest y",
     ),
     detect=detect,
     read=read,

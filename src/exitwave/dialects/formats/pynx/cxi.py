@@ -1,4 +1,4 @@
-"""``pynx``: CXI as PyNX reads a scan, positions in rows; and what PyNX saves of a reconstruction."""
+"""``pynx``: CXI as PyNX reads a scan, with positions in rows; and the results that PyNX saves."""
 
 from pathlib import Path
 from typing import Any
@@ -28,13 +28,13 @@ from exitwave.scan import Result, Scan, scan_in
 
 DARK, MONITOR = f"{DETECTOR}/dark", f"{DATA}/monitor"
 FEWEST = 4
-"""PyNX refuses a scan of fewer positions."""
+"""PyNX refuses scans with fewer positions."""
 
 
-def _test(file: h5py.File) -> Evidence | None:
+def _evidence(file: h5py.File) -> Evidence | None:
     program = text(file.get(f"{ENTRY}/program_name"))
     if text(file.attrs.get("creator")) == "PyNX" or program.startswith("PyNX"):
-        return Evidence(Strength.MARK, "PyNX is its creator")
+        return Evidence(Strength.MARK, "written by PyNX")
     positions, frames = file.get(path("positions")), file.get(path("data_frames"))
     if not isinstance(positions, h5py.Dataset) or not isinstance(frames, h5py.Dataset) or not frames.ndim:
         return None
@@ -43,14 +43,14 @@ def _test(file: h5py.File) -> Evidence | None:
 
 
 def _read(file: Path, settings: Settings) -> Scan | Result:
-    """Read a scan, or the result in the last entry that has one."""
+    """Read the result in the last entry that has one, or the scan if there is no result."""
     with reading(file) as opened:
-        ours, entry = WRITTEN_FOR in opened.attrs, entry_with_result(opened)
-    if entry and not (ours and entry == ENTRY):
+        by_exitwave, entry = WRITTEN_FOR in opened.attrs, entry_with_result(opened)
+    if entry and not (by_exitwave and entry == ENTRY):
         return read_result(file, entry, settings)
-    known = {key: value for key, value in settings.items() if key != "scan"}
+    overrides = {key: value for key, value in settings.items() if key != "scan"}
     layout = Layout(EVERYBODY.places, positions_in_rows=True)
-    return read_cxi(file, known, layout, normal=("W205", "I301"))
+    return read_cxi(file, overrides, layout, normal=("W205", "I301"))
 
 
 def _amend(file: h5py.File, data: Scan | Result) -> list[Finding]:
@@ -58,8 +58,8 @@ def _amend(file: h5py.File, data: Scan | Result) -> list[Finding]:
     py, px = scan.detector.pixel_size
     if abs(py / px - 1) > NOT_EQUAL:
         found = f"pixels of {px:g} m x {py:g} m"
-        remedy = "Write another format: PyNX reads the width of a pixel only"
-        raise InputError("PyNX has square pixels only", where="the detector", found=found, remedy=remedy)
+        remedy = "Write another format, because PyNX reads only the width of a pixel"
+        raise InputError("PyNX supports only square detector pixels", found=found, remedy=remedy)
     amend_energy(file, scan)
     replace_dataset(file, path("positions"), scan.positions.T, "m")
     replace_dataset(file, path("instrument_name"), scan.instrument)
@@ -74,16 +74,16 @@ def _amend(file: h5py.File, data: Scan | Result) -> list[Finding]:
 
 
 def _amend_result(file: h5py.File, result: Result) -> None:
-    """Write object and probe where PyNX reads those of an earlier run: upside down, layers first."""
+    """Write object and probe where PyNX reads those of an earlier run: rows reversed, modes on the first axis."""
     if result.object.ndim == 3:
-        remedy = "Write another format: the layers of PyNX are modes, not slices"
-        raise InputError("PyNX has no thick samples", found=f"{len(result.object)} slices", remedy=remedy)
+        remedy = "Write another format, because the layers of a PyNX object are modes, not slices"
+        raise InputError("PyNX does not support slices", found=f"{len(result.object)} slices", remedy=remedy)
     py, px = result.object_pixel
-    inside = np.flipud(result.mask > 0.5)
+    covered = np.flipud(result.mask > 0.5)
     images: dict[str, dict[str, Any]] = {
         "result_1": {
             "data": result.object[None, ::-1],
-            "mask": inside * np.int64(HAS_SIGNAL),
+            "mask": covered * np.int64(HAS_SIGNAL),
             "row_coords": result.y[::-1],
             "col_coords": result.x,
         },
@@ -97,15 +97,15 @@ def _amend_result(file: h5py.File, result: Result) -> None:
         replace_dataset(file, f"{ENTRY}/{name}/y_pixel_size", py)
         replace_dataset(file, f"{ENTRY}/{name}/data_space", "real")
         file[f"{ENTRY}/{name}"].attrs.update({"NX_class": "NXdata", "signal": "data"})
-    moved = (result.positions - result.scan.positions)[:, :2].T
-    replace_dataset(file, f"{ENTRY}/result_5/data", np.concatenate([result.positions[:, :2].T, moved]))
+    shifts = (result.positions - result.scan.positions)[:, :2].T
+    replace_dataset(file, f"{ENTRY}/result_5/data", np.concatenate([result.positions[:, :2].T, shifts]))
     for name, target in (("object", "result_1"), ("probe", "result_2"), ("positions", "result_5")):
         replace_link(file, f"{ENTRY}/{name}", f"{ENTRY}/{target}")
     replace_link(file, "/entry_last", ENTRY)
 
 
-def _ask(profile: Profile) -> None:
-    """Ask for what the CXI runner of PyNX reads; it looks at no unit."""
+def _check(profile: Profile) -> None:
+    """Check the entries that the CXI script of PyNX reads; it ignores units."""
     npos = profile.needs_frames(path("data_frames"))
     if 0 < npos < FEWEST:
         profile.say("E121", path("data_frames"), f"{npos} frames", f"at least {FEWEST}")
@@ -114,45 +114,45 @@ def _ask(profile: Profile) -> None:
     profile.needs_joules(path("energy"))
     profile.needs_metres(path("distance"))
     profile.needs_metres(path("x_pixel_size"))
-    _ask_pixels(profile)
-    _ask_mask(profile)
+    _check_pixels(profile)
+    _check_mask(profile)
     if profile.at(DARK) is None:
-        profile.ignores("the dark frame, which it reads as detector_1/dark", path("dark"))
+        profile.ignores("the dark frame (PyNX reads detector_1/dark)", path("dark"))
     if profile.at(MONITOR) is None:
-        profile.ignores("the beam monitor, which it reads as data_1/monitor", path("monitor"))
+        profile.ignores("the beam monitor (PyNX reads data_1/monitor)", path("monitor"))
     if profile.at(f"{ENTRY}/result_1/data") is None:
-        profile.ignores("the object, which it reads from object/data", path("object"))
+        profile.ignores("the object (PyNX reads object/data)", path("object"))
     profile.ignores("the flat field", path("flat"))
     profile.ignores_ours()
 
 
-def _ask_pixels(profile: Profile) -> None:
+def _check_pixels(profile: Profile) -> None:
     width, height = (profile.number(path(key)) for key in ("x_pixel_size", "y_pixel_size"))
     if width and height and abs(height / width - 1) > NOT_EQUAL:
-        profile.say("E122", path("y_pixel_size"), f"{height:g} m", f"{width:g} m, for it takes pixels for square")
+        profile.say("E122", path("y_pixel_size"), f"{height:g} m", f"{width:g} m (PyNX assumes square pixels)")
 
 
-def _ask_mask(profile: Profile) -> None:
+def _check_mask(profile: Profile) -> None:
     mask = profile.at(path("mask"))
     if mask is not None and mask.dtype.kind in "iu" and mask.ndim == 2 and (whole(mask) == HAS_SIGNAL).any():
-        profile.say("E122", mask.name, "good pixels of the value 0x1000, which it takes for bad", "0 for a good pixel")
+        found = "good pixels with the value 0x1000, which PyNX treats as bad"
+        profile.say("E122", mask.name, found, "0 for a good pixel")
 
 
 DIALECT = Dialect(
     name="pynx",
-    order=30,
-    title="CXI of PyNX: the scans that it reads and saves, its results",
+    title="CXI of PyNX: scans and results",
     conventions=Conventions(
         energy="source_1/energy, J",
         positions="(3, N), rows x y z of the probe, +, m",
-        mask="integer, all but 0 bad",
+        mask="integer, nonzero = bad",
         frames="(N, y, x), intensity, centred; square pixels",
-        probe="result_2/data (mode, y, x), upside down: row 0 at the largest y",
-        object="result_1/data (mode, y, x), upside down: row 0 at the largest y",
+        probe="result_2/data (mode, y, x), row 0 at the largest y",
+        object="result_1/data (mode, y, x), row 0 at the largest y",
     ),
-    detect=detect_with("pynx", _test),
+    detect=detect_with("pynx", _evidence),
     read=_read,
     write=write_with("pynx", _amend),
-    check=check_with("pynx", _ask),
-    settings={"scan": "data.cxi, the scan of a result"},
+    check=check_with("pynx", _check),
+    settings={"scan": "data.cxi (the scan of a result)"},
 )
