@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE / "formats")]
+sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 import beamline_files  # noqa: E402
 from mutations import mutate  # noqa: E402

@@ -37,6 +37,10 @@ of `exitwave convert` and `dialect=` of `exitwave.open` replace the detection. `
 NAME`. `check`: `exitwave validate FILE --profile NAME` reports whether that program can read a file.
 """
 
+_NOTATION = """In the next table, N is the number of frames. `-` alone means that the format has no such entry. Beside
+positions, `+` means that they are used as stored, and `-` that they are negated on reading. Centred: the zero frequency
+is at index n//2. The order of columns or axes is given as x y z or y x."""
+
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|")
@@ -51,7 +55,7 @@ def page() -> str:
     names = [field.name for field in fields(Conventions)]
     lines = [_HEAD, "| Dialect | Files | Supports |", "|---|---|---|"]
     lines += [f"| `{each.name}` | {_cell(each.title)} | {_abilities(each)} |" for each in known().values()]
-    lines += ["", f"| Dialect | {' | '.join(name.capitalize() for name in names)} |", "|---" * (len(names) + 1) + "|"]
+    lines += ["", _NOTATION, "", f"| Dialect | {' | '.join(name.capitalize() for name in names)} |", "|---" * (len(names) + 1) + "|"]
     for each in known().values():
         cells = " | ".join(_cell(getattr(each.conventions, name)) for name in names)
         lines.append(f"| `{each.name}` | {cells} |")

@@ -96,5 +96,5 @@ def test_the_profile_says_what_the_definition_lacks(scan_file: Path) -> None:
 
 
 def test_another_file_is_not_read_as_the_definition(scan_file: Path) -> None:
-    with pytest.raises(InputError, match="not of the definition"):
+    with pytest.raises(InputError, match="does not follow the definition"):
         exitwave.open(scan_file, dialect="nxcxi_ptycho")

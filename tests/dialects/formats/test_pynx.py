@@ -146,7 +146,7 @@ def test_what_is_written_is_what_pynx_looks_for(tmp_path: Path) -> None:
 
 def test_pixels_that_are_not_square_are_refused(tmp_path: Path) -> None:
     assert PYNX.write is not None
-    with pytest.raises(InputError, match="square pixels"):
+    with pytest.raises(InputError, match="square detector pixels"):
         PYNX.write(small_scan(), tmp_path / "a.cxi", False)
     assert not list(tmp_path.iterdir())
 

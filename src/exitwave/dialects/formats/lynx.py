@@ -63,6 +63,7 @@ def _detector(file: h5py.File, settings: Settings, stack: Frames) -> Detector:
 
 DIALECT = Dialect(
     name="lynx",
+    order=110,
     title="LYNX, APS: patterns of an Eiger detector in one dataset, and positions in a text file",
     conventions=Conventions(
         energy="@Photon_energy_kev of the dataset of the patterns, keV",

@@ -126,6 +126,7 @@ def _unmet_assumptions(data: Scan | Result) -> list[Finding]:
 
 DIALECT = Dialect(
     name="ptychi",
+    order=70,
     title="Pair NAME_dp.hdf5, NAME_para.hdf5 of pty-chi's examples and PtychoViT",
     conventions=Conventions(
         energy="-, or photon_energy_eV as in a ptychodus product, eV",

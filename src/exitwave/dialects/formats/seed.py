@@ -47,6 +47,7 @@ def _read(file: Path, settings: Settings) -> Scan | Result:
 
 DIALECT = Dialect(
     name="seed",
+    order=10,
     title="CXI with the schema of Exitwave (docs/schema.md), and other CXI files that fit it",
     conventions=Conventions(
         energy="source_1/energy, eV",

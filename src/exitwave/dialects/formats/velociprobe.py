@@ -79,6 +79,7 @@ def _trigger_positions(table: Table, settings: Settings) -> NDArray[np.float64]:
 
 DIALECT = Dialect(
     name="velociprobe",
+    order=100,
     title="Velociprobe, APS: Eiger master file, and stage positions in a text file of eight columns",
     conventions=Conventions(
         energy="detectorSpecific/photon_energy, eV",

@@ -104,6 +104,7 @@ def write(data: Scan | Result, target: Path, overwrite: bool) -> Written:
 
 DIALECT = Dialect(
     name="ptychodus",
+    order=80,
     title="Ptychodus: diffraction and product as HDF5 (.h5) or NPZ (.npz), or both in one CXI file (.cxi)",
     conventions=Conventions(
         energy="photon_energy_eV, eV; CXI: source_1/energy, J",

@@ -141,6 +141,7 @@ def _check_mask(profile: Profile) -> None:
 
 DIALECT = Dialect(
     name="pynx",
+    order=30,
     title="CXI of PyNX: scans and results",
     conventions=Conventions(
         energy="source_1/energy, J",
