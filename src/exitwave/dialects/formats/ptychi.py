@@ -110,12 +110,12 @@ def write(data: Scan | Result, target: Path, overwrite: bool) -> Written:
     return Written((frames, parameters), findings)
 
 
-_MASK_REMEDY = "Pass valid_pixel_mask of Scan.to_ptychi() to pty-chi"
+_MASK_REMEDY = "Pass valid_pixel_mask of exitwave.to_ptychi(scan) to pty-chi"
 
 
 def _unmet_assumptions(data: Scan | Result) -> list[Finding]:
     """Return the assumptions of pty-chi's loaders that the data do not fulfil (W253)."""
-    (py, px), remedy = data.object_pixel, "Pass the arrays of Scan.to_ptychi() to pty-chi"
+    (py, px), remedy = data.object_pixel, "Pass the arrays of exitwave.to_ptychi(scan) to pty-chi"
     ny, nx = scan_in(data).patterns.shape[1:]
     pixels, odd = f"object pixels of {py:g} m x {px:g} m", "which pty-chi's fftshift shifts by one pixel too many"
     return unmet_requirements(
