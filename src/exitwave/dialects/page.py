@@ -55,7 +55,13 @@ def page() -> str:
     names = [field.name for field in fields(Conventions)]
     lines = [_HEAD, "| Dialect | Files | Supports |", "|---|---|---|"]
     lines += [f"| `{each.name}` | {_cell(each.title)} | {_abilities(each)} |" for each in known().values()]
-    lines += ["", _NOTATION, "", f"| Dialect | {' | '.join(name.capitalize() for name in names)} |", "|---" * (len(names) + 1) + "|"]
+    lines += [
+        "",
+        _NOTATION,
+        "",
+        f"| Dialect | {' | '.join(name.capitalize() for name in names)} |",
+        "|---" * (len(names) + 1) + "|",
+    ]
     for each in known().values():
         cells = " | ".join(_cell(getattr(each.conventions, name)) for name in names)
         lines.append(f"| `{each.name}` | {cells} |")
