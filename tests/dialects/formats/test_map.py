@@ -99,15 +99,15 @@ def test_positions_of_arrays_rows_and_text(raw: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"frame": "/frames"}, r"no such key.*frame\)\. Did you mean frames"),
+        ({"frame": "/frames"}, r"Unknown key in the map.*\(frame\)\. Did you mean frames"),
         ({"frames": {"path": "/frames", "value": "amplitude"}}, r"frames\.value\)\. Did you mean values"),
-        ({"frames": {"path": "/frames", "values": "amplitudes"}}, r"frames\.values: Input should be"),
+        ({"frames": {"path": "/frames", "values": "amplitudes"}}, r"frames\.values in the map: Input should be"),
         ({"frames": {"path": "/frames", "axes": ["frame", "y", "y"]}}, "name x and y once"),
         ({"frames": None}, r"The map lacks frames"),
         ({"positions": {"path": "/xy", "file": "a.csv"}}, "give one of path, file"),
         ({"positions": {"path": "/xy"}}, "unit of the positions is not known"),
         ({"distance": {"path": "/pixel"}}, "has no unit"),
-        ({"distance": "/nowhere"}, "nothing at a path"),
+        ({"distance": "/nowhere"}, "path of a quantity does not exist"),
         ({"energy": "8.8 parsec"}, "Unknown unit of energy"),
         ({"frames": "/nowhere"}, "lacks its frames"),
         ({"file": "nothing.h5"}, "There is no such file"),

@@ -52,7 +52,7 @@ def test_an_encoder_of_matlab_is_turned_and_an_odd_orientation_refused(tmp_path:
     data = exitwave.open(_foreign(tmp_path / "a.hdf5", ptychogram=frames, encoder=encoder.T))
     assert isinstance(data, Scan)
     assert np.allclose(data.positions[:, :2], encoder[:, ::-1])
-    with pytest.raises(InputError, match="no such orientation"):
+    with pytest.raises(InputError, match="Unknown orientation"):
         exitwave.open(_foreign(tmp_path / "b.hdf5", orientation=9))
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.dialects.dialect import Conventions, Dialect, Evidence, Settings, Strength
+from exitwave.dialects.tools.array_checks import NO_POSITIONS, describe
 from exitwave.dialects.tools.array_file import existing_entries
 from exitwave.dialects.tools.assemble import (
     columns_of,
@@ -95,9 +96,8 @@ def _xy_rows(file: h5py.File, path: str) -> NDArray[np.float64]:
     """Return rows 0 and 1 of an array of two rows, or rows 1 and 2 of a larger one, as columns x and y."""
     stored, where = array_at(file, path), f"{file.filename}:{path}"
     if stored is None or stored.ndim != 2 or not 2 <= len(stored) <= 8 or stored.dtype.kind not in "iuf":
-        found = "nothing" if stored is None else f"{stored.dtype} of shape {stored.shape}"
-        what = "The positions are missing or have the wrong type or shape"
-        raise InputError(what, where=where, found=found, remedy="Expected two rows of numbers, x and y")
+        remedy = "Expected two rows of numbers, x and y"
+        raise InputError(NO_POSITIONS, where=where, found=describe(stored), remedy=remedy)
     first = 0 if len(stored) == 2 else 1
     return np.asarray(stored[first : first + 2].T, dtype=np.float64)
 

@@ -1,4 +1,4 @@
-"""``npz``: everything as arrays with plain names in a NumPy archive, for ``numpy.load``."""
+"""``npz``: named arrays in a NumPy archive, for ``numpy.load``."""
 
 from pathlib import Path
 from typing import Any
@@ -13,18 +13,18 @@ from exitwave.dialects.tools.write_files import NPZ, OutputFile, write_files
 from exitwave.errors import InputError
 from exitwave.scan import Result, Scan, scan_in
 
-MARKS = ("frames", "positions", "energy", "distance", "pixel_size")
-"""Names that are always there."""
+REQUIRED = ("frames", "positions", "energy", "distance", "pixel_size")
+"""Names of the arrays that every archive has."""
 
 
 def detect(file: Path) -> Evidence | None:
-    """Take an archive with all names that are always there."""
-    there = existing_entries(file, MARKS) if is_zip(file) else set()
-    return Evidence(Strength.MARK, ", ".join(MARKS)) if len(there) == len(MARKS) else None
+    """Accept an archive with all required arrays."""
+    existing = existing_entries(file, REQUIRED) if is_zip(file) else set()
+    return Evidence(Strength.MARK, ", ".join(REQUIRED)) if len(existing) == len(REQUIRED) else None
 
 
 def write(data: Scan | Result, target: Path, overwrite: bool) -> Written:
-    """Write an archive, not compressed; what has no array of its own is in ``notes``, as JSON."""
+    """Write an archive without compression; values that are not arrays are in ``notes``, as JSON."""
     scan = scan_in(data)
     path = target if target.suffix == NPZ else target.with_name(f"{target.name}{NPZ}")
     values: dict[str, Any] = {
@@ -41,9 +41,9 @@ def write(data: Scan | Result, target: Path, overwrite: bool) -> Written:
 
 
 def read(file: Path, settings: Settings) -> Scan | Result:
-    """Read an archive with the names that `write` gives; mask, dark, probe, object and its x and y may be missing."""
+    """Read an archive with the names of `write`; mask, dark, probe, and object with its x and y may be missing."""
     if not is_zip(file):
-        raise InputError("This is not a NumPy archive", where=file, remedy="Give a file that numpy.savez has written")
+        raise InputError("The file is not a NumPy archive", where=file, remedy="Give a file written by numpy.savez")
     with open_arrays(file) as array_file:
         array_file.prefix = ""
         image, mask, size = array_file.array("object"), array_file.array("mask"), array_file.array("pixel_size")
@@ -69,14 +69,14 @@ def read(file: Path, settings: Settings) -> Scan | Result:
 DIALECT = Dialect(
     name="npz",
     order=140,
-    title="Named arrays in a NumPy archive, for people with scripts (docs/dialects.md)",
+    title="Named arrays in a NumPy archive, for the user's own scripts (docs/dialects.md)",
     conventions=Conventions(
         energy="energy, eV",
         positions="positions (N, 3), x y z of the probe, +, m",
-        mask="mask uint8, 1 bad",
+        mask="mask uint8, 1 = bad",
         frames="frames (N, y, x), intensity, centred",
         probe="probe (mode, y, x)",
-        object="object (slice, y, x), row 0 at the smallest y; x, y",
+        object="object (slice, y, x), row 0 at the smallest y; coordinates x, y",
     ),
     detect=detect,
     read=read,

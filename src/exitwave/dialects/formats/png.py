@@ -1,4 +1,4 @@
-"""``png``: pictures of amplitude and phase of a reconstruction, or of the sum of the frames of a scan."""
+"""``png``: images of amplitude and phase of a result, or of the sum of the frames of a scan."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def write(data: Scan | Result, target: Path, overwrite: bool) -> Written:
-    """Write NAME_amplitude.png and NAME_phase.png of a result, or NAME.png of a scan: all of them or none."""
+    """Write NAME_amplitude.png and NAME_phase.png of a result, or NAME.png of a scan; all files or none."""
     from exitwave.figures.style import look
 
     scan = scan_in(data)
@@ -33,27 +33,27 @@ def write(data: Scan | Result, target: Path, overwrite: bool) -> Written:
 
 
 def _figures(data: Scan | Result) -> "dict[str, Figure]":
+    """Return the figures by the suffix of their file name."""
     from exitwave.figures.object import object_figure
     from exitwave.figures.patterns import sum_figure
     from exitwave.figures.style import SINGLE
 
     if not isinstance(data, Result):
         return {"sum": sum_figure(data, sum_of_frames(data), width=SINGLE)}
-    how = {"width": SINGLE}
-    amplitude = object_figure(data.object, data.object_pixel, data.mask, parts=("amplitude",), **how)
+    image, pixel, mask = data.object, data.object_pixel, data.mask
     return {
-        "amplitude": amplitude,
-        "phase": object_figure(data.object, data.object_pixel, data.mask, parts=("phase",), **how),
+        "amplitude": object_figure(image, pixel, mask, parts=("amplitude",), width=SINGLE),
+        "phase": object_figure(image, pixel, mask, parts=("phase",), width=SINGLE),
     }
 
 
 DIALECT = Dialect(
     name="png",
     order=160,
-    title="Pictures for people: amplitude and phase, or the sum of the frames, with scale and colour bar",
+    title="PNG images: amplitude and phase, or the sum of the frames, with scale bar and colour bar",
     conventions=Conventions(
-        frames="their sum, logarithmic, y upwards",
-        object="amplitude and phase without constant and ramp, where the beam has been, y upwards",
+        frames="sum of the frames, logarithmic, y upwards",
+        object="amplitude and phase of the covered area, phase without constant and ramp, y upwards",
     ),
     write=write,
     suffix=".png",

@@ -9,6 +9,7 @@ import numpy as np
 from exitwave.cxi.hdf import reading, whole
 from exitwave.cxi.schema import ALSO, DATA, DETECTOR, ENTRY, GEOMETRY, OBJECT, PROCESS, SOURCE, path
 from exitwave.dialects.dialect import Conventions, Dialect, Evidence, Settings, Strength
+from exitwave.dialects.tools.array_checks import describe
 from exitwave.dialects.tools.cxi_family import (
     amend_axes,
     amend_energy,
@@ -71,7 +72,7 @@ def _read(file: Path, settings: Settings) -> Scan | Result:
         raise InputError(
             "The origin of the positions has the wrong type or shape",
             where=f"{file}:{ORIGIN}",
-            found=f"{origin.dtype} of shape {origin.shape}",
+            found=describe(origin),
             remedy="Expected three numbers: x, y and z in metres",
         )
     scan = scan_in(data)

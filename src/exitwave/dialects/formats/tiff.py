@@ -1,6 +1,6 @@
-"""``tiff``: amplitude and phase of a reconstruction, or the sum of the frames of a scan, float32, for people.
+"""``tiff``: float32 images of amplitude and phase of a result, or of the sum of the frames of a scan.
 
-The first row is that of the largest y, as pictures are drawn; nothing else is done to the numbers.
+The first row is that of the largest y, as images are displayed. Otherwise the values are not changed.
 """
 
 from pathlib import Path
@@ -17,13 +17,13 @@ from exitwave.outputs import check_output
 from exitwave.scan import Result, Scan, scan_in
 
 CM = 1e-2
-"""Metres in a centimetre, the unit of length of TIFF; ImageJ shows it in micrometres."""
+"""Metres in a centimetre, TIFF's unit of length; ImageJ displays it in micrometres."""
 LARGEST = 2**32 - 2**20
-"""Bytes of an image that ImageJ's form of TIFF can hold."""
+"""Largest size in bytes of an image in ImageJ's TIFF format."""
 
 
 def sum_of_frames(scan: Scan) -> NDArray[np.float64]:
-    """Return the sum of all usable counts of the wanted frames, shape (ny, nx)."""
+    """Return the sum of all usable counts of the frames in use, shape (ny, nx)."""
     total, wanted = np.zeros(scan.patterns.shape[1:]), np.isin(np.arange(len(scan.patterns)), scan.wanted)
     for index, block in scan.patterns.blocks(max(1, BLOCK // scan.patterns.room)):
         counts = block.astype(np.float64)
@@ -33,7 +33,7 @@ def sum_of_frames(scan: Scan) -> NDArray[np.float64]:
 
 
 def write(data: Scan | Result, target: Path, overwrite: bool) -> Written:
-    """Write one image: of a result channels amplitude and phase of every slice, of a scan the sum of its frames."""
+    """Write one image: channels amplitude and phase of each slice of a result, or the sum of the frames of a scan."""
     import tifffile
 
     scan = scan_in(data)
@@ -47,10 +47,12 @@ def write(data: Scan | Result, target: Path, overwrite: bool) -> Written:
         pixel, labels = data.detector.pixel_size, ["sum of the frames"]
     if image.nbytes > LARGEST:
         found = f"{image.nbytes / 1e9:.1f} GB"
-        raise InputError("The image is too large for TIFF", where=target, found=found, remedy="Write npz or seed")
-    about: dict[str, Any] = {"axes": "ZCYX", "unit": "cm", "Labels": labels * len(image), "mode": "grayscale"}
+        raise InputError(
+            "The image is too large for TIFF", where=target, found=found, remedy="Write npz or seed instead"
+        )
+    metadata: dict[str, Any] = {"axes": "ZCYX", "unit": "cm", "Labels": labels * len(image), "mode": "grayscale"}
     if isinstance(data, Result) and data.z is not None and len(data.z) > 1:
-        about["spacing"] = float(np.diff(data.z).mean()) / CM
+        metadata["spacing"] = float(np.diff(data.z).mean()) / CM
     with atomic(target, overwrite) as partial:
         tifffile.imwrite(
             partial,
@@ -58,7 +60,7 @@ def write(data: Scan | Result, target: Path, overwrite: bool) -> Written:
             imagej=True,
             resolution=(CM / pixel[1], CM / pixel[0]),
             resolutionunit="CENTIMETER",
-            metadata=about,
+            metadata=metadata,
         )
     return Written((target,))
 
@@ -66,10 +68,10 @@ def write(data: Scan | Result, target: Path, overwrite: bool) -> Written:
 DIALECT = Dialect(
     name="tiff",
     order=150,
-    title="TIFF for people: amplitude and phase, or the sum of the frames, float32, with the pixel size",
+    title="TIFF images: amplitude and phase, or the sum of the frames, float32, with the pixel size",
     conventions=Conventions(
-        frames="their sum, first row at the largest y",
-        object="amplitude and phase (slice, channel, y, x), first row at the largest y; pixel in tags and for ImageJ",
+        frames="sum of the frames, first row at the largest y",
+        object="amplitude and phase (slice, channel, y, x), first row at the largest y; pixel size in the tags",
     ),
     write=write,
     suffix=".tif",

@@ -1,4 +1,4 @@
-"""``tike``: an NPZ archive of exactly the arrays that tike.ptycho takes, zero frequency in the corner."""
+"""``tike``: an NPZ archive of the arrays that tike.ptycho takes, with the zero frequency at [0, 0]."""
 
 from functools import partial
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from exitwave.dialects.dialect import Conventions, Dialect, Evidence, Settings, Strength, Written
+from exitwave.dialects.tools.array_checks import without_single_slice
 from exitwave.dialects.tools.array_file import NpzArrays, existing_entries, is_zip, open_arrays
 from exitwave.dialects.tools.contents import Contents, build, two_columns
 from exitwave.dialects.tools.extra_entries import (
@@ -25,20 +26,20 @@ from exitwave.scan import Result, Scan, scan_in
 
 AXES = (-2, -1)
 BORDER = 1
-"""Pixels of the object around the outermost probe that tike asks for."""
+"""Pixels of the object that tike requires around the outermost windows."""
 
 
 def detect(file: Path) -> Evidence | None:
-    """Take an archive with data and scan; with notes of ours that say so it is certain."""
+    """Accept an archive with data and scan; notes that Exitwave wrote for tike make it certain."""
     if not is_zip(file) or not {"data", "scan"} <= existing_entries(file, ("data", "scan")):
         return None
     if dialect_of(file) == "tike":
-        return Evidence(Strength.MARK, "notes of Exitwave, and data and scan")
+        return Evidence(Strength.MARK, "an archive with data and scan, written for tike by Exitwave")
     return Evidence(Strength.FITS, "an archive with data and scan")
 
 
 def dialect_of(file: Path) -> str:
-    """Return for whom Exitwave has written an archive, or an empty string. Never raises."""
+    """Return the dialect in which Exitwave wrote an archive, or an empty string. Never raises."""
     if NpzArrays.prefix + NOTES not in existing_entries(file, (NpzArrays.prefix + NOTES,)):
         return ""
     try:
@@ -49,16 +50,16 @@ def dialect_of(file: Path) -> str:
 
 
 def read(file: Path, settings: Settings) -> Scan | Result:
-    """Read data, scan, probe and psi."""
+    """Read data, scan, measured_pixels, probe and psi."""
     with open_arrays(file) as array_file:
         extra = ExtraEntries(array_file)
         frames = shifted(array_file.frames("data"), back=True)
         corners, probe = array_file.array("scan"), array_file.array("probe")
-        if corners is not None and corners.ndim == 3 and len(corners) == 1:  # as in older ones
+        if corners is not None and corners.ndim == 3 and len(corners) == 1:  # older versions of tike
             corners = corners[0]
         pixels = two_columns(array_file, "scan", corners) + np.array(frames.shape[1:]) // 2
         good = array_file.array("measured_pixels")
-        archive = Contents(
+        found = Contents(
             frames,
             pixels[:, ::-1],
             "scan",
@@ -70,12 +71,12 @@ def read(file: Path, settings: Settings) -> Scan | Result:
         )
         psi = array_file.array("psi")
         if psi is not None and psi.size and extra.notes.get("result", bool((psi != psi.ravel()[0]).any())):
-            archive.object = psi[0] if psi.ndim == 3 and len(psi) == 1 else psi
-        return build(archive, extra, settings)
+            found.object = without_single_slice(psi)
+        return build(found, extra, settings)
 
 
 def shifted(frames: Frames, back: bool = False) -> Frames:
-    """Return frames with the zero frequency in the corner; ``back`` from there to the centre."""
+    """Return frames with the zero frequency moved from n//2 to [0, 0], or with ``back`` from [0, 0] to n//2."""
     shift = partial(np.fft.fftshift if back else np.fft.ifftshift, axes=AXES)
     return ChangedFrames(frames, shift, frames.shape[1:], frames.dtype)
 
@@ -97,30 +98,30 @@ def write(data: Scan | Result, target: Path, overwrite: bool) -> Written:
     extra = extra_entries(data, "tike", ("probe", "mask"), origin=(float(x[0]), float(y[0])))
     arrays |= with_prefix(NpzArrays.prefix, extra)
     write_files([OutputFile(target, arrays, {"data": shifted(scan.patterns)})], scan, overwrite)
-    room = np.array(image.shape[-2:]) - np.array(shape) - BORDER
-    inside = bool((corners >= BORDER).all() and (np.floor(corners) <= room).all())
-    return Written((target,), (*losses(data, "tike"), *_needs(shape, probe is not None, inside)))
+    last_corner = np.array(image.shape[-2:]) - np.array(shape) - BORDER
+    inside = bool((corners >= BORDER).all() and (np.floor(corners) <= last_corner).all())
+    return Written((target,), (*losses(data, "tike"), *_unmet(shape, probe is not None, inside)))
 
 
-def _needs(shape: tuple[int, int], probe: bool, inside: bool) -> list[Finding]:
-    """Return what tike asks for and does not get."""
-    remedy = "Crop the frames, give the scan a probe, or pad psi"
+def _unmet(shape: tuple[int, int], probe: bool, inside: bool) -> list[Finding]:
+    """Return the requirements of tike that the data do not meet (W253)."""
+    frames, border = f"frames of {shape[0]} x {shape[1]} pixels", f"a border of {BORDER} pixel around all windows"
     return unmet_requirements(
-        (shape[0] != shape[1], f"frames of {shape[0]} x {shape[1]} pixels", "square ones", remedy),
-        (not probe, "no probe", "one", remedy),
-        (not inside, "positions at the edge of psi", "a border of a pixel", remedy),
+        (shape[0] != shape[1], frames, "square frames", "Crop the frames with exitwave prepare"),
+        (not probe, "no probe", "a probe", "Set a starting probe"),
+        (not inside, "positions at the edge of psi", border, "Pad psi"),
     )
 
 
 DIALECT = Dialect(
     name="tike",
     order=170,
-    title="The arrays of tike.ptycho in an NPZ archive",
+    title="Arrays of tike.ptycho in an NPZ archive",
     conventions=Conventions(
         energy="-",
-        positions="scan (N, 2), row and column of the probe's first pixel in psi, +, pixels",
-        mask="measured_pixels bool, 1 good",
-        frames="data (N, y, x), intensity, zero frequency in the corner",
+        positions="scan (N, 2), row and column in psi of the first pixel of the probe, +, pixels",
+        mask="measured_pixels bool, 1 = good",
+        frames="data (N, y, x), intensity, zero frequency at [0, 0]",
         probe="probe (1, 1, mode, y, x)",
         object="psi (slice, y, x), row 0 at the smallest y",
     ),

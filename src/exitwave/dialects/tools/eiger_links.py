@@ -1,13 +1,13 @@
 """The frames in the data files to which the master file of an Eiger detector links, in the order of the files."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
 
 from exitwave.cxi.hdf import members
+from exitwave.dialects.tools.array_checks import check_one_shape
 from exitwave.dialects.tools.hdf5_values import dataset_at, frames_at, reading
 from exitwave.errors import Finding, InputError
 from exitwave.findings import finding
@@ -58,20 +58,6 @@ def linked_frames(group: h5py.Group) -> LinkedFiles:
         expected = f"{len(names)} data files"
         notes = (finding("W212", group.name, found, expected, f"Only the first {len(frames)} frames were read"),)
     return LinkedFiles(frames, notes)
-
-
-def check_one_shape(stacks: Sequence[Frames], where: str) -> None:
-    """Refuse stacks whose frames differ in shape.
-
-    Raises
-    ------
-    InputError
-        If they do.
-    """
-    shapes = sorted({str(stack.shape[1:]) for stack in stacks})
-    if len(shapes) > 1:
-        remedy = "Give the files of one scan only"
-        raise InputError("Frames differ in shape", where=where, found=", ".join(shapes), remedy=remedy)
 
 
 def _number_of(name: str) -> int:

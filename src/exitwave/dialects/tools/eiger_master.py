@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from exitwave.cxi.hdf import members, reading, resolve
 from exitwave.dialects.dialect import Settings
+from exitwave.dialects.tools.array_checks import describe
 from exitwave.dialects.tools.assemble import energy_of, energy_of_wavelength, length_of, mask_of
 from exitwave.dialects.tools.bad_pixel_marks import bad_pixel_value, nexus_bad_pixels, pixels_always_at
 from exitwave.dialects.tools.beamline_scan import corner_of, saturation_of
@@ -112,7 +113,7 @@ def pixel_mask(file: h5py.File) -> NDArray[np.uint32] | None:
                 raise InputError(
                     "The pixel mask has the wrong type or shape",
                     where=f"{file.filename}:{path}",
-                    found=f"{stored.dtype} of shape {stored.shape}",
+                    found=describe(stored),
                     remedy="Ignore it with --set mask=none",
                 )
             return stored.astype(np.uint32)

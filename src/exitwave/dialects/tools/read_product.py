@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from exitwave.dialects.tools.array_checks import NO_POSITIONS, without_single_slice
 from exitwave.dialects.tools.array_file import ArrayFile, NpzArrays
 from exitwave.dialects.tools.contents import Contents, first_given
 from exitwave.dialects.tools.extra_entries import ExtraEntries
@@ -117,8 +118,7 @@ def _stored_positions(entries: ProductEntries) -> NDArray[Any]:
         found = "nothing" if x is None or y is None else f"{x.dtype} {x.shape} and {y.dtype} {y.shape}"
         remedy = "Expected two lists of numbers of the same length"
         where = entries.array_file.where(entries.path(POSITIONS[0]) or entries.path(TRANSLATION))
-        what = "The positions are missing or have the wrong type or shape"
-        raise InputError(what, where=where, found=found, remedy=remedy)
+        raise InputError(NO_POSITIONS, where=where, found=found, remedy=remedy)
     return np.stack([x, y], axis=1).astype(np.float64)
 
 
@@ -167,7 +167,7 @@ def _is_result(image: NDArray[Any], losses: NDArray[Any] | None) -> bool:
 
 def _set_object(found: Contents, entries: ProductEntries, image: NDArray[Any]) -> None:
     """Set the object, the coordinates of its pixels and the positions of its slices."""
-    found.object = image[0] if image.ndim == 3 and len(image) == 1 else image
+    found.object = without_single_slice(image)
     centre = entries.number("object@center_y_m"), entries.number("object@center_x_m")
     if found.object_pixel is None or image.ndim < 2:
         return

@@ -14,6 +14,7 @@ from exitwave.cxi.read import EVERYBODY
 from exitwave.cxi.schema import ENTRY, path
 from exitwave.dialects.detect import read
 from exitwave.dialects.dialect import Settings
+from exitwave.dialects.tools.array_checks import NO_POSITIONS, describe
 from exitwave.dialects.tools.assemble import result_of, scan_of
 from exitwave.dialects.tools.hdf5_values import array_at
 from exitwave.errors import InputError
@@ -86,11 +87,10 @@ def _images(file: h5py.File, group: str) -> NDArray[Any]:
     if values.ndim == 4 and values.shape[0] == 1:  # one object for all energies or angles
         values = values[0]
     if values.ndim not in (2, 3) or values.dtype.kind != "c":
-        found = f"{values.dtype} of shape {values.shape}"
         raise InputError(
             "The dataset does not hold complex images",
             where=f"{file.filename}:{group}/data",
-            found=found,
+            found=describe(values),
             remedy="Give a result that PyNX saved with save_obj_probe_cxi",
         )
     return values.reshape(-1, *values.shape[-2:])[:, ::-1]
@@ -100,9 +100,8 @@ def _position_rows(file: h5py.File, dataset: str) -> NDArray[np.float64]:
     """Return the positions and, if stored, their shifts in metres, shape (2, npos) or (4, npos)."""
     values = _required_array(file, dataset)
     if values.ndim != 2 or len(values) < 2 or values.dtype.kind not in "iuf" or values.shape[1] < 2:
-        where, found = f"{file.filename}:{dataset}", f"{values.dtype} of shape {values.shape}"
-        remedy = "Expected numbers of shape (4, npos): x, y and their shifts"
-        raise InputError("The positions have the wrong type or shape", where=where, found=found, remedy=remedy)
+        where, remedy = f"{file.filename}:{dataset}", "Expected numbers of shape (4, npos): x, y and their shifts"
+        raise InputError(NO_POSITIONS, where=where, found=describe(values), remedy=remedy)
     return values.astype(np.float64)
 
 
@@ -113,7 +112,7 @@ def _coordinates(file: h5py.File, dataset: str, count: int) -> NDArray[np.float6
         raise InputError(
             "The coordinates of the object have the wrong type or shape",
             where=f"{file.filename}:{dataset}",
-            found=f"{values.dtype} of shape {values.shape}",
+            found=describe(values),
             remedy=f"Expected {count} numbers, in metres",
         )
     unit = text(getattr(resolve(file, dataset), "attrs", {}).get("units")).strip() or "m"
