@@ -1,4 +1,4 @@
-"""Arrays of a file by name, HDF5 or NPZ: read one by one, and refused with the place where they cannot be."""
+"""Read arrays by name from an HDF5 or NPZ file, with errors that name the array."""
 
 import math
 import struct
@@ -24,16 +24,16 @@ from exitwave.errors import DAMAGE, InputError, damaged
 from exitwave.frames import Frames
 
 IN_MEMORY = 2**29
-"""Bytes of frames that are unpacked into memory, where a format does not let them be read one by one."""
+"""Largest size in bytes of compressed frames in an NPZ file, which are read into memory."""
 BROKEN = (*DAMAGE, EOFError, SyntaxError, TokenError, struct.error, zipfile.BadZipFile, zlib.error)
-"""What h5py, zipfile and NumPy raise for a file that is damaged."""
+"""Exceptions of h5py, zipfile and NumPy for a damaged file."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 def _guarded(method: Callable[P, T]) -> Callable[P, T]:
-    """Turn what the libraries raise for a damaged file into an InputError that names the place."""
+    """Turn the exceptions of the libraries for a damaged file into an InputError that names the array."""
 
     @wraps(method)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -50,7 +50,7 @@ def _guarded(method: Callable[P, T]) -> Callable[P, T]:
 class ArrayFile(ABC):
     """The arrays of an open file, by name.
 
-    ``file`` is its path, ``prefix`` what stands before the names of the entries that Exitwave adds.
+    ``file`` is its path, ``prefix`` the prefix of the names of entries that Exitwave adds.
     """
 
     file: Path
@@ -62,38 +62,38 @@ class ArrayFile(ABC):
 
     @abstractmethod
     def array(self, name: str) -> NDArray[Any] | None:
-        """Return an array, or None where there is none; refused where it is damaged or unbelievably large."""
+        """Return an array, or None; raise InputError if it is damaged or too large."""
 
     @abstractmethod
     def frames(self, name: str) -> Frames:
-        """Return a stack of frames, read where it is sliced if the format allows it; refused where there is none."""
+        """Return a stack of frames, read from the file when sliced if possible; raise InputError if there is none."""
 
     @abstractmethod
     def members(self, name: str) -> list[str]:
-        """Return the names of what a group holds; none where there is no such group, as in an archive."""
+        """Return the names of the members of a group; empty if there is no such group, as in an NPZ file."""
 
     @abstractmethod
     def __contains__(self, name: str) -> bool: ...
 
     def number(self, name: str) -> float | None:
-        """Return a number stored as a scalar or as an array of one, or None where there is none."""
+        """Return a number stored as a scalar or as an array of one value, or None."""
         values = self.array(name)
         if values is None:
             return None
         if values.size != 1 or values.dtype.kind not in "biuf":
             found = f"{values.dtype} of shape {values.shape}"
-            raise InputError("Not a number", where=self.where(name), found=found, remedy="Write one number there")
+            raise InputError("Not a number", where=self.where(name), found=found, remedy="Write one number")
         return float(values.ravel()[0])
 
     def text(self, name: str) -> str:
-        """Return text, or an empty string where there is none."""
+        """Return text, or an empty string."""
         values = self.array(name)
         return "" if values is None or values.dtype.kind not in "OSU" else text(values)
 
     def _check_size(self, name: str, size: int, packed: int) -> None:
         if size > LARGE and size > PACKED * packed:
             found = f"{size / 1e9:.1f} GB from {packed} bytes in the file"
-            raise InputError("An array is too large", where=self.where(name), found=found, remedy="Leave it out")
+            raise InputError("An array is too large", where=self.where(name), found=found, remedy="Remove it")
 
 
 class Hdf5Arrays(ArrayFile):
@@ -115,7 +115,7 @@ class Hdf5Arrays(ArrayFile):
 
     @_guarded
     def array(self, name: str) -> NDArray[Any] | None:
-        """Return an array, or None where there is none; refused where it is damaged or unbelievably large."""
+        """Return an array, or None; raise InputError if it is damaged or too large."""
         found, attribute = self._holder(name)
         if attribute:
             stored = None if found is None or attribute not in found.attrs else found.attrs[attribute]
@@ -132,18 +132,18 @@ class Hdf5Arrays(ArrayFile):
 
     @_guarded
     def members(self, name: str) -> list[str]:
-        """Return the names of what a group holds; none where there is no such group."""
+        """Return the names of the members of a group; empty if there is no such group."""
         found, _ = self._holder(name)
         return list(found) if isinstance(found, h5py.Group) else []
 
     @_guarded
     def frames(self, name: str) -> Frames:
-        """Return a stack of frames, read where it is sliced; refused where there is none."""
+        """Return a stack of frames, read from the file when sliced; raise InputError if there is none."""
         return frames_at(self.opened, f"/{name}")
 
 
 class NpzArrays(ArrayFile):
-    """A NumPy archive. Frames that are not compressed stay in the file; objects that need pickle are refused."""
+    """A NumPy archive. Frames that are not compressed stay in the file; arrays that need pickle raise InputError."""
 
     prefix = "exitwave_"
 
@@ -155,11 +155,11 @@ class NpzArrays(ArrayFile):
         return name in self.files
 
     def members(self, name: str) -> list[str]:
-        """Return no names, for an archive has no groups."""
+        """Return an empty list: an archive has no groups."""
         return []
 
     def _header(self, name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
-        """Return shape, whether columns come first, type, and the length of the header."""
+        """Return the shape, whether the order is Fortran, the type, and the length of the header in bytes."""
         member = self.files[name]
         with self.opened.open(member) as stream:
             version = np.lib.format.read_magic(stream)
@@ -170,20 +170,22 @@ class NpzArrays(ArrayFile):
             start = stream.tell()
         if dtype.hasobject or dtype.kind not in "biufcSU":
             remedy = "Save plain numbers or text"
-            raise InputError("An array holds something else", where=self.where(name), found=dtype, remedy=remedy)
+            raise InputError(
+                "An array has other values than numbers or text", where=self.where(name), found=dtype, remedy=remedy
+            )
         if member.file_size != start + dtype.itemsize * math.prod(shape):
             found = f"{member.file_size} bytes for {dtype} of shape {shape}"
             raise InputError(
-                "An array has another size than it says",
+                "The size of an array differs from its header",
                 where=self.where(name),
                 found=found,
-                remedy="Copy the file again from where it was written",
+                remedy="Copy the file again from its source",
             )
         return shape, fortran, dtype, start
 
     @_guarded
     def array(self, name: str) -> NDArray[Any] | None:
-        """Return an array, or None where there is none; refused where it is damaged or unbelievably large."""
+        """Return an array, or None; raise InputError if it is damaged or too large."""
         if name not in self.files:
             return None
         self._header(name)
@@ -198,13 +200,13 @@ class NpzArrays(ArrayFile):
 
     @_guarded
     def frames(self, name: str) -> Frames:
-        """Return a stack of frames, mapped from the file if it is not compressed; refused where there is none."""
+        """Return a stack of frames, mapped from the file if not compressed; raise InputError if there is none."""
         if name not in self.files:
             raise InputError(
-                "The archive lacks its frames",
+                "The archive lacks the frames",
                 where=self.where(name),
                 found=", ".join(self.files)[:80],
-                remedy="Say whose it is with --from NAME; exitwave formats NAME says what it must hold",
+                remedy="Give the file format with --from NAME; exitwave formats NAME shows its entries",
             )
         shape, fortran, dtype, start = self._header(name)
         member = self.files[name]
@@ -217,18 +219,18 @@ class NpzArrays(ArrayFile):
             return check_frames(Frames(stack), self.where(name))
         if member.file_size > IN_MEMORY:
             found, remedy = f"{member.file_size / 1e9:.1f} GB", "Save it without compression (numpy.savez), or as HDF5"
-            raise InputError("The compressed frames are too many", where=self.where(name), found=found, remedy=remedy)
+            raise InputError("The compressed frames are too large", where=self.where(name), found=found, remedy=remedy)
         return check_frames(Frames(self._load(name)), self.where(name))
 
 
 @contextmanager
 def open_arrays(file: Path) -> Iterator[ArrayFile]:
-    """Yield the arrays of an HDF5 or NPZ file.
+    """Open an HDF5 or NPZ file and yield its arrays.
 
     Raises
     ------
     InputError
-        If there is no such file, or it is neither of them, or truncated.
+        If there is no such file, it has another format, or it is truncated.
     """
     if not is_zip(file):
         with reading(file) as hdf:
@@ -238,12 +240,12 @@ def open_arrays(file: Path) -> Iterator[ArrayFile]:
         with zipfile.ZipFile(file) as archive:
             yield NpzArrays(archive, file)
     except BROKEN as error:
-        remedy = "Copy it again from where it was written"
+        remedy = "Copy it again from its source"
         raise InputError("The archive is damaged", where=file, found=error, remedy=remedy) from error
 
 
 def is_zip(file: Path) -> bool:
-    """Say whether a file begins as a zip archive does, which an NPZ file is."""
+    """Return whether a file begins as a zip archive, such as an NPZ file."""
     try:
         with file.open("rb") as stream:
             return stream.read(4) == b"PK\x03\x04"
@@ -252,7 +254,7 @@ def is_zip(file: Path) -> bool:
 
 
 def existing_entries(file: Path, names: tuple[str, ...]) -> set[str]:
-    """Return which of some entries a file holds; none where it cannot be opened. Never raises."""
+    """Return those of ``names`` that a file has; empty if it cannot be opened. Never raise."""
     try:
         with open_arrays(file) as array_file:
             return {name for name in names if name in array_file}

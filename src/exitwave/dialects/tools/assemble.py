@@ -1,4 +1,4 @@
-"""From what a foreign file holds to a Scan or a Result, with the same checks for every dialect."""
+"""Make a Scan or a Result from the values of a file, with the same checks for every file format."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -21,12 +21,12 @@ EXAMPLES = {"energy": "8.8keV", "distance": "2m", "pixel_size": "75um"}
 
 
 def energy_of(settings: Settings, found: float | None, where: str) -> float:
-    """Return the photon energy in eV: the user's, else what was found in the file (in eV already).
+    """Return the photon energy in eV: that of the user, else the value of the file, which is in eV.
 
     Raises
     ------
     InputError
-        If there is none, or it is not between 50 eV and 200 keV.
+        If there is no energy, or it is not between 50 eV and 200 keV.
     """
     given = settings.get("energy")
     energy = parse(given, "energy") if given else found
@@ -34,8 +34,8 @@ def energy_of(settings: Settings, found: float | None, where: str) -> float:
     if energy is None:
         raise InputError("The file lacks the photon energy", where=where, remedy=remedy)
     if not LOWEST <= energy <= HIGHEST:
-        found_there = f"{energy:g} eV"
-        raise InputError("The photon energy is impossible", where=where, found=found_there, remedy=remedy)
+        value = f"{energy:g} eV"
+        raise InputError("The photon energy is impossible", where=where, found=value, remedy=remedy)
     return float(energy)
 
 
@@ -45,12 +45,12 @@ def energy_of_wavelength(wavelength: float | None) -> float | None:
 
 
 def length_of(settings: Settings, key: str, found: float | None, where: str) -> float:
-    """Return a length in metres: the user's ``key`` (distance or pixel_size), else what was found in the file.
+    """Return a length in metres: that of the user in ``key`` (distance or pixel_size), else the value of the file.
 
     Raises
     ------
     InputError
-        If there is none, or it is not positive and finite.
+        If there is no length, or it is not positive and finite.
     """
     given = settings.get(key)
     length = parse(given, "length") if given else found
@@ -63,12 +63,12 @@ def length_of(settings: Settings, key: str, found: float | None, where: str) -> 
 
 
 def mask_of(settings: Settings, bad: NDArray[np.bool_] | None, shape: tuple[int, int], where: str) -> NDArray[np.uint8]:
-    """Return a mask, 0 good and 1 bad, of frames of ``shape``, from where a file says that pixels are bad.
+    """Return the mask, 0 good and 1 bad, for frames of ``shape``, from a file's bad pixels and the user's ``mask``.
 
     Raises
     ------
     InputError
-        If its shape is another, or it calls more than half of the pixels bad and the user has not confirmed that.
+        If the shape differs, or more than half of the pixels are bad and the user has not set ``mask``.
     """
     choice = settings.get("mask")
     if choice is not None and choice not in CHOICES:
@@ -76,24 +76,23 @@ def mask_of(settings: Settings, bad: NDArray[np.bool_] | None, shape: tuple[int,
     if bad is None or choice == "none":
         return np.zeros(shape, np.uint8)
     if bad.ndim not in (2, 3) or bad.shape[-2:] != shape:
-        remedy = "Write a mask of the frames' shape, or leave it aside with --set mask=none"
-        raise InputError(
-            "The mask does not fit the frames", where=where, found=f"{bad.shape}, frames {shape}", remedy=remedy
-        )
+        remedy = "Write a mask of the frames' shape, or ignore it with --set mask=none"
+        found = f"shape {bad.shape}, frames {shape}"
+        raise InputError("The mask does not fit the frames", where=where, found=found, remedy=remedy)
     bad = ~bad if choice == "inverted" else bad
     check_share(bad, where, kept=choice is not None)
     return bad.astype(np.uint8)
 
 
 def columns_of(settings: Settings, stored: Any, frames: int, where: str) -> NDArray[np.float64]:
-    """Return positions stored as columns x, y (and z), shape (frames, 2 or 3), in metres, shape (frames, 3).
+    """Return positions in metres, shape (frames, 3), from the stored columns x, y (and z), shape (frames, 2 or 3).
 
-    The user's ``positions`` is a unit that replaces metres.
+    The user's ``positions`` is the unit of the stored values in place of metres.
 
     Raises
     ------
     InputError
-        If they are not numbers, have another shape, or their number is not that of the frames.
+        If they are not numbers, have another shape, or differ in number from the frames.
     """
     values = np.asarray(stored)
     if values.dtype.kind not in "iuf" or values.ndim != 2 or values.shape[1] not in (2, 3):
@@ -104,7 +103,7 @@ def columns_of(settings: Settings, stored: Any, frames: int, where: str) -> NDAr
             "Frames and positions differ in number",
             where=where,
             found=f"{frames} frames and {len(values)} positions",
-            remedy="Leave out the frames without a position, or the positions without a frame",
+            remedy="Remove the frames without a position, or the positions without a frame",
         )
     positions = np.zeros((frames, 3))
     positions[:, : values.shape[1]] = values
@@ -113,13 +112,13 @@ def columns_of(settings: Settings, stored: Any, frames: int, where: str) -> NDAr
 
 
 def check_frames(frames: Frames, where: str) -> Frames:
-    """Return a stack of frames that can be one.
+    """Return a stack of frames after a check of its type and shape.
 
     Raises
     ------
     InputError
-        If it is not three-dimensional, not of real numbers, has fewer than two frames, rows or columns, or frames that
-        no detector makes.
+        If it is not three-dimensional or not of real numbers, or has fewer than two frames, rows or columns, or frames
+        larger than those of any detector.
     """
     if frames.dtype.kind not in "iuf" or len(frames.shape) != 3 or min(frames.shape) < 2:
         found = f"{frames.dtype} of shape {tuple(frames.shape)}"
@@ -143,18 +142,18 @@ def scan_of(
     remarks: list[Finding] | None = None,
     **others: Any,
 ) -> Scan:
-    """Return a scan whose positions were checked.
+    """Return a scan after a check of its positions.
 
     Parameters
     ----------
     patterns, positions, energy, detector, others
         Fields of `exitwave.scan.Scan`; positions of shape (npos, 3), in metres, may lack values (NaN).
     file : Path
-        Where all this was read.
+        The file that was read.
     where : str
-        What of the file holds the positions, for messages.
+        Name of the entry with the positions, for messages.
     remarks : list of Finding, optional
-        What the reader has remarked so far.
+        Findings of the reader so far.
 
     Raises
     ------
@@ -184,26 +183,26 @@ def result_of(
     program: str = "",
     z: NDArray[np.float64] | None = None,
 ) -> Result:
-    """Return the result of another program.
+    """Return the result of another program, after a check of object and probe.
 
     Parameters
     ----------
     scan : Scan
-        What was reconstructed.
+        The scan that was reconstructed.
     transmission : ndarray
         Complex object, shape (ny, nx) or (slices, ny, nx), row 0 at the smallest y.
     probe : ndarray
         Complex probe, shape (modes, ny_det, nx_det), in square roots of counts under a unitary FFT.
     x, y : ndarray, optional
-        Sample coordinates of the object's columns and rows in metres; without them it is centred on the positions.
+        Sample coordinates of the object's columns and rows in metres; None: the object is centred on the positions.
     positions : ndarray of shape (npos, 3), optional
-        Positions that were used; without them, those of the scan.
+        Positions that were used; None: those of the scan.
     errors : ndarray, optional
-        Error of every iteration.
+        Error of each iteration.
     algorithm, program : str
-        Who did it.
+        Algorithm and program that made the result.
     z : ndarray of shape (slices,), optional
-        Where the slices lie in metres.
+        Coordinates of the slices along the beam in metres.
 
     Raises
     ------
@@ -245,6 +244,6 @@ def result_of(
 
 
 def _history(errors: NDArray[Any]) -> NDArray[np.float32]:
-    """Return errors as a list of 32-bit floats; those that are larger than these are infinite."""
+    """Return errors as a list of 32-bit floats; values beyond their range become infinite."""
     with np.errstate(over="ignore"):
         return np.asarray(errors, np.float32).ravel()

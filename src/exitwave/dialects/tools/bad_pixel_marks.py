@@ -1,4 +1,4 @@
-"""Pixels that say of themselves that they measure nothing: marks in the counts, and the bits of NeXus."""
+"""Bad pixels that are marked in the data: by their counts, or by the bits of a NeXus pixel_mask."""
 
 from typing import Any
 
@@ -10,14 +10,14 @@ from exitwave.frames import Frames
 
 
 def bad_pixel_value(dtype: np.dtype[Any]) -> int | None:
-    """Return the count that marks a pixel without a measurement: the largest of an integer type, 2^bits - 1."""
+    """Return the count that marks a bad pixel: the largest value of an integer type, 2^bits - 1; None for floats."""
     return int(np.iinfo(dtype).max) if dtype.kind in "iu" else None
 
 
 def pixels_always_at(frames: Frames, *counts: int | None) -> NDArray[np.bool_]:
-    """Return the pixels, shape (ny, nx), that have one of some counts in the first, middle and last frame.
+    """Return the pixels, bool of shape (ny, nx), that have one of ``counts`` in the first, middle and last frame.
 
-    The counts are compared before any conversion to floats, which 2^32 - 1 would not survive.
+    The counts are compared as integers, because float32 cannot hold 2^32 - 1.
     """
     marks = [count for count in counts if count is not None]
     chosen = sorted({0, len(frames) // 2, len(frames) - 1})
@@ -25,5 +25,5 @@ def pixels_always_at(frames: Frames, *counts: int | None) -> NDArray[np.bool_]:
 
 
 def nexus_bad_pixels(bits: NDArray[Any]) -> NDArray[np.bool_]:
-    """Return which pixels a NeXus pixel_mask calls unusable."""
+    """Return the pixels that the bits of a NeXus pixel_mask mark as unusable."""
     return np.asarray((bits.astype(np.int64) & NEXUS_BAD) != 0)

@@ -1,4 +1,4 @@
-"""From what a format's own entries say, and what Exitwave has kept beside them, to a Scan or a Result."""
+"""Make a Scan or a Result from the entries of a format and the extra entries of Exitwave."""
 
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
@@ -17,59 +17,59 @@ from exitwave.scan import Detector, NearField, Result, Scan
 from exitwave.units import H_C
 
 AGREED = 1e-3
-"""Object pixels by which positions of a format may differ from those kept beside them in double precision."""
+"""Largest difference in object pixels between positions of a format and the extra ones in double precision."""
 
 
 @dataclass
 class Contents:
-    """What the entries of a format say, in SI units. None: it does not say, so it is kept beside or must be given."""
+    """Values from the entries of a format, in SI units. None: taken from the extra entries, or given by the user."""
 
     frames: Frames
     """Patterns, centred, in counts."""
     positions: NDArray[Any]
-    """Centre of the probe, shape (npos, 2 or 3), columns x and y (and z), in metres; those used for a result."""
+    """Centres of the probe, shape (npos, 2 or 3), columns x, y (and z), in metres; of a result those that were used."""
     positions_at: str
-    """Name of the entry of the positions, for messages."""
+    """Name of the entry with the positions, for messages."""
     in_pixels: bool = False
-    """Whether the positions are columns and rows of the object, from its pixel (0, 0), not metres."""
+    """Whether the positions are (column, row) of the object in pixels, from its pixel (0, 0), in place of metres."""
     energy: float | None = None
     """Photon energy in eV."""
     distance: float | None = None
-    """Distance of the detector in metres."""
+    """Detector distance in metres."""
     pixel_size: tuple[float, float] | None = None
-    """Pixel of the detector (y, x) in metres."""
+    """Detector pixel (y, x) in metres."""
     object_pixel: tuple[float, float] | None = None
-    """Pixel of the object (y, x) in metres, from which that of the detector follows."""
+    """Object pixel (y, x) in metres, from which the detector pixel is computed."""
     bad: NDArray[np.bool_] | None = None
     """Bad pixels, shape (ny, nx) or (npos, ny, nx)."""
     bad_at: str = ""
-    """Name of the entry of the mask, for messages."""
+    """Name of the entry with the mask, for messages."""
     probe: NDArray[Any] | None = None
     """Probe modes, shape (modes, ny, nx), in square roots of counts under a unitary FFT."""
     object: NDArray[Any] | None = None
-    """Complex object of a result, row 0 at the smallest y; None: the file holds a scan alone."""
+    """Complex object of a result, row 0 at the smallest y; None: the file has only a scan."""
     x: NDArray[np.float64] | None = None
     """Sample coordinates of the object's columns in metres."""
     y: NDArray[np.float64] | None = None
     """Sample coordinates of the object's rows in metres."""
     centre: tuple[float, float] | None = None
-    """Sample coordinates (x, y) in metres of the object's pixel N//2, in place of x and y."""
+    """Sample coordinates (x, y) of the object's pixel N//2 in metres, in place of ``x`` and ``y``."""
     z: NDArray[np.float64] | None = None
-    """Where the slices lie in metres."""
+    """Coordinates of the slices along the beam in metres."""
     errors: NDArray[Any] | None = None
-    """Error of every iteration."""
+    """Error of each iteration."""
     near: NearField | None = None
-    """That the frames are images in the near field."""
+    """Given if the frames are near-field images."""
     name: str = ""
     """Name of the sample."""
     program: str = ""
-    """Who reconstructed it."""
+    """Program that made the result."""
     remarks: list[Finding] = field(default_factory=list)
-    """What the reader has remarked."""
+    """Findings of the reader."""
 
 
 def first_given(*values: Any) -> Any:
-    """Return the first that is not None, or None."""
+    """Return the first value that is not None, or None."""
     return next((value for value in values if value is not None), None)
 
 
@@ -85,14 +85,14 @@ def two_columns(
     name : str
         Name of the entry, for messages.
     values : ndarray or None
-        What it holds.
+        Value of the entry.
     count : int, optional
-        How many there must be; None: any number.
+        Required number of positions; None: any number.
 
     Raises
     ------
     InputError
-        If there are none, or they are no numbers in two columns.
+        If there are none, or they are not numbers in two columns.
     """
     fit = values is not None and values.ndim == 2 and values.dtype.kind in "iuf" and values.shape[1] == 2
     if values is None or not fit or (count is not None and len(values) != count):
@@ -102,26 +102,22 @@ def two_columns(
     return values.astype(np.float64)
 
 
-def build(found: Contents, extra: ExtraEntries, settings: Settings) -> Scan | Result:
-    """Return the scan or the result of a file; what its format says comes first, then what was kept beside it.
+def build(contents: Contents, extra: ExtraEntries, settings: Settings) -> Scan | Result:
+    """Return the scan or the result of a file. A value of the format comes before an extra entry of Exitwave.
 
     Raises
     ------
     InputError
-        If something is missing or impossible, as the functions of `exitwave.dialects.tools.assemble` say.
+        If a value is missing or impossible, see `exitwave.dialects.tools.assemble`.
     """
-    file, shape = extra.array_file.file, found.frames.shape[1:]
-    energy = energy_of(settings, first_given(found.energy, extra.number("energy")), str(file))
-    distance = length_of(settings, "distance", first_given(found.distance, extra.number("distance")), str(file))
+    file, shape = extra.array_file.file, contents.frames.shape[1:]
+    energy = energy_of(settings, first_given(contents.energy, extra.number("energy")), str(file))
+    distance = length_of(settings, "distance", first_given(contents.distance, extra.number("distance")), str(file))
+    mask_at = extra.array_file.where(contents.bad_at or extra.array_file.prefix + "mask")
     detector = Detector(
         distance=distance,
-        pixel_size=_pixel_size(found, extra, settings, H_C / energy * distance),
-        mask=mask_of(
-            settings,
-            _bad(found, extra),
-            shape,
-            extra.array_file.where(found.bad_at or extra.array_file.prefix + "mask"),
-        ),
+        pixel_size=_pixel_size(contents, extra, settings, H_C / energy * distance),
+        mask=mask_of(settings, _bad(contents, extra), shape, mask_at),
         corner_position=None if (corner := extra.numbers("corner", 3)) is None else np.array(corner),
         saturation=extra.number("saturation"),
         pixel_mask=_typed(extra.array("pixel_mask", shape, "iu"), np.uint32),
@@ -130,61 +126,61 @@ def build(found: Contents, extra: ExtraEntries, settings: Settings) -> Scan | Re
         countrate_correction_applied=bool(extra.notes.get("countrate_correction_applied")),
         flatfield_applied=bool(extra.notes.get("flatfield_applied")),
     )
-    remarks = list(found.remarks)
+    remarks = list(contents.remarks)
     scan = Scan(
-        found.frames,
-        np.zeros((len(found.frames), 3)),
+        contents.frames,
+        np.zeros((len(contents.frames), 3)),
         energy,
         detector,
-        probe=None if found.object is not None else _probe(found, remarks),
-        name=found.name or extra.text("name"),
+        probe=None if contents.object is not None else _probe(contents, remarks),
+        name=contents.name or extra.text("name"),
         description=extra.text("description"),
         instrument=extra.text("instrument"),
-        near=found.near or extra.near,
-        monitor=extra.array("monitor", (len(found.frames),)),
-        left_out=extra.left_out(len(found.frames)),
+        near=contents.near or extra.near,
+        monitor=extra.array("monitor", (len(contents.frames),)),
+        left_out=extra.left_out(len(contents.frames)),
         preparation=extra.preparation,
     )
-    used, measured = _positions(found, extra, settings, scan.object_pixel)
+    used, measured = _positions(contents, extra, settings, scan.object_pixel)
     others = {field.name: getattr(scan, field.name) for field in fields(Scan) if field.name in _OTHERS}
-    where = found.positions_at
+    where = contents.positions_at
     scan = scan_of(scan.patterns, measured, energy, detector, file=file, where=where, remarks=remarks, **others)
-    return scan if found.object is None else _result(found, extra, scan, used)
+    return scan if contents.object is None else _result(contents, extra, scan, used)
 
 
 _OTHERS = ("probe", "name", "description", "instrument", "near", "monitor", "left_out", "preparation")
 
 
-def _result(found: Contents, extra: ExtraEntries, scan: Scan, used: NDArray[np.float64]) -> Result:
-    assert found.object is not None
-    if found.object.ndim not in (2, 3):
-        shape, remedy = found.object.shape, "Expected (ny, nx) or (slices, ny, nx)"
-        raise InputError(
-            "The object is not an image", where=extra.array_file.file, found=f"shape {shape}", remedy=remedy
-        )
-    z = first_given(extra.array("z", found.object.shape[:-2], "f"), found.z) if found.object.ndim == 3 else None
-    if found.object.ndim == 3 and z is None:
-        remedy = "Take one slice, or their product, and save that"
-        raise InputError(
-            "The depth of the slices is missing", where=extra.array_file.file, found="slices", remedy=remedy
-        )
-    probe = np.zeros((0, *scan.patterns.shape[1:]), np.complex64) if found.probe is None else found.probe
-    rows, columns = found.object.shape[-2:]
-    x, y, (py, px) = found.x, found.y, scan.object_pixel
-    if found.in_pixels or found.centre is not None:
-        x0, y0 = found.centre or _origin(extra)
-        column, row = (columns // 2, rows // 2) if found.centre else (0, 0)
+def _result(contents: Contents, extra: ExtraEntries, scan: Scan, used: NDArray[np.float64]) -> Result:
+    assert contents.object is not None
+    if contents.object.ndim not in (2, 3):
+        shape, remedy = contents.object.shape, "Expected (ny, nx) or (slices, ny, nx)"
+        where = extra.array_file.file
+        raise InputError("The object is not an image", where=where, found=f"shape {shape}", remedy=remedy)
+    z = None
+    if contents.object.ndim == 3:
+        z = first_given(extra.array("z", contents.object.shape[:1], "f"), contents.z)
+    if contents.object.ndim == 3 and z is None:
+        what, remedy = "The coordinates of the slices are missing", "Save one slice, or the product of all slices"
+        found = f"{len(contents.object)} slices"
+        raise InputError(what, where=extra.array_file.file, found=found, remedy=remedy)
+    probe = np.zeros((0, *scan.patterns.shape[1:]), np.complex64) if contents.probe is None else contents.probe
+    rows, columns = contents.object.shape[-2:]
+    x, y, (py, px) = contents.x, contents.y, scan.object_pixel
+    if contents.in_pixels or contents.centre is not None:
+        x0, y0 = contents.centre or _origin(extra)
+        column, row = (columns // 2, rows // 2) if contents.centre else (0, 0)
         x, y = x0 + (np.arange(columns) - column) * px, y0 + (np.arange(rows) - row) * py
     result = result_of(
         scan,
-        found.object,
+        contents.object,
         probe,
         x=first_given(extra.array("x", (columns,), "f"), x),
         y=first_given(extra.array("y", (rows,), "f"), y),
         positions=used,
-        errors=first_given(found.errors, extra.array("errors", kinds="f")),
+        errors=first_given(contents.errors, extra.array("errors", kinds="f")),
         algorithm=extra.text("algorithm"),
-        program=extra.text("program") or found.program,
+        program=extra.text("program") or contents.program,
         z=z,
     )
     inside = extra.array("inside", (rows, columns))
@@ -200,27 +196,27 @@ def _typed(values: NDArray[Any] | None, dtype: Any) -> NDArray[Any] | None:
     return None if values is None else values.astype(dtype, copy=False)
 
 
-def _pixel_size(found: Contents, extra: ExtraEntries, settings: Settings, reach: float) -> tuple[float, float]:
+def _pixel_size(contents: Contents, extra: ExtraEntries, settings: Settings, reach: float) -> tuple[float, float]:
     """Return the detector's pixel (y, x) in metres; ``reach`` is wavelength * distance."""
-    known = first_given(found.pixel_size, extra.numbers("pixel_size", 2))
-    if known is None and found.object_pixel is not None and min(found.object_pixel) > 0:
-        (ny, nx), (dy, dx) = found.frames.shape[1:], found.object_pixel
+    known = first_given(contents.pixel_size, extra.numbers("pixel_size", 2))
+    if known is None and contents.object_pixel is not None and min(contents.object_pixel) > 0:
+        (ny, nx), (dy, dx) = contents.frames.shape[1:], contents.object_pixel
         known = reach / (ny * dy), reach / (nx * dx)
     py, px = (length_of(settings, "pixel_size", size, str(extra.array_file.file)) for size in known or (None, None))
     return py, px
 
 
-def _bad(found: Contents, extra: ExtraEntries) -> NDArray[np.bool_] | None:
-    """Return the bad pixels: of every frame where that was kept, else as the format says, else as it was kept."""
-    kept_mask = extra.array("mask")
-    if kept_mask is not None and (found.bad is None or kept_mask.shape == found.frames.shape):
-        return kept_mask != 0
-    return found.bad
+def _bad(contents: Contents, extra: ExtraEntries) -> NDArray[np.bool_] | None:
+    """Return the bad pixels: the extra mask if it is one for each frame or the format has none, else the format's."""
+    extra_mask = extra.array("mask")
+    if extra_mask is not None and (contents.bad is None or extra_mask.shape == contents.frames.shape):
+        return extra_mask != 0
+    return contents.bad
 
 
-def _probe(found: Contents, remarks: list[Finding]) -> NDArray[np.complex64] | None:
-    """Return the starting probe, or None with a remark where what there is cannot be one."""
-    probe, shape = found.probe, found.frames.shape[1:]
+def _probe(contents: Contents, remarks: list[Finding]) -> NDArray[np.complex64] | None:
+    """Return the starting probe; None, with the finding W207, if the stored array is not a probe."""
+    probe, shape = contents.probe, contents.frames.shape[1:]
     if probe is None:
         return None
     if (
@@ -233,21 +229,23 @@ def _probe(found: Contents, remarks: list[Finding]) -> NDArray[np.complex64] | N
         return probe.astype(np.complex64, copy=False)
     seen = f"{probe.dtype} of shape {probe.shape}"
     wanted = f"finite complex numbers of shape (modes, {shape[0]}, {shape[1]})"
-    remarks.append(finding("W207", "probe", seen, wanted, "It was left aside"))
+    remarks.append(finding("W207", "probe", seen, wanted, "It was ignored"))
     return None
 
 
 def _positions(
-    found: Contents, extra: ExtraEntries, settings: Settings, pixel: tuple[float, float]
+    contents: Contents, extra: ExtraEntries, settings: Settings, pixel: tuple[float, float]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the positions that were used and those that were measured, shape (npos, 3), in metres."""
-    count, step = len(found.frames), np.array([pixel[1], pixel[0], 1.0])
-    stored = found.positions
-    if found.in_pixels and stored.ndim == 2 and stored.shape[1] == 2:
+    """Return the positions that were used and the measured ones, each of shape (npos, 3), in metres."""
+    count, step = len(contents.frames), np.array([pixel[1], pixel[0], 1.0])
+    stored = contents.positions
+    if contents.in_pixels and stored.ndim == 2 and stored.shape[1] == 2:
         stored = np.array(_origin(extra)) + stored * step[:2]
-    own = columns_of(settings, stored, count, extra.array_file.where(found.positions_at))
+    own = columns_of(settings, stored, count, extra.array_file.where(contents.positions_at))
     measured = extra.array("positions", (count, 3), "f")
-    exact = measured if found.object is None else first_given(extra.array("used_positions", (count, 3), "f"), measured)
+    exact = measured
+    if contents.object is not None:
+        exact = first_given(extra.array("used_positions", (count, 3), "f"), measured)
     if exact is not None and (np.abs(exact - own)[:, :2] <= AGREED * step[:2]).all():
         own = exact
-    return own, own if found.object is None or measured is None else measured
+    return own, own if contents.object is None or measured is None else measured

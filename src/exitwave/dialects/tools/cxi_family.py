@@ -1,4 +1,4 @@
-"""What the dialects of CXI share: one reader, one writer whose file is amended, and what they all differ in."""
+"""Shared by the variants of CXI: detection, the reader, and a writer whose file is amended for another program."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,18 +21,18 @@ from exitwave.scan import Result, Scan, scan_in, with_scan
 from exitwave.units import ELEMENTARY_CHARGE
 
 WRITTEN_FOR = "exitwave_dialect"
-"""Attribute of the root that says for whom Exitwave wrote a file; nobody else reads it."""
+"""Attribute of the root with the file format that Exitwave wrote; other programs ignore it."""
 MOST_NUMBERS = 10**6
-"""More numbers than this are no energy of each frame."""
+"""Largest number of energies that are read: more are not one for each frame."""
 AXES = "translation:y:x"
-"""CXI's names of the dimensions of a stack of frames."""
+"""Names of the dimensions of a stack of frames in CXI."""
 
 Amend = Callable[[h5py.File, Scan | Result], list[Finding]]
-"""Makes of a file after the schema one of another program; returns what that program cannot hold."""
+"""Changes a file after the schema into one of another program; returns findings on what is lost."""
 
 
 def detect_with(name: str, test: Callable[[h5py.File], Evidence | None]) -> Callable[[Path], Evidence | None]:
-    """Return a ``detect`` that takes the files written for ``name``, and those that a test of the open file takes."""
+    """Return a function ``detect`` that accepts files written for ``name``, and files that ``test`` accepts."""
 
     def detect(file: Path) -> Evidence | None:
         try:
@@ -41,26 +41,26 @@ def detect_with(name: str, test: Callable[[h5py.File], Evidence | None]) -> Call
                 if made_for:
                     return Evidence(Strength.MARK, f"written for {name}") if made_for == name else None
                 return None if is_from_ptychodus(opened) else test(opened)
-        except Exception:  # whatever HDF5 makes of a damaged file, it is nobody's
+        except Exception:  # h5py raises many types for a damaged file
             return None
 
     return detect
 
 
 def written_for(file: h5py.File) -> str:
-    """Return the dialect for which Exitwave wrote a file, or an empty string."""
+    """Return the file format for which Exitwave wrote a file, or an empty string."""
     return text(file.attrs.get(WRITTEN_FOR))
 
 
 def is_from_ptychodus(file: h5py.File) -> bool:
-    """Say whether a CXI file has ptychodus' meaning of its images: the first is the probe, the second the object."""
+    """Return whether a CXI file is from ptychodus: its first image is the probe, the second the object."""
     first, second = (file.get(f"{ENTRY}/image_{n}/data") for n in (1, 2))
     both = isinstance(first, h5py.Dataset) and isinstance(second, h5py.Dataset)
     return f"{ENTRY}/ptychodus" in file or (both and first.ndim == 4)
 
 
 def in_joules(file: h5py.File) -> bool:
-    """Say whether the energy of a CXI file is in joules, by its unit or, whatever it is called, by its magnitude."""
+    """Return whether the energy of a CXI file is in joules, by its unit or by its magnitude."""
     energy = resolve(file, path("energy"))
     if not isinstance(energy, h5py.Dataset) or not 0 < (energy.size or 0) <= MOST_NUMBERS or energy.dtype.kind != "f":
         return False
@@ -69,15 +69,15 @@ def in_joules(file: h5py.File) -> bool:
 
 
 def read_cxi(file: Path, settings: Settings, layout: Layout = EVERYBODY, normal: tuple[str, ...] = ()) -> Scan | Result:
-    """Read a CXI file as `exitwave.cxi.read.read`, without remarks on what is normal in it: joules, and codes given."""
+    """Read a CXI file by `exitwave.cxi.read.read`, without findings on what is ``normal``: these codes, and joules."""
     data = read(file, settings, layout)
     scan = scan_in(data)
-    extra = tuple(each for each in scan.findings if each.code not in ("W201", *normal))
-    return with_scan(data, replace(scan, findings=extra))
+    findings = tuple(each for each in scan.findings if each.code not in ("W201", *normal))
+    return with_scan(data, replace(scan, findings=findings))
 
 
 def image_layout(file: Path) -> Layout:
-    """Return where the object is in a file with several images: the last that is complex and in real space."""
+    """Return the layout of a file with several images: the object is the last that is complex and in real space."""
     last = 0
     with reading(file) as opened:
         for name in members(resolve(opened, ENTRY)):
@@ -95,7 +95,7 @@ def _is_object(image: Any) -> bool:
 
 
 def write_with(name: str, amend: Amend) -> Callable[[Scan | Result, Path, bool], Written]:
-    """Return a ``write`` that writes the file of the schema and amends it."""
+    """Return a function ``write`` that writes a file after the schema and applies ``amend`` to it."""
 
     def write(data: Scan | Result, target: Path, overwrite: bool) -> Written:
         lost = _shared_losses(scan_in(data), name)
@@ -114,33 +114,33 @@ def write_with(name: str, amend: Amend) -> Callable[[Scan | Result, Path, bool],
 
 
 def _shared_losses(scan: Scan, name: str) -> list[Finding]:
-    """Return what no program of the family can hold."""
+    """Return findings on data that no variant of CXI can hold."""
     lost = []
     unused = len(scan.patterns) - len(scan.wanted)
     if unused:
-        remedy = f"{name} will use them; leave them out of the scan first"
-        lost.append(finding("W251", path("left_out"), f"{unused} frames that are not to be used", "none", remedy))
+        remedy = f"{name} will use them; remove them from the scan first"
+        lost.append(finding("W251", path("left_out"), f"{unused} frames that are left out", "none", remedy))
     if scan.detector.mask.ndim == 3:
-        remedy = f"{name} gets one mask: what is bad in any frame is bad in all"
+        remedy = "One mask was written: a pixel that is bad in any frame is bad in all"
         lost.append(finding("W251", path("frame_mask"), "a mask for each frame", "one mask", remedy))
     return lost
 
 
-def replace_dataset(file: h5py.File, place: str, value: Any, units: str = "") -> h5py.Dataset:
-    """Write a small dataset in the place of what is there."""
-    if place in file:
-        del file[place]
-    dataset = file.create_dataset(place, data=value, track_times=False)
+def replace_dataset(file: h5py.File, path: str, value: Any, units: str = "") -> h5py.Dataset:
+    """Write a small dataset; replace an existing entry."""
+    if path in file:
+        del file[path]
+    dataset = file.create_dataset(path, data=value, track_times=False)
     if units:
         dataset.attrs["units"] = units
     return dataset
 
 
-def replace_link(file: h5py.File, place: str, target: str) -> None:
-    """Write a soft link in the place of what is there."""
-    if file.get(place, getlink=True) is not None:
-        del file[place]
-    file[place] = h5py.SoftLink(target)
+def replace_link(file: h5py.File, path: str, target: str) -> None:
+    """Write a soft link; replace an existing entry."""
+    if file.get(path, getlink=True) is not None:
+        del file[path]
+    file[path] = h5py.SoftLink(target)
 
 
 def amend_energy(file: h5py.File, scan: Scan) -> None:
@@ -150,16 +150,16 @@ def amend_energy(file: h5py.File, scan: Scan) -> None:
 
 
 def amend_axes(file: h5py.File) -> None:
-    """Write CXI's names of the dimensions of the frames."""
+    """Write the names of the dimensions of the frames."""
     file[path("frames")].attrs["axes"] = np.bytes_(AXES)
 
 
 def amend_mask(file: h5py.File, scan: Scan) -> None:
-    """Write the mask in CXI's bits."""
+    """Write the mask as CXI bits."""
     replace_dataset(file, path("mask"), cxi_bits(~scan.detector.always_good, scan.detector.pixel_mask))
 
 
 def default_basis(scan: Scan) -> Any:
-    """Return CXI's default directions of the detector, rows along -y and columns along -x, shape (2, 3)."""
+    """Return the default ``basis_vectors`` of CXI in metres, shape (2, 3): rows along -y, columns along -x."""
     py, px = scan.detector.pixel_size
     return np.array([[0, -py, 0], [-px, 0, 0]])

@@ -1,4 +1,4 @@
-"""Could a program read a CXI file, and what would it get wrong? The questions that all profiles of CXI ask."""
+"""Check whether a program can read a CXI file and what it reads wrongly: the tests that all profiles share."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -7,75 +7,75 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from exitwave.cxi import schema
 from exitwave.cxi.energy import ELECTRONVOLTS, JOULES
 from exitwave.cxi.frames import unreadable
 from exitwave.cxi.hdf import reading, resolve, text, whole
-from exitwave.cxi.schema import path
 from exitwave.errors import Finding, InputError
 from exitwave.findings import finding
 from exitwave.units import ELEMENTARY_CHARGE, factor
 
 NOT_EQUAL = 1e-3
-"""Relative difference from which on a number is another one."""
+"""Relative difference from which two numbers differ."""
 
 
 @dataclass(frozen=True)
 class Profile:
-    """A file that is looked at as a program would, and what was found."""
+    """An open file that is checked for a program, and the findings."""
 
     file: h5py.File
     name: str
     findings: list[Finding] = field(default_factory=list)
 
-    def say(self, code: str, place: str, found: object, expected: str) -> None:
-        """Note a finding; what to do about an error is always the same."""
-        remedy = f"exitwave convert FILE OUT --to {self.name} writes a file that it reads" if code[0] == "E" else ""
-        self.findings.append(finding(code, place, found, expected, remedy))
+    def say(self, code: str, where: str, found: object, expected: str) -> None:
+        """Add a finding; the remedy for an error is always conversion."""
+        remedy = f"Convert it: exitwave convert FILE OUT --to {self.name}" if code[0] == "E" else ""
+        self.findings.append(finding(code, where, found, expected, remedy))
 
-    def at(self, *places: str) -> h5py.Dataset | None:
-        """Return the first dataset of several places, or None; a link that leads nowhere is nothing."""
-        for place in places:
+    def at(self, *paths: str) -> h5py.Dataset | None:
+        """Return the first dataset among several paths, or None; a broken link counts as missing."""
+        for path in paths:
             try:
-                found = resolve(self.file, place)
+                found = resolve(self.file, path)
             except InputError:
                 continue
             if isinstance(found, h5py.Dataset) and found.shape is not None:
                 return found
         return None
 
-    def needs(self, what: str, *places: str) -> h5py.Dataset | None:
-        """Return the first dataset of several places; without it the program cannot read the file (E121)."""
-        found = self.at(*places)
+    def needs(self, what: str, *paths: str) -> h5py.Dataset | None:
+        """Return the first dataset among several paths; add E121 if there is none, because the program requires it."""
+        found = self.at(*paths)
         if found is None:
-            self.say("E121", places[0], "nothing", what)
+            self.say("E121", paths[0], "nothing", what)
         return found
 
-    def number(self, place: str) -> float | None:
-        """Return the one number at a place, or None."""
-        found = self.at(place)
+    def number(self, path: str) -> float | None:
+        """Return the number at a path, or None."""
+        found = self.at(path)
         if found is None or found.size != 1 or found.dtype.kind not in "iuf":
             return None
         return float(np.ravel(whole(found))[0])
 
-    def needs_metres(self, *places: str) -> None:
-        """Ask for a length that is in metres, whatever its unit says."""
-        dataset = self.needs("a length in metres", *places)
+    def needs_metres(self, *paths: str) -> None:
+        """Require a length in metres; the program does not read its unit."""
+        dataset = self.needs("a length in metres", *paths)
         if dataset is not None:
             self.metres(dataset)
 
     def metres(self, dataset: h5py.Dataset) -> None:
-        """Remark (E122) on a unit other than metres, which the program does not look at."""
+        """Add E122 for a unit other than metres, because the program does not read the unit."""
         unit = text(dataset.attrs.get("units")).strip()
         try:
             wrong = bool(unit) and factor(unit, "length") != 1
         except InputError:
             wrong = True
         if wrong:
-            self.say("E122", dataset.name, f"@units = {unit}", "metres, for it does not look at the unit")
+            self.say("E122", dataset.name, f"@units = {unit}", "metres: the program does not read the unit")
 
-    def needs_joules(self, *places: str) -> None:
-        """Ask for an energy in joules, whatever its unit says (E122 where it is in eV or keV)."""
-        dataset = self.needs("the photon energy in joules", *places)
+    def needs_joules(self, *paths: str) -> None:
+        """Require an energy in joules; add E122 if it is in eV or keV, because the program does not read the unit."""
+        dataset = self.needs("the photon energy in joules", *paths)
         value = None if dataset is None else self.number(dataset.name)
         if dataset is None or value is None or 0 < value < JOULES:
             return
@@ -84,11 +84,11 @@ class Profile:
             joules = f"{value * factor(unit, 'energy') * ELEMENTARY_CHARGE:.4g} J"
         except InputError:
             joules = "joules"
-        self.say("E122", dataset.name, f"{value:g} {unit}, which it takes for joules", joules)
+        self.say("E122", dataset.name, f"{value:g} {unit}, which the program reads as joules", joules)
 
-    def needs_frames(self, *places: str) -> int:
-        """Ask for a stack of frames that can be read; return their number, or 0."""
-        dataset = self.needs("frames of shape (npos, ny, nx)", *places)
+    def needs_frames(self, *paths: str) -> int:
+        """Require a readable stack of frames; return their number, or 0."""
+        dataset = self.needs("frames of shape (npos, ny, nx)", *paths)
         if dataset is None:
             return 0
         problem = unreadable(dataset)
@@ -98,10 +98,10 @@ class Profile:
             self.say("E121", dataset.name, problem[0], "frames that can be read")
         return len(dataset) if dataset.ndim else 0
 
-    def needs_positions(self, shape: tuple[str | int, ...], wanted: Sequence[int], *places: str) -> None:
-        """Ask for positions in metres whose first or second length is one of ``wanted``; ``shape`` says it in words."""
+    def needs_positions(self, shape: tuple[str | int, ...], wanted: Sequence[int], *paths: str) -> None:
+        """Require positions in metres; their number (the axis of it in ``shape``) must be one of ``wanted``."""
         words = f"shape ({', '.join(map(str, shape))}), in metres"
-        dataset = self.needs(f"positions of {words}", *places)
+        dataset = self.needs(f"positions of {words}", *paths)
         if dataset is None:
             return
         rows = isinstance(shape[0], int)
@@ -109,25 +109,25 @@ class Profile:
             self.say("E121", dataset.name, f"shape {dataset.shape}", words)
         self.metres(dataset)
 
-    def ignores(self, what: str, *places: str) -> None:
-        """Remark (W252) that the program ignores what is at a place."""
-        found = self.at(*places)
+    def ignores(self, what: str, *paths: str) -> None:
+        """Add W252 if there is a dataset that the program ignores."""
+        found = self.at(*paths)
         if found is not None:
-            self.say("W252", found.name, what, "nothing, for it does not look there")
+            self.say("W252", found.name, what, "nothing: the program does not read it")
 
     def ignores_ours(self) -> None:
-        """Remark on what only Exitwave has: frames that are not to be used, masks of single frames."""
-        self.ignores("frames that are not to be used", path("left_out"))
-        self.ignores("masks of single frames", path("frame_mask"))
+        """Add W252 for entries that only Exitwave has: frames that are left out, masks of single frames."""
+        self.ignores("frames that are left out", schema.path("left_out"))
+        self.ignores("masks of single frames", schema.path("frame_mask"))
 
 
 def check_with(name: str, ask: Callable[[Profile], None]) -> Callable[[Path], list[Finding]]:
-    """Return a ``check`` that asks the questions of a program, the errors first.
+    """Return a function ``check`` with the findings of ``ask``, errors first.
 
     Raises
     ------
     InputError
-        If the file cannot be opened at all, or is damaged.
+        If the file cannot be opened, or is damaged.
     """
 
     def check(file: Path) -> list[Finding]:

@@ -1,4 +1,4 @@
-"""Numbers with units, text and arrays from an HDF5 file of any program, by path; nothing large is read unasked."""
+"""Read numbers with units, arrays and stacks of frames from an HDF5 file of any program, by path."""
 
 from pathlib import Path
 from typing import Any
@@ -16,34 +16,34 @@ from exitwave.frames import Frames
 from exitwave.units import factor
 
 COMPLEX = (("r", "i"), ("real", "imag"))
-"""Names of the parts of a complex number in a compound type, as h5py and as MATLAB have them."""
+"""Names of real and imaginary part in a compound type, in files of h5py and of MATLAB."""
 
 
 def dataset_at(file: h5py.File, path: str) -> h5py.Dataset | None:
-    """Return the dataset at a path, its links followed, or None where there is none."""
+    """Return the dataset at a path, with links followed, or None."""
     found = resolve(file, path)
     return found if isinstance(found, h5py.Dataset) else None
 
 
 def number_at(file: h5py.File, path: str) -> float | None:
-    """Return a number stored as a scalar or as an array of one value, or None where there is none.
+    """Return a number stored as a scalar or as an array of equal values, or None.
 
     Raises
     ------
     InputError
-        If it is no real number, or an array of different ones.
+        If it is not a real number, or an array of different numbers.
     """
     stored = dataset_at(file, path)
     return None if stored is None else one_number(_whole(stored), f"{file.filename}:{path}")
 
 
 def one_number(value: Any, where: str) -> float:
-    """Return a number from what an attribute or dataset holds.
+    """Return the number in the value of an attribute or dataset.
 
     Raises
     ------
     InputError
-        If it is no real number, or an array of different ones.
+        If it is not a real number, or an array of different numbers.
     """
     values = np.asarray(value)
     if values.dtype.kind not in "biuf" or not values.size:
@@ -57,7 +57,7 @@ def one_number(value: Any, where: str) -> float:
     if not np.allclose(flat, flat[0], rtol=1e-6, atol=0, equal_nan=True):
         found = f"{flat.size} values from {flat.min():g} to {flat.max():g}"
         raise InputError(
-            "One number is needed, but an array holds several",
+            "One number is required, but the values differ",
             where=where,
             found=found,
             remedy="Write one value for the scan",
@@ -66,21 +66,21 @@ def one_number(value: Any, where: str) -> float:
 
 
 def quantity_at(file: h5py.File, path: str, dimension: str, unit: str) -> float | None:
-    """Return a length in metres or an energy in eV, or None where there is none.
+    """Return a length in metres or an energy in eV, or None.
 
     Parameters
     ----------
     file, path : h5py.File, str
-        Where it lies.
+        File, and path of the dataset in it.
     dimension : str
         ``length`` or ``energy``.
     unit : str
-        Its unit where the dataset has no ``@units``.
+        Unit of a dataset without ``@units``.
 
     Raises
     ------
     InputError
-        If it is not one number, or its unit is unknown.
+        If the value is not one number, or the unit is unknown.
     """
     value, stored = number_at(file, path), dataset_at(file, path)
     if value is None or stored is None:
@@ -94,12 +94,12 @@ def quantity_at(file: h5py.File, path: str, dimension: str, unit: str) -> float 
 
 
 def array_at(file: h5py.File, path: str) -> NDArray[Any] | None:
-    """Return an array of numbers whole, or None where there is none; complex where it is a pair of parts.
+    """Read a whole array of numbers, or return None; a compound of two parts becomes complex.
 
     Raises
     ------
     InputError
-        If it holds no numbers, is empty or far larger than the file, or cannot be read.
+        If it has other values than numbers, is empty or far larger than the file, or cannot be read.
     """
     stored = dataset_at(file, path)
     if stored is None:
@@ -128,7 +128,7 @@ def _whole(stored: h5py.Dataset) -> NDArray[Any]:
 
 
 def check_readable(stored: h5py.Dataset) -> None:
-    """Refuse a dataset whose compression filter is not installed, or whose sources are missing."""
+    """Raise InputError if the compression filter of a dataset is not installed, or its source files are missing."""
     problem = unreadable(stored)
     if problem:
         where = f"{stored.file.filename}:{stored.name}"
@@ -136,16 +136,16 @@ def check_readable(stored: h5py.Dataset) -> None:
 
 
 def frames_at(file: h5py.File, path: str) -> Frames:
-    """Return the stack at a path, unread.
+    """Return the stack of frames at a path, without reading it.
 
     Raises
     ------
     InputError
-        If there is none, it is no stack of images, or it cannot be read.
+        If there is no stack of frames, or it cannot be read.
     """
     stored = dataset_at(file, path)
     if stored is None:
-        raise InputError("The file lacks its frames", where=file.filename, found="nothing", remedy=f"Expected {path}")
+        raise InputError("The file lacks the frames", where=file.filename, remedy=f"Expected {path}")
     where = f"{stored.file.filename}:{stored.name}"
     check_readable(stored)
     if stored.shape is None:

@@ -1,4 +1,4 @@
-"""Positions beside frames, where a format leaves signs and numbers to its user."""
+"""Settings for positions of a format that fixes neither their signs nor their number."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,20 +10,20 @@ from exitwave.frames import Frames
 from exitwave.frames.linked import LinkedFrames
 
 SIGNS = {"none": (1.0, 1.0), "x": (-1.0, 1.0), "y": (1.0, -1.0), "xy": (-1.0, -1.0)}
-"""What the setting ``negate`` makes of x and y."""
+"""Factors of x and y for each value of the setting ``negate``."""
 NEGATE = {"negate": "x, y, xy or none"}
-"""The setting, as `Dialect.settings` has it."""
+"""The setting, as in `Dialect.settings`."""
 SURPLUS = {"surplus": "drop"}
-"""The setting that leaves out what lies beyond the smaller number of frames and positions."""
+"""The setting that drops surplus frames or positions."""
 
 
 def axis_signs(settings: Settings, default: str = "none") -> NDArray[np.float64]:
-    """Return the factors (x, y) by which stored positions are multiplied, from the user's ``negate``.
+    """Return the factors (x, y) of the stored positions, from the user's ``negate``.
 
     Raises
     ------
     InputError
-        If it is unknown.
+        If its value is unknown.
     """
     choice = settings.get("negate", default)
     if choice not in SIGNS:
@@ -34,22 +34,22 @@ def axis_signs(settings: Settings, default: str = "none") -> NDArray[np.float64]
 def match_numbers(
     settings: Settings, frames: Frames, positions: NDArray[np.float64], where: str
 ) -> tuple[Frames, NDArray[np.float64], list[Finding]]:
-    """Return as many frames as positions: all, or what the user's ``surplus=drop`` leaves of them, with W213.
+    """Return frames and positions in equal number; ``surplus=drop`` of the user drops the surplus, with finding W213.
 
     Raises
     ------
     InputError
-        If they differ in number, and the user does not say what to do about it.
+        If they differ in number and the user has not set ``surplus``.
     """
     choice, common = settings.get("surplus"), min(len(frames), len(positions))
     if choice not in (None, "drop"):
-        raise InputError("Unknown way to treat a surplus", found=repr(choice), remedy="Use surplus=drop")
+        raise InputError("Unknown value of surplus", found=repr(choice), remedy="Use surplus=drop")
     if len(frames) == len(positions):
         return frames, positions, []
     found = f"{len(frames)} frames and {len(positions)} positions"
     if choice is None:
-        remedy = "If they begin together, --set surplus=drop takes the first of both"
+        remedy = "If the first frame belongs to the first position, drop the surplus with --set surplus=drop"
         raise InputError("Frames and positions differ in number", where=where, found=found, remedy=remedy)
-    note = finding("W213", where, found, "as many of both", f"The first {common} were taken, as you asked")
+    note = finding("W213", where, found, "equal numbers", f"The first {common} of both were taken, as requested")
     pieces = frames.pieces if isinstance(frames, LinkedFrames) else [frames]
     return LinkedFrames(pieces, common), positions[:common], [note]

@@ -1,4 +1,4 @@
-"""Positions in a text file beside the frames: comma, semicolon, tab or space between columns, a header or none."""
+"""Tables of positions in text files: columns separated by comma, semicolon, tab or space, with or without a header."""
 
 from dataclasses import dataclass
 from itertools import islice
@@ -11,11 +11,11 @@ from exitwave.dialects.dialect import Settings
 from exitwave.errors import InputError, did_you_mean
 
 LARGEST = 2**27
-"""Bytes of a text that is read."""
+"""Largest size in bytes of a text file that is read."""
 HEADER = 100
-"""Lines that may come before the first row of numbers."""
+"""Largest number of lines before the first row of numbers."""
 SUFFIXES = (".csv", ".txt", ".dat")
-"""Ends of the names of such files."""
+"""Suffixes of the names of such files."""
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,11 @@ class Table:
     """The numbers of a text file."""
 
     file: Path
-    """Where they were read."""
+    """The text file."""
     values: NDArray[np.float64]
     """Shape (rows, columns)."""
     names: tuple[str, ...]
-    """Names of the columns where the file has them, or nothing."""
+    """Names of the columns; empty if the file has none."""
 
     def column(self, name: str) -> NDArray[np.float64]:
         """Return a column by its number, counted from 0, or by its name.
@@ -48,36 +48,38 @@ class Table:
 def read_table(file: Path) -> Table:
     """Read the numbers of a text file.
 
-    Lines before the first row of numbers are a header; ``#`` begins a remark.
+    Lines before the first row of numbers are a header; ``#`` begins a comment.
 
     Raises
     ------
     InputError
-        If there is no such file, or it is no table of numbers.
+        If there is no such file, or it is not a table of numbers.
     """
     if not file.is_file():
-        raise InputError("There is no such file of positions", found=file, remedy="Check the path")
+        raise InputError("There is no such file with positions", found=file, remedy="Check the path")
     size = file.stat().st_size
     if size > LARGEST:
         raise InputError(
-            "The file of positions is too large",
+            "The file with positions is too large",
             where=file,
             found=f"{size} bytes",
-            remedy="Give the text with one row for each frame",
+            remedy="Give a text file with one row for each frame",
         )
     with file.open(encoding="utf-8", errors="replace") as lines:
         header, rows = _rows(file, [line for line in lines if line.strip()])
     if not rows or len({len(row) for row in rows}) != 1:
         widths = sorted({len(row) for row in rows})
         found = f"rows of {widths[0]} and of {widths[-1]} numbers" if rows else "no row of numbers"
-        raise InputError("This is not a table of numbers", where=file, found=found, remedy="One row for each frame")
+        raise InputError(
+            "This is not a table of numbers", where=file, found=found, remedy="Write one row for each frame"
+        )
     values = np.array(rows)
     named = [cells for cells in header if len(cells) == values.shape[1]]
     return Table(file, values, tuple(named[-1]) if named else ())
 
 
 def _rows(file: Path, lines: list[str]) -> tuple[list[list[str]], list[list[float]]]:
-    """Return the cells of the lines of the header, and the numbers of the others."""
+    """Return the cells of the header lines, and the numbers of the other lines."""
     start = next((n for n, line in enumerate(islice(lines, HEADER)) if _numbers(line) is not None), len(lines))
     rows = []
     for line in lines[start:]:
@@ -86,10 +88,10 @@ def _rows(file: Path, lines: list[str]) -> tuple[list[list[str]], list[list[floa
             rows.append(numbers)
         elif not line.lstrip().startswith("#"):
             raise InputError(
-                "A row is not of numbers",
+                "A row has other text than numbers",
                 where=file,
                 found=repr(line.strip()[:80]),
-                remedy="Write numbers only behind the header; # begins a remark",
+                remedy="Write only numbers after the header; # begins a comment",
             )
     return [_cells(line.lstrip("#% ")) for line in lines[:start]], rows
 
@@ -106,26 +108,26 @@ def _numbers(line: str) -> list[float] | None:
         return None
 
 
-def table_for(settings: Settings, place: Path) -> Table:
-    """Return the positions that belong to a file: the user's ``positions_file``, else the one file with its name.
+def table_for(settings: Settings, frames: Path) -> Table:
+    """Return the table of positions for a file of frames: the user's ``positions_file``, else the file with its name.
 
-    For scan_master.h5 that is scan.csv, scan_positions.csv, or the same with .txt or .dat.
+    For scan_master.h5 this is scan.csv, scan_positions.csv, or the same with .txt or .dat.
 
     Raises
     ------
     InputError
-        If there is none, or more than one, or it cannot be read.
+        If there is no such file, or more than one, or it cannot be read.
     """
     given = settings.get("positions_file")
     if given:
-        beside = place.parent / given
+        beside = frames.parent / given
         return read_table(beside if beside.is_file() and not Path(given).is_file() else Path(given))
-    stem = place.stem.removesuffix("_master")
-    likely = [place.with_name(f"{stem}{end}{suffix}") for end in ("", "_positions") for suffix in SUFFIXES]
+    stem = frames.stem.removesuffix("_master")
+    likely = [frames.with_name(f"{stem}{end}{suffix}") for end in ("", "_positions") for suffix in SUFFIXES]
     there = [each for each in likely if each.is_file()]
     if len(there) != 1:
-        what = "There are several files of positions" if there else "The positions are in no file that is known"
+        what = "Several files with positions were found" if there else "No file with positions was found"
         found = ", ".join(each.name for each in there)
-        remedy = "Give their file with --set positions_file=scan.csv"
-        raise InputError(what, where=place, found=found, remedy=remedy)
+        remedy = "Give the file with --set positions_file=scan.csv"
+        raise InputError(what, where=frames, found=found, remedy=remedy)
     return read_table(there[0])

@@ -1,4 +1,4 @@
-"""Files of other programs, HDF5 or NPZ, written block by block, several of them all or not at all."""
+"""Write HDF5 and NPZ files block by block, either all of several files or none."""
 
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from exitwave.scan import Scan
 
 NPZ = ".npz"
 PACKED = 4096
-"""Bytes from which an array of an HDF5 file is compressed."""
+"""Size in bytes from which an array is compressed in an HDF5 file."""
 
 
 @dataclass(frozen=True)
@@ -26,39 +26,39 @@ class OutputFile:
     """A file to write."""
 
     path: Path
-    """Where; a name that ends in .npz makes a NumPy archive, any other an HDF5 file."""
+    """Path; the suffix .npz makes a NumPy archive, any other an HDF5 file."""
     entries: Mapping[str, Any]
     """Arrays, numbers, text and soft links by name; ``group/name@attribute`` names an attribute of an HDF5 file."""
     frames: Mapping[str, Frames] = field(default_factory=dict)
-    """Stacks of frames by name, which are copied block by block."""
+    """Stacks of frames by name, copied block by block."""
 
 
 def write_files(files: Sequence[OutputFile], scan: Scan, overwrite: bool) -> None:
-    """Write files, all of them or none.
+    """Write all files or none.
 
     Parameters
     ----------
     files : sequence of File
-        What to write.
+        The files.
     scan : Scan
-        Whose files must not be written over.
+        The source; its files are never replaced.
     overwrite : bool
         Whether existing files may be replaced.
 
     Raises
     ------
     OutputError
-        If one exists, is a source of the scan, or cannot be written. Nothing is left behind.
+        If a file exists, is a source of the scan, or cannot be written. No file is left then.
     """
     for file in files:
         check_output(file.path, scan.patterns.path, scan.path, overwrite=overwrite)
     with ExitStack() as stack:
         partials = [stack.enter_context(atomic(file.path, overwrite)) for file in files]
         for file, partial in zip(files, partials, strict=True):
-            (_put_npz if file.path.suffix == NPZ else _put_hdf5)(file, partial)
+            (_write_npz if file.path.suffix == NPZ else _write_hdf5)(file, partial)
 
 
-def _put_hdf5(file: OutputFile, partial: Path) -> None:
+def _write_hdf5(file: OutputFile, partial: Path) -> None:
     with create(partial) as (out, check):
         for name, frames in file.frames.items():
             chunk = (1, *frames.shape[1:])
@@ -68,9 +68,9 @@ def _put_hdf5(file: OutputFile, partial: Path) -> None:
                 dataset[index] = block
                 check()
         for name, value in file.entries.items():
-            place, _, attribute = name.partition("@")
+            holder, _, attribute = name.partition("@")
             if attribute:
-                (out[place] if place else out).attrs[attribute] = value
+                (out[holder] if holder else out).attrs[attribute] = value
                 continue
             if isinstance(value, h5py.SoftLink):
                 out[name] = value
@@ -80,7 +80,7 @@ def _put_hdf5(file: OutputFile, partial: Path) -> None:
             out.create_dataset(name, data=array, track_times=False, **packed)
 
 
-def _put_npz(file: OutputFile, partial: Path) -> None:
+def _write_npz(file: OutputFile, partial: Path) -> None:
     with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
         for name, value in file.entries.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as stream:
@@ -93,6 +93,6 @@ def _put_npz(file: OutputFile, partial: Path) -> None:
                     stream.write(np.ascontiguousarray(block).data)
 
 
-def with_prefix(own: str, extra: Mapping[str, Any]) -> dict[str, Any]:
-    """Return kept entries under the names that they get in a file; ``own`` is what stands before them."""
-    return {own + name: value for name, value in extra.items()}
+def with_prefix(prefix: str, entries: Mapping[str, Any]) -> dict[str, Any]:
+    """Return entries with ``prefix`` before their names."""
+    return {prefix + name: value for name, value in entries.items()}
