@@ -109,7 +109,7 @@ def test_positions_of_arrays_rows_and_text(raw: Path, tmp_path: Path) -> None:
         ({"distance": {"path": "/pixel"}}, "has no unit"),
         ({"distance": "/nowhere"}, "path of a quantity does not exist"),
         ({"energy": "8.8 parsec"}, "Unknown unit of energy"),
-        ({"frames": "/nowhere"}, "lacks its frames"),
+        ({"frames": "/nowhere"}, "lacks the frames"),
         ({"file": "nothing.h5"}, "There is no such file"),
         ({"frames": {"path": "/frames", "axes": ["frame", "frame", "x", "y"]}}, "have other axes"),
     ],

@@ -42,7 +42,7 @@ def linked_frames(group: h5py.Group) -> LinkedFiles:
     where = f"{group.file.filename}:{group.name}"
     names = sorted(filter(NAME.fullmatch, members(group)), key=_number_of)
     if not names:
-        raise InputError("The file lacks its frames", where=where, remedy="Expected data_000001, data_000002, ...")
+        raise InputError("The file lacks the frames", where=where, remedy="Expected data_000001, data_000002, ...")
     stacks = {name: stack for name in names if (stack := _linked_stack(group, name)) is not None}
     missing, numbers = [name for name in names if name not in stacks], [_number_of(name) for name in stacks]
     if numbers != list(range(_number_of(names[0]), _number_of(names[0]) + len(numbers))) or not numbers:

@@ -88,7 +88,7 @@ def _rows(file: Path, lines: list[str]) -> tuple[list[list[str]], list[list[floa
             rows.append(numbers)
         elif not line.lstrip().startswith("#"):
             raise InputError(
-                "A row has other text than numbers",
+                "A row has values that are not numbers",
                 where=file,
                 found=repr(line.strip()[:80]),
                 remedy="Write only numbers after the header; # begins a comment",
