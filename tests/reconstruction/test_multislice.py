@@ -215,7 +215,7 @@ def test_frames_are_those_of_the_slices(scan):
     truth = scan.truth
     assert truth.object.shape[0] == 2
     empty = replace(truth, object=np.stack([truth.object[0], np.ones_like(truth.object[0])]))
-    frames = type(scan.patterns)(empty, scan.detector, 0, between=scan.patterns._between)
+    frames = type(scan.patterns)(empty, scan.detector, 0, slice_transfer=scan.patterns._slice_transfer)
     thin = type(scan.patterns)(replace(truth, object=truth.object[0]), scan.detector, 0)
     np.testing.assert_allclose(frames.expected(3), thin.expected(3), rtol=1e-6, atol=1e-6 * frames.expected(3).max())
     assert np.abs(scan.patterns.expected(3) - thin.expected(3)).max() > 1e-3 * thin.expected(3).max()

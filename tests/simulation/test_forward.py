@@ -94,9 +94,9 @@ INDICES = [3, -1, slice(2, 9, 3), [1, 5], (slice(None), 64), (2, slice(3, 5), 7)
 @pytest.mark.parametrize("index", INDICES, ids=str)
 def test_a_large_stack_is_sliced_as_an_array(scan, index, monkeypatch):
     expected = scan.patterns[:][index]
-    monkeypatch.setattr(forward_module, "KEEP", 0)
+    monkeypatch.setattr(forward_module, "CACHED_BYTES", 0)
     large = SimulatedFrames(scan.truth, scan.detector, 3)
-    assert large._kept is None
+    assert large._cache is None
     for frames in (large, scan.patterns):
         assert np.array_equal(frames[index], expected)
         assert frames[index].shape == expected.shape
@@ -113,7 +113,7 @@ def test_a_scan_of_many_gigabytes_costs_nothing_until_it_is_read():
     scan = simulate(frames=20_000, step=1e-9)
     assert scan.patterns.shape == (20_000, 256, 256)
     assert scan.patterns[19_999, 128, 100:200].sum() > 0
-    assert scan.patterns._kept is None
+    assert scan.patterns._cache is None
 
 
 def test_counts_are_poisson_about_the_expected_intensity():

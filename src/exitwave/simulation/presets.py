@@ -1,4 +1,4 @@
-"""Presets: beamlines with the typical dimensions of the file schema."""
+"""Beamline presets, with the typical dimensions of the file schema."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from exitwave.scan import NearField
 
 @dataclass(frozen=True)
 class Preset:
-    """A beamline: photons, detector, zone plate and the usual size of a scan."""
+    """A far-field beamline: photon energy, detector, zone plate and the usual size of a scan."""
 
     instrument: str
     """Name of the beamline."""
@@ -40,10 +40,10 @@ class Preset:
 
     @property
     def near(self) -> None:
-        """It sees the far field."""
+        """None: the detector is in the far field."""
 
     def transfer(self, shape: tuple[int, int]) -> None:
-        """There is no transfer function to the far field."""
+        """Return None: the far field has no transfer function."""
 
     def probe(self, shape: tuple[int, int]) -> tuple[NDArray[np.complex128], tuple[float, float]]:
         """Return the probe of unit power, shape (ny, nx), and its pixel (y, x) in metres, for a detector's shape.
@@ -69,7 +69,7 @@ class Preset:
 
 @dataclass(frozen=True)
 class NearPreset:
-    """A beamline whose detector sees an image, in the cone beam behind a focus, of a sample in a diffuser's light."""
+    """A near-field beamline: a diffuser and the sample in the cone beam behind a focus; the detector records images."""
 
     instrument: str
     """Name of the beamline."""
@@ -86,23 +86,23 @@ class NearPreset:
     source_distance: float
     """Distance from the focus to the sample in metres."""
     beam: float
-    """Diameter of the beam, in widths of the field that the detector sees."""
+    """Diameter of the beam, relative to the width of the field of view."""
     grain: float
     """Size of the diffuser's grains in object pixels."""
     phase: float
     """Root mean square of the diffuser's phase in rad."""
     overlap: float
-    """Linear overlap of neighbours where no step is given; an image says little of coarse structures, many say more."""
+    """Linear overlap of neighbours where no step is given; coarse structures need many images, so it is high."""
 
     @property
     def near(self) -> NearField:
-        """What a scan says of it."""
+        """The near field, as a scan describes it."""
         return NearField(self.source_distance)
 
     def probe(self, shape: tuple[int, int]) -> tuple[NDArray[np.complex128], tuple[float, float]]:
         """Return the probe of unit power, shape (ny, nx), and its pixel (y, x) in metres, for a detector's shape.
 
-        The probe is a disc with a soft rim whose phase and amplitude are smoothed noise, always the same.
+        The probe is a disc with a soft rim. Its phase and amplitude are smoothed noise from a fixed seed.
         """
         pixel = self.detector_pixel / self.magnification
         rng, (ny, nx) = np.random.default_rng(1), shape
@@ -115,22 +115,22 @@ class NearPreset:
 
     @property
     def magnification(self) -> float:
-        """How much larger the sample appears on the detector."""
+        """Size of the sample's image on the detector, relative to the sample."""
         return (self.source_distance + self.distance) / self.source_distance
 
     def transfer(self, shape: tuple[int, int]) -> NDArray[np.complex128]:
-        """Return the transfer function of the way to the detector, shape (ny, nx), zero frequency at [0, 0]."""
+        """Return the transfer function from the sample to the detector, shape (ny, nx), zero frequency at [0, 0]."""
         pixel = self.detector_pixel / self.magnification
         length, distance = wavelength(self.energy), self.distance / self.magnification
         return np.asarray(angular_spectrum_kernel(shape, distance, length, (pixel, pixel)), np.complex128)
 
 
 PRESETS: dict[str, Preset | NearPreset] = {
-    # Hard X-rays: window 3.3 um, numerical aperture 2.1 mrad (128 pixels see 2.4 mrad), probe 1.0 um
+    # Hard X-rays: window 3.3 um, numerical aperture 2.1 mrad (128 pixels cover 2.4 mrad), probe 1.0 um
     "26-ID": Preset("26-ID", 10_000, 2.0, 75e-6, 256, 400, 160e-6, 30e-9, 80e-6, 280e-6),
-    # Soft X-rays: window 8.3 um, numerical aperture 4.4 mrad (128 pixels see 4.8 mrad), probe 1.3 um
+    # Soft X-rays: window 8.3 um, numerical aperture 4.4 mrad (128 pixels cover 4.8 mrad), probe 1.3 um
     "2-ID-D": Preset("2-ID-D", 2_000, 1.0, 75e-6, 256, 500, 160e-6, 70e-9, 60e-6, 155e-6),
-    # Hard X-rays, projected 300 times: window 23 um, where a pixel spreads over 4.4 um, beam 14 um, grains of 1.1 um
+    # Hard X-rays, magnified 300 times: window 23 um, diffraction spreads a pixel over 4.4 um, beam 14 um, grains 1.1 um
     "near-field": NearPreset("near-field", 12_660, 2.45, 55e-6, 128, 120, 8e-3, 0.6, 6.0, 3.0, 0.92),
 }
 """Presets by name."""
@@ -142,7 +142,7 @@ def preset(name: str) -> Preset | NearPreset:
     Raises
     ------
     InputError
-        If there is none of that name.
+        If no preset has that name.
     """
     if name not in PRESETS:
         raise InputError("Unknown preset", found=repr(name), remedy=f"Use one of {', '.join(PRESETS)}")

@@ -1,4 +1,4 @@
-"""Thick samples: specimens one behind the other."""
+"""Thick samples: a stack of specimens along the beam."""
 
 from typing import Any
 
@@ -10,7 +10,10 @@ from exitwave.simulation.specimens import SPECIMENS
 
 
 def make_object(specimen: str, shape: tuple[int, int], slices: int, seed: int) -> NDArray[np.complex64]:
-    """Return a specimen of the shape, or slices of a thick one, shape (slices, ny, nx), with seeds from ``seed`` on."""
+    """Return a specimen, shape (ny, nx), or the slices of a thick one, shape (slices, ny, nx).
+
+    The seeds of the slices are ``seed``, ``seed + 1``, ...
+    """
     layers = [SPECIMENS[specimen](shape, seed + n) for n in range(slices)]
     return layers[0] if slices == 1 else np.stack(layers)
 
@@ -22,14 +25,14 @@ def make_slice_positions(
     slices: int,
     spacing: float | None,
 ) -> NDArray[np.float64] | None:
-    """Return where the slices lie along the beam in metres, shape (slices,), the first at 0; None for a single one.
+    """Return the positions of the slices along the beam in metres, shape (slices,), the first at 0; None for one slice.
 
     Without a spacing they are one depth of focus of the probe apart, wavelength / aperture^2.
 
     Raises
     ------
     InputError
-        If a wave leaves the window between two of them.
+        If a wave leaves the window between two slices.
     """
     if slices == 1:
         return None
