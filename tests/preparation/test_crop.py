@@ -10,7 +10,7 @@ import exitwave
 from exitwave.errors import InputError
 from exitwave.frames import Frames, View
 from exitwave.optics import fraunhofer
-from exitwave.preparation import apply_view, clean_pixels, crop, find_centre, signal_size, survey
+from exitwave.preparation import apply_view, clean_pixels, crop_frames, find_centre, signal_size, survey_frames
 from exitwave.preparation.crop import mean_pattern
 from exitwave.scan import Scan
 from exitwave.simulation import simulate
@@ -38,13 +38,13 @@ def test_the_centre_is_found_to_less_than_a_pixel(preset: str, seed: int) -> Non
     dark = scan.detector.dark
     moved = clean_pixels(off_centre(scan, rows, columns))
     moved = replace(moved, detector=replace(moved.detector, dark=None if dark is None else dark * 0 + dark.mean()))
-    row, column = find_centre(mean_pattern(moved, survey(moved)))
+    row, column = find_centre(mean_pattern(moved, survey_frames(moved)))
     assert np.hypot(row - size // 2 - rows, column - size // 2 - columns) < 1
 
 
 def test_frames_off_centre_come_to_the_middle_and_the_probe_stays_on_its_axis() -> None:
     scan = simulate("26-ID", frames=40, detector=128, photons=1e6)
-    seen = crop(off_centre(scan, 5, -7))
+    seen = crop_frames(off_centre(scan, 5, -7))
     assert seen.patterns.shape == scan.patterns.shape
     inside = seen.detector.mask == 0
     assert 0.85 < inside.mean() < 0.95
@@ -53,22 +53,22 @@ def test_frames_off_centre_come_to_the_middle_and_the_probe_stays_on_its_axis() 
     assert seen.preparation[-1].settings["centre"] == [69, 57]
     # a probe that knew of the shift goes with the frames
     tilted = replace(off_centre(scan, 5, -7), probe=apply_view(scan, View(rows=(-5, 123), columns=(7, 135))).probe)
-    power = np.abs(fraunhofer(crop(tilted).probe[0])) ** 2
+    power = np.abs(fraunhofer(crop_frames(tilted).probe[0])) ** 2
     assert find_centre(power) == (64, 64)
 
 
 def test_all_signal_is_kept_and_no_more() -> None:
     scan = simulate("26-ID", frames=40, detector=128, photons=1e6)
-    assert crop(scan) is scan
+    assert crop_frames(scan) is scan
     ring = np.pad(scan.patterns[:], ((0, 0), (64, 64), (64, 64)))
     detector = replace(scan.detector, mask=np.zeros((256, 256), np.uint8), pixel_mask=None)
     wide = replace(scan, patterns=Frames(ring), detector=detector, probe=None)
-    seen = crop(wide)
+    seen = crop_frames(wide)
     assert seen.patterns.shape[1] in (128, 132)
     assert seen.object_pixel[0] == pytest.approx(scan.object_pixel[0], rel=0.05)
-    known = survey(wide)
+    known = survey_frames(wide)
     assert signal_size(wide, mean_pattern(wide, known), (128, 128), 1) == seen.patterns.shape[1]
-    binned = crop(wide, bin=2)
+    binned = crop_frames(wide, bin=2)
     with pytest.raises(InputError, match="no caps"):
         exitwave.reconstruct(binned, iterations=1, threads=1, detector={"saturated": "cap"})
     assert binned.patterns.shape[1] * 2 >= seen.patterns.shape[1]
@@ -78,19 +78,19 @@ def test_all_signal_is_kept_and_no_more() -> None:
 def test_a_detector_that_is_no_square_keeps_its_shape() -> None:
     scan = simulate("26-ID", frames=30, detector=160, photons=1e6)
     oblong = apply_view(scan, View(rows=(16, 144)))
-    assert crop(oblong) is oblong
-    assert crop(oblong, 100).patterns.shape[1:] == (100, 100)
+    assert crop_frames(oblong) is oblong
+    assert crop_frames(oblong, 100).patterns.shape[1:] == (100, 100)
 
 
 def test_a_size_that_is_given_is_kept_and_bad_ones_are_refused() -> None:
     scan = small_scan()
-    assert crop(scan, 48, centre=(32, 32)).patterns.shape == (200, 48, 48)
-    assert crop(scan, None, centre=(32, 32)) is scan
-    assert crop(scan, 48, bin=3, centre=(30, 34)).detector.mask.shape == (16, 16)
+    assert crop_frames(scan, 48, centre=(32, 32)).patterns.shape == (200, 48, 48)
+    assert crop_frames(scan, None, centre=(32, 32)) is scan
+    assert crop_frames(scan, 48, bin=3, centre=(30, 34)).detector.mask.shape == (16, 16)
     near = simulate("near-field", frames=10, detector=64)
-    assert crop(near) is near
-    assert crop(near, 32).patterns.shape[1:] == (32, 32)
+    assert crop_frames(near) is near
+    assert crop_frames(near, 32).patterns.shape[1:] == (32, 32)
     with pytest.raises(InputError, match="Too little"):
-        crop(scan, 2, bin=2, centre=(32, 32))
+        crop_frames(scan, 2, bin=2, centre=(32, 32))
     with pytest.raises(InputError, match="no counts"):
-        crop(replace(scan, patterns=Frames(np.zeros((200, 64, 64)))))
+        crop_frames(replace(scan, patterns=Frames(np.zeros((200, 64, 64)))))

@@ -8,7 +8,7 @@ import pytest
 from samples import small_scan
 
 from exitwave.frames import Frames
-from exitwave.preparation import clean_pixels, find_bad_pixels, survey
+from exitwave.preparation import clean_pixels, find_bad_pixels, survey_frames
 from exitwave.preparation.survey import brightest_neighbour
 from exitwave.scan import Detector, Scan
 from exitwave.simulation import simulate
@@ -52,7 +52,7 @@ def test_flickering_pixels_are_found_and_single_flashes_are_not() -> None:
     stack[rng.random(60) < 0.2, 10, 20] += 300
     stack[[3, 20, 41, 55], 64, 24] = 3e4  # in the bright cone, where the mean hardly tells
     stack[7, 100, 30] += 5000
-    found = find_bad_pixels(survey(naked(small_scan(), stack)), np.ones((128, 128), bool))
+    found = find_bad_pixels(survey_frames(naked(small_scan(), stack)), np.ones((128, 128), bool))
     assert np.argwhere(found["hot"]).tolist() == [[10, 20]]
     assert np.argwhere(found["flickering"]).tolist() == [[64, 24]]
 
@@ -102,9 +102,9 @@ def test_interpolated_pixels_show_their_neighbours_and_stay_masked() -> None:
 
 def test_the_survey_does_not_depend_on_its_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     scan = naked(simulate("26-ID", frames=30, detector=128, photons=1e6, bad_pixels=0.003))
-    whole, told = survey(scan), []
+    whole, told = survey_frames(scan), []
     monkeypatch.setattr(sys.modules["exitwave.preparation.survey"], "BLOCK", 8 * 128 * 128 * 7)
-    parts = survey(scan, lambda done, of: told.append((done, of)))
+    parts = survey_frames(scan, lambda done, of: told.append((done, of)))
     for name, value in vars(whole).items():
         if value is not None:
             np.testing.assert_allclose(getattr(parts, name), value, rtol=1e-7, err_msg=name)

@@ -8,32 +8,32 @@ import pytest
 import exitwave
 from exitwave.errors import InputError
 from exitwave.frames import Frames
-from exitwave.preparation import Mirrors, ZonePlate, crop, start_probe, use_monitor
+from exitwave.preparation import Mirrors, ZonePlate, crop_frames, set_starting_probe, use_monitor
 from exitwave.simulation import simulate
 
 
 @pytest.mark.parametrize("preset", ["26-ID", "2-ID-D"])
 def test_the_optics_of_a_beamline_give_its_probe(preset: str) -> None:
     scan = simulate(preset, frames=20, detector=128, photons=1e6)
-    made = start_probe(replace(scan, probe=None), preset)
+    made = set_starting_probe(replace(scan, probe=None), preset)
     overlap = abs(np.vdot(made.probe, scan.probe)) / np.linalg.norm(made.probe) / np.linalg.norm(scan.probe)
     assert overlap == pytest.approx(1, abs=1e-5)
     assert np.linalg.norm(made.probe) ** 2 == pytest.approx(0.75e6, rel=0.1)  # the sample absorbs
     assert made.preparation[-1].settings["diameter"] == 160e-6
-    half = start_probe(crop(scan, 120, centre=(64, 64)), preset)
+    half = set_starting_probe(crop_frames(scan, 120, centre=(64, 64)), preset)
     assert half.probe.shape == (1, 120, 120)
 
 
 def test_mirrors_and_mistakes() -> None:
     scan = simulate(frames=20, detector=128)
     mirrors = Mirrors((0.3e-3, 0.3e-3), (0.3, 0.2), (1e-4, 1e-4))
-    assert start_probe(scan, mirrors).probe.shape == (1, 128, 128)
+    assert set_starting_probe(scan, mirrors).probe.shape == (1, 128, 128)
     with pytest.raises(InputError, match="Unknown optics"):
-        start_probe(scan, "34-ID")
+        set_starting_probe(scan, "34-ID")
     with pytest.raises(InputError, match="more than the detector sees"):
-        start_probe(scan, ZonePlate(160e-6, 10e-9))
+        set_starting_probe(scan, ZonePlate(160e-6, 10e-9))
     with pytest.raises(InputError, match="near field"):
-        start_probe(simulate("near-field", frames=10, detector=64), "26-ID")
+        set_starting_probe(simulate("near-field", frames=10, detector=64), "26-ID")
 
 
 def test_a_monitor_that_explains_the_counts_scales_the_probe() -> None:

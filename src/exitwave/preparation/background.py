@@ -1,7 +1,8 @@
-"""Counts without the beam: of a dark frame, or estimated from where no signal is; in the model, or subtracted.
+"""The background: counts without the beam, from a dark frame or estimated where there is no signal.
 
-In the model is better: a count is then still a Poisson number, and a pixel of 0 counts says what it says. Subtracting
-0.05 counts from a frame of zeros and ones does nothing to the zeros, and so takes off hardly anything.
+It is kept in the forward model, or subtracted. In the model is better: counts then keep Poisson statistics. Subtracting
+0.05 counts from a frame of zeros and ones does not change the zeros, because counts are not negative, and so removes
+little of the background.
 """
 
 from dataclasses import replace
@@ -13,50 +14,50 @@ from scipy import ndimage
 
 from exitwave.errors import InputError
 from exitwave.frames import ChangedFrames
-from exitwave.preparation.survey import Progress, Survey, survey
+from exitwave.preparation.survey import Progress, Survey, survey_frames
 from exitwave.scan import Decision, Detector, Scan
 
-How = Literal["model", "subtract"]
-CONTRAST = 0.5
-"""Variance of a speckle pattern over its squared mean, of several modes and of pixels that average over a speckle."""
-DARKEST = 0.05
-"""Part of the pixels, the darkest ones, of which the background is estimated."""
-CAUTION = 1.5
-"""Standard errors of the variance that are added to it, so that no signal is taken for background."""
-SHORT = 3.0
-"""Standard errors that an estimate must exceed to be taken for more than nothing."""
-LOST = 0.05
-"""Part of the median counts of a frame, less than which the beam was lost."""
+Treatment = Literal["model", "subtract"]
+SPECKLE_CONTRAST = 0.5
+"""Variance of a speckle pattern over its squared mean, for several modes and pixels that average over a speckle."""
+DARKEST_FRACTION = 0.05
+"""Fraction of the pixels, the darkest ones, from which the background is estimated."""
+VARIANCE_MARGIN = 1.5
+"""Standard errors added to the variance, so that signal is not counted as background."""
+LEAST_SIGNIFICANCE = 3.0
+"""Standard errors that an estimate must exceed; otherwise the background is 0."""
+LOST_BEAM = 0.05
+"""Fraction of the median counts of a frame below which a frame is without beam."""
 
 
-def background(
+def set_background(
     scan: Scan,
-    how: How = "model",
+    treatment: Treatment = "model",
     *,
     dark: NDArray[Any] | None = None,
     estimate: bool = True,
-    found: Survey | None = None,
+    survey: Survey | None = None,
     progress: Progress | None = None,
 ) -> Scan:
-    """Return a scan whose background is known, or taken off; frames that hold nothing else are left out.
+    """Return a scan whose background is its detector's dark frame, or subtracted; exclude frames without beam.
 
     Parameters
     ----------
     scan : Scan
-        The scan; its detector's dark frame is the background, unless another one is given.
-    how : str
-        ``model``: the background stays in the counts and is the detector's dark frame, which the engine has in its
-        model with the setting ``detector.background: dark`` and otherwise subtracts when it loads the frames.
-        ``subtract``: it is taken off the frames as they are read; what falls below zero becomes zero.
+        The scan; its detector's dark frame is used unless another one is given.
+    treatment : str
+        ``model``: the background stays in the counts and is the detector's dark frame. The engine has it in its model
+        with the setting ``detector.background: dark``, and otherwise subtracts it when it loads the counts.
+        ``subtract``: it is subtracted when the patterns are read; negative differences become 0.
     dark : ndarray of shape (ny, nx) or (n, ny, nx), optional
-        Dark frame in counts, or several, whose mean it is.
+        Dark frame in counts, or several, of which the mean is taken.
     estimate : bool
-        Whether scattered light, a constant beside the dark frame, is looked for, see `find_floor`; not in the near
-        field, where there is signal everywhere.
-    found : Survey, optional
-        What is known of the frames; else they are looked at.
+        Whether to estimate scattered light, a constant beside the dark frame, see `find_floor`. It is never estimated
+        in the near field, where all pixels have signal.
+    survey : Survey, optional
+        Statistics of the frames; computed where not given.
     progress : callable, optional
-        As `survey`.
+        As in `survey_frames`.
 
     Returns
     -------
@@ -65,42 +66,42 @@ def background(
     Raises
     ------
     InputError
-        If the dark frame has another shape than the frames.
+        If the dark frame does not have the shape of the frames.
     """
-    known = found or survey(scan, progress)
+    survey = survey or survey_frames(scan, progress)
     detector = scan.detector if dark is None else replace(scan.detector, dark=_mean_dark(scan, dark))
-    floor = find_floor(known, detector) if estimate and not scan.near else 0.0
+    floor = find_floor(survey, detector) if estimate and not scan.near else 0.0
     base = np.zeros(scan.patterns.shape[1:], np.float32) if detector.dark is None else np.nan_to_num(detector.dark)
     total = np.maximum(base, 0) + np.float32(floor)
-    lost = _lost(known, scan.detector.always_good, total)
+    lost = _frames_without_beam(survey, scan.detector.always_good, total)
     left_out = scan.left_out | ({"no beam": lost} if lost else {})
     numbers = {"dark": float(base.mean()), "floor": floor, "frames_without_beam": len(lost)}
     if not total.any():
-        step = Decision("background", "none", numbers, "no dark frame, and no pixel counts where there is no signal")
-        return replace(scan, left_out=left_out, preparation=(*scan.preparation, step))
-    words = f"{float(total.mean()):.3g} counts a pixel, of which {floor:.3g} are estimated where there is no signal"
-    seen = replace(scan, detector=replace(detector, dark=total.astype(np.float32)), left_out=left_out)
-    step = Decision("background", "in the model", numbers, f"{words}; the frames keep their counts")
-    seen = replace(seen, preparation=(*scan.preparation, step))
-    return seen if how == "model" else subtract_dark(seen)
+        decision = Decision("background", "none", numbers, "no dark frame, and no counts where there is no signal")
+        return replace(scan, left_out=left_out, preparation=(*scan.preparation, decision))
+    words = f"{float(total.mean()):.3g} counts per pixel, of which {floor:.3g} are estimated where there is no signal"
+    known = replace(scan, detector=replace(detector, dark=total.astype(np.float32)), left_out=left_out)
+    decision = Decision("background", "in the model", numbers, f"{words}; the counts are not changed")
+    known = replace(known, preparation=(*scan.preparation, decision))
+    return known if treatment == "model" else subtract_dark(known)
 
 
 def subtract_dark(scan: Scan) -> Scan:
-    """Return a scan whose frames are without the detector's dark frame; what is no measurement stays none."""
+    """Return a scan with the detector's dark frame subtracted; invalid and saturated counts stay as they are."""
     detector, shape = scan.detector, (scan.patterns.shape[1], scan.patterns.shape[2])
     if detector.dark is None:
         return scan
-    step = Decision(
-        "background", "subtracted", {}, "the frames have lost the background; what falls below zero is zero"
-    )
+    decision = Decision("background", "subtracted", {}, "subtracted from the frames; negative differences become 0")
 
-    def change(counts: NDArray[Any]) -> NDArray[np.float32]:
+    def subtract(counts: NDArray[Any]) -> NDArray[np.float32]:
         kept = counts.astype(np.float32)
         full = kept >= (np.inf if detector.saturation is None else detector.saturation)
         return np.where((kept < 0) | full, kept, detector.without_dark(kept)).astype(np.float32)
 
-    frames = ChangedFrames(scan.patterns, change, shape, np.dtype(np.float32))
-    return replace(scan, patterns=frames, detector=replace(detector, dark=None), preparation=(*scan.preparation, step))
+    patterns = ChangedFrames(scan.patterns, subtract, shape, np.dtype(np.float32))
+    return replace(
+        scan, patterns=patterns, detector=replace(detector, dark=None), preparation=(*scan.preparation, decision)
+    )
 
 
 def _mean_dark(scan: Scan, dark: NDArray[Any]) -> NDArray[np.float32]:
@@ -113,36 +114,36 @@ def _mean_dark(scan: Scan, dark: NDArray[Any]) -> NDArray[np.float32]:
     return values.astype(np.float32)
 
 
-def find_floor(found: Survey, detector: Detector) -> float:
-    """Return the counts per pixel and frame beside the dark frame that are there without a signal.
+def find_floor(survey: Survey, detector: Detector) -> float:
+    """Return the estimated background beside the dark frame, in counts per pixel and frame.
 
-    Of the darkest pixels the mean m is that of background and signal. The signal is speckle, which differs from frame
-    to frame: of intensity s it adds to the Poisson variance m at least `CONTRAST` s^2. So s is at most
-    sqrt((variance - m) / CONTRAST), and what is left of m is background (J. W. Goodman, Speckle Phenomena in Optics,
-    section 3.2, for the contrast of summed patterns).
+    The mean m of the darkest pixels is the sum of background and signal. The signal is speckle, which differs from
+    frame to frame: a signal of intensity s adds at least `SPECKLE_CONTRAST` s^2 to the Poisson variance m. So s is at
+    most sqrt((variance - m) / SPECKLE_CONTRAST), and the rest of m is background (J. W. Goodman, Speckle Phenomena in
+    Optics, section 3.2, for the contrast of summed patterns).
     """
-    good = detector.always_good & (found.valid > 1)
+    good = detector.always_good & (survey.valid > 1)
     if not good.any():
         return 0.0
-    smooth = ndimage.uniform_filter(np.where(good, found.mean, 0), 5) / np.maximum(
+    smooth = ndimage.uniform_filter(np.where(good, survey.mean, 0), 5) / np.maximum(
         ndimage.uniform_filter(good.astype(float), 5), 1e-9
     )
-    darkest = good & (smooth <= np.quantile(smooth[good], DARKEST))
-    times = found.valid[darkest]
-    mean = found.total[darkest] / times
-    variance = np.maximum(found.squares[darkest] / times - mean**2, 0) * times / np.maximum(times - 1, 1)
+    darkest = good & (smooth <= np.quantile(smooth[good], DARKEST_FRACTION))
+    times = survey.valid[darkest]
+    mean = survey.total[darkest] / times
+    variance = np.maximum(survey.squares[darkest] / times - mean**2, 0) * times / np.maximum(times - 1, 1)
     level, excess = float(mean.mean()), float((variance - mean).mean())
-    doubt = level * np.sqrt(2 / times.sum()) + np.sqrt(level / times.sum())
-    signal = np.sqrt(max(excess + CAUTION * doubt, 0) / CONTRAST)
+    error = level * np.sqrt(2 / times.sum()) + np.sqrt(level / times.sum())
+    signal = np.sqrt(max(excess + VARIANCE_MARGIN * error, 0) / SPECKLE_CONTRAST)
     dark = 0.0 if detector.dark is None else float(np.maximum(np.nan_to_num(detector.dark[darkest]), 0).mean())
     floor = level - dark - signal
-    return float(floor) if floor > SHORT * np.sqrt(level / times.sum()) else 0.0
+    return float(floor) if floor > LEAST_SIGNIFICANCE * np.sqrt(level / times.sum()) else 0.0
 
 
-def _lost(found: Survey, good: NDArray[np.bool_], dark: NDArray[Any]) -> tuple[int, ...]:
-    """Return the frames whose counts without the background are next to nothing of those of the others."""
-    sums = found.frame_counts(good)
+def _frames_without_beam(survey: Survey, good: NDArray[np.bool_], dark: NDArray[Any]) -> tuple[int, ...]:
+    """Return the frames whose counts without the background are far below the median of all frames."""
+    sums = survey.frame_counts(good)
     counts = sums - float(dark[good].sum())
-    usual = float(np.median(counts))
-    lost = (counts < LOST * usual) & (counts < usual - 5 * np.sqrt(np.maximum(sums, 1)))
-    return tuple(int(index) for index in np.flatnonzero(lost | (found.sums <= 0)))
+    median = float(np.median(counts))
+    lost = (counts < LOST_BEAM * median) & (counts < median - 5 * np.sqrt(np.maximum(sums, 1)))
+    return tuple(int(index) for index in np.flatnonzero(lost | (survey.sums <= 0)))

@@ -1,4 +1,4 @@
-"""The beam's intensity in every frame, from a monitor: believed only where it explains the counts."""
+"""The intensity of the beam in each frame, from a monitor; used only where it explains the counts."""
 
 from dataclasses import replace
 from typing import Any
@@ -7,28 +7,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.errors import InputError
-from exitwave.preparation.survey import Progress, Survey, survey
+from exitwave.preparation.survey import Progress, Survey, survey_frames
 from exitwave.scan import Decision, Scan
 
 
 def use_monitor(
-    scan: Scan, monitor: NDArray[Any], *, found: Survey | None = None, progress: Progress | None = None
+    scan: Scan, monitor: NDArray[Any], *, survey: Survey | None = None, progress: Progress | None = None
 ) -> Scan:
-    """Return a scan whose beam has the intensity of a monitor, if the counts of the frames follow it.
+    """Return a scan with the intensity of the beam from a monitor, if the counts of the frames follow the monitor.
 
-    The counts stay as they are, for divided counts are no Poisson numbers: the engine scales the probe of every frame.
+    The counts are not divided, because divided counts are not Poisson distributed: the engine scales the probe of each
+    frame.
 
     Parameters
     ----------
     scan : Scan
         The scan.
     monitor : ndarray of shape (npos,)
-        Intensity in every frame, in any unit. It is left aside where the counts of the frames, divided by it, vary more
+        Intensity in each frame, in any unit. It is not used if the counts of the frames vary more after division by it
         than before.
-    found : Survey, optional
-        What is known of the frames; else they are looked at.
+    survey : Survey, optional
+        Statistics of the frames; computed where not given.
     progress : callable, optional
-        As `survey`.
+        As in `survey_frames`.
 
     Returns
     -------
@@ -37,23 +38,23 @@ def use_monitor(
     Raises
     ------
     InputError
-        If there is not one finite positive number for every frame that is used.
+        If the monitor does not have one finite positive number for each frame that is used.
     """
     values = np.asarray(monitor, np.float64).squeeze()
     npos = len(scan.patterns)
-    lit = np.zeros(npos, np.bool_)
-    lit[scan.wanted] = True
-    if values.shape != (npos,) or not np.isfinite(values[lit]).all() or not (values[lit] > 0).all():
+    used = np.zeros(npos, np.bool_)
+    used[scan.wanted] = True
+    if values.shape != (npos,) or not np.isfinite(values[used]).all() or not (values[used] > 0).all():
         remedy = f"Give {npos} positive numbers, one for each frame"
         raise InputError("The monitor does not fit the frames", found=f"shape {np.shape(monitor)}", remedy=remedy)
-    values = np.where(lit, values, values[lit].mean())
-    sums = (found or survey(scan, progress)).frame_counts(scan.detector.always_good)
-    lit &= sums > 0
-    before, after = (float(np.std(np.log(each))) for each in (sums[lit], sums[lit] / values[lit]))
+    values = np.where(used, values, values[used].mean())
+    sums = (survey or survey_frames(scan, progress)).frame_counts(scan.detector.always_good)
+    used &= sums > 0
+    before, after = (float(np.std(np.log(counts))) for counts in (sums[used], sums[used] / values[used]))
     numbers = {"counts_vary": before, "after_division": after}
-    words = f"the counts of the frames vary by {before:.1%}, divided by the monitor by {after:.1%}"
+    words = f"the counts of the frames vary by {before:.1%}, after division by the monitor by {after:.1%}"
     if after >= before:
-        step = Decision("crop", "no monitor", numbers, f"{words}: it was left aside")
-        return replace(scan, monitor=None, preparation=(*scan.preparation, step))
-    step = Decision("crop", "monitor", numbers, f"{words}: the probe of a frame is scaled by it")
-    return replace(scan, monitor=values, preparation=(*scan.preparation, step))
+        decision = Decision("monitor", "not used", numbers, words)
+        return replace(scan, monitor=None, preparation=(*scan.preparation, decision))
+    decision = Decision("monitor", "used", numbers, f"{words}; the probe of each frame is scaled by it")
+    return replace(scan, monitor=values, preparation=(*scan.preparation, decision))

@@ -1,4 +1,4 @@
-"""Positions that cannot be right: their frames are left out, and the grid of the object stays sane."""
+"""Implausible positions: exclude their frames, so that the grid of the object stays as small as the scan."""
 
 from dataclasses import replace
 
@@ -12,13 +12,13 @@ from exitwave.scan import Decision, Scan
 def clean_positions(scan: Scan) -> Scan:
     """Return a scan without the frames whose position is not finite, far from all others, or that of another frame.
 
-    The frames stay in the stack and are listed in ``left_out``, by the reason. Their positions are replaced by those
-    between their neighbours' in the order of the scan.
+    The frames stay in the stack and are listed in ``left_out``, by the reason. Their positions are interpolated between
+    those of their neighbours in the order of the scan.
 
     Parameters
     ----------
     scan : Scan
-        The scan; its positions may hold NaN.
+        The scan; its positions may be NaN.
 
     Returns
     -------
@@ -30,19 +30,25 @@ def clean_positions(scan: Scan) -> Scan:
         If fewer than two positions are left.
     """
     plane = scan.positions[:, :2]
-    broken = ~np.isfinite(plane).all(axis=1)
-    lone = find_outliers(plane)
-    double = find_duplicates(plane) & ~lone
-    reasons = {"position not finite": broken, "position far from the scan": lone, "position of another frame": double}
-    bad = broken | lone | double
+    not_finite = ~np.isfinite(plane).all(axis=1)
+    outliers = find_outliers(plane)
+    duplicates = find_duplicates(plane) & ~outliers
+    reasons = {
+        "position not finite": not_finite,
+        "position far from the scan": outliers,
+        "position of another frame": duplicates,
+    }
+    bad = not_finite | outliers | duplicates
     if (~bad).sum() < 2:
         remedy = "Check the positions and their units; --set positions=um reads them as micrometres"
         raise InputError("Too few positions can be used", found=f"{(~bad).sum()} of {len(bad)}", remedy=remedy)
-    found = {why: tuple(int(frame) for frame in np.flatnonzero(frames)) for why, frames in reasons.items()}
-    found = {why: frames for why, frames in found.items() if frames}
+    left_out = {why: tuple(int(frame) for frame in np.flatnonzero(frames)) for why, frames in reasons.items()}
+    left_out = {why: frames for why, frames in left_out.items() if frames}
     positions = between(scan.positions, bad)
     low, high = positions[:, :2].min(axis=0), positions[:, :2].max(axis=0)
-    numbers = {"centre": ((low + high) / 2).tolist(), "extent": (high - low).tolist(), "left_out": found}
-    words = "; ".join(f"{len(frames)} {why}" for why, frames in found.items()) or "all positions are plausible"
-    step = Decision("positions", "checked", numbers, words)
-    return replace(scan, positions=positions, left_out=scan.left_out | found, preparation=(*scan.preparation, step))
+    numbers = {"centre": ((low + high) / 2).tolist(), "extent": (high - low).tolist(), "left_out": left_out}
+    words = "; ".join(f"{len(frames)} {why}" for why, frames in left_out.items()) or "all positions are plausible"
+    decision = Decision("positions", "checked", numbers, words)
+    return replace(
+        scan, positions=positions, left_out=scan.left_out | left_out, preparation=(*scan.preparation, decision)
+    )

@@ -1,4 +1,4 @@
-"""The probe that a reconstruction starts from, where the optics are known: by Fresnel propagation from the lens."""
+"""The starting probe from known optics: Fresnel propagation from the lens to the sample."""
 
 from dataclasses import asdict, dataclass, replace
 
@@ -6,8 +6,9 @@ import numpy as np
 
 from exitwave.errors import InputError
 from exitwave.optics import rectangular_probe, zone_plate_probe
-from exitwave.preparation.survey import Progress, survey
+from exitwave.preparation.survey import Progress, survey_frames
 from exitwave.scan import Decision, Scan
+from exitwave.simulation.presets import PRESETS, Preset
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class ZonePlate:
     central_stop: float = 0.0
     """Diameter of the central stop."""
     defocus: float = 0.0
-    """From the focus to the sample, positive downstream."""
+    """Distance from the focus to the sample, positive downstream."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,9 @@ class Mirrors:
     aperture: tuple[float, float]
     """Opening of the mirrors."""
     focal_length: tuple[float, float]
-    """From a mirror to its focus."""
+    """Distance from a mirror to its focus."""
     defocus: tuple[float, float] = (0.0, 0.0)
-    """From the focus to the sample, positive downstream."""
+    """Distance from the focus to the sample, positive downstream."""
 
 
 Optics = ZonePlate | Mirrors
@@ -47,30 +48,28 @@ def optics_of(preset: str) -> ZonePlate:
     InputError
         If there is no such beamline.
     """
-    from exitwave.simulation.presets import PRESETS, Preset
-
-    known = {name: each for name, each in PRESETS.items() if isinstance(each, Preset)}
+    known = {name: lens for name, lens in PRESETS.items() if isinstance(lens, Preset)}
     if preset not in known:
         raise InputError("Unknown optics", found=repr(preset), remedy=f"Use one of {', '.join(known)}")
     lens = known[preset]
     return ZonePlate(lens.diameter, lens.outermost_zone, lens.central_stop, lens.defocus)
 
 
-def start_probe(
+def set_starting_probe(
     scan: Scan, optics: Optics | str, *, counts: float | None = None, progress: Progress | None = None
 ) -> Scan:
-    """Return a scan with the probe that a lens puts on the sample, of the mean counts of a frame.
+    """Return a scan whose starting probe is that of a lens, with the counts of a typical frame.
 
     Parameters
     ----------
     scan : Scan
-        The scan, in the far field; cut and binned as it will be reconstructed.
+        The scan, in the far field; cropped and binned as it will be reconstructed.
     optics : ZonePlate, Mirrors or str
         The lens, or the name of a beamline, ``2-ID-D`` or ``26-ID``.
     counts : float, optional
-        Counts of a usual frame, the power of the probe; else the frames are looked at.
+        Power of the probe, in counts; without it the median counts of the frames, which are then read.
     progress : callable, optional
-        As `survey`.
+        As in `survey_frames`.
 
     Returns
     -------
@@ -79,19 +78,20 @@ def start_probe(
     Raises
     ------
     InputError
-        If the lens illuminates more than the detector sees or the beam is wider than the probe's array, the beamline is
-        unknown, or the scan is of the near field.
+        If the lens illuminates more than the detector covers, the beam is wider than the probe's array, the beamline is
+        unknown, or the scan is in the near field.
     """
     if scan.near:
-        remedy = "Leave the optics out: the probe of a near field is made of the mean image"
-        raise InputError("The optics give no probe in the near field", where=scan.path or "", remedy=remedy)
+        remedy = "Omit the optics: in the near field the starting probe is computed from the mean image"
+        what = "A starting probe from optics is not available in the near field"
+        raise InputError(what, where=scan.path or "", remedy=remedy)
     lens = optics_of(optics) if isinstance(optics, str) else optics
     shape = (scan.patterns.shape[1], scan.patterns.shape[2])
     make = zone_plate_probe if isinstance(lens, ZonePlate) else rectangular_probe
     probe = make(shape, scan.object_pixel, scan.wavelength, **asdict(lens))
-    power = float(np.median(survey(scan, progress).sums)) if counts is None else counts
+    power = float(np.median(survey_frames(scan, progress).sums)) if counts is None else counts
     kind = "zone plate" if isinstance(lens, ZonePlate) else "mirrors"
-    why = f"the {kind}{f' of {optics}' if isinstance(optics, str) else ''}, propagated to the sample"
-    step = Decision("probe", kind, asdict(lens), why)
+    why = f"computed from the {kind}{f' of {optics}' if isinstance(optics, str) else ''}, propagated to the sample"
+    decision = Decision("probe", kind, asdict(lens), why)
     made = (probe * np.sqrt(max(power, 1.0)))[None].astype(np.complex64)
-    return replace(scan, probe=made, preparation=(*scan.preparation, step))
+    return replace(scan, probe=made, preparation=(*scan.preparation, decision))

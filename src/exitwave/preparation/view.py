@@ -1,4 +1,4 @@
-"""A scan whose frames are seen through a view: detector, masks and probe follow, the positions stay as they are."""
+"""Apply a view (transposition, flips, crop, bins) to a scan: patterns, detector and probe change, positions do not."""
 
 import math
 from dataclasses import replace
@@ -12,23 +12,23 @@ from exitwave.optics import fraunhofer, inverse_fraunhofer, phase_ramp
 from exitwave.scan import Detector, Scan, Truth
 
 GAP = np.uint32(1)
-"""NeXus bit of `Detector.pixel_mask`: there is no pixel."""
+"""NeXus bit of `Detector.pixel_mask`: no pixel."""
 
 
 def apply_view(scan: Scan, view: View) -> Scan:
-    """Return a scan whose frames are turned, cut and binned; nothing is read.
+    """Return a scan whose patterns are transposed, flipped, cropped and binned; no frame is read.
 
-    Everything that has the shape of a frame follows, and so do pixel size, corner and saturation; the object pixel
-    wavelength * distance / (n * detector pixel) follows from these. A bin is bad where one of its pixels is. A probe is
-    turned and cut as the frames are, in reciprocal space, so that it explains the new frames as it did the old. A turn
-    is of the detector alone: the positions keep their axes.
+    All arrays with the shape of a frame change with it, and so do pixel size, corner and saturation; the object pixel
+    wavelength * distance / (n * detector pixel) follows from these. A bin is bad where one of its pixels is bad. The
+    probe is transformed like the frames, in reciprocal space, so that it fits the new frames as it fitted the old ones.
+    Transposition and flips are those of the detector alone: the positions keep their axes.
 
     Parameters
     ----------
     scan : Scan
         The scan.
     view : View
-        How its frames are to be seen; on top of a view that it has.
+        The view; it is applied after a view that the scan already has.
 
     Returns
     -------
@@ -39,19 +39,19 @@ def apply_view(scan: Scan, view: View) -> Scan:
     InputError
         If fewer than 2 x 2 pixels are left.
     """
-    frames = ViewedFrames(scan.patterns, view, scan.detector.saturation)
     shape = (scan.patterns.shape[1], scan.patterns.shape[2])
     fits = scan.probe is not None and scan.probe.shape[-2:] == shape
     return replace(
         scan,
-        patterns=frames,
-        detector=_detector(scan.detector, view, shape),
-        probe=_beam(scan.probe, view, near=scan.near is not None) if fits else scan.probe,
-        truth=scan.truth and _truth(scan.truth, view, shape, near=scan.near is not None),
+        patterns=ViewedFrames(scan.patterns, view, scan.detector.saturation),
+        detector=_viewed_detector(scan.detector, view, shape),
+        probe=_viewed_probe(scan.probe, view, near=scan.near is not None) if fits else scan.probe,
+        truth=scan.truth and _viewed_truth(scan.truth, view, shape, near=scan.near is not None),
     )
 
 
-def _detector(detector: Detector, view: View, shape: tuple[int, int]) -> Detector:
+def _viewed_detector(detector: Detector, view: View, shape: tuple[int, int]) -> Detector:
+    """Return the detector of the viewed frames; ``shape`` is that of the frames before."""
     py, px = detector.pixel_size[::-1] if view.transpose else detector.pixel_size
     reasons, saturation = detector.pixel_mask, detector.saturation
     dark, flat = detector.dark, detector.flat
@@ -59,7 +59,7 @@ def _detector(detector: Detector, view: View, shape: tuple[int, int]) -> Detecto
         detector,
         pixel_size=(view.bin * py, view.bin * px),
         mask=np.bitwise_or.reduce(view.parts((detector.mask != 0).astype(np.uint8), 1)),
-        corner_position=_corner(detector, view, shape),
+        corner_position=_viewed_corner(detector, view, shape),
         saturation=None if saturation is None else saturation * view.bin**2,
         pixel_mask=None if reasons is None else np.bitwise_or.reduce(view.parts(reasons, GAP)),
         dark=None if dark is None else np.sum(view.parts(dark, 0), axis=0, dtype=np.float32),
@@ -67,57 +67,57 @@ def _detector(detector: Detector, view: View, shape: tuple[int, int]) -> Detecto
     )
 
 
-def _corner(detector: Detector, view: View, shape: tuple[int, int]) -> NDArray[np.float64] | None:
-    """Return the outer corner (x, y, z) of the first pixel: where the beam hits the frame moves with the pixels."""
+def _viewed_corner(detector: Detector, view: View, shape: tuple[int, int]) -> NDArray[np.float64] | None:
+    """Return the outer corner (x, y, z) of the first pixel, in metres: the beam hits the same pixel as before."""
     if detector.corner_position is None:
         return None
     x, y, z = detector.corner_position
     (top, _), (left, _) = view.window(shape)
     extent = [n * p for n, p in zip(shape, detector.pixel_size, strict=True)]
-    place, size = [float(y), float(x)], list(detector.pixel_size)
+    corner, size = [float(y), float(x)], list(detector.pixel_size)
     if view.transpose:
-        extent, place, size = extent[::-1], place[::-1], size[::-1]
-    place = [
-        n - at if flip else at for n, at, flip in zip(extent, place, (view.flip_rows, view.flip_columns), strict=True)
-    ]
-    return np.array([place[1] - left * size[1], place[0] - top * size[0], float(z)])
+        extent, corner, size = extent[::-1], corner[::-1], size[::-1]
+    flips = (view.flip_rows, view.flip_columns)
+    corner = [n - at if flip else at for n, at, flip in zip(extent, corner, flips, strict=True)]
+    return np.array([corner[1] - left * size[1], corner[0] - top * size[0], float(z)])
 
 
-def _truth(truth: Truth, view: View, shape: tuple[int, int], *, near: bool) -> Truth:
-    """Return the truth as the frames are seen: its probe, what varies of it, and its object with their pixels."""
+def _viewed_truth(truth: Truth, view: View, shape: tuple[int, int], *, near: bool) -> Truth:
+    """Return the truth of the viewed frames: probe, OPR modes, background, pointing, and object on its new grid."""
     model = dict(truth.model)
     if "variations" in model:
-        model["variations"] = _beam(model["variations"], view, near=near)
+        model["variations"] = _viewed_probe(model["variations"], view, near=near)
     if "background" in model:
         model["background"] = np.sum(view.parts(model["background"], 0), axis=0)
     if "tilts" in model:
-        tilts = model["tilts"][:, ::-1] if view.transpose else model["tilts"]
-        model["tilts"] = tilts * np.where((view.flip_rows, view.flip_columns), -1, 1) / view.bin
-    probe = _beam(truth.probe, view, near=near) if truth.probe.shape[-2:] == shape else truth.probe
+        shifts = model["tilts"][:, ::-1] if view.transpose else model["tilts"]
+        model["tilts"] = shifts * np.where((view.flip_rows, view.flip_columns), -1, 1) / view.bin
+    probe = _viewed_probe(truth.probe, view, near=near) if truth.probe.shape[-2:] == shape else truth.probe
     (top, bottom), (left, right) = view.window(shape)
     kept = [(bottom - top, shape[0]), (right - left, shape[1])]
     if near:
         kept = [(1, view.bin)] * 2
     if view.transpose and kept[0] != kept[1]:
         return replace(truth, probe=probe, model=model)
-    obj, y = _coarser(truth.object, truth.y, -2, *kept[0])
-    obj, x = _coarser(obj, truth.x, -1, *kept[1])
+    obj, y = _coarsened(truth.object, truth.y, -2, *kept[0])
+    obj, x = _coarsened(obj, truth.x, -1, *kept[1])
     return replace(truth, object=obj.astype(np.complex64, copy=False), x=x, y=y, probe=probe, model=model)
 
 
-def _coarser(
-    obj: NDArray[Any], places: NDArray[np.float64], axis: int, kept: int, of: int
+def _coarsened(
+    obj: NDArray[Any], coordinates: NDArray[np.float64], axis: int, kept: int, of: int
 ) -> tuple[NDArray[Any], NDArray[np.float64]]:
-    """Return an object without the frequencies that pixels larger by of/kept cannot hold, and where these lie.
+    """Return an object on pixels larger by of/kept along an axis, and the coordinates of these pixels.
 
-    It goes on as it ends, up to a length that both pixels divide, for the sake of its Fourier transform.
+    The frequencies beyond those of the larger pixels are removed. For the Fourier transform the object is padded with
+    its edge values to a length that both pixels divide.
     """
     common = math.gcd(kept, of)
     kept, of = kept // common, of // common
     if kept >= of:
-        return obj, places
+        return obj, coordinates
     n = obj.shape[axis]
-    more = -n % of + 2 * of * math.ceil(16 / of)  # room behind the end, where it returns to the beginning
+    more = -n % of + 2 * of * math.ceil(16 / of)  # padding: the transform is periodic
     padding = [(0, 0)] * obj.ndim
     padding[axis] = (0, more)
     spectrum = np.fft.fftshift(np.fft.fft(np.pad(obj.astype(np.complex128), padding, mode="edge"), axis=axis), axis)
@@ -125,32 +125,33 @@ def _coarser(
     before, first = spectrum.shape[axis] // 2, length // 2
     window = np.take(spectrum, np.arange(before - first, before - first + length), axis)
     coarse = np.fft.ifft(np.fft.ifftshift(window, axis), axis=axis) * kept / of
-    step = (places[1] - places[0]) * of / kept
-    number = min(length, int((places[-1] - places[0]) / step) + 1)
-    return np.take(coarse, np.arange(number), axis), places[0] + step * np.arange(number)
+    step = (coordinates[1] - coordinates[0]) * of / kept
+    number = min(length, int((coordinates[-1] - coordinates[0]) / step) + 1)
+    return np.take(coarse, np.arange(number), axis), coordinates[0] + step * np.arange(number)
 
 
-def _beam(probe: Any, view: View, *, near: bool) -> NDArray[np.complex64]:
-    """Return modes, shape (modes, ny, nx), that make the frames as they are seen.
+def _viewed_probe(probe: Any, view: View, *, near: bool) -> NDArray[np.complex64]:
+    """Return the probe modes of the viewed frames, shape (modes, ny, nx).
 
-    The far field of an exit wave is cut in reciprocal space; bins see a field that is so many times smaller, between
-    the first and the last of their pixels. An image in the near field is cut in real space; bins see coarser pixels.
+    In the far field they are cropped in reciprocal space. Bins of b pixels make the field of view b times smaller; the
+    frequency of a bin is that of its centre. In the near field they are cropped in real space, and bins make the pixels
+    coarser.
     """
     rows, columns = view.window(probe.shape[-2:])
     ny, nx = view.shape(probe.shape[-2:])
     whole = replace(view, rows=rows, columns=columns, bin=1)
     if near:
-        seen = whole.cut(probe.astype(np.complex128), 0)
-        return inverse_fraunhofer(_middle(fraunhofer(seen), (ny, nx))).astype(np.complex64)
+        cropped = whole.cut(probe.astype(np.complex128), 0)
+        return inverse_fraunhofer(_centre_of(fraunhofer(cropped), (ny, nx))).astype(np.complex64)
     field = inverse_fraunhofer(whole.cut(fraunhofer(probe.astype(np.complex128)), 0))
     large = np.array(field.shape[-2:])
-    between = np.array([ny // 2, nx // 2]) * view.bin + (view.bin - 1) / 2 - large // 2
+    shift = np.array([ny // 2, nx // 2]) * view.bin + (view.bin - 1) / 2 - large // 2
     return np.asarray(
-        _middle(field * phase_ramp((large[0], large[1]), -2 * np.pi * between / large), (ny, nx)), np.complex64
+        _centre_of(field * phase_ramp((large[0], large[1]), -2 * np.pi * shift / large), (ny, nx)), np.complex64
     )
 
 
-def _middle(wave: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
-    """Return the middle of waves; index n//2 stays the centre."""
+def _centre_of(wave: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
+    """Return the central part of waves, shape (..., ny, nx); index n//2 stays the centre."""
     rows, columns = (slice(m // 2 - n // 2, m // 2 - n // 2 + n) for m, n in zip(wave.shape[-2:], shape, strict=True))
     return wave[..., rows, columns]

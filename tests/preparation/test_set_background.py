@@ -8,7 +8,7 @@ from samples import small_scan
 
 from exitwave.errors import InputError
 from exitwave.frames import Frames
-from exitwave.preparation import background, find_floor, survey
+from exitwave.preparation import find_floor, set_background, survey_frames
 from exitwave.simulation import simulate
 
 
@@ -16,19 +16,19 @@ from exitwave.simulation import simulate
 @pytest.mark.parametrize("level", [0.0, 0.3])
 def test_an_estimate_is_not_more_than_what_is_there(preset: str, level: float) -> None:
     scan = simulate(preset, frames=60, detector=192, photons=1e6, dark=0.1, background=level, seed=3)
-    floor = find_floor(survey(scan), scan.detector)
+    floor = find_floor(survey_frames(scan), scan.detector)
     assert (0.5 * level if level else 0) <= floor <= 1.02 * level
 
 
 def test_the_background_goes_into_the_dark_frame_and_says_so() -> None:
     scan = simulate(frames=60, detector=192, photons=1e6, background=0.3, seed=3)
-    known = background(scan)
+    known = set_background(scan)
     assert known.detector.dark.mean() == pytest.approx(0.3, rel=0.5)
     assert known.patterns is scan.patterns
     step = known.preparation[-1]
     assert (step.heading, step.name) == ("background", "in the model")
     assert step.settings["floor"] == pytest.approx(float(known.detector.dark.mean()))
-    assert background(simulate(frames=60, detector=192, photons=1e6)).detector.dark is None
+    assert set_background(simulate(frames=60, detector=192, photons=1e6)).detector.dark is None
 
 
 def test_a_background_that_is_taken_off_leaves_no_count_below_zero_and_no_measurement_where_there_was_none() -> None:
@@ -38,12 +38,12 @@ def test_a_background_that_is_taken_off_leaves_no_count_below_zero_and_no_measur
     dark = np.stack([np.full((32, 32), 1.0), np.full((32, 32), 2.0)])
     scan = small_scan(30, 32, patterns=Frames(stack), probe=None)
     scan = replace(scan, detector=replace(scan.detector, dark=None, flat=None, saturation=65535.0))
-    seen = background(scan, "subtract", dark=dark, estimate=False)
+    seen = set_background(scan, "subtract", dark=dark, estimate=False)
     assert seen.detector.dark is None
     np.testing.assert_allclose(seen.patterns[5], np.maximum(stack[5] - 1.5, 0))
     assert (scan.detector.usable(seen.patterns[2]) == scan.detector.usable(stack[2])).all()
     with pytest.raises(InputError, match="does not fit"):
-        background(scan, dark=np.ones((31, 32)))
+        set_background(scan, dark=np.ones((31, 32)))
 
 
 def test_frames_without_the_beam_are_left_out() -> None:
@@ -52,5 +52,5 @@ def test_frames_without_the_beam_are_left_out() -> None:
     stack[[4, 9]] = rng.poisson(0.2, (2, 128, 128))
     stack[17] = 0
     scan = simulate(frames=40, detector=128, photons=1e6, dark=0.2)
-    assert background(replace(scan, patterns=Frames(stack))).left_out == {"no beam": (4, 9, 17)}
-    assert background(scan).left_out == {}
+    assert set_background(replace(scan, patterns=Frames(stack))).left_out == {"no beam": (4, 9, 17)}
+    assert set_background(scan).left_out == {}
