@@ -98,7 +98,7 @@ class Decision:
     """One thing that was done to a scan, or chosen for its reconstruction, and why."""
 
     heading: str
-    """What it concerns: background, pixels, crop, positions or probe; a choice also orientation, modes or algorithm."""
+    """Its subject: pixels, background, positions, monitor, crop or probe; also orientation, modes or algorithm."""
     name: str
     """What was done or chosen, in a word or two."""
     settings: dict[str, Any]

@@ -1,4 +1,4 @@
-"""Positions that cannot be right are left out, all others are believed."""
+"""Implausible positions are excluded; all others are kept."""
 
 from dataclasses import replace
 
@@ -20,13 +20,13 @@ SCANS = (
 
 
 @pytest.mark.parametrize("positions", SCANS, ids=["fermat", "raster", "rings", "jitter"])
-def test_a_good_scan_is_believed(positions: np.ndarray) -> None:
+def test_a_scan_without_faults_has_no_outliers_and_no_duplicates(positions: np.ndarray) -> None:
     assert not find_outliers(positions[:, :2]).any()
     assert not find_duplicates(positions[:, :2]).any()
 
 
 @pytest.mark.parametrize("positions", SCANS, ids=["fermat", "raster", "rings", "jitter"])
-def test_lost_broken_and_repeated_positions_are_left_out_and_replaced(positions: np.ndarray) -> None:
+def test_faulty_positions_are_excluded_and_interpolated(positions: np.ndarray) -> None:
     spoiled = positions.copy()
     spoiled[20, 0] = np.nan
     spoiled[50, :2] += 1e-4
@@ -47,13 +47,13 @@ def test_lost_broken_and_repeated_positions_are_left_out_and_replaced(positions:
     assert clean.preparation[-1].settings["left_out"]["position not finite"] == (20,)
 
 
-def test_what_is_done_on_purpose_is_left_alone() -> None:
+def test_separate_islands_and_a_repeated_scan_are_no_faults() -> None:
     islands = np.concatenate([SCANS[0], SCANS[0] + np.array([1e-4, 0, 0])])
     assert not find_outliers(islands[:, :2]).any()
     assert not find_duplicates(np.repeat(SCANS[0], 2, axis=0)[:, :2]).any()
 
 
-def test_the_ends_of_a_scan_are_replaced_by_what_is_next() -> None:
+def test_faulty_positions_at_the_ends_take_the_nearest_good_position() -> None:
     positions = np.arange(12.0).reshape(4, 3)
     found = between(positions, np.array([True, False, False, True]))
     np.testing.assert_array_equal(found, positions[[1, 1, 2, 2]])

@@ -1,4 +1,4 @@
-"""Zero frequency is found, and what holds signal is kept."""
+"""Zero frequency is found, and all pixels with signal are kept."""
 
 from dataclasses import replace
 
@@ -17,18 +17,18 @@ from exitwave.simulation import simulate
 
 
 def off_centre(scan: Scan, rows: int, columns: int) -> Scan:
-    """Return a scan whose detector has been moved, and whose probe has not."""
+    """Return a scan with the detector moved by rows and columns, and the probe unchanged."""
     ny, nx = scan.patterns.shape[1:]
-    seen = apply_view(scan, View(rows=(-rows, ny - rows), columns=(-columns, nx - columns)))
-    stack = seen.patterns[:]
-    stack[:, seen.detector.mask != 0] = 0
-    detector = replace(seen.detector, mask=np.zeros((ny, nx), np.uint8), pixel_mask=None)
-    return replace(seen, patterns=Frames(stack), detector=detector, probe=scan.probe)
+    cropped = apply_view(scan, View(rows=(-rows, ny - rows), columns=(-columns, nx - columns)))
+    stack = cropped.patterns[:]
+    stack[:, cropped.detector.mask != 0] = 0
+    detector = replace(cropped.detector, mask=np.zeros((ny, nx), np.uint8), pixel_mask=None)
+    return replace(cropped, patterns=Frames(stack), detector=detector, probe=scan.probe)
 
 
 @pytest.mark.parametrize("preset", ["26-ID", "2-ID-D"])
 @pytest.mark.parametrize("seed", range(4))
-def test_the_centre_is_found_to_less_than_a_pixel(preset: str, seed: int) -> None:
+def test_the_centre_is_found_within_a_pixel(preset: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
     rows, columns = (int(n) for n in rng.integers(-12, 13, 2))
     pattern = ("fermat", "raster", "rings", "jitter")[seed]
@@ -42,47 +42,47 @@ def test_the_centre_is_found_to_less_than_a_pixel(preset: str, seed: int) -> Non
     assert np.hypot(row - size // 2 - rows, column - size // 2 - columns) < 1
 
 
-def test_frames_off_centre_come_to_the_middle_and_the_probe_stays_on_its_axis() -> None:
+def test_frames_off_centre_are_centred_and_a_centred_probe_stays_centred() -> None:
     scan = simulate("26-ID", frames=40, detector=128, photons=1e6)
-    seen = crop_frames(off_centre(scan, 5, -7))
-    assert seen.patterns.shape == scan.patterns.shape
-    inside = seen.detector.mask == 0
+    cropped = crop_frames(off_centre(scan, 5, -7))
+    assert cropped.patterns.shape == scan.patterns.shape
+    inside = cropped.detector.mask == 0
     assert 0.85 < inside.mean() < 0.95
-    np.testing.assert_array_equal(seen.patterns[3][inside], scan.patterns[3][inside])
-    np.testing.assert_allclose(seen.probe, scan.probe, atol=1e-3 * np.abs(scan.probe).max())
-    assert seen.preparation[-1].settings["centre"] == [69, 57]
-    # a probe that knew of the shift goes with the frames
-    tilted = replace(off_centre(scan, 5, -7), probe=apply_view(scan, View(rows=(-5, 123), columns=(7, 135))).probe)
-    power = np.abs(fraunhofer(crop_frames(tilted).probe[0])) ** 2
+    np.testing.assert_array_equal(cropped.patterns[3][inside], scan.patterns[3][inside])
+    np.testing.assert_allclose(cropped.probe, scan.probe, atol=1e-3 * np.abs(scan.probe).max())
+    assert cropped.preparation[-1].settings["centre"] == [69, 57]
+    # a probe with the same shift is shifted with the frames
+    shifted = replace(off_centre(scan, 5, -7), probe=apply_view(scan, View(rows=(-5, 123), columns=(7, 135))).probe)
+    power = np.abs(fraunhofer(crop_frames(shifted).probe[0])) ** 2
     assert find_centre(power) == (64, 64)
 
 
-def test_all_signal_is_kept_and_no_more() -> None:
+def test_the_smallest_window_with_all_signal_is_kept() -> None:
     scan = simulate("26-ID", frames=40, detector=128, photons=1e6)
     assert crop_frames(scan) is scan
     ring = np.pad(scan.patterns[:], ((0, 0), (64, 64), (64, 64)))
     detector = replace(scan.detector, mask=np.zeros((256, 256), np.uint8), pixel_mask=None)
     wide = replace(scan, patterns=Frames(ring), detector=detector, probe=None)
-    seen = crop_frames(wide)
-    assert seen.patterns.shape[1] in (128, 132)
-    assert seen.object_pixel[0] == pytest.approx(scan.object_pixel[0], rel=0.05)
+    cropped = crop_frames(wide)
+    assert cropped.patterns.shape[1] in (128, 132)
+    assert cropped.object_pixel[0] == pytest.approx(scan.object_pixel[0], rel=0.05)
     known = survey_frames(wide)
-    assert signal_size(wide, mean_pattern(wide, known), (128, 128), 1) == seen.patterns.shape[1]
+    assert signal_size(wide, mean_pattern(wide, known), (128, 128), 1) == cropped.patterns.shape[1]
     binned = crop_frames(wide, bin=2)
     with pytest.raises(InputError, match="no caps"):
         exitwave.reconstruct(binned, iterations=1, threads=1, detector={"saturated": "cap"})
-    assert binned.patterns.shape[1] * 2 >= seen.patterns.shape[1]
+    assert binned.patterns.shape[1] * 2 >= cropped.patterns.shape[1]
     assert binned.patterns[3].sum() == wide.patterns[3].sum()
 
 
-def test_a_detector_that_is_no_square_keeps_its_shape() -> None:
+def test_a_detector_that_is_not_square_keeps_its_shape() -> None:
     scan = simulate("26-ID", frames=30, detector=160, photons=1e6)
     oblong = apply_view(scan, View(rows=(16, 144)))
     assert crop_frames(oblong) is oblong
     assert crop_frames(oblong, 100).patterns.shape[1:] == (100, 100)
 
 
-def test_a_size_that_is_given_is_kept_and_bad_ones_are_refused() -> None:
+def test_a_given_size_is_used_and_invalid_sizes_are_refused() -> None:
     scan = small_scan()
     assert crop_frames(scan, 48, centre=(32, 32)).patterns.shape == (200, 48, 48)
     assert crop_frames(scan, None, centre=(32, 32)) is scan

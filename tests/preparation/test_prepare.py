@@ -1,4 +1,4 @@
-"""All steps together: a raw scan becomes as good as a clean one, and every frame is accounted for."""
+"""All steps together: a raw scan gives as good a result as a clean one, and the ledger lists every frame."""
 
 import json
 from dataclasses import replace
@@ -24,17 +24,17 @@ CLEAN = {"frames": 60, "detector": 128, "photons": 1e6, "seed": 5}
 
 @pytest.fixture(scope="module")
 def raw() -> Scan:
-    """Return a scan off centre with dark current, unknown bad pixels, two frames without beam and a lost position."""
+    """Return a scan off centre with dark current, unmasked bad pixels, two frames without beam and a wrong position."""
     scan = simulate(**CLEAN, dark=0.1, bad_pixels=0.005)
-    seen = apply_view(scan, View(rows=(-6, 122), columns=(4, 132)))
-    stack = seen.patterns[:]
-    stack[:, (seen.detector.pixel_mask & 1) != 0] = 0
+    changed = apply_view(scan, View(rows=(-6, 122), columns=(4, 132)))
+    stack = changed.patterns[:]
+    stack[:, (changed.detector.pixel_mask & 1) != 0] = 0
     stack[[20, 21]] = 0
     positions = scan.positions.copy()
     positions[30] += 1e-4
-    detector = replace(seen.detector, mask=np.zeros((128, 128), np.uint8), pixel_mask=None)
+    detector = replace(changed.detector, mask=np.zeros((128, 128), np.uint8), pixel_mask=None)
     return replace(
-        seen, patterns=Frames(stack), positions=positions, detector=detector, probe=scan.probe, truth=scan.truth
+        changed, patterns=Frames(stack), positions=positions, detector=detector, probe=scan.probe, truth=scan.truth
     )
 
 
@@ -45,7 +45,7 @@ def raw_file(raw: Scan, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-def test_a_raw_scan_becomes_as_good_as_a_clean_one(raw: Scan) -> None:
+def test_a_prepared_raw_scan_gives_as_good_a_result_as_a_clean_one(raw: Scan) -> None:
     how = {"iterations": 8, "threads": 1}
     clean = exitwave.compare(exitwave.reconstruct(simulate(**CLEAN), **how)).error
     ready = exitwave.prepare(raw)
@@ -55,10 +55,10 @@ def test_a_raw_scan_becomes_as_good_as_a_clean_one(raw: Scan) -> None:
     assert accounts["no beam"].tolist() == [20, 21]
     assert accounts["position far from the scan"].tolist() == [30]
     assert sum(len(frames) for frames in accounts.values()) == 60
-    assert {step.heading for step in ready.preparation} == {"pixels", "background", "positions", "crop"}
+    assert {decision.heading for decision in ready.preparation} == {"pixels", "background", "positions", "crop"}
 
 
-def test_frames_without_a_count_are_in_the_ledger_of_a_result(raw: Scan) -> None:
+def test_frames_without_counts_are_in_the_ledger_of_a_result(raw: Scan) -> None:
     whole = replace(raw, positions=simulate(**CLEAN).positions)
     accounts = account_for_frames(exitwave.reconstruct(whole, iterations=1, threads=1))
     known = np.concatenate(list(accounts.values()))
@@ -66,7 +66,7 @@ def test_frames_without_a_count_are_in_the_ledger_of_a_result(raw: Scan) -> None
     assert len(accounts[USED]) + len(accounts["held out to judge the result"]) >= 58
 
 
-def test_the_command_streams_to_a_new_scan(raw_file: Path) -> None:
+def test_the_command_writes_a_prepared_scan(raw_file: Path) -> None:
     before, out = raw_file.read_bytes(), raw_file.with_name("out.cxi")
     done = CliRunner().invoke(app, ["prepare", str(raw_file), str(out), "--bin", "2", "--optics", "26-ID", "--json"])
     assert done.exit_code == 0, done.stderr
@@ -78,7 +78,7 @@ def test_the_command_streams_to_a_new_scan(raw_file: Path) -> None:
     assert [each for each in validate(out) if each.level == "error"] == []
     scan = exitwave.open(out)
     assert scan.left_out == {"no beam": (20, 21), "position far from the scan": (30,)}
-    assert [step.heading for step in scan.preparation] == ["pixels", "background", "positions", "crop", "probe"]
+    assert [decision.heading for decision in scan.preparation] == ["pixels", "background", "positions", "crop", "probe"]
     assert scan.probe.shape == (1, 64, 64)
     raw = exitwave.open(raw_file)
     centre = scan.detector.mask.copy() * 0
@@ -92,7 +92,7 @@ def test_the_command_streams_to_a_new_scan(raw_file: Path) -> None:
     np.testing.assert_array_equal(scan.patterns[7][same], binned[same])
 
 
-def test_the_command_takes_dark_frames_and_a_monitor_from_files(raw_file: Path, raw: Scan) -> None:
+def test_the_command_reads_dark_frames_and_a_monitor_from_files(raw_file: Path, raw: Scan) -> None:
     dark, monitor = raw_file.with_name("dark.h5"), raw_file.with_name("monitor.npy")
     with h5py.File(dark, "w") as file:
         file["entry/dark"] = np.full((3, 128, 128), 0.2, np.float32)
@@ -129,16 +129,16 @@ def test_bad_options_are_refused(raw_file: Path, options: list[str], words: str)
     assert not out.exists()
 
 
-def test_an_existing_output_and_a_dark_frame_without_use_are_refused(raw_file: Path, raw: Scan) -> None:
+def test_an_existing_output_and_an_unused_dark_frame_are_refused(raw_file: Path, raw: Scan) -> None:
     for out in (raw_file, raw_file.with_name("there.cxi")):
         out.touch()
         done = CliRunner().invoke(app, ["prepare", str(raw_file), str(out)])
         assert done.exit_code == 2
-    with pytest.raises(InputError, match="no background wanted"):
+    with pytest.raises(InputError, match="background is none"):
         exitwave.prepare(raw, background="none", dark=np.zeros((128, 128)))
 
 
-def test_the_lens_on_the_command_line() -> None:
+def test_optics_are_parsed_from_the_command_line() -> None:
     from exitwave.cli.lens import parse_optics
     from exitwave.preparation import Mirrors, ZonePlate
 

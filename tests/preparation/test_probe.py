@@ -1,4 +1,4 @@
-"""Starting probes from the optics, and the beam's intensity from a monitor."""
+"""Starting probes from the optics, and the intensity of each frame from a monitor."""
 
 from dataclasses import replace
 
@@ -13,7 +13,7 @@ from exitwave.simulation import simulate
 
 
 @pytest.mark.parametrize("preset", ["26-ID", "2-ID-D"])
-def test_the_optics_of_a_beamline_give_its_probe(preset: str) -> None:
+def test_the_optics_of_a_beamline_give_the_probe_of_its_preset(preset: str) -> None:
     scan = simulate(preset, frames=20, detector=128, photons=1e6)
     made = set_starting_probe(replace(scan, probe=None), preset)
     overlap = abs(np.vdot(made.probe, scan.probe)) / np.linalg.norm(made.probe) / np.linalg.norm(scan.probe)
@@ -24,7 +24,7 @@ def test_the_optics_of_a_beamline_give_its_probe(preset: str) -> None:
     assert half.probe.shape == (1, 120, 120)
 
 
-def test_mirrors_and_mistakes() -> None:
+def test_mirrors_are_accepted_and_unsuitable_optics_are_refused() -> None:
     scan = simulate(frames=20, detector=128)
     mirrors = Mirrors((0.3e-3, 0.3e-3), (0.3, 0.2), (1e-4, 1e-4))
     assert set_starting_probe(scan, mirrors).probe.shape == (1, 128, 128)
@@ -36,25 +36,26 @@ def test_mirrors_and_mistakes() -> None:
         set_starting_probe(simulate("near-field", frames=10, detector=64), "26-ID")
 
 
-def test_a_monitor_that_explains_the_counts_scales_the_probe() -> None:
+def test_a_monitor_is_used_only_if_the_counts_follow_it() -> None:
     scan = simulate(frames=40, detector=128, photons=1e6, beam_fluctuation=0.2, seed=2)
     intensity = scan.truth.model["scales"] ** 2
     known = use_monitor(scan, 7e5 * intensity)
-    assert known.preparation[-1].name == "monitor"
+    assert (known.preparation[-1].heading, known.preparation[-1].name) == ("monitor", "used")
     np.testing.assert_array_equal(known.monitor, 7e5 * intensity)
     how = {"iterations": 6, "threads": 1}
     plain, better = exitwave.reconstruct(scan, **how), exitwave.reconstruct(known, **how)
     assert exitwave.compare(better).error < 0.9 * exitwave.compare(plain).error
-    scales = np.sqrt(intensity)
-    np.testing.assert_allclose(better.model["scales"], scales / scales.mean(), rtol=0.01)
+    factors = np.sqrt(intensity)
+    np.testing.assert_allclose(better.model["scales"], factors / factors.mean(), rtol=0.01)
     noise = np.random.default_rng(0).uniform(0.5, 1.5, 40)
-    aside = use_monitor(scan, noise)
-    assert (aside.monitor, aside.preparation[-1].name) == (None, "no monitor")
+    unused = use_monitor(scan, noise)
+    assert unused.monitor is None
+    assert (unused.preparation[-1].heading, unused.preparation[-1].name) == ("monitor", "not used")
     with pytest.raises(InputError, match="does not fit"):
         use_monitor(scan, noise[:-1])
 
 
-def test_a_monitor_is_stored(tmp_path) -> None:
+def test_a_monitor_survives_saving_unless_it_is_invalid(tmp_path) -> None:
     scan = simulate(frames=8, detector=128)
     scan = replace(scan, patterns=Frames(scan.patterns[:]), monitor=np.arange(1.0, 9.0))
     scan.save(tmp_path / "a.cxi")

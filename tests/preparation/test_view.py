@@ -1,4 +1,4 @@
-"""Frames seen through a view: exact, composable, and with everything that belongs to them."""
+"""Views of a scan: exact, composable, and applied to all arrays with the shape of a frame."""
 
 import json
 from dataclasses import replace
@@ -58,22 +58,22 @@ def test_a_view_of_a_view_is_a_view(data: st.DataObject) -> None:
     np.testing.assert_array_equal(stacked[:], both.see(counts))
 
 
-def test_bins_are_exact_sums_and_say_what_is_no_measurement() -> None:
+def test_bins_are_exact_sums_and_mark_invalid_counts() -> None:
     counts = np.full((1, 4, 6), 60_000, np.uint16)
     counts[0, 0, 1] = 65_535
-    seen = View(bin=2).see(counts, saturation=65_535)
-    assert seen.dtype == np.uint32
-    np.testing.assert_array_equal(seen[0], [[4 * 65_535, 240_000, 240_000], [240_000] * 3])
+    changed = View(bin=2).see(counts, saturation=65_535)
+    assert changed.dtype == np.uint32
+    np.testing.assert_array_equal(changed[0], [[4 * 65_535, 240_000, 240_000], [240_000] * 3])
     floats = np.arange(24, dtype=np.float32).reshape(1, 4, 6)
     floats[0, 0, 0], floats[0, 3, 5] = np.nan, -1
-    seen = View(bin=2).see(floats)
-    assert np.isnan(seen[0, 0, 0])
-    assert seen[0, 1, 2] < 0
-    assert seen[0, 0, 1] == 2 + 3 + 8 + 9
+    changed = View(bin=2).see(floats)
+    assert np.isnan(changed[0, 0, 0])
+    assert changed[0, 1, 2] < 0
+    assert changed[0, 0, 1] == 2 + 3 + 8 + 9
     assert View(bin=2).see(np.array([[[-1, 5], [5, 5]] * 2] * 2, np.int32).reshape(2, 4, 2).repeat(2, 2))[0, 0, 0] < 0
 
 
-def test_frames_are_read_only_where_they_are_sliced() -> None:
+def test_slices_of_viewed_frames_are_slices_of_the_whole() -> None:
     stack = np.random.default_rng(2).poisson(3, (9, *SHAPE)).astype(np.float32)
     view = View(True, True, False, (-1, 13), (2, 10), 2)
     frames, whole = ViewedFrames(Frames(stack), view), view.see(stack)
@@ -84,17 +84,17 @@ def test_frames_are_read_only_where_they_are_sliced() -> None:
     np.testing.assert_array_equal(np.concatenate([block for _, block in frames.blocks(4)]), whole)
 
 
-def test_all_that_belongs_to_the_pixels_follows() -> None:
+def test_detector_arrays_and_geometry_are_viewed_like_the_frames() -> None:
     scan = small_scan()
     flat = np.linspace(0.5, 1.5, 64 * 64, dtype=np.float32).reshape(64, 64)
     scan = replace(scan, detector=replace(scan.detector, dark=flat, flat=flat))
     view = View(True, False, True, (8, 56), (2, 66), 2)
-    seen = apply_view(scan, view)
-    detector = seen.detector
-    assert seen.patterns.shape == (200, 24, 32)
+    changed = apply_view(scan, view)
+    detector = changed.detector
+    assert changed.patterns.shape == (200, 24, 32)
     assert detector.pixel_size == (2 * 55e-6, 2 * 75e-6)
     assert detector.saturation == 4 * 65535
-    np.testing.assert_array_equal(seen.positions, scan.positions)
+    np.testing.assert_array_equal(changed.positions, scan.positions)
     turned = scan.detector.mask.T[8:56, ::-1][:, 2:]
     assert (detector.mask[:, :31] == turned.reshape(24, 2, 31, 2).max(axis=(1, 3))).all()
     assert detector.mask[:, 31].all()
@@ -102,7 +102,7 @@ def test_all_that_belongs_to_the_pixels_follows() -> None:
     inside = flat.T[8:56, ::-1][:, 2:].reshape(24, 2, 31, 2)
     np.testing.assert_allclose(detector.dark[:, :31], inside.sum(axis=(1, 3)), rtol=1e-6)
     np.testing.assert_allclose(detector.flat[:, :31], inside.mean(axis=(1, 3)), rtol=1e-6)
-    # the beam, at x = y = 0 in the laboratory, hits the same pixel
+    # the beam at x = y = 0 in the laboratory hits the same pixel
     x, y = scan.detector.corner_position[0] / 55e-6, scan.detector.corner_position[1] / 75e-6
     there = (x - 8) / 2, (64 - y - 2) / 2
     np.testing.assert_allclose(detector.corner_position[:2], [there[1] * 2 * 75e-6, there[0] * 2 * 55e-6])
@@ -116,33 +116,33 @@ def frame_of(probe: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("preset", ["26-ID", "2-ID-D"])
-def test_the_probe_explains_the_frames_as_they_are_seen(preset: str) -> None:
+def test_the_viewed_probe_fits_the_viewed_frames(preset: str) -> None:
     scan = simulate(preset, frames=3, detector=128)
     for view in (View(True, True, False), View(rows=(5, 117), columns=(-4, 120)), View(rows=(0, 126))):
-        seen = apply_view(scan, view)
+        changed = apply_view(scan, view)
         expected = view.see(frame_of(scan.probe))
-        np.testing.assert_allclose(frame_of(seen.probe), expected, atol=1e-4 * expected.max())
-    # bins: the far field is smooth on the scale of a pixel for a beam much narrower than its array
+        np.testing.assert_allclose(frame_of(changed.probe), expected, atol=1e-4 * expected.max())
+    # bins: the far field of a probe much narrower than its array is smooth on the scale of a pixel
     wide = simulate(preset, frames=3, detector=256)
-    seen, expected = apply_view(wide, View(bin=2)), View(bin=2).see(frame_of(wide.probe))
-    found = frame_of(seen.probe)
+    changed, expected = apply_view(wide, View(bin=2)), View(bin=2).see(frame_of(wide.probe))
+    found = frame_of(changed.probe)
     assert np.linalg.norm(found - expected) < 0.1 * np.linalg.norm(expected)
     assert abs(found.sum() / expected.sum() - 1) < 0.02
 
 
-def test_the_near_field_is_cut_in_real_space() -> None:
+def test_the_near_field_is_cropped_in_real_space() -> None:
     scan = simulate("near-field", frames=20, detector=64)
-    seen = apply_view(scan, View(rows=(8, 56), columns=(0, 48)))
-    np.testing.assert_allclose(seen.probe, scan.probe[:, 8:56, :48], atol=1e-3)
-    assert seen.object_pixel == pytest.approx(scan.object_pixel)
+    changed = apply_view(scan, View(rows=(8, 56), columns=(0, 48)))
+    np.testing.assert_allclose(changed.probe, scan.probe[:, 8:56, :48], atol=1e-3)
+    assert changed.object_pixel == pytest.approx(scan.object_pixel)
     assert apply_view(scan, View(bin=2)).object_pixel == pytest.approx([2 * p for p in scan.object_pixel])
 
 
-def test_a_result_of_fewer_pixels_is_compared_with_the_truth() -> None:
+def test_a_result_with_fewer_pixels_is_compared_with_the_truth() -> None:
     scan = simulate(frames=40, detector=160, photons=1e7, seed=2)
-    seen = apply_view(scan, View(rows=(20, 140), columns=(20, 140)))
-    assert seen.truth.y[1] - seen.truth.y[0] == pytest.approx(seen.object_pixel[0])
-    assert exitwave.compare(exitwave.reconstruct(seen, iterations=6, threads=1)).error < 0.25
+    changed = apply_view(scan, View(rows=(20, 140), columns=(20, 140)))
+    assert changed.truth.y[1] - changed.truth.y[0] == pytest.approx(changed.object_pixel[0])
+    assert exitwave.compare(exitwave.reconstruct(changed, iterations=6, threads=1)).error < 0.25
     assert apply_view(scan, View(flip_rows=True)).truth.object is scan.truth.object
 
 
@@ -157,11 +157,11 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def viewed(raw: Path) -> Result:
     scan = exitwave.open(raw)
     assert isinstance(scan, Scan)
-    seen = apply_view(scan, View(False, True, True, (4, 124), (6, 126), 2))
-    return exitwave.reconstruct(seen, iterations=5, threads=1)
+    changed = apply_view(scan, View(False, True, True, (4, 124), (6, 126), 2))
+    return exitwave.reconstruct(changed, iterations=5, threads=1)
 
 
-def test_a_result_of_a_view_stays_small_and_is_read_as_it_was(viewed: Result, raw: Path) -> None:
+def test_a_result_of_a_view_links_to_the_frames_and_is_read_unchanged(viewed: Result, raw: Path) -> None:
     small, large = raw.with_name("small.cxi"), raw.with_name("large.cxi")
     viewed.save(small)
     viewed.save(large, embed=True)
@@ -182,7 +182,7 @@ def test_a_result_of_a_view_stays_small_and_is_read_as_it_was(viewed: Result, ra
         assert len(exitwave.reconstruct(again, iterations=1, threads=1).errors) == 6
 
 
-def test_a_view_survives_that_its_frames_are_missing(viewed: Result, raw: Path, tmp_path: Path) -> None:
+def test_a_view_is_kept_when_its_frames_are_missing(viewed: Result, raw: Path, tmp_path: Path) -> None:
     viewed.save(tmp_path / "a.cxi")
     (tmp_path / "gone").mkdir()
     (tmp_path / "a.cxi").rename(tmp_path / "gone" / "a.cxi")
@@ -194,7 +194,7 @@ def test_a_view_survives_that_its_frames_are_missing(viewed: Result, raw: Path, 
         assert View(**json.loads(file[path("frames_view")][()])) == viewed.scan.patterns.view
 
 
-def test_a_view_that_is_no_view_is_refused(viewed: Result, raw: Path) -> None:
+def test_an_invalid_view_is_refused(viewed: Result, raw: Path) -> None:
     file = raw.with_name("broken.cxi")
     viewed.save(file)
     with h5py.File(file, "r+") as opened:

@@ -50,27 +50,28 @@ def test_number_of_frames(pattern, count):
     assert simulate(scan=pattern, frames=53, detector=128).patterns.shape == (count, 128, 128)
 
 
-def test_the_near_field_shows_the_beam_projected():
+def test_the_near_field_without_a_sample_is_the_propagated_probe():
     scan = simulate("near-field", detector=64, frames=4, photons=1e8, specimen="texture")
     assert set(PRESETS) == {*FAR, "near-field"}
     assert scan.object_pixel == pytest.approx([55e-6 / scan.magnification] * 2)
     assert scan.magnification == pytest.approx(1 + 2.45 / 8e-3)
     assert scan.propagation_distance == pytest.approx(1 / (1 / 2.45 + 1 / 8e-3))
     truth = scan.truth
-    again = angular_spectrum(truth.probe[0], scan.propagation_distance, scan.wavelength, scan.object_pixel)
+    propagated = angular_spectrum(truth.probe[0], scan.propagation_distance, scan.wavelength, scan.object_pixel)
     empty = dataclasses.replace(truth, object=np.ones_like(truth.object))
-    seen = SimulatedFrames(empty, scan.detector, 0, transfer=PRESETS["near-field"].transfer((64, 64)))
+    frames = SimulatedFrames(empty, scan.detector, 0, transfer=PRESETS["near-field"].transfer((64, 64)))
+    image = np.abs(propagated) ** 2
     for frame in (0, 3):
-        assert np.allclose(seen.expected(frame), np.abs(again) ** 2, rtol=1e-4, atol=1e-3 * np.abs(again).max() ** 2)
+        assert np.allclose(frames.expected(frame), image, rtol=1e-4, atol=1e-3 * image.max())
 
 
-def test_step_is_that_of_the_pattern():
+def test_the_step_is_that_of_the_scan_pattern():
     assert neighbour_distance(simulate(scan="raster", frames=9, step=2e-7).positions) == pytest.approx(2e-7)
     positions = simulate(frames=9, step=2e-7).positions
     assert np.hypot(*positions[1, :2]) == pytest.approx(2e-7)
 
 
-def test_everything_follows_from_the_seed():
+def test_the_seed_determines_all_random_numbers():
     settings = {"detector": 128, "frames": 4, "bad_pixels": 0.01, "dark": 1.0, "position_error": 2e-8, "scan": "jitter"}
     first, again, other = (simulate(**settings, seed=seed) for seed in (5, 5, 6))
     for a, b, equal in ((first, again, True), (first, other, False)):
@@ -94,7 +95,7 @@ def test_truth_lies_on_the_grid_of_the_true_positions():
     assert np.array_equal(simulate(detector=128, frames=5).truth.positions, simulate(detector=128, frames=5).positions)
 
 
-def test_modes_have_the_dose_and_a_tenth_beyond_the_first():
+def test_modes_have_the_photons_and_a_tenth_of_them_beyond_the_first():
     scan = simulate(detector=128, frames=4, photons=1e5, modes=3)
     powers = np.sum(np.abs(scan.probe.astype(complex)) ** 2, axis=(1, 2))
     assert scan.probe.dtype == np.complex64
@@ -104,13 +105,13 @@ def test_modes_have_the_dose_and_a_tenth_beyond_the_first():
     assert simulate(detector=128, frames=4).probe.shape == (1, 128, 128)
 
 
-def test_mode_powers_are_those_asked_for():
+def test_mode_powers_are_the_given_ones():
     scan = simulate(detector=128, frames=4, photons=1e5, mode_powers=(70, 20, 10))
     powers = np.sum(np.abs(scan.truth.probe.astype(complex)) ** 2, axis=(1, 2))
     assert powers == pytest.approx([7e4, 2e4, 1e4], rel=1e-5)
 
 
-def test_a_probe_drifts_along_one_direction_and_has_its_mean_in_the_middle():
+def test_a_probe_drifts_along_one_mode_and_the_drift_is_zero_in_the_middle():
     scan = simulate(detector=128, frames=31, probe_drift=0.2)
     model, probe = scan.truth.model, scan.truth.probe[0].astype(complex)
     assert model.keys() == {"variations", "weights"}
@@ -125,7 +126,7 @@ def test_a_probe_drifts_along_one_direction_and_has_its_mean_in_the_middle():
     assert apart > 0.05
 
 
-def test_the_beam_fluctuates():
+def test_the_intensity_fluctuates_from_frame_to_frame():
     scan = simulate(detector=128, frames=400, beam_fluctuation=0.1)
     intensities = scan.truth.model["scales"] ** 2
     assert intensities.mean() == pytest.approx(1, abs=0.02)
@@ -146,7 +147,7 @@ def test_pointing_shifts_the_patterns():
     assert moved == pytest.approx(tilts[3], abs=0.05)
 
 
-def test_bad_pixels_are_marked_and_read_nonsense():
+def test_bad_pixels_are_masked_and_read_zero_or_full_scale():
     scan = simulate(detector=128, frames=5, bad_pixels=0.01)
     detector, stack = scan.detector, scan.patterns[:]
     assert detector.mask.dtype == np.uint8
@@ -159,7 +160,7 @@ def test_bad_pixels_are_marked_and_read_nonsense():
     assert stack[:, detector.mask == 0].max() < detector.saturation
 
 
-def test_saturation_clips():
+def test_saturation_clips_the_counts():
     scan = simulate(detector=128, frames=4, saturation=150)
     ideal = simulate(detector=128, frames=4).patterns[:]
     assert scan.detector.saturation == 150
@@ -215,7 +216,7 @@ def test_beam_hits_the_centre_of_the_middle_pixel():
     ],
     ids=str,
 )
-def test_nonsense_is_refused_with_advice(settings):
+def test_invalid_settings_are_refused_with_a_remedy(settings):
     with pytest.raises(InputError) as raised:
         simulate(**({"detector": 128, "frames": 4} | settings))
     assert raised.value.remedy

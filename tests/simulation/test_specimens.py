@@ -14,7 +14,7 @@ def power_by_radius(specimen):
 
 
 @pytest.mark.parametrize("name", SPECIMENS)
-def test_specimens_absorb_and_shift_the_phase_within_their_ranges(name):
+def test_specimens_have_amplitudes_and_phases_in_their_ranges(name):
     specimen = SPECIMENS[name]((150, 210), 3)
     assert specimen.shape == (150, 210)
     assert specimen.dtype == np.complex64
@@ -25,18 +25,18 @@ def test_specimens_absorb_and_shift_the_phase_within_their_ranges(name):
 
 
 @pytest.mark.parametrize("name", SPECIMENS)
-def test_specimens_follow_the_seed(name):
+def test_specimens_are_determined_by_the_seed(name):
     first = SPECIMENS[name]((64, 80), 1)
     assert np.array_equal(first, SPECIMENS[name]((64, 80), 1))
     assert np.abs(first - SPECIMENS[name]((64, 80), 2)).max() > 0.1
 
 
 @pytest.mark.parametrize("name", SPECIMENS)
-def test_specimens_are_sampled_well_and_reach_nyquist(name):
+def test_specimens_are_well_sampled_and_have_signal_up_to_nyquist(name):
     power = power_by_radius(SPECIMENS[name]((256, 256), 0))
-    assert power[0] > 100 * power[9], "large features outweigh the grain"
+    assert power[0] > 100 * power[9], "large features dominate the grain"
     assert power[9] > 3 * power[12], "little beyond the Nyquist circle"
-    # the last ring before Nyquist stands out of the counting noise of 1e4 photons in a pixel, (1e-2)^2 a pixel
+    # the last ring before Nyquist is above the counting noise of 1e4 photons per pixel, (1e-2)^2 per pixel
     assert power[9] > 3 * 1e-4 * np.sum(np.outer(np.hanning(256), np.hanning(256)) ** 2)
 
 

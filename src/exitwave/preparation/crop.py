@@ -106,7 +106,8 @@ def mean_pattern(scan: Scan, survey: Survey) -> NDArray[np.float64]:
     mean = np.where(good, scan.detector.without_dark(survey.mean), 0)
     if not mean.sum() > 0:
         remedy = "Check the mask (0 is good, 1 is bad; --set mask=inverted) and the counts of the frames"
-        raise InputError("The frames have no counts", where=scan.path or "", found="a sum of 0", remedy=remedy)
+        found = "sum 0 over the good pixels"
+        raise InputError("The frames have no counts", where=scan.path or "", found=found, remedy=remedy)
     return fill(mean, good)
 
 

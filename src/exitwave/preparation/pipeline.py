@@ -78,7 +78,7 @@ def prepare(
     """
     if dark is not None and background == "none":
         remedy = "Choose background model or subtract, or omit the dark frame"
-        raise InputError("A dark frame is given, but background is none", found="none", remedy=remedy)
+        raise InputError("A dark frame is given, but background is none", remedy=remedy)
     View(bin=bin)  # refuses an invalid bin before the frames are read
     survey = survey_frames(scan, progress)
     done = scan if pixels == "none" else clean_pixels(scan, interpolate=pixels == "interpolate", survey=survey)
