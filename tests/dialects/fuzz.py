@@ -1,7 +1,7 @@
-"""Mutated files of every dialect: each is read, or refused with a message; nothing else happens.
+"""Mutated files of every dialect: each is read, or refused with a message; there is no other outcome.
 
-``python tests/dialects/fuzz.py --cases 10000`` runs them in children whose memory is limited; one that dies or hangs is
-noted with the case that it had, and the next goes on behind it.
+``python tests/dialects/fuzz.py --cases 10000`` runs the cases in child processes with limited memory. A child that dies
+or hangs is reported with its case, and the next child continues with the next case.
 """
 
 import argparse
@@ -34,14 +34,14 @@ from exitwave.errors import ExitwaveError  # noqa: E402
 from exitwave.scan import Result  # noqa: E402
 
 SECONDS = 10
-"""Longest time of a case."""
+"""Longest time of a case in seconds."""
 MEMORY = 2**30
-"""Bytes that a child may take beside what its libraries have."""
+"""Memory in bytes of a child process, in addition to that of its libraries."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A good file of a dialect in a folder of its own."""
+    """A good file of a dialect, in its own folder."""
 
     dialect: str
     file: Path
@@ -49,15 +49,15 @@ class Sample:
 
 
 def samples(folder: Path) -> list[Sample]:
-    """Write a scan and a result of every dialect that is written, and what is known of the others."""
+    """Write a scan and a result in every dialect that can be written, and hand-made files of the others."""
     made = []
     scan = small_scan(8, 16, left_out={"the beam was off": (1,)})
-    scan = replace(scan, detector=replace(scan.detector, pixel_size=(75e-6, 75e-6)))  # PyNX has only square ones
+    scan = replace(scan, detector=replace(scan.detector, pixel_size=(75e-6, 75e-6)))  # PyNX has only square pixels
     for name, each in known().items():
         for kind, data in (("scan", scan), ("result", small_result(scan))) if each.read and each.write else ():
-            place = _new(folder / f"{name}_{kind}") / f"{kind}{each.suffix}"
+            target = _new(folder / f"{name}_{kind}") / f"{kind}{each.suffix}"
             assert each.write is not None
-            made.append(Sample(name, next(iter(each.write(data, place, False).files))))
+            made.append(Sample(name, next(iter(each.write(data, target, False).files))))
     rng = np.random.default_rng(2)
     waves = (rng.normal(size=(*beamline_files.SHAPE, 2)) @ [1, 1j], rng.normal(size=(30, 40)) + 1j)
     beamline_files.text(_new(folder / "eiger") / "scan.csv", beamline_files.PLACES)
@@ -79,7 +79,7 @@ def _new(folder: Path) -> Path:
 
 
 def use(sample: Sample, file: Path) -> str:
-    """Read a file in every way; return what went wrong, or nothing."""
+    """Read and check a file; return the traceback of a failure, or an empty string."""
     for name in (sample.dialect, "auto"):
         try:
             data = exitwave.open(file, dialect=name, **sample.settings)
@@ -87,24 +87,26 @@ def use(sample: Sample, file: Path) -> str:
             for index in (0, slice(1, 3)):
                 assert np.asarray(scan.patterns[index]).shape[-2:] == scan.patterns.shape[1:]
         except ExitwaveError as error:
-            if careless(error):
+            if raised_by_exitwave(error):
                 return traceback.format_exc()
         except Exception:
             return traceback.format_exc()
     checks = [each for each in known().values() if each.check]
-    asked = next((each for each in checks if each.name == sample.dialect), checks[len(sample.file.name) % len(checks)])
+    profile = next(
+        (each for each in checks if each.name == sample.dialect), checks[len(sample.file.name) % len(checks)]
+    )
     try:
-        check(asked, file)
+        check(profile, file)
     except ExitwaveError as error:
-        if careless(error):
-            return f"check of {asked.name}: {traceback.format_exc()}"
+        if raised_by_exitwave(error):
+            return f"check of {profile.name}: {traceback.format_exc()}"
     except Exception:
-        return f"check of {asked.name}: {traceback.format_exc()}"
+        return f"check of {profile.name}: {traceback.format_exc()}"
     return ""
 
 
-def careless(error: ExitwaveError) -> bool:
-    """Say whether damage is a mistake of ours: its cause was raised in our own lines, not in those of a library."""
+def raised_by_exitwave(error: ExitwaveError) -> bool:
+    """Return whether the cause of "The file is damaged" was raised in our code, not in a library: an error of ours."""
     cause = error.__cause__
     if error.what != "The file is damaged" or not isinstance(cause, TypeError | KeyError | IndexError | AttributeError):
         return False
@@ -113,23 +115,23 @@ def careless(error: ExitwaveError) -> bool:
 
 
 def case(number: int, seed: int, good: list[Sample], folder: Path) -> tuple[str, str]:
-    """Run a case; return what was done, and what went wrong or nothing."""
+    """Run a case; return its description, and the failure or an empty string."""
     rng = np.random.default_rng([seed, number])
     sample = good[int(rng.integers(len(good)))]
-    place = folder / "case"
-    shutil.rmtree(place, ignore_errors=True)
-    shutil.copytree(sample.file.parent, place)
-    files = sorted(place.iterdir())
+    copy = folder / "case"
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(sample.file.parent, copy)
+    files = sorted(copy.iterdir())
     chosen = files[int(rng.integers(len(files)))]
     words = f"{sample.dialect} {sample.file.parent.name}/{chosen.name}: {mutate(rng, chosen)}"
-    return words, use(sample, place / sample.file.name)
+    return words, use(sample, copy / sample.file.name)
 
 
 def child(start: int, stop: int, seed: int, folder: Path) -> None:
     """Run cases, each under an alarm; print a line of JSON before and after each."""
     stored = json.loads((folder / "samples.json").read_text())
     good = [Sample(each["dialect"], Path(each["file"]), each["settings"]) for each in stored]
-    use(good[0], good[0].file)  # imports what is imported late
+    use(good[0], good[0].file)  # load lazy imports before the limit
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY, size + MEMORY))
     for number in range(start, stop):
@@ -141,7 +143,7 @@ def child(start: int, stop: int, seed: int, folder: Path) -> None:
 
 
 def failures(cases: int, seed: int, folder: Path, batch: int = 500) -> Iterator[tuple[int, str, str]]:
-    """Yield the number of every case that went wrong, what was done, and what went wrong."""
+    """Yield number, description and failure of each case that failed."""
     words = json.dumps([asdict(sample) for sample in samples(folder / "good")], default=str)
     (folder / "samples.json").write_text(words)
     start = 0
@@ -164,7 +166,7 @@ def failures(cases: int, seed: int, folder: Path, batch: int = 500) -> Iterator[
 
 
 def main() -> None:
-    """Run what the command line says."""
+    """Run the cases of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
@@ -179,7 +181,7 @@ def main() -> None:
         for number, words, what in failures(options.cases, options.seed, Path(folder)):
             wrong += 1
             print(f"case {number} {words}\n{what}\n", flush=True)
-    print(f"{options.cases} cases, {wrong} went wrong")
+    print(f"{options.cases} cases, {wrong} failed")
     raise SystemExit(1 if wrong else 0)
 
 

@@ -1,4 +1,4 @@
-"""Ways in which a file goes wrong: bits that flip, ends that are lost, entries of other types, shapes and links."""
+"""Mutations of a file: flipped bits, lost ends, and entries of other types, shapes and links."""
 
 import shutil
 from collections.abc import Callable
@@ -14,7 +14,7 @@ Rng = np.random.Generator
 
 
 def mutate(rng: Rng, file: Path) -> str:
-    """Change a file in one to three ways; return in words how."""
+    """Apply one to three mutations to a file; return their description."""
     done = []
     for _ in range(int(rng.integers(1, 4))):
         change = _choice(rng, _changes(file))
@@ -60,7 +60,7 @@ def _blank(rng: Rng, file: Path) -> str:
 
 
 def _garble(rng: Rng, file: Path) -> str:
-    """Change words of a text."""
+    """Replace words of a text file."""
     words = file.read_text(encoding="utf-8", errors="replace").split(" ")
     for _ in range(3):
         odd = ["nan", "inf", "-1", "1e400", "", "\0", "{", "[[[", "&a", "*a", "/", "../x", "\n\n", ",,", "x" * 5000]
@@ -70,7 +70,7 @@ def _garble(rng: Rng, file: Path) -> str:
 
 
 def value(rng: Rng, old: Any) -> Any:
-    """Return something else than an array: its numbers in another type or shape, or something that is no array."""
+    """Return a replacement for an array: its numbers in another type or shape, or other data."""
     old = np.asarray(old)
     number = np.atleast_1d(old) if old.dtype.kind in "biuf" and old.size else np.arange(6.0).reshape(2, 3)
     new: list[Callable[[], Any]] = [
@@ -95,7 +95,7 @@ def value(rng: Rng, old: Any) -> Any:
 
 
 def _entries(file: h5py.File) -> list[str]:
-    """Return the paths of all objects and links but the root."""
+    """Return the paths of all objects and links except the root."""
     names: list[str] = []
 
     def walk(group: h5py.Group, depth: int) -> None:
@@ -111,10 +111,10 @@ def _entries(file: h5py.File) -> list[str]:
 
 
 def _inside(change: Callable[[Rng, h5py.File, str], str]) -> Callable[[Rng, Path], str]:
-    """Return a change of a file from one of an entry in it; of a file that does not open any more, none."""
+    """Turn a mutation of an entry into one of a file; do nothing if the file can no longer be opened."""
 
     def changed(rng: Rng, path: Path) -> str:
-        if is_endless(path):  # an earlier change has made it so, and HDF5 would never come back
+        if is_endless(path):  # from an earlier mutation; HDF5 would not return
             return "not (a heap without an end)"
         try:
             with h5py.File(path, "r+") as file:
@@ -190,11 +190,11 @@ def _attribute(rng: Rng, file: h5py.File, name: str) -> str:
 
 
 def _rewrite(rng: Rng, file: Path) -> str:
-    """Put something else in the place of an array of an archive, or leave it out."""
+    """Replace an array of an archive, or remove it."""
     try:
         with np.load(file) as archive:
             arrays = {name: archive[name] for name in archive.files}
-    except Exception:  # whatever a mutated archive makes of it
+    except Exception:  # a mutated archive raises many types
         return "not"
     name = str(_choice(rng, [*arrays, "more"]))
     if rng.random() < 0.1:

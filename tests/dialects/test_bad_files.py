@@ -1,4 +1,4 @@
-"""Files that are wrong in ways that programs write: each refused with what to do, or read right and remarked."""
+"""Files with errors that programs make: each is refused with a remedy, or read correctly with a finding."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -35,7 +35,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         f"{cxi.DETECTOR}/translation": f"->/{cxi.GEOMETRY}/translation",
     },
 }
-"""The least by which a file is told to be of a dialect."""
+"""Smallest set of entries by which a file is detected as a dialect."""
 
 
 def _virtual(file: h5py.File) -> None:
@@ -57,7 +57,7 @@ def _circle(file: h5py.File) -> None:
 
 @dataclass(frozen=True)
 class Bad:
-    """One way to be wrong, the message that it must give or the code of what is remarked, and what repairs it."""
+    """An error in a file, the expected message or the code of the finding, and the settings that repair it."""
 
     name: str
     entries: dict[str, Any] = field(default_factory=dict)
@@ -68,7 +68,7 @@ class Bad:
 
 
 def _energies(value: Any, unit: str = "") -> dict[str, Any]:
-    """Return an energy for everybody, and for the definition of NeXus."""
+    """Return an energy at the path of CXI and at that of NeXus."""
     places = (f"{cxi.SOURCE}/energy", "entry_1/instrument_1/beam_1/incident_beam_energy")
     entries: dict[str, Any] = dict.fromkeys(places, value)
     return entries | ({f"{place}@units": unit for place in places} if unit else {})
@@ -94,16 +94,16 @@ BAD = [
 ]  # fmt: skip
 
 
-def _turned(name: str, entries: dict[str, Any]) -> dict[str, Any]:
-    """Return the entries as a dialect has them: PyNX with its positions in rows."""
-    place = f"{cxi.GEOMETRY}/translation"
-    return entries | ({place: entries[place].T} if name == "pynx" and place in entries else {})
+def _in_layout_of(name: str, entries: dict[str, Any]) -> dict[str, Any]:
+    """Return the entries in the layout of a dialect: for PyNX, positions in rows."""
+    path = f"{cxi.GEOMETRY}/translation"
+    return entries | ({path: entries[path].T} if name == "pynx" and path in entries else {})
 
 
 @pytest.mark.parametrize("name", VARIANTS)
 @pytest.mark.parametrize("bad", BAD, ids=lambda bad: bad.name)
 def test_a_bad_file_of_any_dialect(name: str, bad: Bad, tmp_path: Path) -> None:
-    entries = cxi.plain(**({MASK: cxi.BAD.astype("u4")} | VARIANTS[name] | _turned(name, bad.entries)))
+    entries = cxi.plain(**({MASK: cxi.BAD.astype("u4")} | VARIANTS[name] | _in_layout_of(name, bad.entries)))
     file = cxi.write(tmp_path / "a.cxi", entries, bad.change)
     before = file.read_bytes()
     if bad.refusal:
@@ -127,8 +127,8 @@ def test_a_bad_file_of_any_dialect(name: str, bad: Bad, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["uint8", "uint16", "int32", "uint32", "float32"])
-def test_the_mark_of_no_measurement_is_none(kind: str, tmp_path: Path) -> None:
-    """2^bits - 1 of the type that was written, 2^32 - 1 in floats: left out of every sum, also after conversion."""
+def test_the_count_of_bad_pixels_is_no_measurement(kind: str, tmp_path: Path) -> None:
+    """2^bits - 1 of the integer type, or 2^32 - 1 in floats, is left out of every sum, also after conversion."""
     frames = cxi.FRAMES.astype(kind)
     mark = np.iinfo(kind).max if kind != "float32" else np.float32(2**32 - 1)
     frames[2, 4, 5] = mark
@@ -148,8 +148,8 @@ def test_the_mark_of_no_measurement_is_none(kind: str, tmp_path: Path) -> None:
         assert summarise(each)["counts"]["brightest"] == cxi.FRAMES.max()
 
 
-def test_a_file_of_ptychodus_is_left_to_it(tmp_path: Path) -> None:
-    """Its first image is the probe, its second the object: the dialects of CXI do not take it."""
+def test_a_file_of_ptychodus_is_not_detected_as_another_cxi(tmp_path: Path) -> None:
+    """Its first image is the probe, the second the object: no other variant of CXI accepts it."""
     images = {"entry_1/image_1/data": cxi.PROBE[None, None], "entry_1/image_2/data": cxi.OBJECT[None]}
     file = cxi.write(tmp_path / "a.cxi", cxi.plain(**images))
     for name in VARIANTS:
@@ -158,7 +158,7 @@ def test_a_file_of_ptychodus_is_left_to_it(tmp_path: Path) -> None:
         assert detect(file) is None
 
 
-def test_a_damaged_file_is_nobodys_and_the_reason_is_said(tmp_path: Path) -> None:
+def test_no_dialect_accepts_a_damaged_file_and_the_error_gives_the_reason(tmp_path: Path) -> None:
     whole = cxi.write(tmp_path / "a.cxi", cxi.plain()).read_bytes()
     for name, content in (("half", whole[: len(whole) // 2]), ("text", b"x,y\n" * 99), ("empty", b"")):
         file = tmp_path / name
@@ -172,7 +172,7 @@ def test_a_damaged_file_is_nobodys_and_the_reason_is_said(tmp_path: Path) -> Non
                     each.check(file)
 
 
-def test_an_energy_that_nobody_can_tell_is_asked_for(tmp_path: Path) -> None:
+def test_the_error_for_an_ambiguous_energy_names_the_setting(tmp_path: Path) -> None:
     file = cxi.write(tmp_path / "a.cxi", cxi.plain(**{f"{cxi.SOURCE}/energy": 9.0}))
     with pytest.raises(InputError, match="--set energy=9keV"):
         exitwave.open(file)

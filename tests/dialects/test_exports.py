@@ -1,4 +1,4 @@
-"""The arrays for pty-chi: their contract, and what pty-chi makes of them beside what Exitwave makes."""
+"""Arrays for pty-chi: types and shapes, and the reconstructions of pty-chi and of Exitwave from the same scan."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -19,10 +19,10 @@ from exitwave.scan import Detector, Result, Scan
 from exitwave.simulation.specimens import texture
 from exitwave.units import H_C
 
-FRAMES, ITERATIONS, SEEN = 200, 30, 0.9
+FRAMES, ITERATIONS, CORRELATED = 200, 30, 0.9
 
 
-def test_the_contract_of_pty_chi() -> None:
+def test_types_and_shapes_for_pty_chi() -> None:
     scan = small_scan(npos=20, side=8)
     arrays, count = scan.to_ptychi(), len(scan.wanted)
     assert {name: (each.dtype.name, each.ndim) for name, each in arrays.items()} == {
@@ -54,7 +54,7 @@ def test_file_and_arrays_are_the_same_scan(tmp_path: Path, side: int) -> None:
         assert np.array_equal(file["object"][()], arrays["object_data"])
 
 
-def test_torch_takes_the_arrays_by_dlpack() -> None:
+def test_torch_accepts_the_arrays_by_dlpack() -> None:
     torch = pytest.importorskip("torch")
     result = small_result(small_scan(npos=20, side=8))
     for arrays in (result.to_ptychi(), result.to_tike()):
@@ -65,7 +65,7 @@ def test_torch_takes_the_arrays_by_dlpack() -> None:
 
 @pytest.fixture(scope="module")
 def both() -> tuple[Result, Result]:
-    """Return what Exitwave and pty-chi make of one scan from one start, on one grid."""
+    """Return the results of Exitwave and pty-chi from the same scan and starting probe, on the same grid."""
     api, tasks = pytest.importorskip("ptychi.api"), pytest.importorskip("ptychi.api.task")
     scan = _scan()
     ours = exitwave.reconstruct(scan, algorithm="rpie", iterations=ITERATIONS, threads=1)
@@ -75,7 +75,7 @@ def both() -> tuple[Result, Result]:
 
 
 def _scan() -> Scan:
-    """Return a scan of a textured object with a curved probe, all positions on whole pixels and nothing symmetric."""
+    """Return a scan of a textured object with a curved probe, without symmetry, with positions on whole pixels."""
     side, pixel = 64, H_C / 9e3 * 2 / (64 * 75e-6)
     yy, xx = np.mgrid[:side, :side] - side // 2
     probe = np.exp(-(yy**2 + xx**2) / 150 + 0.02j * (yy**2 + xx**2) + 0.1j * xx) * 300
@@ -99,8 +99,8 @@ def _options(api: Any, scan: Scan) -> Any:
 
 
 @pytest.mark.parametrize("side", [8, 9])
-def test_pty_chi_sees_our_frames_mask_and_patches(side: int) -> None:
-    """Frames and mask go to the corner as ours do in the engine; a patch of the object is that at our pixel - n//2."""
+def test_frames_mask_and_windows_in_pty_chi(side: int) -> None:
+    """Frames and mask are shifted as in the engine; a patch of the object begins at our pixel - n//2."""
     api, tasks = pytest.importorskip("ptychi.api"), pytest.importorskip("ptychi.api.task")
     mask = np.eye(side, dtype=np.uint8)
     scan = small_scan(npos=20, side=side, left_out={}, detector=Detector(2.0, (75e-6, 75e-6), mask))
@@ -123,7 +123,7 @@ def test_pty_chi_sees_our_frames_mask_and_patches(side: int) -> None:
 def _run(api: Any, tasks: Any, scan: Scan, arrays: dict[str, Any]) -> tuple[Any, Any]:
     import torch
 
-    torch.set_num_threads(1)  # several are slower on a machine that is busy
+    torch.set_num_threads(1)  # more threads are slower on a busy machine
     options = _options(api, scan)
     options.object_options.optimizer = options.probe_options.optimizer = api.Optimizers.SGD
     options.object_options.step_size = options.probe_options.step_size = 1.0
@@ -136,20 +136,20 @@ def _run(api: Any, tasks: Any, scan: Scan, arrays: dict[str, Any]) -> tuple[Any,
         return task.get_data_to_cpu("object", as_numpy=True)[0], task.get_data_to_cpu("probe", as_numpy=True)[0]
 
 
-def test_pty_chi_finds_the_same_object_with_no_flip(both: tuple[Result, Result]) -> None:
+def test_pty_chi_reconstructs_the_same_object_without_a_flip(both: tuple[Result, Result]) -> None:
     ours, theirs = both
     found = compare(theirs, ours)
     rings = found.frc.correlation
-    assert rings.mean() > SEEN
-    assert rings[: 3 * len(rings) // 4].min() > SEEN
+    assert rings.mean() > CORRELATED
+    assert rings[: 3 * len(rings) // 4].min() > CORRELATED
     assert np.abs(np.array(found.shift) / ours.object_pixel).max() < 0.25
     for turned in (theirs.object[::-1], theirs.object[:, ::-1], theirs.object.conj(), theirs.object[::-1, ::-1].conj()):
         wrong = compare(replace(theirs, object=np.ascontiguousarray(turned)), ours)
         assert wrong.frc.correlation.mean() < 0.3
 
 
-def test_what_pty_chi_found_explains_the_frames_here(both: tuple[Result, Result], tmp_path: Path) -> None:
-    """Saved as its users do, by hand: the scale of the probe and the place of the object are those of our model."""
+def test_a_result_of_pty_chi_explains_the_frames_in_our_model(both: tuple[Result, Result], tmp_path: Path) -> None:
+    """Saved by hand, as its users do: the scale of the probe and the coordinates of the object fit our model."""
     _, theirs = both
     scan, arrays = theirs.scan, theirs.scan.to_ptychi()
     with h5py.File(tmp_path / "run_dp.hdf5", "w") as file:
@@ -161,6 +161,6 @@ def test_what_pty_chi_found_explains_the_frames_here(both: tuple[Result, Result]
             file[f"probe_position_{axis}_m"] = arrays[f"probe_position_{axis}_px"] * pixel
     back = exitwave.open(tmp_path / "run_dp.hdf5", energy="9keV", distance="2m")
     assert isinstance(back, Result)
-    assert recompute(back) < 2 * recompute(both[0])  # a pixel beside its place it is much larger
-    beside = replace(back, y=back.y + back.object_pixel[0])
-    assert recompute(beside) > 10 * recompute(both[0])
+    assert recompute(back) < 2 * recompute(both[0])  # with a shift of one pixel it is much larger
+    shifted = replace(back, y=back.y + back.object_pixel[0])
+    assert recompute(shifted) > 10 * recompute(both[0])

@@ -1,4 +1,4 @@
-"""Mutated files of all dialects: each is read or refused, in a child with little memory; fuzz.py runs more of them."""
+"""Mutated files of all dialects are read or refused, in a child process with little memory; fuzz.py runs more."""
 
 from pathlib import Path
 
@@ -12,6 +12,6 @@ def test_mutated_files_are_read_or_refused(tmp_path: Path) -> None:
     assert not wrong, "\n\n".join(wrong)
 
 
-def test_the_samples_are_good(tmp_path: Path) -> None:
+def test_the_samples_can_be_opened(tmp_path: Path) -> None:
     for sample in fuzz.samples(tmp_path / "good"):
         exitwave.open(sample.file, dialect=sample.dialect, **sample.settings)

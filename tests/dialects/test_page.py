@@ -1,4 +1,4 @@
-"""The page of conventions is what the dialects say."""
+"""The page docs/conventions.md agrees with the dialects."""
 
 from pathlib import Path
 
@@ -8,11 +8,11 @@ from exitwave.dialects.registry import own
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "conventions.md"
 
 
-def test_the_page_is_that_of_the_dialects() -> None:
+def test_the_page_is_up_to_date() -> None:
     assert PAGE.read_text(encoding="utf-8") == page()
 
 
-def test_every_dialect_can_do_something_and_says_what_it_means() -> None:
+def test_every_dialect_supports_something_and_states_its_conventions() -> None:
     for name, each in own().items():
         assert each.name == name
         assert each.title

@@ -1,4 +1,4 @@
-"""What ``--set`` may give: the overrides, and what the dialect lacks; anything else is refused with the nearest."""
+"""Settings: overrides and those of the dialect are accepted; for any other the error names the nearest."""
 
 from pathlib import Path
 
@@ -8,6 +8,6 @@ import exitwave
 from exitwave.errors import InputError
 
 
-def test_an_unknown_setting_of_a_dialect_is_refused_with_the_nearest(scan_file: Path) -> None:
+def test_the_error_for_an_unknown_setting_names_the_nearest(scan_file: Path) -> None:
     with pytest.raises(InputError, match="Did you mean energy"):
         exitwave.open(scan_file, dialect="seed", enregy="9keV")

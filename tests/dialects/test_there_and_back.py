@@ -1,4 +1,4 @@
-"""What every dialect that is read and written promises: a scan comes back as it was."""
+"""Round trip of every dialect that can be read and written: a scan and a result are unchanged."""
 
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ FLOAT = 1e-6
 
 @st.composite
 def scans(draw: st.DrawFn) -> Scan:
-    """Draw a scan of few small frames, odd and non-square ones too, with or without a probe and a dark frame."""
+    """Draw a scan of few small frames, also odd and non-square, with or without a probe and a dark frame."""
     npos, ny, nx = draw(st.integers(2, 7)), draw(st.integers(5, 14)), draw(st.integers(5, 14))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     energy, pixel = draw(st.floats(2e3, 20e3)), draw(st.floats(50e-6, 150e-6))
@@ -46,7 +46,7 @@ def scans(draw: st.DrawFn) -> Scan:
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(scan=scans())
 def test_round_trip(name: str, scan: Scan, tmp_path: Path) -> None:
-    """Seed to dialect to seed: frames exactly, positions to 1e-12 m, the rest to float precision."""
+    """Frames are equal, positions equal within 1e-12 m, other values within float32 precision."""
     known_dialect = known()[name]
     target = tmp_path / f"scan{known_dialect.suffix}"
     assert known_dialect.write is not None
@@ -76,7 +76,7 @@ def _close(one: Any, other: Any) -> None:
 
 @pytest.mark.parametrize("name", BOTH)
 def test_result_round_trip(name: str, tmp_path: Path) -> None:
-    """Object, probe, the positions that were used and the place of the object come back."""
+    """Object, probe, used positions and the coordinates of the object are unchanged."""
     result = small_result(_example(np.random.default_rng(5)))
     target = tmp_path / f"result{known()[name].suffix}"
     write = known()[name].write

@@ -65,14 +65,12 @@ def to_ptychi(data: Scan | Result) -> dict[str, NDArray[Any]]:
     Parameters
     ----------
     data : Scan or Result
-        Of a result, its object, probe and positions are taken; of a scan, an object of ones, its starting probe and
-        its positions.
+        As in `to_tike`.
 
     Returns
     -------
     dict of str to ndarray
-        NumPy arrays in memory, which ``torch.from_dlpack`` and ``cupy.from_dlpack`` accept. Frames that are left out
-        are not included; the dark frame is subtracted; pixels without a measurement are 0.
+        NumPy arrays of the frames that are not left out, as in `to_tike`.
 
         ``diffraction_data`` (n, ny, nx) float32, counts with zero frequency at n - n//2, which pty-chi's fftshift
         moves to 0; ``object_data`` (slices, rows, columns) complex64, row 0 at the smallest y; ``probe_data``
