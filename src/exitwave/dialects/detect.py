@@ -83,9 +83,9 @@ def read(file: str | Path, settings: Settings | None = None, name: str = "auto")
 
 def recognise(file: Path) -> list[tuple[Dialect, Evidence]]:
     """Return the dialects with the strongest evidence in a file, and that evidence."""
-    seen = [(each, evidence) for each in known().values() if each.read and (evidence := _evidence(each, file))]
-    best = max((evidence.strength for _, evidence in seen), default=0)
-    return [(each, evidence) for each, evidence in seen if evidence.strength == best]
+    found = [(each, evidence) for each in known().values() if each.read and (evidence := _evidence(each, file))]
+    best = max((evidence.strength for _, evidence in found), default=0)
+    return [(each, evidence) for each, evidence in found if evidence.strength == best]
 
 
 def _evidence(each: Dialect, file: Path) -> Evidence | None:

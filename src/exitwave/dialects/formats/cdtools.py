@@ -46,29 +46,29 @@ def _amend(file: h5py.File, data: Scan | Result) -> list[Finding]:
 
 def _check(profile: Profile) -> None:
     """Check the entries that `Ptycho2DDataset.from_cxi` reads; it prefers the wavelength and ignores units."""
-    profile.needs_frames(f"{DATA}/data", path("frames"))
-    if profile.at(path("wavelength")) is None:
-        profile.needs_joules(path("energy"))
+    profile.require_frames(f"{DATA}/data", path("frames"))
+    if profile.first(path("wavelength")) is None:
+        profile.require_joules(path("energy"))
     else:
-        profile.needs_metres(path("wavelength"))
-    profile.needs_metres(path("distance"), path("corner_position"))
-    profile.needs_metres(BASIS, path("x_pixel_size"), path("y_pixel_size"))
-    profile.needs_positions(("npos", 3), (3,), f"{DATA}/translation", path("positions"), path("detector_positions"))
+        profile.require_metres(path("wavelength"))
+    profile.require_metres(path("distance"), path("corner_position"))
+    profile.require_metres(BASIS, path("x_pixel_size"), path("y_pixel_size"))
+    profile.require_positions(("npos", 3), (3,), f"{DATA}/translation", path("positions"), path("detector_positions"))
     _check_mask(profile)
-    profile.ignores("the probe", *ALSO["illumination"])
-    profile.ignores("the object", path("object"))
-    if profile.at(EFFICIENCY) is None:
-        profile.ignores("the flat field (cdtools reads detector_1/qe_mask)", path("flat"))
-    if profile.at(INTENSITIES, f"{GEOMETRY}/intensities") is None:
-        profile.ignores("the beam monitor (cdtools reads data_1/intensities)", path("monitor"))
-    profile.ignores_ours()
+    profile.note_ignored("the probe", *ALSO["illumination"])
+    profile.note_ignored("the object", path("object"))
+    if profile.first(EFFICIENCY) is None:
+        profile.note_ignored("the flat field (cdtools reads detector_1/qe_mask)", path("flat"))
+    if profile.first(INTENSITIES, f"{GEOMETRY}/intensities") is None:
+        profile.note_ignored("the beam monitor (cdtools reads data_1/intensities)", path("monitor"))
+    profile.note_ignored_extras()
 
 
 def _check_mask(profile: Profile) -> None:
     """Require one mask for all frames, because cdtools does not support a mask for each frame."""
-    mask, frames = profile.at(path("mask")), profile.at(f"{DATA}/data", path("frames"))
+    mask, frames = profile.first(path("mask")), profile.first(f"{DATA}/data", path("frames"))
     if mask is not None and frames is not None and mask.shape != frames.shape[1:]:
-        profile.say("E121", mask.name, f"shape {mask.shape}", f"one mask of shape {frames.shape[1:]}")
+        profile.add("E121", mask.name, f"shape {mask.shape}", f"one mask of shape {frames.shape[1:]}")
 
 
 DIALECT = Dialect(

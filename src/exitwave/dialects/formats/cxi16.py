@@ -62,29 +62,29 @@ def _amend_image(file: h5py.File, result: Result) -> None:
 
 def _check(profile: Profile) -> None:
     """Check what the CXI validator checks, the entries that the specification requires, and SI units."""
-    if profile.at("/cxi_version") is None:
-        profile.say("E121", "/cxi_version", "nothing", "the version of CXI times 100")
-    profile.needs_frames(f"{DATA}/data")
-    profile.needs_frames(path("frames"))
-    profile.needs_joules(path("energy"))
+    if profile.first("/cxi_version") is None:
+        profile.add("E121", "/cxi_version", "nothing", "the version of CXI times 100")
+    profile.require_frames(f"{DATA}/data")
+    profile.require_frames(path("frames"))
+    profile.require_joules(path("energy"))
     for key in ("distance", "x_pixel_size", "y_pixel_size", "corner_position"):
-        profile.needs_metres(path(key))
-    profile.needs_positions(("npos", 3), (3,), path("positions"))
+        profile.require_metres(path(key))
+    profile.require_positions(("npos", 3), (3,), path("positions"))
     for place in (DATA, DETECTOR):
         _check_axes(profile, place)
     for name in _images(profile.file):
-        profile.needs("data", f"{ENTRY}/{name}/data")
-        profile.needs("the type of image: electron density, intensity, ...", f"{ENTRY}/{name}/data_type")
-    profile.ignores("the probe (CXI has no entry for it)", path("illumination"))
-    profile.ignores_ours()
+        profile.require("data", f"{ENTRY}/{name}/data")
+        profile.require("the type of image: electron density, intensity, ...", f"{ENTRY}/{name}/data_type")
+    profile.note_ignored("the probe (CXI has no entry for it)", path("illumination"))
+    profile.note_ignored_extras()
 
 
 def _check_axes(profile: Profile, group: str) -> None:
     """Require the positions beside the data if data@axes names them, because CXI expects them in the same group."""
-    data = profile.at(f"{group}/data")
+    data = profile.first(f"{group}/data")
     axes = "" if data is None else str(np.asarray(data.attrs.get("axes", b"")).astype(str))
     if "translation" in axes.split(":"):
-        profile.needs(f"the positions, which are named in data@axes = {AXES}", f"{group}/translation")
+        profile.require(f"the positions, which are named in data@axes = {AXES}", f"{group}/translation")
 
 
 def _images(file: h5py.File) -> list[str]:

@@ -101,32 +101,32 @@ def _amend_detector(file: h5py.File, scan: Scan) -> None:
 
 def _check(profile: Profile) -> None:
     """Check the entries and attributes that the definition requires."""
-    profile.needs(f"the name of the definition, {DEFINITIONS[0]}", f"{ENTRY}/definition")
-    profile.needs("a title", f"{ENTRY}/title")
+    profile.require(f"the name of the definition, {DEFINITIONS[0]}", f"{ENTRY}/definition")
+    profile.require("a title", f"{ENTRY}/title")
     _check_attributes(profile, "the photon energy", ("units",), *PHOTONS[:2])
     ring = profile.number(path("energy"))
     if ring is not None and (ring < 1e-12 or 50 <= ring <= 200e3):
         found = f"{ring:g}, which is a photon energy"
-        profile.say("E122", path("energy"), found, "the energy of the storage ring")
-    profile.needs_frames(path("frames"), path("data_frames"))
+        profile.add("E122", path("energy"), found, "the energy of the storage ring")
+    profile.require_frames(path("frames"), path("data_frames"))
     for key in ("distance", "x_pixel_size", "y_pixel_size"):
         _check_attributes(profile, "a length", ("units",), path(key))
     _check_attributes(profile, "positions", ("units", "axes", "interpretation"), path("detector_positions"))
-    positions = profile.at(path("detector_positions"))
+    positions = profile.first(path("detector_positions"))
     if positions is not None and (positions.ndim != 2 or positions.shape[1] != 3):
-        profile.say("E121", positions.name, f"shape {positions.shape}", "shape (npos, 3)")
+        profile.add("E121", positions.name, f"shape {positions.shape}", "shape (npos, 3)")
     for place in NOT_IN_SCAN:
-        if profile.at(place) is None:
-            profile.say("W254", place, "nothing", "an entry that the definition requires")
-    profile.ignores("the probe (the definition has no entry for it)", path("illumination"))
-    profile.ignores_ours()
+        if profile.first(place) is None:
+            profile.add("W254", place, "nothing", "an entry that the definition requires")
+    profile.note_ignored("the probe (the definition has no entry for it)", path("illumination"))
+    profile.note_ignored_extras()
 
 
 def _check_attributes(profile: Profile, what: str, names: tuple[str, ...], *places: str) -> None:
-    dataset = profile.needs(what, *places)
+    dataset = profile.require(what, *places)
     missing = [name for name in names if dataset is not None and name not in dataset.attrs]
     if dataset is not None and missing:
-        profile.say("E121", dataset.name, "nothing", f"the attributes {', '.join(missing)}")
+        profile.add("E121", dataset.name, "nothing", f"the attributes {', '.join(missing)}")
 
 
 DIALECT = Dialect(

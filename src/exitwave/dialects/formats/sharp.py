@@ -120,26 +120,26 @@ def _amend_probe(file: h5py.File) -> None:
 
 def _check(profile: Profile) -> None:
     """Check the entries that all writers of SHARP's files write, and the object pixel from corner_position."""
-    profile.needs_frames(path("frames"), f"{DATA}/data")
-    profile.needs_joules(path("energy"))
+    profile.require_frames(path("frames"), f"{DATA}/data")
+    profile.require_joules(path("energy"))
     for key in ("distance", "x_pixel_size", "y_pixel_size", "corner_position"):
-        profile.needs_metres(path(key))
-    profile.needs_positions(("npos", 3), (3,), path("detector_positions"))
-    positions = profile.at(path("detector_positions"))
+        profile.require_metres(path(key))
+    profile.require_positions(("npos", 3), (3,), path("detector_positions"))
+    positions = profile.first(path("detector_positions"))
     if positions is not None and positions.dtype.kind == "f" and (whole(positions) < 0).any():
-        profile.say("E122", positions.name, "negative positions", "positions that start at 0")
-    probe = profile.at(path("illumination"))
+        profile.add("E122", positions.name, "negative positions", "positions that start at 0")
+    probe = profile.first(path("illumination"))
     if probe is not None and probe.ndim != 2:
-        profile.say("E121", probe.name, f"shape {probe.shape}", "one illumination of shape (ny, nx)")
+        profile.add("E121", probe.name, f"shape {probe.shape}", "one illumination of shape (ny, nx)")
     _check_corner(profile)
-    profile.ignores("the mask (change the counts of bad pixels instead)", path("mask"))
-    profile.ignores("the flat field", path("flat"))
-    profile.ignores_ours()
+    profile.note_ignored("the mask (change the counts of bad pixels instead)", path("mask"))
+    profile.note_ignored("the flat field", path("flat"))
+    profile.note_ignored_extras()
 
 
 def _check_corner(profile: Profile) -> None:
     """Compare the object pixel with the half period at the largest angle, which COSMIC takes from corner_position."""
-    corner, frames = profile.at(path("corner_position")), profile.at(path("frames"))
+    corner, frames = profile.first(path("corner_position")), profile.first(path("frames"))
     energy, distance = profile.number(path("energy")), profile.number(path("distance"))
     pixels = [profile.number(path(key)) for key in ("y_pixel_size", "x_pixel_size")]
     if corner is None or corner.shape != (3,) or frames is None or frames.ndim != 3:
@@ -153,7 +153,7 @@ def _check_corner(profile: Profile) -> None:
     size = np.hypot(frames.shape[1] * pixels[0], frames.shape[2] * pixels[1]) / np.sqrt(2)
     if not abs(half_period / (wavelength * distance / size) - 1) < 10 * NOT_EQUAL:
         expected = "the outer corner of a centred detector (SHARP computes the object pixel from it)"
-        profile.say("E122", corner.name, f"{x:g}, {y:g}, {z:g} m", expected)
+        profile.add("E122", corner.name, f"{x:g}, {y:g}, {z:g} m", expected)
 
 
 DIALECT = Dialect(

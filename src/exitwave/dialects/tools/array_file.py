@@ -105,8 +105,8 @@ class Hdf5Arrays(ArrayFile):
         self.opened, self.file = opened, file
 
     def _holder(self, name: str) -> tuple[Any, str]:
-        place, _, attribute = name.partition("@")
-        return resolve(self.opened, f"/{place}"), attribute
+        path, _, attribute = name.partition("@")
+        return resolve(self.opened, f"/{path}"), attribute
 
     @_guarded
     def __contains__(self, name: str) -> bool:

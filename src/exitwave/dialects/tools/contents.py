@@ -96,9 +96,9 @@ def two_columns(
     """
     fit = values is not None and values.ndim == 2 and values.dtype.kind in "iuf" and values.shape[1] == 2
     if values is None or not fit or (count is not None and len(values) != count):
-        seen = "nothing" if values is None else f"{values.dtype} of shape {values.shape}"
+        found = "nothing" if values is None else f"{values.dtype} of shape {values.shape}"
         remedy = f"Expected numbers of shape ({'N' if count is None else count}, 2)"
-        raise InputError("These are not positions", where=array_file.where(name), found=seen, remedy=remedy)
+        raise InputError("These are not positions", where=array_file.where(name), found=found, remedy=remedy)
     return values.astype(np.float64)
 
 
@@ -227,9 +227,9 @@ def _probe(contents: Contents, remarks: list[Finding]) -> NDArray[np.complex64] 
         and len(probe)
     ):
         return probe.astype(np.complex64, copy=False)
-    seen = f"{probe.dtype} of shape {probe.shape}"
+    found = f"{probe.dtype} of shape {probe.shape}"
     wanted = f"finite complex numbers of shape (modes, {shape[0]}, {shape[1]})"
-    remarks.append(finding("W207", "probe", seen, wanted, "It was ignored"))
+    remarks.append(finding("W207", "probe", found, wanted, "It was ignored"))
     return None
 
 

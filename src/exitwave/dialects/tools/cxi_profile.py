@@ -27,12 +27,12 @@ class Profile:
     name: str
     findings: list[Finding] = field(default_factory=list)
 
-    def say(self, code: str, where: str, found: object, expected: str) -> None:
+    def add(self, code: str, where: str, found: object, expected: str) -> None:
         """Add a finding; the remedy for an error is always conversion."""
         remedy = f"Convert it: exitwave convert FILE OUT --to {self.name}" if code[0] == "E" else ""
         self.findings.append(finding(code, where, found, expected, remedy))
 
-    def at(self, *paths: str) -> h5py.Dataset | None:
+    def first(self, *paths: str) -> h5py.Dataset | None:
         """Return the first dataset among several paths, or None; a broken link counts as missing."""
         for path in paths:
             try:
@@ -43,27 +43,27 @@ class Profile:
                 return found
         return None
 
-    def needs(self, what: str, *paths: str) -> h5py.Dataset | None:
+    def require(self, what: str, *paths: str) -> h5py.Dataset | None:
         """Return the first dataset among several paths; add E121 if there is none, because the program requires it."""
-        found = self.at(*paths)
+        found = self.first(*paths)
         if found is None:
-            self.say("E121", paths[0], "nothing", what)
+            self.add("E121", paths[0], "nothing", what)
         return found
 
     def number(self, path: str) -> float | None:
         """Return the number at a path, or None."""
-        found = self.at(path)
+        found = self.first(path)
         if found is None or found.size != 1 or found.dtype.kind not in "iuf":
             return None
         return float(np.ravel(whole(found))[0])
 
-    def needs_metres(self, *paths: str) -> None:
+    def require_metres(self, *paths: str) -> None:
         """Require a length in metres; the program does not read its unit."""
-        dataset = self.needs("a length in metres", *paths)
+        dataset = self.require("a length in metres", *paths)
         if dataset is not None:
-            self.metres(dataset)
+            self.check_metres(dataset)
 
-    def metres(self, dataset: h5py.Dataset) -> None:
+    def check_metres(self, dataset: h5py.Dataset) -> None:
         """Add E122 for a unit other than metres, because the program does not read the unit."""
         unit = text(dataset.attrs.get("units")).strip()
         try:
@@ -71,11 +71,11 @@ class Profile:
         except InputError:
             wrong = True
         if wrong:
-            self.say("E122", dataset.name, f"@units = {unit}", "metres: the program does not read the unit")
+            self.add("E122", dataset.name, f"@units = {unit}", "metres: the program does not read the unit")
 
-    def needs_joules(self, *paths: str) -> None:
+    def require_joules(self, *paths: str) -> None:
         """Require an energy in joules; add E122 if it is in eV or keV, because the program does not read the unit."""
-        dataset = self.needs("the photon energy in joules", *paths)
+        dataset = self.require("the photon energy in joules", *paths)
         value = None if dataset is None else self.number(dataset.name)
         if dataset is None or value is None or 0 < value < JOULES:
             return
@@ -84,45 +84,45 @@ class Profile:
             joules = f"{value * factor(unit, 'energy') * ELEMENTARY_CHARGE:.4g} J"
         except InputError:
             joules = "joules"
-        self.say("E122", dataset.name, f"{value:g} {unit}, which the program reads as joules", joules)
+        self.add("E122", dataset.name, f"{value:g} {unit}, which the program reads as joules", joules)
 
-    def needs_frames(self, *paths: str) -> int:
+    def require_frames(self, *paths: str) -> int:
         """Require a readable stack of frames; return their number, or 0."""
-        dataset = self.needs("frames of shape (npos, ny, nx)", *paths)
+        dataset = self.require("frames of shape (npos, ny, nx)", *paths)
         if dataset is None:
             return 0
         problem = unreadable(dataset)
         if dataset.ndim != 3 or dataset.dtype.kind not in "iuf":
-            self.say("E121", dataset.name, f"{dataset.dtype} of shape {dataset.shape}", "real, shape (npos, ny, nx)")
+            self.add("E121", dataset.name, f"{dataset.dtype} of shape {dataset.shape}", "real, shape (npos, ny, nx)")
         elif problem:
-            self.say("E121", dataset.name, problem[0], "frames that can be read")
+            self.add("E121", dataset.name, problem[0], "frames that can be read")
         return len(dataset) if dataset.ndim else 0
 
-    def needs_positions(self, shape: tuple[str | int, ...], wanted: Sequence[int], *paths: str) -> None:
+    def require_positions(self, shape: tuple[str | int, ...], wanted: Sequence[int], *paths: str) -> None:
         """Require positions in metres; their number (the axis of it in ``shape``) must be one of ``wanted``."""
         words = f"shape ({', '.join(map(str, shape))}), in metres"
-        dataset = self.needs(f"positions of {words}", *paths)
+        dataset = self.require(f"positions of {words}", *paths)
         if dataset is None:
             return
         rows = isinstance(shape[0], int)
         if dataset.ndim != 2 or dataset.shape[0 if rows else 1] not in wanted:
-            self.say("E121", dataset.name, f"shape {dataset.shape}", words)
-        self.metres(dataset)
+            self.add("E121", dataset.name, f"shape {dataset.shape}", words)
+        self.check_metres(dataset)
 
-    def ignores(self, what: str, *paths: str) -> None:
+    def note_ignored(self, what: str, *paths: str) -> None:
         """Add W252 if there is a dataset that the program ignores."""
-        found = self.at(*paths)
+        found = self.first(*paths)
         if found is not None:
-            self.say("W252", found.name, what, "nothing: the program does not read it")
+            self.add("W252", found.name, what, "nothing: the program does not read it")
 
-    def ignores_ours(self) -> None:
+    def note_ignored_extras(self) -> None:
         """Add W252 for entries that only Exitwave has: frames that are left out, masks of single frames."""
-        self.ignores("frames that are left out", schema.path("left_out"))
-        self.ignores("masks of single frames", schema.path("frame_mask"))
+        self.note_ignored("frames that are left out", schema.path("left_out"))
+        self.note_ignored("masks of single frames", schema.path("frame_mask"))
 
 
-def check_with(name: str, ask: Callable[[Profile], None]) -> Callable[[Path], list[Finding]]:
-    """Return a function ``check`` with the findings of ``ask``, errors first.
+def check_with(name: str, inspect: Callable[[Profile], None]) -> Callable[[Path], list[Finding]]:
+    """Return a function ``check`` with the findings of ``inspect``, errors first.
 
     Raises
     ------
@@ -133,7 +133,7 @@ def check_with(name: str, ask: Callable[[Profile], None]) -> Callable[[Path], li
     def check(file: Path) -> list[Finding]:
         with reading(file) as opened:
             profile = Profile(opened, name)
-            ask(profile)
+            inspect(profile)
             return sorted(dict.fromkeys(profile.findings), key=lambda each: "EWI".index(each.code[0]))
 
     return check

@@ -120,8 +120,8 @@ def table_for(settings: Settings, frames: Path) -> Table:
     """
     given = settings.get("positions_file")
     if given:
-        beside = frames.parent / given
-        return read_table(beside if beside.is_file() and not Path(given).is_file() else Path(given))
+        in_folder = frames.parent / given
+        return read_table(in_folder if in_folder.is_file() and not Path(given).is_file() else Path(given))
     stem = frames.stem.removesuffix("_master")
     likely = [frames.with_name(f"{stem}{end}{suffix}") for end in ("", "_positions") for suffix in SUFFIXES]
     there = [each for each in likely if each.is_file()]

@@ -106,37 +106,37 @@ def _amend_result(file: h5py.File, result: Result) -> None:
 
 def _check(profile: Profile) -> None:
     """Check the entries that the CXI script of PyNX reads; it ignores units."""
-    npos = profile.needs_frames(path("data_frames"))
+    npos = profile.require_frames(path("data_frames"))
     if 0 < npos < FEWEST:
-        profile.say("E121", path("data_frames"), f"{npos} frames", f"at least {FEWEST}")
-    profile.needs_positions((3, "npos"), (2, 3), path("positions"))
-    profile.needs("the name of the instrument", path("instrument_name"))
-    profile.needs_joules(path("energy"))
-    profile.needs_metres(path("distance"))
-    profile.needs_metres(path("x_pixel_size"))
+        profile.add("E121", path("data_frames"), f"{npos} frames", f"at least {FEWEST}")
+    profile.require_positions((3, "npos"), (2, 3), path("positions"))
+    profile.require("the name of the instrument", path("instrument_name"))
+    profile.require_joules(path("energy"))
+    profile.require_metres(path("distance"))
+    profile.require_metres(path("x_pixel_size"))
     _check_pixels(profile)
     _check_mask(profile)
-    if profile.at(DARK) is None:
-        profile.ignores("the dark frame (PyNX reads detector_1/dark)", path("dark"))
-    if profile.at(MONITOR) is None:
-        profile.ignores("the beam monitor (PyNX reads data_1/monitor)", path("monitor"))
-    if profile.at(f"{ENTRY}/result_1/data") is None:
-        profile.ignores("the object (PyNX reads object/data)", path("object"))
-    profile.ignores("the flat field", path("flat"))
-    profile.ignores_ours()
+    if profile.first(DARK) is None:
+        profile.note_ignored("the dark frame (PyNX reads detector_1/dark)", path("dark"))
+    if profile.first(MONITOR) is None:
+        profile.note_ignored("the beam monitor (PyNX reads data_1/monitor)", path("monitor"))
+    if profile.first(f"{ENTRY}/result_1/data") is None:
+        profile.note_ignored("the object (PyNX reads object/data)", path("object"))
+    profile.note_ignored("the flat field", path("flat"))
+    profile.note_ignored_extras()
 
 
 def _check_pixels(profile: Profile) -> None:
     width, height = (profile.number(path(key)) for key in ("x_pixel_size", "y_pixel_size"))
     if width and height and abs(height / width - 1) > NOT_EQUAL:
-        profile.say("E122", path("y_pixel_size"), f"{height:g} m", f"{width:g} m (PyNX assumes square pixels)")
+        profile.add("E122", path("y_pixel_size"), f"{height:g} m", f"{width:g} m (PyNX assumes square pixels)")
 
 
 def _check_mask(profile: Profile) -> None:
-    mask = profile.at(path("mask"))
+    mask = profile.first(path("mask"))
     if mask is not None and mask.dtype.kind in "iu" and mask.ndim == 2 and (whole(mask) == HAS_SIGNAL).any():
         found = "good pixels with the value 0x1000, which PyNX treats as bad"
-        profile.say("E122", mask.name, found, "0 for a good pixel")
+        profile.add("E122", mask.name, found, "0 for a good pixel")
 
 
 DIALECT = Dialect(
