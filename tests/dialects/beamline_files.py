@@ -1,4 +1,4 @@
-"""Files as beamlines and their programs write them, made by hand from what is known of them."""
+"""Examples of files that beamlines and their programs write."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ PLACES = np.random.default_rng(5).normal(size=(9, 2)) * 2
 
 
 def eiger(folder: Path, *, files: int = 3, links: int = 3, dtype: Any = "u4", chi: float = 0.0) -> Path:
-    """Write scan_master.h5 with ``links`` links, of which ``files`` files of 3 frames are there; return it."""
+    """Write scan_master.h5 with ``links`` links, of which ``files`` files of 3 frames exist; return it."""
     mark = np.iinfo(dtype).max
     for number in range(files):
         counts = COUNTS[3 * number : 3 * number + 3].astype(dtype)
@@ -46,33 +46,33 @@ def eiger(folder: Path, *, files: int = 3, links: int = 3, dtype: Any = "u4", ch
 
 
 def text(file: Path, rows: Any, head: str = "", separator: str = ",") -> Path:
-    """Write rows of numbers below a header."""
+    """Write a text file with rows of numbers below a header; return it."""
     file.write_text(head + "".join(separator.join(map(str, row)) + "\n" for row in rows), encoding="utf-8")
     return file
 
 
 def velociprobe(folder: Path, rows: Any = None, chi: float = 30.0) -> Path:
-    """Write a master and scan.csv with four rows for each of nine triggers; return the master."""
+    """Write a master file and scan.csv with four rows for each of nine triggers; return the master file."""
     text(folder / "scan.csv", velociprobe_rows() if rows is None else rows)
     return eiger(folder, chi=chi)
 
 
 def velociprobe_rows() -> Any:
-    """Return the rows of a Velociprobe's text, integers of nanometres."""
+    """Return the rows of a text file of the Velociprobe, integers in nm."""
     rows = np.random.default_rng(6).integers(-4000, 4000, (len(TRIGGERS), 8))
     rows[:, 7] = TRIGGERS
     return rows
 
 
 def lynx_rows() -> Any:
-    """Return the rows of a text of LYNX, in micrometres."""
+    """Return the rows of a text file of LYNX, in um."""
     rows = np.random.default_rng(7).normal(size=(9, 18))
     rows[:, 0] = np.arange(9)
     return rows
 
 
 def lynx(folder: Path) -> Path:
-    """Write lynx.h5 and lynx.dat; row 2 of the frames has the mark of 12 bits, row 3 that of the type."""
+    """Write lynx.h5 and lynx.dat; detector row 2 has the largest count of 12 bits, row 3 that of the type."""
     names = "DataPoint TotalPoints Target_x Average_x_st_fzp Stdev_x_st_fzp Target_y Average_y_st_fzp"
     text(folder / "lynx.dat", lynx_rows(), f"LYNX scan, 7\n{names}{' more' * 11}\n", " ")
     counts = COUNTS.astype("u2")
@@ -87,7 +87,7 @@ def lynx(folder: Path) -> Path:
 
 
 def hxn(folder: Path, angle: float = 0.0) -> Path:
-    """Write what HXN's program would: the counts as amplitudes (N, x, y), zero frequency in the corner."""
+    """Write a file of HXN's program: amplitudes (N, x, y) with the zero frequency at [0, 0]; return it."""
     with h5py.File(folder / "scan_1.h5", "w") as file:
         file["diffamp"] = np.sqrt(np.fft.ifftshift(COUNTS.astype(float).swapaxes(1, 2), axes=(1, 2)))
         file["points"], file["angle"] = PLACES.T, angle
@@ -96,7 +96,7 @@ def hxn(folder: Path, angle: float = 0.0) -> Path:
 
 
 def hxn_matlab(folder: Path, probe: Any, image: Any) -> Path:
-    """Write a MATLAB file of HXN, with a reconstruction."""
+    """Write a MATLAB file of HXN with a result; return it."""
     pair = np.dtype([("real", "f8"), ("imag", "f8")])
     with h5py.File(folder / "scan.mat", "w") as file:
         file["det_data"] = COUNTS.astype("u2")
@@ -108,7 +108,7 @@ def hxn_matlab(folder: Path, probe: Any, image: Any) -> Path:
 
 
 def foldslice(folder: Path, wavelength: float = 1.24e-10, pixel: float = 20e-9) -> Path:
-    """Write the pair of PtychoShelves; return the file of the frames."""
+    """Write the pair of PtychoShelves; return the file of the patterns."""
     with h5py.File(folder / "data_roi0_dp.hdf5", "w") as file:
         file["dp"] = COUNTS.astype("f4")
     with h5py.File(folder / "data_roi0_para.hdf5", "w") as file:
@@ -128,7 +128,7 @@ mask: {path: /good, bad: zero}
 
 
 def mapped(folder: Path) -> Path:
-    """Write raw.h5 and its map."""
+    """Write raw.h5 and its map; return the map."""
     with h5py.File(folder / "raw.h5", "w") as file:
         file["frames"] = np.fft.ifftshift(COUNTS, axes=(1, 2)).swapaxes(0, 1)
         file["x"], file["y"], file["pixel"], file["z"] = PLACES[:, 0], PLACES[:, 1], 75.0, 1900.0

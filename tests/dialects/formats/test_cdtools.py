@@ -1,4 +1,4 @@
-"""cdtools' CXI: the wavelength first, basis_vectors upright; and cdtools itself, where it is installed."""
+"""CXI of cdtools: wavelength, basis_vectors of shape (3, 2); and cdtools itself where it is installed."""
 
 from pathlib import Path
 
@@ -34,7 +34,7 @@ def written_by_cdtools(**others):
     return cxi.plain(**(own | others))
 
 
-def test_a_hand_made_file_is_read_to_known_numbers(tmp_path: Path) -> None:
+def test_file_with_known_values_is_read(tmp_path: Path) -> None:
     scan = exitwave.open(cxi.write(tmp_path / "a.cxi", written_by_cdtools()))
     assert isinstance(scan, Scan)
     assert [(each.code, "cdtools" in each.found) for each in scan.findings] == [("I307", True)]
@@ -47,8 +47,8 @@ def test_a_hand_made_file_is_read_to_known_numbers(tmp_path: Path) -> None:
     assert scan.monitor.tolist() == [1, 2, 3, 4, 5, 6, 7]
 
 
-def test_vectors_of_the_other_sign_turn_the_positions(tmp_path: Path) -> None:
-    """The sample moves against the probe: with rows along +y and columns along -x only y changes its sign."""
+def test_basis_vectors_of_the_other_sign_negate_the_positions(tmp_path: Path) -> None:
+    """Sample and probe move in opposite directions: with rows along +y and columns along -x only y changes its sign."""
     vectors = np.array([[0, -cxi.PIXEL], [cxi.PIXEL, 0], [0, 0]])
     entries = written_by_cdtools(**{f"{cxi.DETECTOR}/basis_vectors": vectors})
     scan = exitwave.open(cxi.write(tmp_path / "a.cxi", entries))
@@ -56,7 +56,7 @@ def test_vectors_of_the_other_sign_turn_the_positions(tmp_path: Path) -> None:
     np.testing.assert_array_equal(scan.positions, cxi.POSITIONS * [1, -1, 1])
 
 
-def test_what_is_written_is_what_cdtools_looks_for(tmp_path: Path) -> None:
+def test_written_file_has_the_entries_that_cdtools_reads(tmp_path: Path) -> None:
     target = tmp_path / "a.cxi"
     assert CDTOOLS.write is not None
     CDTOOLS.write(small_scan(monitor=np.arange(1.0, 201)), target, False)
@@ -70,9 +70,11 @@ def test_what_is_written_is_what_cdtools_looks_for(tmp_path: Path) -> None:
     assert {each.code for each in CDTOOLS.check(target)} == {"W252"}
 
 
-def test_the_profile_tells_what_it_could_not_read(scan_file: Path) -> None:
+def test_profile_reports_what_cdtools_cannot_read(scan_file: Path) -> None:
     assert CDTOOLS.check is not None
-    assert {each.level for each in CDTOOLS.check(scan_file)} == {"warning"}  # the wavelength saves it
+    assert {each.level for each in CDTOOLS.check(scan_file)} == {
+        "warning"
+    }  # cdtools reads the wavelength instead of the energy
     with h5py.File(scan_file, "r+") as file:
         file[path("distance")].attrs["units"] = "mm"
         del file[path("wavelength")], file[path("positions")]
@@ -81,8 +83,8 @@ def test_the_profile_tells_what_it_could_not_read(scan_file: Path) -> None:
     assert found == {("E122", path("energy")), ("E122", path("distance")), ("E121", path("positions"))}
 
 
-def test_the_measured_file_of_cdtools(measured: Path, tmp_path: Path) -> None:
-    """Near field at PETRA III P25: 12.66 keV, mask and positions as cdtools wrote them; converted, it stays so."""
+def test_measured_file_of_cdtools(measured: Path, tmp_path: Path) -> None:
+    """Near field at PETRA III P25, 12.66 keV: mask and positions are as cdtools wrote them, also after conversion."""
     file = measured / "petra_p25_near_field.cxi"
     scan = exitwave.open(file)
     assert isinstance(scan, Scan)
@@ -109,8 +111,8 @@ def test_the_measured_file_of_cdtools(measured: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["scan", "result"])
-def test_cdtools_reads_what_we_write(kind: str, tmp_path: Path, scan_file: Path, result_file: Path) -> None:
-    """The same energy, positions in pixels of the object, mask, frames, dark and flat as ours."""
+def test_cdtools_reads_the_written_file(kind: str, tmp_path: Path, scan_file: Path, result_file: Path) -> None:
+    """cdtools reads the same energy, positions in object pixels, mask, patterns, dark frame and flat field."""
     pytest.importorskip("cdtools")
     import torch
     from cdtools.datasets import Ptycho2DDataset

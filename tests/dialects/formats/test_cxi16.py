@@ -1,4 +1,4 @@
-"""The official CXI: joules, bits, named dimensions, several images; a hand-made file is read to known numbers."""
+"""The official CXI 1.6: joules, bit masks, named dimensions, several images; a file with known values is read."""
 
 from pathlib import Path
 
@@ -32,7 +32,7 @@ def official(**others):
     return cxi.plain(**(py | others))
 
 
-def test_a_hand_made_file_is_read_to_known_numbers(tmp_path: Path) -> None:
+def test_file_with_known_values_is_read(tmp_path: Path) -> None:
     scan = exitwave.open(cxi.write(tmp_path / "a.cxi", official()))
     assert isinstance(scan, Scan)
     assert [(each.code, "cxi16" in each.found) for each in scan.findings] == [("I307", True)]
@@ -47,7 +47,7 @@ def test_a_hand_made_file_is_read_to_known_numbers(tmp_path: Path) -> None:
     np.testing.assert_array_equal(scan.patterns[3], cxi.FRAMES[3])
 
 
-def test_the_object_is_the_last_complex_image_of_real_space(tmp_path: Path) -> None:
+def test_object_is_the_last_complex_image_in_real_space(tmp_path: Path) -> None:
     images = {
         "entry_1/image_1/data": np.ones((9, 9), "f4"),
         "entry_1/image_2/data": cxi.OBJECT * 2,
@@ -62,7 +62,7 @@ def test_the_object_is_the_last_complex_image_of_real_space(tmp_path: Path) -> N
     assert result.mask[0].tolist() == [0] * 5 + [1] * 24
 
 
-def test_what_is_written_is_of_the_standard(tmp_path: Path) -> None:
+def test_written_file_follows_the_standard(tmp_path: Path) -> None:
     target = tmp_path / "a.cxi"
     scan = small_scan()
     assert CXI16.write is not None
@@ -83,7 +83,7 @@ def test_what_is_written_is_of_the_standard(tmp_path: Path) -> None:
     assert {each.code for each in CXI16.check(target)} == {"W252"}
 
 
-def test_the_profile_says_what_a_file_of_the_schema_lacks(scan_file: Path) -> None:
+def test_profile_reports_what_a_file_of_the_schema_lacks(scan_file: Path) -> None:
     assert CXI16.check is not None
     found = {(each.code, each.path) for each in CXI16.check(scan_file) if each.level == "error"}
     assert found == {("E122", path("energy"))}

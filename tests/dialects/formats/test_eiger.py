@@ -1,4 +1,4 @@
-"""Eiger masters: frames in linked files, bad pixels by bits and marks, positions in text."""
+"""Eiger master files: frames in linked files, bad pixels by bits and by counts, positions in a text file."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -32,7 +32,7 @@ def _counts(dtype: str = "u4") -> np.ndarray:
     return counts
 
 
-def test_a_master_is_read_in_si(tmp_path: Path) -> None:
+def test_master_is_read_in_si_units(tmp_path: Path) -> None:
     text(tmp_path / "scan.csv", PLACES, "x,y\n")
     scan = _open(eiger(tmp_path))
     assert scan.energy == 8800
@@ -43,7 +43,7 @@ def test_a_master_is_read_in_si(tmp_path: Path) -> None:
     assert [each.code for each in scan.findings] == ["I307"]
 
 
-def test_the_frames_are_those_of_all_files_in_order(tmp_path: Path) -> None:
+def test_frames_are_those_of_all_files_in_order(tmp_path: Path) -> None:
     text(tmp_path / "scan.csv", PLACES)
     frames, counts = _open(eiger(tmp_path)).patterns, _counts()
     assert frames.shape == counts.shape
@@ -55,12 +55,12 @@ def test_the_frames_are_those_of_all_files_in_order(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["u1", "u2", "u4"])
-def test_pixels_are_bad_by_their_bits_and_by_the_mark_of_their_type(tmp_path: Path, dtype: str) -> None:
+def test_pixels_are_bad_by_bits_and_by_the_largest_count_of_the_type(tmp_path: Path, dtype: str) -> None:
     text(tmp_path / "scan.csv", PLACES)
     master = eiger(tmp_path, dtype=dtype)
     mask = _open(master).detector.mask
     expected = np.zeros(SHAPE, np.uint8)
-    expected[GAP], expected[0, 0] = 1, 1  # bit 31 says that a pixel is made of others, which is no defect
+    expected[GAP], expected[0, 0] = 1, 1  # bit 31, a virtual pixel, is not a defect
     assert np.array_equal(mask, expected)
     with h5py.File(master, "r+") as file:
         del file["entry/instrument/detector/detectorSpecific/pixel_mask"]
@@ -71,7 +71,7 @@ def test_pixels_are_bad_by_their_bits_and_by_the_mark_of_their_type(tmp_path: Pa
     assert not scan.detector.usable(scan.patterns[:].astype(np.float32))[:, *GAP].any()
 
 
-def test_files_that_lack_at_the_end_are_normal(tmp_path: Path) -> None:
+def test_missing_files_at_the_end_give_a_finding(tmp_path: Path) -> None:
     text(tmp_path / "scan.csv", PLACES[:6])
     scan = _open(eiger(tmp_path, files=2, links=5))
     assert len(scan.patterns) == 6
@@ -79,7 +79,7 @@ def test_files_that_lack_at_the_end_are_normal(tmp_path: Path) -> None:
     assert "last 3 data files, from data_000003 on, are missing" in note.found
 
 
-def test_a_file_that_lacks_in_the_middle_is_refused(tmp_path: Path) -> None:
+def test_missing_file_in_the_middle_is_refused(tmp_path: Path) -> None:
     text(tmp_path / "scan.csv", PLACES)
     master = eiger(tmp_path)
     (tmp_path / "scan_data_000002.h5").unlink()
@@ -92,7 +92,7 @@ def test_a_file_that_lacks_in_the_middle_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("target", ["/etc/passwd", "../scan_data_000001.h5", "a/../../b.h5"])
-def test_a_link_out_of_the_folder_is_refused(tmp_path: Path, target: str) -> None:
+def test_link_out_of_the_folder_is_refused(tmp_path: Path, target: str) -> None:
     text(tmp_path / "scan.csv", PLACES)
     master = eiger(tmp_path)
     with h5py.File(master, "r+") as file:
@@ -102,7 +102,7 @@ def test_a_link_out_of_the_folder_is_refused(tmp_path: Path, target: str) -> Non
         _open(master)
 
 
-def test_a_link_through_a_file_is_refused(tmp_path: Path) -> None:
+def test_link_through_another_file_is_refused(tmp_path: Path) -> None:
     text(tmp_path / "scan.csv", PLACES)
     master = eiger(tmp_path)
     (tmp_path / "scan_data_000001.h5").rename(tmp_path / "other.h5")
@@ -112,7 +112,7 @@ def test_a_link_through_a_file_is_refused(tmp_path: Path) -> None:
         _open(master)
 
 
-def test_files_of_two_types_share_a_mark(tmp_path: Path) -> None:
+def test_files_of_two_types_get_one_value_for_bad_pixels(tmp_path: Path) -> None:
     text(tmp_path / "scan.csv", PLACES)
     master, other = eiger(tmp_path), tmp_path / "other"
     other.mkdir()
@@ -122,7 +122,7 @@ def test_files_of_two_types_share_a_mark(tmp_path: Path) -> None:
     assert np.array_equal(scan.patterns[:], _counts())
 
 
-def test_columns_may_be_named_or_counted_and_negated(tmp_path: Path) -> None:
+def test_columns_are_set_by_name_or_number_and_negated(tmp_path: Path) -> None:
     rows = np.column_stack([np.arange(9), PLACES[:, 1], np.zeros(9), PLACES[:, 0]])
     text(tmp_path / "stage.txt", rows, "# a scan\n# time samy z samx\n", " ")
     master = eiger(tmp_path)
@@ -136,7 +136,7 @@ def test_columns_may_be_named_or_counted_and_negated(tmp_path: Path) -> None:
         _open(master, positions_file="stage.txt")
 
 
-def test_a_surplus_is_refused_or_dropped(tmp_path: Path) -> None:
+def test_surplus_is_refused_or_dropped(tmp_path: Path) -> None:
     text(tmp_path / "scan.csv", PLACES[:7])
     master = eiger(tmp_path)
     with pytest.raises(InputError, match=r"9 frames and 7 positions.*surplus=drop"):
@@ -148,13 +148,13 @@ def test_a_surplus_is_refused_or_dropped(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("words", ["", "a,b\n", "1,2\n3\n", "1,2\nx,y\n", "\0\0\0"])
-def test_a_text_that_is_no_table_is_refused(tmp_path: Path, words: str) -> None:
+def test_text_without_a_table_is_refused(tmp_path: Path, words: str) -> None:
     (tmp_path / "scan.csv").write_text(words)
     with pytest.raises(InputError, match=r"not a table|not numbers|no row"):
         _open(eiger(tmp_path))
 
 
-def test_a_result_stands_for_the_files_and_opens_without_them(tmp_path: Path) -> None:
+def test_result_links_to_the_files_and_opens_without_them(tmp_path: Path) -> None:
     text(tmp_path / "scan.csv", PLACES)
     scan = replace(_open(eiger(tmp_path)), probe=np.ones((1, *SHAPE), np.complex64))
     place = tmp_path / "made" / "result.cxi"

@@ -1,4 +1,4 @@
-"""The pair of PtychoShelves: object pixel and wavelength in the parameters, sign and transposition by the user."""
+"""The pair of PtychoShelves: object pixel and wavelength from the file; sign and transposition set by the user."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def _open(file: Path, **settings: str) -> Scan:
     return scan
 
 
-def test_the_pair_is_read_by_either_name(pair: Path) -> None:
+def test_pair_is_read_by_either_name(pair: Path) -> None:
     scan = _open(pair, pixel_size="75um")
     assert "foldslice" in scan.findings[0].found
     assert np.array_equal(scan.patterns[:], COUNTS)
@@ -36,7 +36,7 @@ def test_the_pair_is_read_by_either_name(pair: Path) -> None:
     assert other.object_pixel == pytest.approx((PIXEL, PIXEL))
 
 
-def test_sign_and_axes_are_the_users(pair: Path) -> None:
+def test_user_sets_sign_and_transposition(pair: Path) -> None:
     scan = _open(pair, pixel_size="75um", negate="xy", transpose="yes")
     assert scan.positions[:, :2] == pytest.approx(-1e-6 * PLACES)
     assert np.array_equal(scan.patterns[:], COUNTS.swapaxes(1, 2))
@@ -44,7 +44,7 @@ def test_sign_and_axes_are_the_users(pair: Path) -> None:
         _open(pair, pixel_size="75um", transpose="maybe")
 
 
-def test_a_pair_that_lacks_something_is_refused(pair: Path) -> None:
+def test_incomplete_pair_is_refused(pair: Path) -> None:
     with pytest.raises(InputError, match="--set distance=2m"):
         _open(pair)
     pair.with_name("data_roi0_para.hdf5").unlink()

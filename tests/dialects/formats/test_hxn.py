@@ -11,7 +11,7 @@ import exitwave
 from exitwave.scan import Result, Scan
 
 
-def test_the_programs_file_is_turned_round(tmp_path: Path) -> None:
+def test_file_of_the_program_is_transposed_and_centred(tmp_path: Path) -> None:
     scan = exitwave.open(hxn(tmp_path, 60.0), angle="0")
     assert isinstance(scan, Scan)
     assert "hxn" in scan.findings[0].found
@@ -23,14 +23,14 @@ def test_the_programs_file_is_turned_round(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("angle", "factor"), [(0, 1), (30, 3**0.5 / 2), (-30, 3**0.5 / 2), (90, 1), (-90, -1)])
-def test_x_is_narrowed_by_the_angle(tmp_path: Path, angle: float, factor: float) -> None:
+def test_x_is_multiplied_by_the_factor_of_the_angle(tmp_path: Path, angle: float, factor: float) -> None:
     scan = exitwave.open(hxn(tmp_path, angle), negate="none")
     assert isinstance(scan, Scan)
     assert scan.positions[:, 0] == pytest.approx(1e-6 * factor * PLACES[:, 0])
     assert scan.positions[:, 1] == pytest.approx(1e-6 * PLACES[:, 1])
 
 
-def test_a_matlab_file_is_a_result_where_it_has_an_object(tmp_path: Path) -> None:
+def test_matlab_file_with_an_object_is_a_result(tmp_path: Path) -> None:
     rng = np.random.default_rng(8)
     probe, image = rng.normal(size=(*COUNTS.shape[1:], 2)) @ [1, 1j], rng.normal(size=(40, 50)) + 2j
     place = hxn_matlab(tmp_path, probe, image)

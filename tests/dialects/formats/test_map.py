@@ -1,4 +1,4 @@
-"""A YAML map of any HDF5 file: paths, units, order of axes, signs; unknown keys refused with the nearest."""
+"""A YAML map of any HDF5 file: paths, units, order of axes, signs; unknown keys are refused with the nearest key."""
 
 from pathlib import Path
 
@@ -48,7 +48,7 @@ def _open(file: Path, **settings: str) -> Scan:
     return scan
 
 
-def test_the_map_is_what_is_opened(raw: Path, tmp_path: Path) -> None:
+def test_map_is_opened_in_place_of_the_file(raw: Path, tmp_path: Path) -> None:
     more = {"mask": {"path": "/good", "bad": "zero"}, "dark": "/dark", "probe": "/probe", "name": "a star"}
     scan = _open(_map(tmp_path, **more))
     assert np.array_equal(scan.patterns[:], COUNTS)
@@ -75,7 +75,7 @@ def test_one_map_for_many_files(raw: Path, tmp_path: Path) -> None:
         {"path": "/amplitude", "values": "amplitude", "zero_frequency": "corner"},
     ],
 )
-def test_frames_of_any_order_are_read_lazily(raw: Path, tmp_path: Path, frames: dict[str, object]) -> None:
+def test_frames_with_any_order_of_axes_are_read_lazily(raw: Path, tmp_path: Path, frames: dict[str, object]) -> None:
     seen = _open(_map(tmp_path, frames=frames)).patterns
     assert np.array_equal(seen[:], COUNTS)
     assert np.array_equal(seen[1:4, 2], COUNTS[1:4, 2])
@@ -83,7 +83,7 @@ def test_frames_of_any_order_are_read_lazily(raw: Path, tmp_path: Path, frames: 
     assert np.array_equal(np.concatenate([block for _, block in seen.blocks(4)]), COUNTS)
 
 
-def test_positions_of_arrays_rows_and_text(raw: Path, tmp_path: Path) -> None:
+def test_positions_from_arrays_rows_and_text(raw: Path, tmp_path: Path) -> None:
     with h5py.File(raw, "r+") as file:
         file["rows"] = np.concatenate([np.zeros((1, 6)), PLACES.T])
     (tmp_path / "places.txt").write_text("time sx sy\n" + "".join(f"0 {x} {y}\n" for x, y in PLACES))
@@ -114,19 +114,19 @@ def test_positions_of_arrays_rows_and_text(raw: Path, tmp_path: Path) -> None:
         ({"frames": {"path": "/frames", "axes": ["frame", "frame", "x", "y"]}}, "have other axes"),
     ],
 )
-def test_what_a_map_cannot_say_is_refused(raw: Path, tmp_path: Path, changes: dict[str, object], words: str) -> None:
+def test_invalid_map_is_refused(raw: Path, tmp_path: Path, changes: dict[str, object], words: str) -> None:
     with pytest.raises(InputError, match=words):
         _open(_map(tmp_path, **changes))
 
 
 @pytest.mark.parametrize("words", ["", "a: [", "- 1", "a: &x 1\nb: *x", "[" * 9000, "d: 2020-99-99", "\0"])
-def test_what_is_no_map_is_refused(tmp_path: Path, words: str) -> None:
+def test_file_without_a_map_is_refused(tmp_path: Path, words: str) -> None:
     (tmp_path / "scan.yml").write_text(words)
     with pytest.raises(InputError, match="not a YAML map"):
         _open(tmp_path / "scan.yml")
 
 
-def test_every_verb_takes_a_map(raw: Path, tmp_path: Path) -> None:
+def test_verbs_accept_a_map(raw: Path, tmp_path: Path) -> None:
     run, plan = CliRunner().invoke, str(_map(tmp_path))
     answer = run(app, ["inspect", plan])
     assert answer.exit_code == 0, answer.output

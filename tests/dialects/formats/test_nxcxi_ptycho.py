@@ -1,4 +1,4 @@
-"""NXcxi_ptycho: source_1's energy is the storage ring's, positions lie at the detector, rasters have four axes."""
+"""NXcxi_ptycho: source_1/energy is that of the storage ring, positions in detector_1, rasters with four axes."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ BEAM = "entry_1/instrument_1/beam_1"
 
 
 def nexus(**others):
-    """Return what the definition asks for; the ring has 3 GeV, in joules."""
+    """Return the entries that the definition requires, with a storage ring of 3 GeV, in joules."""
     translation = f"{cxi.DETECTOR}/translation"
     own = {
         "entry_1/definition": "NXcxi_ptycho",
@@ -38,7 +38,7 @@ def nexus(**others):
     return cxi.plain(**(own | others))
 
 
-def test_a_hand_made_file_is_read_to_known_numbers(tmp_path: Path) -> None:
+def test_file_with_known_values_is_read(tmp_path: Path) -> None:
     scan = exitwave.open(cxi.write(tmp_path / "a.cxi", nexus()))
     assert isinstance(scan, Scan)
     assert [each.code for each in scan.findings] == ["I307", "W204", "W204"]  # um and mm
@@ -49,7 +49,7 @@ def test_a_hand_made_file_is_read_to_known_numbers(tmp_path: Path) -> None:
     np.testing.assert_array_equal(scan.detector.mask, cxi.BAD)
 
 
-def test_the_frames_of_a_raster_are_taken_row_after_row(tmp_path: Path) -> None:
+def test_frames_of_a_raster_are_read_row_by_row(tmp_path: Path) -> None:
     frames = np.arange(6 * cxi.NY * cxi.NX, dtype=np.int32).reshape(2, 3, cxi.NY, cxi.NX)
     translation = f"{cxi.DETECTOR}/translation"
     entries = nexus(**{f"{cxi.DETECTOR}/data": frames, translation: cxi.POSITIONS[:6] * 1e6})
@@ -67,7 +67,7 @@ def test_the_frames_of_a_raster_are_taken_row_after_row(tmp_path: Path) -> None:
     np.testing.assert_array_equal(scan.patterns[1:5, 2], frames.reshape(6, cxi.NY, cxi.NX)[1:5, 2])
 
 
-def test_what_is_written_is_of_the_definition(tmp_path: Path) -> None:
+def test_written_file_follows_the_definition(tmp_path: Path) -> None:
     target, scan = tmp_path / "a.cxi", small_scan(monitor=np.arange(1.0, 201))
     assert NXCXI.write is not None
     NXCXI.write(scan, target, False)
@@ -87,7 +87,7 @@ def test_what_is_written_is_of_the_definition(tmp_path: Path) -> None:
     assert {each.code for each in NXCXI.check(target)} == {"W252", "W254"}
 
 
-def test_the_profile_says_what_the_definition_lacks(scan_file: Path) -> None:
+def test_profile_reports_missing_entries(scan_file: Path) -> None:
     assert NXCXI.check is not None
     found = {(each.code, each.path) for each in NXCXI.check(scan_file) if each.level == "error"}
     assert ("E122", path("energy")) in found
@@ -95,6 +95,6 @@ def test_the_profile_says_what_the_definition_lacks(scan_file: Path) -> None:
     assert ("E121", path("incident_beam_energy")) in found
 
 
-def test_another_file_is_not_read_as_the_definition(scan_file: Path) -> None:
+def test_file_without_the_definition_is_refused(scan_file: Path) -> None:
     with pytest.raises(InputError, match="does not follow the definition"):
         exitwave.open(scan_file, dialect="nxcxi_ptycho")

@@ -1,4 +1,4 @@
-"""The pair of pty-chi: read from files that others wrote, and what ours mean to pty-chi."""
+"""The pair of pty-chi: files of other programs are read, and pty-chi reads written files with the same meaning."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -18,8 +18,8 @@ from exitwave.units import H_C
 PIXEL = 1e-8
 
 
-def _foreign(folder: Path, object_of_ones: bool = False) -> Path:
-    """Write a pair as PtychoViT's contract has it: no energy, no detector."""
+def _write_example(folder: Path, object_of_ones: bool = False) -> Path:
+    """Write a pair as PtychoViT documents it: without energy and detector."""
     rng = np.random.default_rng(0)
     with h5py.File(folder / "cells_dp.hdf5", "w") as file:
         file["dp"] = rng.poisson(3, (6, 8, 8)).astype(np.uint16)
@@ -33,9 +33,9 @@ def _foreign(folder: Path, object_of_ones: bool = False) -> Path:
     return folder / "cells_para.hdf5"
 
 
-def test_a_pair_of_others_is_read_by_either_name(tmp_path: Path) -> None:
+def test_pair_of_another_program_is_read_by_either_name(tmp_path: Path) -> None:
     for name in ("cells_para.hdf5", "cells_dp.hdf5"):
-        _foreign(tmp_path)
+        _write_example(tmp_path)
         data = exitwave.open(tmp_path / name, energy="8keV", distance="2m")
         assert isinstance(data, Result)
         assert data.scan.patterns.dtype == np.uint16
@@ -47,21 +47,21 @@ def test_a_pair_of_others_is_read_by_either_name(tmp_path: Path) -> None:
         assert data.probe[0, 0, 0] == pytest.approx((0.5 + 0.5j) * 8)
 
 
-def test_an_object_of_ones_is_no_result(tmp_path: Path) -> None:
-    assert isinstance(exitwave.open(_foreign(tmp_path, True), energy="8keV", distance="2m"), Scan)
+def test_object_of_ones_is_not_a_result(tmp_path: Path) -> None:
+    assert isinstance(exitwave.open(_write_example(tmp_path, True), energy="8keV", distance="2m"), Scan)
 
 
-def test_what_the_pair_lacks_is_asked_for(tmp_path: Path) -> None:
+def test_missing_values_and_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"--set energy=8\.8keV"):
-        exitwave.open(_foreign(tmp_path))
+        exitwave.open(_write_example(tmp_path))
     (tmp_path / "cells_dp.hdf5").unlink()
     with pytest.raises(InputError, match=r"no cells_dp\.hdf5"):
         exitwave.open(tmp_path / "cells_para.hdf5", dialect="ptychi", energy="8keV")
 
 
 @pytest.mark.parametrize("side", [8, 9])
-def test_the_place_of_a_patch_is_the_same_to_pty_chi(tmp_path: Path, side: int) -> None:
-    """Its patch starts at position + round(N / 2) - 1/2 - (n - 1) / 2, ours at the pixel of the position - n//2."""
+def test_window_is_the_same_in_pty_chi(tmp_path: Path, side: int) -> None:
+    """pty-chi's window starts at position + round(N / 2) - 1/2 - (n - 1) / 2, ours at the position's pixel - n//2."""
     result = small_result(small_scan(npos=20, side=side))
     ptychi.write(result, tmp_path / "out_dp.hdf5", False)
     with h5py.File(tmp_path / "out_para.hdf5") as file:
@@ -71,7 +71,7 @@ def test_the_place_of_a_patch_is_the_same_to_pty_chi(tmp_path: Path, side: int) 
     assert np.allclose(starts, to_pixels(result.positions, result.y, result.x) - side // 2, atol=1e-6)
 
 
-def test_the_probe_makes_the_same_counts_without_normalisation(tmp_path: Path) -> None:
+def test_probe_gives_the_same_counts_without_normalisation(tmp_path: Path) -> None:
     scan = small_scan(npos=20, side=8)
     ptychi.write(scan, tmp_path / "out_dp.hdf5", False)
     assert scan.probe is not None
@@ -80,7 +80,7 @@ def test_the_probe_makes_the_same_counts_without_normalisation(tmp_path: Path) -
     assert counts == pytest.approx((np.abs(scan.probe) ** 2).sum(), rel=1e-5)
 
 
-def test_what_pty_chi_does_not_see_is_said(tmp_path: Path) -> None:
+def test_unmet_assumptions_of_pty_chi_are_reported(tmp_path: Path) -> None:
     scan = small_scan(npos=20, side=8)
     written = ptychi.write(scan, tmp_path / "out_dp.hdf5", False)
     found = [f"{each.code} {each.found}" for each in written.findings]
@@ -92,14 +92,14 @@ def test_what_pty_chi_does_not_see_is_said(tmp_path: Path) -> None:
     assert ptychi.write(replace(square, left_out={}, detector=clean), tmp_path / "out_dp.hdf5", True).findings == ()
 
 
-def test_both_files_are_refused_if_one_exists(tmp_path: Path) -> None:
+def test_nothing_is_written_if_one_file_exists(tmp_path: Path) -> None:
     (tmp_path / "out_para.hdf5").write_text("mine")
     with pytest.raises(OutputError, match=r"out_para\.hdf5"):
         ptychi.write(small_scan(npos=20, side=8), tmp_path / "out_dp.hdf5", False)
     assert [each.name for each in tmp_path.iterdir()] == ["out_para.hdf5"]
 
 
-def test_a_scan_gets_an_object_that_holds_it(tmp_path: Path) -> None:
+def test_scan_gets_an_object_that_contains_all_windows(tmp_path: Path) -> None:
     scan = small_scan(npos=20, side=8)
     y, x = object_grid(scan.positions, (8, 8), scan.object_pixel)
     ptychi.write(scan, tmp_path / "out_dp.hdf5", False)

@@ -1,4 +1,4 @@
-"""Ptychodus: files as it writes them, read to known numbers; ours, read by ptychodus itself where it is installed."""
+"""Ptychodus: files as it writes them, with known values; and written files, read by ptychodus where it is installed."""
 
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ def _product(file: Path, losses: tuple[float, ...] = (2.0, 1.0), indexes: tuple[
         out["loss_values"], out["loss_epochs"] = np.array(losses), np.arange(len(losses))
 
 
-def test_a_pair_is_read_by_index_from_either_file(tmp_path: Path) -> None:
+def test_pair_is_matched_by_index_and_read_by_either_name(tmp_path: Path) -> None:
     _diffraction(tmp_path / "diffraction.h5")
     _product(tmp_path / "product.h5")
     for name in ("diffraction.h5", "product.h5"):
@@ -56,8 +56,8 @@ def test_a_pair_is_read_by_index_from_either_file(tmp_path: Path) -> None:
         assert data.errors.tolist() == [2.0, 1.0]
 
 
-def test_the_object_lies_where_ptychodus_has_it(tmp_path: Path) -> None:
-    """A patch of it starts at (x - centre) / pixel + (N - 1) / 2 - (n - 1) / 2, ours at the pixel of x less n//2."""
+def test_object_has_the_coordinates_of_ptychodus(tmp_path: Path) -> None:
+    """In ptychodus a window starts at (x - centre) / pixel + (N - 1) / 2 - (n - 1) / 2, here at x - n//2 pixels."""
     _diffraction(tmp_path / "diffraction.h5")
     _product(tmp_path / "product.h5")
     data = exitwave.open(tmp_path / "diffraction.h5")
@@ -66,7 +66,7 @@ def test_the_object_lies_where_ptychodus_has_it(tmp_path: Path) -> None:
     assert np.allclose((data.positions[:, 0] - data.x[0]) / 4e-8 - 8 // 2, starts, atol=1e-6)
 
 
-def test_without_losses_it_is_a_scan_with_a_start(tmp_path: Path) -> None:
+def test_product_without_losses_is_a_scan_with_a_starting_probe(tmp_path: Path) -> None:
     _diffraction(tmp_path / "diffraction.h5")
     _product(tmp_path / "product.h5", losses=())
     data = exitwave.open(tmp_path / "diffraction.h5")
@@ -75,14 +75,14 @@ def test_without_losses_it_is_a_scan_with_a_start(tmp_path: Path) -> None:
     assert data.probe.shape == (2, 6, 8)
 
 
-def test_frames_without_a_position_are_left_out_or_refused(tmp_path: Path) -> None:
+def test_many_frames_without_a_position_are_refused(tmp_path: Path) -> None:
     _diffraction(tmp_path / "diffraction.h5")
     _product(tmp_path / "product.h5", indexes=(1, 3, 5, 99))
     with pytest.raises(InputError, match="not finite"):  # one of four is more than a fifth
         exitwave.open(tmp_path / "diffraction.h5")
 
 
-def test_the_other_file_may_be_named(tmp_path: Path) -> None:
+def test_user_sets_the_other_file(tmp_path: Path) -> None:
     _diffraction(tmp_path / "diffraction.h5")
     with pytest.raises(InputError, match=r"--set product=product\.h5"):
         exitwave.open(tmp_path / "diffraction.h5")
@@ -93,7 +93,7 @@ def test_the_other_file_may_be_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("end", ENDS)
-def test_there_and_back_in_every_form(tmp_path: Path, end: str) -> None:
+def test_round_trip_in_every_form(tmp_path: Path, end: str) -> None:
     for data in (small_scan(npos=20, side=9), small_result(small_scan(npos=20, side=8))):
         written = ptychodus.write(data, tmp_path / f"out{end}", True)
         assert all(check(file) == [] for file in written.files)
@@ -112,7 +112,7 @@ def test_there_and_back_in_every_form(tmp_path: Path, end: str) -> None:
             assert np.allclose(data.probe, back.probe)
 
 
-def test_a_scan_without_a_probe_comes_back_without_one(tmp_path: Path) -> None:
+def test_scan_without_a_probe_is_read_without_a_probe(tmp_path: Path) -> None:
     written = ptychodus.write(small_scan(npos=20, side=8, probe=None), tmp_path / "out.h5", False)
     assert "no probe; ones were written instead" in {each.found for each in written.findings}
     data = exitwave.open(tmp_path / "out.h5")
@@ -120,7 +120,7 @@ def test_a_scan_without_a_probe_comes_back_without_one(tmp_path: Path) -> None:
     assert data.probe is None
 
 
-def test_a_seed_file_is_not_for_ptychodus(scan_file: Path, result_file: Path) -> None:
+def test_ptychodus_cannot_read_a_file_of_the_schema(scan_file: Path, result_file: Path) -> None:
     found = {each.code + each.path for each in check(scan_file)}
     assert "E122/entry_1/instrument_1/source_1/energy".replace("/", "", 1) in found
     assert "E121entry_1/image_2/data" in found
@@ -128,7 +128,7 @@ def test_a_seed_file_is_not_for_ptychodus(scan_file: Path, result_file: Path) ->
     assert "E122entry_1/image_1/data" in {each.code + each.path for each in check(result_file)}
 
 
-def test_what_is_no_file_of_ptychodus_is_said(tmp_path: Path) -> None:
+def test_file_without_entries_of_ptychodus_is_reported(tmp_path: Path) -> None:
     np.savez(tmp_path / "other.npz", something=np.zeros(3))
     assert [each.code for each in check(tmp_path / "other.npz")] == ["E121"]
 
@@ -139,11 +139,11 @@ def io() -> Any:
 
 
 @pytest.mark.parametrize("end", ENDS)
-def test_ptychodus_reads_what_we_read(tmp_path: Path, io: Any, end: str) -> None:
+def test_ptychodus_reads_the_same_values(tmp_path: Path, io: Any, end: str) -> None:
     result = small_result(small_scan(npos=20, side=8))
     scan, target = result.scan, tmp_path / f"out{end}"
     ptychodus.write(result, target, False)
-    product, patterns, bad = _theirs(io, target)
+    product, patterns, bad = _read_by_ptychodus(io, target)
     geometry = product.object_.get_geometry()
     points = [geometry.map_coordinates_probe_to_object(point) for point in product.probe_positions]
     pixels = np.array([(point.y_px, point.x_px) for point in points])
@@ -158,7 +158,7 @@ def test_ptychodus_reads_what_we_read(tmp_path: Path, io: Any, end: str) -> None
     assert np.array_equal(product.object_.get_array()[0], result.object)
 
 
-def _theirs(io: Any, target: Path) -> tuple[Any, Any, Any]:
+def _read_by_ptychodus(io: Any, target: Path) -> tuple[Any, Any, Any]:
     """Return product, patterns and bad pixels as ptychodus reads them."""
     from ptychodus.plugins.cxi_file import CXIDiffractionFileReader, CXIProductFileIO
     from ptychodus.plugins.npz_diffraction_file import NPZDiffractionFileIO

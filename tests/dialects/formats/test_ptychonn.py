@@ -1,4 +1,4 @@
-"""PtychoNN: arrays of its newer archives, and what it learns from."""
+"""PtychoNN: arrays of its newer archives, and the patches for training."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from exitwave.scan import Scan
 SETTINGS = {"energy": "8keV", "distance": "2m", "pixel_size": "75um"}
 
 
-def test_rows_come_first(tmp_path: Path) -> None:
+def test_positions_are_y_x(tmp_path: Path) -> None:
     frames = np.random.default_rng(0).poisson(4, (3, 8, 8)).astype(np.int32)
     position = np.array([[1e-6, 2e-6], [3e-6, 4e-6], [5e-6, -6e-6]])
     np.savez(tmp_path / "a.npz", reciprocal=frames, position=position, real=np.ones((3, 8, 8), np.complex64))
@@ -27,7 +27,7 @@ def test_rows_come_first(tmp_path: Path) -> None:
     assert "I309" in {each.code for each in data.findings}
 
 
-def test_it_learns_from_the_patch_that_the_probe_sees(tmp_path: Path) -> None:
+def test_patches_are_the_windows_of_the_frames(tmp_path: Path) -> None:
     result = small_result(small_scan(npos=20, side=8))
     ptychonn.write(result, tmp_path / "a.npz", False)
     row, column = np.rint(to_pixels(result.positions, result.y, result.x))[7].astype(int) - 4
@@ -37,13 +37,13 @@ def test_it_learns_from_the_patch_that_the_probe_sees(tmp_path: Path) -> None:
         assert np.array_equal(archive["real"][7], result.object[row : row + 8, column : column + 8])
 
 
-@pytest.mark.parametrize(("side", "said"), [(8, False), (9, True)])
-def test_sides_that_are_no_power_of_two_are_said(tmp_path: Path, side: int, said: bool) -> None:
+@pytest.mark.parametrize(("side", "reported"), [(8, False), (9, True)])
+def test_side_that_is_not_a_power_of_two_is_reported(tmp_path: Path, side: int, reported: bool) -> None:
     written = ptychonn.write(small_scan(npos=20, side=side), tmp_path / "a.npz", False)
-    assert ("frames of 9 x 9 pixels" in {each.found for each in written.findings}) == said
+    assert ("frames of 9 x 9 pixels" in {each.found for each in written.findings}) == reported
 
 
-def test_counts_that_lose_digits_are_said(tmp_path: Path) -> None:
+def test_counts_that_lose_digits_are_reported(tmp_path: Path) -> None:
     counts = np.full((20, 8, 8), 2**24 + 1, np.uint32)
     written = ptychonn.write(replace(small_scan(npos=20, side=8), patterns=Frames(counts)), tmp_path / "a.npz", False)
     assert [each.found for each in written.findings if each.code == "W208"] == ["counts changed by up to 1"]

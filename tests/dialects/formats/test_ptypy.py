@@ -1,4 +1,4 @@
-"""Ptypy: a .ptyd file as ptypy documents it, in chunks, read to known numbers."""
+"""Ptypy: a .ptyd file as ptypy documents it, with chunks and known values."""
 
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,8 @@ POSITIONS = np.array([[1e-6, 2e-6], [3e-6, 4e-6], [5e-6, -6e-6], [0, 1e-6], [2e-
 FRAMES = np.random.default_rng(0).poisson(4, (5, 8, 8)).astype(np.int32)
 
 
-def _foreign(file: Path, weights: Any = None, centre: tuple[float, float] = (4.0, 4.0)) -> Path:
-    """Write two chunks, the second in a file of its own as ptypy links it."""
+def _write_example(file: Path, weights: Any = None, centre: tuple[float, float] = (4.0, 4.0)) -> Path:
+    """Write two chunks, the second in a linked file as ptypy does."""
     weights = np.ones(FRAMES.shape) if weights is None else weights
     with h5py.File(f"{file}.part001", "w") as part, h5py.File(file, "w") as out:
         out["meta/energy"], out["meta/distance"], out["meta/psize"] = 8.8, 2.0, np.array([75e-6, 55e-6])
@@ -31,7 +31,7 @@ def _foreign(file: Path, weights: Any = None, centre: tuple[float, float] = (4.0
 
 
 def test_chunks_become_one_scan(tmp_path: Path) -> None:
-    data = exitwave.open(_foreign(tmp_path / "a.ptyd"))
+    data = exitwave.open(_write_example(tmp_path / "a.ptyd"))
     assert isinstance(data, Scan)
     assert np.array_equal(data.patterns[:], FRAMES)
     assert np.array_equal(data.patterns[1:4], FRAMES[1:4])
@@ -41,33 +41,33 @@ def test_chunks_become_one_scan(tmp_path: Path) -> None:
     assert not data.detector.mask.any()
 
 
-def test_a_weight_of_nothing_is_a_bad_pixel_of_its_frame(tmp_path: Path) -> None:
+def test_weight_of_zero_marks_a_bad_pixel_of_its_frame(tmp_path: Path) -> None:
     weights = np.ones(FRAMES.shape)
     weights[:, 2, 3] = 0
-    data = exitwave.open(_foreign(tmp_path / "a.ptyd", weights))
+    data = exitwave.open(_write_example(tmp_path / "a.ptyd", weights))
     assert isinstance(data, Scan)
     assert np.argwhere(data.detector.mask).tolist() == [[2, 3]]
     weights[4, 5, 6] = 0
-    data = exitwave.open(_foreign(tmp_path / "b.ptyd", weights))
+    data = exitwave.open(_write_example(tmp_path / "b.ptyd", weights))
     assert isinstance(data, Scan)
     assert data.detector.mask.shape == (5, 8, 8)
     assert np.argwhere(data.detector.mask[4]).tolist() == [[2, 3], [5, 6]]
 
 
-def test_a_zero_frequency_elsewhere_is_said(tmp_path: Path) -> None:
-    data = exitwave.open(_foreign(tmp_path / "a.ptyd", centre=(3.0, 4.0)))
+def test_zero_frequency_off_centre_is_reported(tmp_path: Path) -> None:
+    data = exitwave.open(_write_example(tmp_path / "a.ptyd", centre=(3.0, 4.0)))
     assert isinstance(data, Scan)
     assert "I309" in {each.code for each in data.findings}
 
 
-def test_a_lost_chunk_is_refused(tmp_path: Path) -> None:
-    file = _foreign(tmp_path / "a.ptyd")
+def test_missing_chunk_is_refused(tmp_path: Path) -> None:
+    file = _write_example(tmp_path / "a.ptyd")
     Path(f"{file}.part001").unlink()
     with pytest.raises(InputError, match="link leads nowhere"):
         exitwave.open(file)
 
 
-def test_what_we_write_is_as_ptypy_documents(tmp_path: Path) -> None:
+def test_written_file_is_as_ptypy_documents(tmp_path: Path) -> None:
     result = small_result(small_scan(npos=20, side=8))
     written = ptypy.write(result, tmp_path / "a.ptyd", False)
     assert "object and probe" in {each.found for each in written.findings}

@@ -1,4 +1,4 @@
-"""PyNX: positions in rows, joules, square pixels; results upside down; three positions that nobody can tell apart."""
+"""PyNX: positions in rows, joules, square pixels, results with reversed rows, and the ambiguity of three positions."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ PYNX = known()["pynx"]
 
 
 def saved_scan(**others):
-    """Return what save_ptycho_data_cxi writes."""
+    """Return the entries that save_ptycho_data_cxi writes."""
     own = {
         "@creator": "PyNX",
         "entry_1/program_name": "PyNX 2022.1",
@@ -34,7 +34,7 @@ def saved_scan(**others):
 
 
 def saved_result(entry: str = "entry_1", factor: float = 1):
-    """Return what save_obj_probe_cxi writes: top left is the origin."""
+    """Return the entries that save_obj_probe_cxi writes; row 0 has the largest y."""
     x, y = (np.arange(29) - 14.5) * 20e-9 + 3e-7, (np.arange(31) - 15.5) * 20e-9
     moved = np.concatenate([cxi.POSITIONS[:, :2].T + 5e-9, np.full((2, 7), 5e-9)])
     return {
@@ -60,7 +60,7 @@ def saved_result(entry: str = "entry_1", factor: float = 1):
     }
 
 
-def test_a_saved_scan_is_read_to_known_numbers(tmp_path: Path) -> None:
+def test_saved_scan_with_known_values_is_read(tmp_path: Path) -> None:
     scan = exitwave.open(cxi.write(tmp_path / "a.cxi", saved_scan()))
     assert isinstance(scan, Scan)
     assert [(each.code, "pynx" in each.found) for each in scan.findings] == [("I307", True)]
@@ -74,7 +74,7 @@ def test_a_saved_scan_is_read_to_known_numbers(tmp_path: Path) -> None:
     assert scan.instrument == "ESRF id16A"
 
 
-def test_a_saved_result_is_turned_the_right_way_up(tmp_path: Path) -> None:
+def test_rows_of_a_saved_result_are_reversed(tmp_path: Path) -> None:
     result = exitwave.open(cxi.write(tmp_path / "a.cxi", saved_result()))
     assert isinstance(result, Result)
     np.testing.assert_array_equal(result.object, cxi.OBJECT)
@@ -88,7 +88,7 @@ def test_a_saved_result_is_turned_the_right_way_up(tmp_path: Path) -> None:
     assert [each.code for each in result.scan.findings] == ["I307", "W211"]
 
 
-def test_the_scan_of_a_result_is_given_and_the_last_entry_taken(tmp_path: Path) -> None:
+def test_user_sets_the_scan_of_a_result_and_the_last_entry_is_read(tmp_path: Path) -> None:
     scan = cxi.write(tmp_path / "scan.cxi", saved_scan())
     both = saved_result(factor=3) | saved_result("entry_2")
     result = exitwave.open(cxi.write(tmp_path / "a.cxi", both), scan=str(scan))
@@ -103,7 +103,7 @@ def test_the_scan_of_a_result_is_given_and_the_last_entry_taken(tmp_path: Path) 
     np.testing.assert_array_equal(back.object, cxi.OBJECT)
 
 
-def test_three_positions_are_not_guessed_at(tmp_path: Path) -> None:
+def test_three_positions_are_ambiguous_and_refused(tmp_path: Path) -> None:
     square = cxi.POSITIONS[:3] + np.array([0, 0, 1e-9])
     entries = cxi.plain(**{f"{cxi.DETECTOR}/data": cxi.FRAMES[:3], f"{cxi.GEOMETRY}/translation": square.T})
     file = cxi.write(tmp_path / "a.cxi", entries)
@@ -123,7 +123,7 @@ def square_scan(**changes) -> Scan:
     )
 
 
-def test_what_is_written_is_what_pynx_looks_for(tmp_path: Path) -> None:
+def test_written_file_has_the_entries_that_pynx_reads(tmp_path: Path) -> None:
     target, scan = tmp_path / "a.cxi", square_scan(monitor=np.arange(1.0, 201))
     result = small_result(scan)
     assert PYNX.write is not None
@@ -151,7 +151,7 @@ def test_pixels_that_are_not_square_are_refused(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_the_profile_says_why_pynx_cannot_read_a_file_of_the_schema(scan_file: Path) -> None:
+def test_profile_reports_why_pynx_cannot_read_a_file_of_the_schema(scan_file: Path) -> None:
     assert PYNX.check is not None
     found = {(each.code, each.path) for each in PYNX.check(scan_file)}
     expected = {("E121", path("positions")), ("E122", path("energy")), ("E122", path("y_pixel_size"))}

@@ -1,4 +1,4 @@
-"""SHARP and COSMIC: the last image with its probe, positions from 0 on, the pixel from the corner."""
+"""SHARP and COSMIC: the last image with its probe, positions that start at 0, object pixel from the corner."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ FROM_ZERO = cxi.POSITIONS - cxi.POSITIONS.min(axis=0)
 
 
 def processed(**others):
-    """Return what the writers around SHARP write."""
+    """Return the entries that the writers of SHARP's files write."""
     own = {
         f"{cxi.GEOMETRY}/translation": FROM_ZERO,
         f"{cxi.DETECTOR}/translation": f"->/{cxi.GEOMETRY}/translation",
@@ -30,7 +30,7 @@ def processed(**others):
     return cxi.plain(**(own | others))
 
 
-def test_a_hand_made_file_is_read_to_known_numbers(tmp_path: Path) -> None:
+def test_file_with_known_values_is_read(tmp_path: Path) -> None:
     scan = exitwave.open(cxi.write(tmp_path / "a.cxi", processed()))
     assert isinstance(scan, Scan)
     assert [each.found for each in scan.findings] == ["file format sharp: instrument_1/detector_1/probe_mask"]
@@ -40,7 +40,7 @@ def test_a_hand_made_file_is_read_to_known_numbers(tmp_path: Path) -> None:
     np.testing.assert_array_equal(scan.probe, cxi.PROBE[None])
 
 
-def test_a_result_is_the_last_image_with_its_own_probe(tmp_path: Path) -> None:
+def test_result_is_the_last_image_with_its_own_probe(tmp_path: Path) -> None:
     images = {
         "entry_1/image_1/data": cxi.OBJECT / 2,
         "entry_1/image_2/data": cxi.OBJECT,
@@ -54,7 +54,7 @@ def test_a_result_is_the_last_image_with_its_own_probe(tmp_path: Path) -> None:
     assert {each.code for each in result.scan.findings} == {"I307", "I306"}
 
 
-def test_what_is_written_is_what_they_look_for(tmp_path: Path) -> None:
+def test_written_file_has_the_entries_that_sharp_reads(tmp_path: Path) -> None:
     target, scan = tmp_path / "a.cxi", small_scan()
     assert SHARP.write is not None
     lost = {each.path for each in SHARP.write(small_result(scan), target, False).findings}
@@ -71,14 +71,14 @@ def test_what_is_written_is_what_they_look_for(tmp_path: Path) -> None:
     assert {each.code for each in SHARP.check(target)} == {"W252"}
 
 
-def test_the_profile_says_what_they_would_get_wrong(scan_file: Path) -> None:
+def test_profile_reports_what_sharp_misreads(scan_file: Path) -> None:
     assert SHARP.check is not None
     expected = {("E122", path("energy")), ("E122", path("positions"))}
     assert {(each.code, each.path) for each in SHARP.check(scan_file) if each.level == "error"} == expected
     with h5py.File(scan_file, "r+") as file:
         file[path("energy")][()] = 8800.25 * 1.602176634e-19
         file[path("energy")].attrs["units"] = "J"
-        file[path("corner_position")][...] = [1e-3, 1e-3, 2.0]  # half the true opening and less
+        file[path("corner_position")][...] = [1e-3, 1e-3, 2.0]  # less than half the true angle
         del file[path("illumination")]
         file[path("illumination")] = np.ones((2, 64, 64), np.complex64)
     found = {(each.code, each.path) for each in SHARP.check(scan_file)}

@@ -1,4 +1,4 @@
-"""Tike: archives as its users save them, and what its API asks of ours."""
+"""Tike: archives that its users save, and the requirements of its API on written archives."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -21,8 +21,8 @@ def _square(npos: int = 20, side: int = 8) -> Scan:
     return small_scan(npos=npos, side=side, detector=Detector(2.0, (75e-6, 75e-6), np.eye(side, dtype=np.uint8)))
 
 
-def _foreign(file: Path, **more: np.ndarray) -> np.ndarray:
-    """Save what tike's examples save; return the frames, centred."""
+def _write_example(file: Path, **more: np.ndarray) -> np.ndarray:
+    """Save the arrays that tike's examples save; return the frames, centred."""
     frames = np.random.default_rng(0).poisson(3, (4, 8, 8)).astype(np.float32)
     scan = np.array([[1, 2], [3, 4], [5, 6], [9, 8.5]], np.float32)
     probe = np.full((1, 1, 2, 8, 8), 1 + 1j, np.complex64)
@@ -30,8 +30,8 @@ def _foreign(file: Path, **more: np.ndarray) -> np.ndarray:
     return frames
 
 
-def test_rows_come_first_and_the_zero_frequency_from_the_corner(tmp_path: Path) -> None:
-    frames = _foreign(tmp_path / "star.npz")
+def test_positions_are_rows_and_columns_and_the_zero_frequency_is_moved(tmp_path: Path) -> None:
+    frames = _write_example(tmp_path / "star.npz")
     data = exitwave.open(tmp_path / "star.npz", **SETTINGS)
     assert isinstance(data, Scan)
     pixel = H_C / 8000 * 2 / (8 * 75e-6)
@@ -41,28 +41,28 @@ def test_rows_come_first_and_the_zero_frequency_from_the_corner(tmp_path: Path) 
     assert data.probe.shape == (2, 8, 8)
 
 
-def test_psi_makes_it_a_result_whose_pixel_zero_lies_at_zero(tmp_path: Path) -> None:
+def test_archive_with_psi_is_a_result_with_pixel_zero_at_zero(tmp_path: Path) -> None:
     psi = np.random.default_rng(1).random((1, 22, 20)) + 0.5j
-    _foreign(tmp_path / "star.npz", psi=psi)
+    _write_example(tmp_path / "star.npz", psi=psi)
     data = exitwave.open(tmp_path / "star.npz", **SETTINGS)
     assert isinstance(data, Result)
     assert data.object.shape == (22, 20)
     assert (data.x[0], data.y[0]) == (0, 0)
 
 
-def test_what_the_archive_lacks_is_asked_for(tmp_path: Path) -> None:
-    _foreign(tmp_path / "star.npz")
+def test_missing_values_are_named(tmp_path: Path) -> None:
+    _write_example(tmp_path / "star.npz")
     for key in SETTINGS:
         with pytest.raises(InputError, match=f"--set {key}="):
             exitwave.open(tmp_path / "star.npz", **{k: v for k, v in SETTINGS.items() if k != key})
 
 
-def test_an_archive_of_two_programs_is_refused_with_both_names(tmp_path: Path) -> None:
+def test_ambiguous_archive_is_refused_with_both_names(tmp_path: Path) -> None:
     rng = np.random.default_rng(2)
     more = {"patterns": rng.random((4, 8, 8)), "indexes": np.arange(4)}
-    _foreign(tmp_path / "both.npz", **more)
+    _write_example(tmp_path / "both.npz", **more)
     candidates = recognise(tmp_path / "both.npz")
-    assert [each.name for each, _ in candidates] == ["ptychodus"]  # whose pair of entries nobody else has
+    assert [each.name for each, _ in candidates] == ["ptychodus"]  # no other format has both entries
     np.savez(tmp_path / "both.npz", data=more["patterns"], scan=rng.random((4, 2)), patterns=more["patterns"])
     np.savez(
         tmp_path / "both_product.npz",
@@ -73,8 +73,8 @@ def test_an_archive_of_two_programs_is_refused_with_both_names(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("side", [8, 9])
-def test_the_model_of_our_arrays_is_ours(side: int) -> None:
-    """FFT of probe times patch at scan, unitary and not shifted, has the intensity of data: the convention of tike."""
+def test_model_of_the_arrays_is_that_of_exitwave(side: int) -> None:
+    """Convention of tike: the unitary FFT of probe times window, not shifted, has the intensity of data."""
     result = small_result(_square(side=side), modes=1)
     whole = replace(result, positions=np.round(result.positions / result.object_pixel[0]) * result.object_pixel[0])
     arrays = whole.to_tike()
@@ -90,7 +90,7 @@ def test_the_model_of_our_arrays_is_ours(side: int) -> None:
     assert np.allclose(np.fft.fftshift(theirs), ours, rtol=1e-4)
 
 
-def test_the_contract_of_tike(tmp_path: Path) -> None:
+def test_arrays_have_the_types_and_shapes_of_tike(tmp_path: Path) -> None:
     scan = _square()
     arrays = scan.to_tike()
     wanted = len(scan.wanted)
@@ -109,7 +109,7 @@ def test_the_contract_of_tike(tmp_path: Path) -> None:
     assert np.array_equal(np.fft.fftshift(arrays["data"][0])[good], scan.patterns[int(scan.wanted[0])][good])
 
 
-def test_what_tike_asks_for_is_said(tmp_path: Path) -> None:
+def test_unmet_requirements_of_tike_are_reported(tmp_path: Path) -> None:
     scan = small_scan(npos=20, side=8, probe=None)
     remarks = [each.found for each in tike.write(scan, tmp_path / "out.npz", False).findings]
     assert "no probe" in remarks

@@ -70,8 +70,8 @@ def _check(profile: Profile) -> None:
     for key in ("distance", "x_pixel_size", "y_pixel_size", "corner_position"):
         profile.require_metres(path(key))
     profile.require_positions(("npos", 3), (3,), path("positions"))
-    for place in (DATA, DETECTOR):
-        _check_axes(profile, place)
+    for group in (DATA, DETECTOR):
+        _check_axes(profile, group)
     for name in _images(profile.file):
         profile.require("data", f"{ENTRY}/{name}/data")
         profile.require("the type of image: electron density, intensity, ...", f"{ENTRY}/{name}/data_type")

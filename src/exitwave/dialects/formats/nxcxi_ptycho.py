@@ -61,8 +61,8 @@ def _amend(file: h5py.File, data: Scan | Result) -> list[Finding]:
     file[SOURCE].attrs.pop("units", None)
     replace_dataset(file, f"{SOURCE}/probe", "x-ray")
     replace_dataset(file, f"{SOURCE}/type", "Synchrotron X-ray Source")
-    for place in PHOTONS[:2]:
-        replace_dataset(file, place, scan.energy * ELEMENTARY_CHARGE, "J")
+    for dataset in PHOTONS[:2]:
+        replace_dataset(file, dataset, scan.energy * ELEMENTARY_CHARGE, "J")
     _amend_positions(file, scan)
     _amend_detector(file, scan)
     return []
@@ -115,15 +115,15 @@ def _check(profile: Profile) -> None:
     positions = profile.first(path("detector_positions"))
     if positions is not None and (positions.ndim != 2 or positions.shape[1] != 3):
         profile.add("E121", positions.name, f"shape {positions.shape}", "shape (npos, 3)")
-    for place in NOT_IN_SCAN:
-        if profile.first(place) is None:
-            profile.add("W254", place, "nothing", "an entry that the definition requires")
+    for entry in NOT_IN_SCAN:
+        if profile.first(entry) is None:
+            profile.add("W254", entry, "nothing", "an entry that the definition requires")
     profile.note_ignored("the probe (the definition has no entry for it)", path("illumination"))
     profile.note_ignored_extras()
 
 
-def _check_attributes(profile: Profile, what: str, names: tuple[str, ...], *places: str) -> None:
-    dataset = profile.require(what, *places)
+def _check_attributes(profile: Profile, what: str, names: tuple[str, ...], *paths: str) -> None:
+    dataset = profile.require(what, *paths)
     missing = [name for name in names if dataset is not None and name not in dataset.attrs]
     if dataset is not None and missing:
         profile.add("E121", dataset.name, "nothing", f"the attributes {', '.join(missing)}")

@@ -53,7 +53,7 @@ ORIGIN, MODES = f"{GEOMETRY}/origin", f"{SOURCE}/illumination_modes"
 
 
 def _evidence(file: h5py.File) -> Evidence | None:
-    found = [place for place in OWN_ENTRIES if file.get(place, getlink=True) is not None]
+    found = [entry for entry in OWN_ENTRIES if file.get(entry, getlink=True) is not None]
     return Evidence(Strength.MARK, found[0].removeprefix(ENTRY + "/")) if found else None
 
 
@@ -62,9 +62,9 @@ def _read(file: Path, settings: Settings) -> Scan | Result:
     layout = image_layout(file)
     image = layout.places["object"][0].rpartition("/")[0]
     with reading(file) as opened:
-        last = [place for place in (MODES, f"{image}/{FINAL}") if place in opened]
+        stored = [name for name in (MODES, f"{image}/{FINAL}") if name in opened]
         origin = array_at(opened, ORIGIN)
-    places = dict(layout.places) | {"illumination": tuple(last[:1]) or ALSO["illumination"]}
+    places = dict(layout.places) | {"illumination": tuple(stored[:1]) or ALSO["illumination"]}
     data = read_cxi(file, settings, replace(layout, places=places), normal=("I301",))
     if origin is None:
         return data
