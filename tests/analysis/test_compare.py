@@ -135,7 +135,7 @@ def test_the_dictionary_is_json_and_the_verdict_names_the_numbers():
     assert read["error"] == found.error
     assert read["against"] == "truth"
     assert len(read["frc"]["frequency"]) == found.frc.frequency.size
-    words = found.verdict()
+    words = found.sentence()
     assert f"{found.error:.1%}" in words
     assert "the truth" in words
     assert "\n" not in words

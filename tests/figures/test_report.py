@@ -13,7 +13,8 @@ from known import known_result
 from exitwave.analysis.diagnosis import diagnose
 from exitwave.engine.recipe import make_recipe
 from exitwave.errors import OutputError
-from exitwave.figures import report, sheets
+from exitwave.figures import report
+from exitwave.figures.registry import Subject, plots_of
 from exitwave.figures.report import render_report, write_report
 from exitwave.findings import finding
 from exitwave.frames import Frames, MissingFrames
@@ -115,8 +116,8 @@ def test_images_are_png_and_curves_are_svg_and_all_have_words(page):
         "Fourier ring correlation of two halves of the scan": "svg+xml",
         "Fourier ring correlation with the truth": "svg+xml",
         "Scan positions on the sample": "png",
-        "Photons on every pixel of the object": "png",
-        "How far the positions were refined": "png",
+        "Photons per object pixel": "png",
+        "Refinement of the positions": "png",
         "Mean diffraction pattern and one frame": "png",
     }
     assert len(page.named("figcaption")) == len(page.images)
@@ -131,7 +132,7 @@ def test_the_page_says_everything(page):
         "used 25 83.3% all others",
         "held out to judge the result 2 6.7% 2, 5",
         "the beam was off 3 10.0% 7–9",
-        "in all 30",
+        "total 30",
         "crop window the speckles are there rows: [0, 96]",
         "modes two the beam is partly coherent modes: 2",
         "iterations: 21 position_update: true",
@@ -139,11 +140,11 @@ def test_the_page_says_everything(page):
         "digest of the input sha256:0123",
         "object pixel 12 nm x 10 nm",
         "error on 2 held-out frames: ",
-        "What is wrong, and what to do about it",
+        "Problems and remedies",
     ):
         assert words in page.text
-    assert "largest" not in page.text.partition("Every setting")[0]
-    assert "largest" in page.text.partition("Every setting")[2]
+    assert "largest" not in page.text.partition("All settings")[0]
+    assert "largest" in page.text.partition("All settings")[2]
 
 
 def test_the_diagnoses_are_those_of_the_result(result, page):
@@ -170,7 +171,7 @@ def test_a_result_without_its_frames_says_so(result):
     frames = MissingFrames(Path("gone.cxi"), "/entry_1/data_1/data", result.scan.patterns.shape)
     page = Page(render_report(replace(result, scan=replace(result.scan, patterns=frames))))
     assert "The frames of this result are missing" in page.text
-    assert "What the detector saw" not in page.text
+    assert "Mean pattern" not in page.text
     assert len(page.images) == 9
 
 
@@ -183,14 +184,15 @@ def test_a_scan_has_a_report_too(result):
         "Mean diffraction pattern and one frame",
         "Starting probe in complex colours",
     ]
-    assert "Settings" not in page.text.partition("What was done")[0]
+    assert "Settings" not in page.text.partition("Preparation of the scan")[0]
 
 
 def test_a_thick_sample_has_all_of_its_slices(result):
     thick = replace(result, object=np.stack([result.object] * 2), z=np.array([0, 1e-6]))
-    (picture,) = sheets._object(thick)
-    assert picture.alt == "Amplitude and phase of 2 slices"
-    assert picture.wide
+    captions = [plot.caption for plot in plots_of(Subject(thick)) if plot.caption is not None]
+    (caption,) = (caption for caption in captions if caption.section == "Object")
+    assert caption.alt == "Amplitude and phase of 2 slices"
+    assert caption.wide
 
 
 def test_an_existing_report_is_replaced_only_where_that_was_said(result, html, tmp_path, monkeypatch):

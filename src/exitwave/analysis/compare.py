@@ -73,7 +73,7 @@ class Comparison:
             "slices": None if self.slices is None else self.slices.tolist(),
         }
 
-    def verdict(self) -> str:
+    def sentence(self) -> str:
         """Return one line of plain words."""
         other = "the truth" if self.against_truth else "the other result"
         bound = ", which is the pixel size" if self.frc.limited_by_pixel else ""

@@ -28,7 +28,7 @@ def _numbers(row: Row) -> dict[str, str]:
 
 def write_page(rows: list[Row], folder: Path) -> Path:
     """Write the summary page of a batch into its folder, in the place of an earlier one, and return where it is."""
-    from exitwave.figures.report import render
+    from exitwave.figures.report.pages import render
 
     def link(path: str) -> str:
         return quote(Path(os.path.relpath(path, folder)).as_posix())

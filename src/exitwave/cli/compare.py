@@ -43,7 +43,7 @@ def compare(
         facts["correlation of the slices"] = " | ".join(rows)
     out = Console(stderr=as_json)
     print_facts(out, facts)
-    out.print(found.verdict())
+    out.print(found.sentence())
     if as_json:
         print_json({"a": a, "b": b, **found.as_dict()})
 

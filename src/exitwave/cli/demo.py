@@ -53,7 +53,7 @@ def demo(
     say.print("\n4. Compare with the truth, which only a simulation knows")
     comparison = exitwave.compare(done.result, scan.truth)
     good = comparison.error <= GOOD
-    say.print(comparison.verdict())
+    say.print(comparison.sentence())
     say.print("\n5. Draw and report")
     written = figures.plot_all(done.result, make_folder(folder / "figures"))
     say.print(f"{len(written)} figures in {folder / 'figures'}")

@@ -1,8 +1,9 @@
-"""Figures as in a paper: one function per figure, each returning a matplotlib Figure."""
+"""Figures for publication: one function per figure, each returning a matplotlib Figure."""
 
 from exitwave.figures.comparison import comparison_figure
-from exitwave.figures.curves import errors_figure, frc_figure
-from exitwave.figures.everything import plot_all
+from exitwave.figures.convergence import errors_figure
+from exitwave.figures.folder import plot_all
+from exitwave.figures.frc import frc_figure
 from exitwave.figures.object import object_figure
 from exitwave.figures.patterns import patterns_figure
 from exitwave.figures.positions import displacements_figure, positions_figure

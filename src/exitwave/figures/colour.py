@@ -1,4 +1,4 @@
-"""Complex numbers as colours: hue is the phase, brightness the amplitude."""
+"""Complex numbers as colours: hue is the phase, brightness is the amplitude."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 LIGHTNESS, CHROMA = 0.74, 0.125
-"""Colour of amplitude one in OKLCH: sRGB holds no larger chroma at every hue, so no phase looks brighter."""
+"""Colour of amplitude one in OKLCH: the largest chroma within sRGB at every hue, so that brightness is uniform."""
 RED = np.deg2rad(29.0)
 """Hue of phase zero."""
 
@@ -27,20 +27,20 @@ _TO_SRGB = np.array(
 def colours(field: NDArray[Any], full: float | None = None) -> NDArray[np.float64]:
     """Return sRGB colours of a complex field.
 
-    Lightness and chroma grow with the amplitude, hue goes once around with the phase, in the perceptually uniform
-    space OKLCH.
+    Lightness and chroma are proportional to the amplitude, and the hue is the phase, in the perceptually uniform space
+    OKLCH.
 
     Parameters
     ----------
     field : ndarray of complex, shape (...)
-        What to show.
+        Complex numbers.
     full : float, optional
         Amplitude of full brightness; by default the largest.
 
     Returns
     -------
     ndarray of shape (..., 3)
-        0 to 1.
+        Colours, 0 to 1.
     """
     amplitude = np.abs(field)
     largest = float(amplitude.max()) if full is None else full

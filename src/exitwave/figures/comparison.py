@@ -1,5 +1,7 @@
-"""Two objects side by side, and what is left between them."""
+"""Comparison of a result with the truth or another result: both objects and their difference."""
 
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import matplotlib as mpl
@@ -10,17 +12,18 @@ from matplotlib.figure import Figure
 from exitwave.analysis.compare import Comparison
 from exitwave.analysis.rectangles import bounding_box
 from exitwave.figures.object import draw_amplitude, draw_phase, image_height, percentiles, phase_bar, phase_limits
+from exitwave.figures.registry import Plot, Subject, register
 from exitwave.figures.style import DOUBLE, OUTSIDE, colour_bar, image_panel, letter, new_figure, paper, scale_bar
 
 
 @paper
 def comparison_figure(comparison: Comparison, *, width: float = DOUBLE) -> Figure:
-    """Draw amplitude and phase of the reference, of the aligned result, and of their difference.
+    """Draw amplitude and phase of the reference, of the aligned result and of their difference.
 
     Parameters
     ----------
     comparison : Comparison
-        What `exitwave.analysis.compare.compare` returned.
+        Result of `exitwave.analysis.compare.compare`.
     width : float
         Width of the figure in millimetres.
 
@@ -58,3 +61,9 @@ def _draw_difference(axes: Axes, values: Any, pixel: tuple[float, float], title:
     image = axes.imshow(values, cmap=colours, vmin=-limit, vmax=limit, aspect=pixel[0] / pixel[1])
     image_panel(axes, title)
     colour_bar(axes, image, unit)
+
+
+@register(order=90)
+def _plots(subject: Subject) -> Iterator[Plot]:
+    if subject.comparison is not None:
+        yield Plot(partial(comparison_figure, subject.comparison), "comparison")

@@ -1,5 +1,7 @@
-"""What the detector saw."""
+"""Patterns: mean of a sample of the frames, one frame, and the sum of all frames."""
 
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import matplotlib as mpl
@@ -10,26 +12,27 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
+from exitwave.figures.registry import Caption, Plot, Subject, register
 from exitwave.figures.style import DOUBLE, MICRO, colour_bar, letter, new_figure, paper
 from exitwave.frames import counted
 from exitwave.scan import Scan
 
 SAMPLE = 256
-"""The mean is taken over this many frames, evenly spaced, so that a scan of any size is drawn in moments."""
+"""Largest number of evenly spaced frames in the mean, which limits the time for large scans."""
 MASKED = "#3fb8c9"
-"""Colour of bad pixels; the colour map has nothing like it."""
+"""Colour of bad pixels, which is not in the colour map."""
 
 
 @paper
 def patterns_figure(scan: Scan, *, frame: int | None = None, width: float = DOUBLE) -> Figure:
-    """Draw the mean diffraction pattern and one frame, in log scale, with bad pixels in a colour of their own.
+    """Draw the mean pattern and one frame on a logarithmic scale, with bad pixels in a separate colour.
 
     Parameters
     ----------
     scan : Scan
         The scan.
     frame : int, optional
-        Which frame; by default the middle one.
+        Index of the frame; by default the middle one.
     width : float
         Width of the figure in millimetres.
 
@@ -42,13 +45,13 @@ def patterns_figure(scan: Scan, *, frame: int | None = None, width: float = DOUB
     chosen = np.unique(np.linspace(0, number - 1, min(number, SAMPLE)).round().astype(int))
     mean = np.zeros(scan.patterns.shape[1:])
     for counts in scan.patterns.pick(chosen):
-        mean += _possible(counts) / len(chosen)
+        mean += _valid(counts) / len(chosen)
     ny, nx = scan.patterns.shape[1:]
     bad = np.count_nonzero(~scan.detector.always_good)
     figure = new_figure(width, (0.5 * width - 30) * min(ny / nx, 2) + (26 if bad else 18), images=True)
     left, right = figure.subplots(1, 2)
     _draw(left, scan, mean, f"Mean of {len(chosen)} frames" if len(chosen) < number else f"Mean of all {number} frames")
-    _draw(right, scan, _possible(scan.patterns[frame]), f"Frame {frame}")
+    _draw(right, scan, _valid(scan.patterns[frame]), f"Frame {frame}")
     letter(left, "a")
     letter(right, "b")
     if bad:
@@ -59,14 +62,14 @@ def patterns_figure(scan: Scan, *, frame: int | None = None, width: float = DOUB
 
 @paper
 def sum_figure(scan: Scan, total: NDArray[np.float64], *, width: float = DOUBLE) -> Figure:
-    """Draw the sum of the frames of a scan, in log scale, with bad pixels in a colour of their own.
+    """Draw the sum of the frames of a scan on a logarithmic scale, with bad pixels in a separate colour.
 
     Parameters
     ----------
     scan : Scan
         The scan.
     total : ndarray of shape (ny, nx)
-        The sum of its frames.
+        Sum of the frames.
     width : float
         Width of the figure in millimetres.
 
@@ -80,15 +83,15 @@ def sum_figure(scan: Scan, total: NDArray[np.float64], *, width: float = DOUBLE)
     return figure
 
 
-def _possible(counts: NDArray[Any]) -> NDArray[np.float64]:
-    """Return the counts of a frame, zero where they are impossible."""
+def _valid(counts: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the counts of a frame, with zero in place of invalid counts."""
     return np.where(counted(counts), counts, 0.0).astype(np.float64)
 
 
 def _draw(axes: Axes, scan: Scan, counts: NDArray[np.float64], title: str) -> None:
     good = scan.detector.always_good
-    seen = counts[good & (counts > 0)]
-    low, high = (float(seen.min()), float(seen.max())) if seen.size else (1.0, 1.0)
+    positive = counts[good & (counts > 0)]
+    low, high = (float(positive.min()), float(positive.max())) if positive.size else (1.0, 1.0)
     low = max(low, high * 1e-7)
     image = axes.imshow(
         np.ma.masked_array(np.maximum(counts, low), mask=~good),
@@ -103,12 +106,22 @@ def _draw(axes: Axes, scan: Scan, counts: NDArray[np.float64], title: str) -> No
 
 
 def _extent(scan: Scan) -> tuple[float, float, float, float]:
-    """Edges of the detector in spatial frequency, 1/um: a pixel is 1/(n * object pixel), zero at index n//2.
+    """Return the edges of the detector (left, right, bottom, top), zero at index n//2.
 
-    In the near field they are in um at the sample, where a pixel is an object pixel.
+    In the far field they are spatial frequencies in 1/um: a pixel is 1/(n * object pixel). In the near field they are
+    in um at the sample, where a pixel is an object pixel.
     """
     edges = []
     for n, pixel in zip(scan.patterns.shape[:0:-1], scan.object_pixel[::-1], strict=True):
         step = pixel * MICRO if scan.near else 1 / (n * pixel * MICRO)
         edges += [(-(n // 2) - 0.5) * step, (n - n // 2 - 0.5) * step]
     return edges[0], edges[1], edges[2], edges[3]
+
+
+@register(order=30)
+def _plots(subject: Subject) -> Iterator[Plot]:
+    if subject.has_patterns:
+        kind = "image" if subject.scan.near else "diffraction pattern"
+        text = "Mean pattern and one frame, logarithmic scale."
+        caption = Caption("Patterns", f"Mean {kind} and one frame", text, wide=True)
+        yield Plot(partial(patterns_figure, subject.scan), "patterns", caption)

@@ -1,5 +1,7 @@
-"""The probe modes."""
+"""Probe modes in complex colours."""
 
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,22 +11,23 @@ from numpy.typing import NDArray
 
 from exitwave.figures.colour import colours, wheel
 from exitwave.figures.object import image_height
+from exitwave.figures.registry import Caption, Plot, Subject, register
 from exitwave.figures.style import DOUBLE, SINGLE, image_panel, letter, new_figure, paper, scale_bar
 from exitwave.optics import mode_powers
 
 COLUMNS = 4
-"""Modes in a row."""
+"""Largest number of modes in a row."""
 BRIGHT = 99.7
-"""Percentile of a mode's amplitude that is drawn with full brightness."""
+"""Percentile of the amplitude of a mode that has full brightness."""
 WHEEL = 26.0
-"""Millimetres beside the modes, for the colour wheel."""
+"""Width of the space for the colour wheel in millimetres."""
 
 
 @paper
 def probe_figure(probe: NDArray[Any], pixel: tuple[float, float], *, width: float | None = None) -> Figure:
-    """Draw the probe modes in complex colours, each with its share of the power, and the colour wheel.
+    """Draw the probe modes in complex colours, with their shares of the power and a colour wheel.
 
-    Every mode is as bright as its own amplitudes allow.
+    The brightness of each mode is scaled separately.
 
     Parameters
     ----------
@@ -59,10 +62,23 @@ def probe_figure(probe: NDArray[Any], pixel: tuple[float, float], *, width: floa
 
 
 def _wheel_beside(axes: Axes, size: float) -> None:
-    """Draw the colour wheel at the right of a panel, ``size`` times as wide as it."""
+    """Draw the colour wheel at the right of a panel, with ``size`` times its width."""
     key = axes.inset_axes((1 + 0.3 * size, 0.5 - size / 2, size, size))
     key.imshow(wheel())
     key.set_axis_off()
     for phase, name in ((0.0, "0"), (0.25, "π/2"), (0.5, "π"), (0.75, "−π/2")):
         at = (0.5 + 0.68 * np.cos(2 * np.pi * phase), 0.5 + 0.68 * np.sin(2 * np.pi * phase))
         key.annotate(name, at, xycoords="axes fraction", ha="center", va="center", fontsize=6.5)
+
+
+@register(order=50)
+def _plots(subject: Subject) -> Iterator[Plot]:
+    probe = subject.scan.probe if subject.result is None else subject.result.probe
+    if probe is None or not len(probe):
+        return
+    name = "Starting probe" if subject.result is None else "Probe modes"
+    shares = mode_powers(probe)
+    text = f"{name}: brightness is the amplitude, colour is the phase. Share of the power: "
+    text += ", ".join(f"{share:.1%}" for share in shares)
+    caption = Caption("Probe", f"{name} in complex colours", f"{text}.", wide=len(shares) > 1)
+    yield Plot(partial(probe_figure, probe, subject.data.object_pixel), "probe", caption)

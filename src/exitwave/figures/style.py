@@ -1,4 +1,4 @@
-"""The common look of all figures, their sizes, and how they reach the disk."""
+"""Style and sizes of all figures, parts that they share, and saving."""
 
 import contextlib
 import os
@@ -28,7 +28,7 @@ MICRO = 1e6
 BELOW = 9.0
 """Points between an image and the scale bar below it."""
 OUTSIDE = "0.93"
-"""Colour of pixels that hold nothing."""
+"""Colour of pixels that are not covered."""
 BLUE, ORANGE, GREY = "#1f5fa8", "#d1661f", "0.45"
 """Colours of lines."""
 
@@ -68,7 +68,7 @@ P = ParamSpec("P")
 
 @contextlib.contextmanager
 def look() -> Iterator[None]:
-    """Set the common style, whatever the user's matplotlibrc says, and put everything back afterwards."""
+    """Apply the style of the figures, independent of the user's matplotlibrc, and restore all settings afterwards."""
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(_STYLE)
@@ -76,7 +76,7 @@ def look() -> Iterator[None]:
 
 
 def paper(draw: Callable[P, Figure]) -> Callable[P, Figure]:
-    """Let a function draw its figure in the common style."""
+    """Decorate a function that draws a figure, so that it uses the style of this module."""
 
     @wraps(draw)
     def styled(*args: P.args, **kwargs: P.kwargs) -> Figure:
@@ -87,7 +87,7 @@ def paper(draw: Callable[P, Figure]) -> Callable[P, Figure]:
 
 
 def new_figure(width: float, height: float, *, images: bool = False) -> Figure:
-    """Return an empty figure of a size in millimetres; ``images`` packs panels of fixed aspect closely."""
+    """Return an empty figure of a size in millimetres; ``images`` selects the layout for panels of fixed aspect."""
     figure = Figure(figsize=(width / 25.4, height / 25.4), layout="compressed" if images else "constrained")
     FigureCanvasAgg(figure)
     return figure
@@ -99,13 +99,13 @@ def letter(axes: Axes, name: str) -> None:
 
 
 def image_panel(axes: Axes, title: str) -> None:
-    """Turn a panel into a bare image with a title and a thin frame."""
+    """Remove the ticks of a panel and set its title."""
     axes.set_title(title)
     axes.set(xticks=[], yticks=[])
 
 
 def colour_bar(axes: Axes, image: Any, label: str = "") -> Axes:
-    """Draw a colour bar exactly as high as the panel, at its right, and return its axes."""
+    """Draw a colour bar of the height of the panel at its right, and return its axes."""
     bar = axes.inset_axes((1.03, 0.0, 0.045, 1.0))
     axes.figure.colorbar(image, cax=bar, label=label)
     bar.tick_params(width=0.5, size=2)
@@ -113,11 +113,16 @@ def colour_bar(axes: Axes, image: Any, label: str = "") -> Axes:
     return bar
 
 
+def hide_frame(axes: Axes) -> None:
+    """Hide the upper and the right side of the frame of a panel with curves."""
+    axes.spines[["top", "right"]].set_visible(False)
+
+
 def scale_bar(axes: Axes, width: float, pixel: float) -> float:
     """Draw a scale bar below the lower left corner of an image and return its length in metres.
 
-    The length is 1, 2 or 5 times a power of ten, the largest that fits in 30 % of the image's ``width`` in metres.
-    Axes count in pixels of ``pixel`` metres.
+    The length is the largest of 1, 2 or 5 times a power of ten that fits in 30 % of the image's ``width`` in metres.
+    The unit of the axes is a pixel of ``pixel`` metres.
     """
     decade = 10.0 ** np.floor(np.log10(0.3 * width))
     length = float(max(step for step in (decade, 2 * decade, 5 * decade) if step <= 0.3 * width))
@@ -132,7 +137,7 @@ def scale_bar(axes: Axes, width: float, pixel: float) -> float:
 
 
 def save(figure: Figure, path: Path) -> Path:
-    """Write a figure at its own size, first beside the target and then in its place; the suffix is the format.
+    """Save a figure at its own size in the format of the suffix: write a partial file, then rename it.
 
     Raises
     ------
@@ -149,7 +154,7 @@ def save(figure: Figure, path: Path) -> Path:
             "The figure cannot be written",
             where=path,
             found=error.strerror or error,
-            remedy="Choose a folder that you may write to: -o DIR",
+            remedy="Choose a folder with write permission: -o DIR",
         ) from error
     finally:
         partial.unlink(missing_ok=True)

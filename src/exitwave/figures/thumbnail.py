@@ -1,4 +1,4 @@
-"""A small image of the phase, for lists of many results."""
+"""Small image of the phase, for tables of results."""
 
 import base64
 import io
@@ -18,7 +18,7 @@ SIDE = 144
 
 
 def thumbnail(result: Result) -> str:
-    """Return the phase of an object without its ramp, of a thick one that of the product of its slices, as a data URI.
+    """Return the phase of an object without phase ramp as a data URI; slices are multiplied.
 
     Parameters
     ----------
@@ -28,7 +28,8 @@ def thumbnail(result: Result) -> str:
     Returns
     -------
     str
-        A PNG of at most `SIDE` pixels along a side, in the proportions of the sample, light where no beam has been.
+        A PNG of at most `SIDE` pixels along a side, in the proportions of the sample, transparent outside the covered
+        area.
     """
     inside = result.mask > 0.5 if np.any(result.mask > 0.5) else np.ones(result.mask.shape, bool)
     box = bounding_box(inside)
