@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 import exitwave
 from exitwave.analysis.diagnosis import CODES, Diagnosis, diagnose
-from exitwave.analysis.diagnosis.light import trend
-from exitwave.analysis.diagnosis.places import bragg_peak, widest_gap
-from exitwave.analysis.diagnosis.sample import take
+from exitwave.analysis.diagnosis.counts import trend
+from exitwave.analysis.diagnosis.frame_sample import sample_frames
+from exitwave.analysis.diagnosis.positions import bragg_peak, widest_gap
 from exitwave.frames import Frames
 from exitwave.positions import fermat_spiral, jittered_grid, raster
 from exitwave.scan import Scan
@@ -191,7 +191,7 @@ def test_noise_alone_adds_nothing_to_the_autocorrelation() -> None:
     stack = np.random.default_rng(0).poisson(2.0, (200, 32, 32))
     scan = replace(simulate(frames=200, detector=SIDE), patterns=Frames(stack), left_out={})
     scan = masked(scan, np.zeros((32, 32)), dark=None, pixel_mask=None)
-    sample = take(scan)
+    sample = sample_frames(scan)
     away = sample.autocorrelation[:12]
     assert abs(away.mean()) < 5 * sample.floor / np.sqrt(64 * away.size / 2)
 

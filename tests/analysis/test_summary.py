@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from samples import small_result, small_scan
 
-from exitwave.analysis.scan_pattern import guess_pattern
+from exitwave.analysis.scan_pattern import guess_scan_pattern
 from exitwave.analysis.summary import summarise
 from exitwave.cxi.read import read
 from exitwave.frames import Frames
@@ -42,8 +42,8 @@ NOISE = np.random.default_rng(4).normal(size=(400, 3))
     ],
 )
 def test_scan_patterns_are_told_apart(positions: np.ndarray, expected: str) -> None:
-    assert guess_pattern(positions) == expected
-    assert guess_pattern(positions * 7 + 1e-3) == expected
+    assert guess_scan_pattern(positions) == expected
+    assert guess_scan_pattern(positions * 7 + 1e-3) == expected
 
 
 def test_the_summary_of_a_scan_agrees_with_the_scan(scan_file: Path) -> None:

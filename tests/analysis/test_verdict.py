@@ -7,7 +7,7 @@ import pytest
 from known import known_result
 
 import exitwave
-from exitwave.analysis.error import modelled, recompute
+from exitwave.analysis.error import modelled_frames, recompute
 from exitwave.analysis.verdict import Verdict, verdict
 from exitwave.frames import Frames
 from exitwave.frc import FRC
@@ -19,7 +19,7 @@ def perfect() -> Result:
     """Return a result that is the truth, with frames that scatter about its model as photons do."""
     result = known_result(npos=20)
     rng = np.random.default_rng(5)
-    frames = [rng.poisson(each.model) for each in modelled(result, range(20))]
+    frames = [rng.poisson(each.model) for each in modelled_frames(result, range(20))]
     return replace(result, scan=replace(result.scan, patterns=Frames(np.array(frames, np.float32))))
 
 
@@ -40,7 +40,7 @@ def test_what_the_beam_has_covered(perfect: Result) -> None:
     judged = verdict(replace(perfect, frc=frc))
     assert judged.photons_per_resolution == pytest.approx(judged.photons[1] * 9e-16 / pixel)
     assert "30 nm" in judged.sentences()[1]
-    mean = np.mean([each.counts[each.good].mean() for each in modelled(perfect, range(20))])
+    mean = np.mean([each.counts[each.good].mean() for each in modelled_frames(perfect, range(20))])
     assert judged.counts == pytest.approx(mean, rel=0.05)
     assert ("coarse structure may be wrong" in judged.sentences()[1]) == (mean < 1)
     assert "coarse structure may be wrong" in replace(judged, counts=0.6).sentences()[1]

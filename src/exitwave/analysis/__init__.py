@@ -1,1 +1,1 @@
-"""How good a reconstruction is: gauge, registration, FRC, comparison, and the summary of a scan."""
+"""Analysis of scans and results: summary, diagnosis, verdict, comparison and error metric."""

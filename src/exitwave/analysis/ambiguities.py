@@ -1,4 +1,4 @@
-"""The gauge of an object: what no diffraction pattern can tell, a complex scale and a linear phase ramp."""
+"""Ambiguities of ptychography: a complex scale and a linear phase ramp of the object do not change the patterns."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from scipy import fft
 from exitwave.optics import phase_ramp
 
 PADDING = 2
-"""The Fourier transform that finds the ramp is this much finer than the array's own."""
+"""Factor of zero padding in the Fourier transform that finds the ramp."""
 
 
 def remove_ramp(
@@ -17,9 +17,9 @@ def remove_ramp(
 ) -> tuple[NDArray[np.complex128], NDArray[np.float64]]:
     """Remove the constant and the linear part of an object's phase.
 
-    The ramp is the place of the highest peak of the object's Fourier transform, where the wave that the sample did
-    not scatter goes. It is found between the pixels of the transform, and neither phase wraps nor a strong phase
-    object disturb it, for nothing is unwrapped. An object times exp(i k . r) has a ramp larger by exactly k.
+    The ramp is the position of the highest peak of the object's Fourier transform, which is the wave that the sample
+    does not scatter. It is found to a fraction of a pixel of the transform. Phase wraps and strong phase objects have
+    no influence, because nothing is unwrapped. The ramp of an object times exp(i k . r) is larger by exactly k.
 
     Parameters
     ----------
@@ -31,12 +31,12 @@ def remove_ramp(
     Returns
     -------
     flattened : ndarray of complex128, shape (ny, nx)
-        The object without ramp; its weighted sum is real and positive. The amplitude is untouched.
+        The object without ramp; its weighted sum is real and positive. The amplitude is unchanged.
     ramp : ndarray of shape (2,)
         Slope along rows and columns in radians per pixel, within -pi to pi.
     """
     weighted = object.astype(np.complex128) * (1.0 if mask is None else mask)
-    start = _mean_slope(weighted)  # brings any ramp near zero, so that the grid of the transform does not matter
+    start = _mean_slope(weighted)  # makes any ramp small, so that the grid of the transform does not matter
     level = weighted * phase_ramp(object.shape, -start)
     ramp = start + _peak(level)
     ramp = np.angle(np.exp(1j * ramp))
@@ -46,7 +46,7 @@ def remove_ramp(
 
 
 def best_scale(a: NDArray[Any], b: NDArray[Any], weights: NDArray[Any] | float = 1.0) -> complex:
-    """Return the complex number c = <b, a> / <b, b> that brings c b closest to a.
+    """Return the complex number c = <b, a> / <b, b> that minimises ||c b - a||.
 
     Parameters
     ----------
@@ -63,25 +63,27 @@ def best_scale(a: NDArray[Any], b: NDArray[Any], weights: NDArray[Any] | float =
 
 
 def _mean_slope(wave: NDArray[np.complex128]) -> NDArray[np.float64]:
-    """Mean phase step between neighbours, the phase of the autocorrelation at lag 1, in radians per pixel."""
+    """Return the mean phase step between neighbours (phase of the autocorrelation at lag 1) in radians per pixel."""
     down = np.vdot(wave[:-1], wave[1:])
     right = np.vdot(wave[:, :-1], wave[:, 1:])
     return np.array([np.angle(down), np.angle(right)], dtype=np.float64)
 
 
 def _peak(wave: NDArray[np.complex128]) -> NDArray[np.float64]:
-    """Slope in radians per pixel at which the Fourier transform of a wave is largest."""
+    """Return the slope in radians per pixel at which the Fourier transform of a wave is largest."""
     padded = [fft.next_fast_len(PADDING * n) for n in wave.shape]
     power = np.abs(fft.fft2(wave, padded))
     index = np.unravel_index(np.argmax(power), power.shape)
     peak = np.array([2 * np.pi * fft.fftfreq(n)[i] for n, i in zip(padded, index, strict=True)])
-    return _climb(wave, peak, np.pi / np.array(wave.shape))
+    return _maximum(wave, peak, np.pi / np.array(wave.shape))
 
 
-def _climb(wave: NDArray[np.complex128], peak: NDArray[np.float64], reach: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Climb from a peak on the grid to the top of |F(k)|^2 by Newton's method, no further than ``reach``.
+def _maximum(
+    wave: NDArray[np.complex128], peak: NDArray[np.float64], reach: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Find the maximum of |F(k)|^2 near a peak on the grid by Newton's method, at most ``reach`` away.
 
-    F(k) = sum g(r) exp(-i k . r) and its derivatives are moments of g, taken one axis after the other.
+    F(k) = sum g(r) exp(-i k . r) and its derivatives are moments of g, summed along one axis after the other.
     """
     start = peak
     for _ in range(12):

@@ -1,4 +1,4 @@
-"""Comparison of a result with another one or with the simulated truth, free of what no pattern can tell."""
+"""Comparison of a result with another result or the simulated truth, with the ambiguities removed."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -10,7 +10,7 @@ from scipy import ndimage
 from exitwave.analysis.ambiguities import best_scale, remove_ramp
 from exitwave.analysis.rectangles import largest_rectangle
 from exitwave.analysis.registration import fourier_shift, register
-from exitwave.analysis.slice_correlation import correlations
+from exitwave.analysis.slice_correlation import slice_correlations
 from exitwave.errors import InputError
 from exitwave.frc import FRC, frc
 from exitwave.optics import phase_ramp
@@ -18,41 +18,44 @@ from exitwave.scan import Result, Truth
 from exitwave.units import show
 
 EROSION = 4
-"""Pixels that the compared area keeps away from the edge of what the beam has covered."""
+"""Width in pixels of the rim of the covered area that is not compared."""
 SMALLEST = 16
-"""Pixels along each side of the smallest rectangle that can be compared."""
+"""Smallest number of pixels along each side of the compared area."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """How far two objects agree once scale, ramp and shift are taken away."""
+    """Difference of two results after removal of scale, phase ramp and shift.
+
+    a is the result, b the reference. Multislice objects are compared by the product of their slices.
+    """
 
     error: float
-    """Relative norm about the mean, ||a - b|| / ||b - mean b|| over the area, after alignment."""
+    """Relative error of the object, ||a - b|| / ||b - mean b|| over the area, after alignment."""
     probe_error: float | None
     """||P_a - P_b|| / ||P_b|| with the shift and ramp of the objects and the best scale and mixing of modes; None if
     the shapes differ."""
     position_rms: float | None
-    """Root mean square distance of the positions in metres, mean removed; None for different scans."""
+    """Rms distance of the positions in metres, with the mean removed; None for different scans."""
     frc: FRC
-    """Fourier ring correlation over the largest rectangle inside the area."""
+    """Fourier ring correlation in the largest rectangle inside the area."""
     shift: tuple[float, float]
-    """How far a lies from b on the sample (y, x) in metres."""
+    """Shift of a relative to b on the sample (y, x) in metres."""
     pixels: int
     """Number of pixels in the area."""
     object: NDArray[np.complex128]
-    """a, aligned to the reference, shape (ny, nx)."""
+    """Object a, aligned to the reference, shape (ny, nx)."""
     reference: NDArray[np.complex128]
-    """b without its ramp, shape (ny, nx)."""
+    """Object b without its phase ramp, shape (ny, nx)."""
     area: NDArray[np.bool_]
-    """Where both are covered, shape (ny, nx)."""
+    """Area that is compared, covered in both, shape (ny, nx)."""
     pixel: tuple[float, float]
     """Pixel size (y, x) in metres."""
     against_truth: bool
     """Whether b is the simulated truth."""
     slices: NDArray[np.float64] | None = None
-    """Correlation of every slice of a with every slice of b, shape (slices, slices), of thick samples with as many
-    slices. All else is about the product of the slices."""
+    """Correlation of every slice of a with every slice of b, shape (slices, slices); None if the numbers of
+    slices differ or are one."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the numbers, in SI units, for ``--json``."""
@@ -74,25 +77,25 @@ class Comparison:
         }
 
     def sentence(self) -> str:
-        """Return one line of plain words."""
+        """Return the comparison in one line of text."""
         other = "the truth" if self.against_truth else "the other result"
-        bound = ", which is the pixel size" if self.frc.limited_by_pixel else ""
-        probe = "" if self.probe_error is None else f"; the probe by {self.probe_error:.1%}"
+        bound = ", the pixel size" if self.frc.limited_by_pixel else ""
+        probe = "" if self.probe_error is None else f", the probe by {self.probe_error:.1%}"
         return (
-            f"The object differs from {other} by {self.error:.1%} over {self.pixels} pixels{probe}; "
-            f"they agree down to a half period of {show(self.frc.resolution, 'm', 3)}{bound}.{self._separation()}"
+            f"The object differs from {other} by {self.error:.1%} over {self.pixels} pixels{probe}. They agree down to "
+            f"a half period of {show(self.frc.resolution, 'm', 3)}{bound}.{self._slice_sentence()}"
         )
 
-    def _separation(self) -> str:
+    def _slice_sentence(self) -> str:
         if self.slices is None:
             return ""
         wrong = self.slices[~np.eye(len(self.slices), dtype=bool)].max()
         right = np.diag(self.slices).min()
-        return f" Its slices correlate with the right ones by {right:.2f} or more, with others by up to {wrong:.2f}."
+        return f" Slices correlate with the same slice by {right:.2f} or more, with others by up to {wrong:.2f}."
 
 
-class _Side(NamedTuple):
-    """What is compared of a Result or a Truth."""
+class _Field(NamedTuple):
+    """The arrays of a Result or a Truth that are compared."""
 
     object: NDArray[Any]
     mask: NDArray[Any]
@@ -111,7 +114,7 @@ class _Side(NamedTuple):
 
 
 class _Aligned(NamedTuple):
-    """The first object on the second, and how it came there: shift in pixels, ramp in radians per pixel."""
+    """The first object aligned to the second, with its shift in pixels and ramp in radians per pixel."""
 
     object: NDArray[np.complex128]
     reference: NDArray[np.complex128]
@@ -123,19 +126,19 @@ class _Aligned(NamedTuple):
 
 
 def compare(a: Result, b: Result | Truth | None = None) -> Comparison:
-    """Compare a result with another one, or with the truth that its scan carries.
+    """Compare a result with another result, or with the truth in its scan.
 
-    Scale, phase ramp and shift are removed from a; b is the reference, without its ramp. Of thick samples the product
-    of the slices is compared, and which slice correlates with which. The area is where both are
-    covered, less a rim of `EROSION` pixels. Against a truth, which has no noise, the half-bit threshold of the FRC is
-    the higher one that fits this case (`frc`).
+    Scale, phase ramp and shift of a are fitted to those of b, and the ramp of b is removed. Of multislice objects, the
+    products of the slices are compared, and every slice is correlated with every other. The compared area is covered in
+    both, except for a rim of `EROSION` pixels. A truth has no noise, so the half-bit threshold of the FRC is higher for
+    it (see `exitwave.frc.frc`).
 
     Parameters
     ----------
     a : Result
-        The result to judge.
+        The result.
     b : Result or Truth, optional
-        What to compare it with; by default ``a.scan.truth``.
+        The reference; by default ``a.scan.truth``.
 
     Returns
     -------
@@ -144,18 +147,18 @@ def compare(a: Result, b: Result | Truth | None = None) -> Comparison:
     Raises
     ------
     InputError
-        If there is no b, if the pixel sizes differ, or if the fields do not overlap.
+        If there is no reference, if the pixel sizes differ, or if the fields do not overlap.
     """
     other = a.scan.truth if b is None else b
     if other is None:
         raise InputError(
-            "There is nothing to compare the result with",
+            "There is no truth to compare the result with",
             where=a.scan.path or "the result",
-            found="no simulated truth (/truth)",
+            found="no group /truth",
             remedy="Give a second result: exitwave compare A B",
         )
-    one, two = _side(a), _side(other)
-    _same_pixel(one, two)
+    one, two = _field(a), _field(other)
+    _require_same_pixel(one, two)
     aligned = _align(one, two)
     moving, reference, area, shift, ramp = aligned[:5]
     rows, columns = largest_rectangle(area)
@@ -178,22 +181,22 @@ def compare(a: Result, b: Result | Truth | None = None) -> Comparison:
     )
 
 
-def _compare_slices(one: _Side, two: _Side, aligned: _Aligned) -> NDArray[np.float64] | None:
+def _compare_slices(one: _Field, two: _Field, aligned: _Aligned) -> NDArray[np.float64] | None:
     if not len(one.slices) == len(two.slices) > 1:
         return None
-    return correlations(one.slices[:, *aligned.here], two.slices[:, *aligned.there], aligned.area)
+    return slice_correlations(one.slices[:, *aligned.here], two.slices[:, *aligned.there], aligned.area)
 
 
 def probe_error(a: NDArray[Any], b: NDArray[Any]) -> float:
     """Return ||c U a - b|| / ||b|| of two sets of probe modes, with the scale c and the mixing U that fit b best.
 
-    Incoherent modes make the same patterns after any unitary mixing. The best one is U = W V^H, where W S V^H is the
+    Unitary mixing of incoherent modes does not change the patterns. The best mixing is U = W V^H, where W S V^H is the
     singular value decomposition of the overlaps <a_n, b_m>.
 
     Parameters
     ----------
     a, b : ndarray of complex, shape (modes, ny, nx)
-        Probe modes, of one shift and ramp; the numbers of modes may differ.
+        Probe modes with the same shift and ramp; the numbers of modes may differ.
 
     Returns
     -------
@@ -206,20 +209,20 @@ def probe_error(a: NDArray[Any], b: NDArray[Any]) -> float:
     return _relative(best_scale(b, mixed) * mixed, b)
 
 
-def _side(source: Result | Truth) -> _Side:
+def _field(source: Result | Truth) -> _Field:
     if not np.isfinite(source.object).all():
         raise InputError(
             "The object cannot be compared",
             where="image_1/data",
             found="values that are not finite",
-            remedy="The reconstruction diverged; run it again with smaller steps",
+            remedy="The reconstruction diverged; repeat it with smaller steps",
         )
     mask = source.mask if isinstance(source, Result) else np.ones(source.object.shape[-2:], np.float32)
     slices = source.object if source.object.ndim == 3 else source.object[None]
-    return _Side(slices.prod(0), mask, source.y, source.x, source.probe, slices)
+    return _Field(slices.prod(0), mask, source.y, source.x, source.probe, slices)
 
 
-def _same_pixel(one: _Side, two: _Side) -> None:
+def _require_same_pixel(one: _Field, two: _Field) -> None:
     extent = np.array([two.object.shape, one.object.shape]).min(axis=0)
     if np.any(np.abs(one.pixel / two.pixel - 1) * extent > 0.5):
         sizes = [" x ".join(show(float(step), "m") for step in side.pixel) for side in (one, two)]
@@ -227,12 +230,12 @@ def _same_pixel(one: _Side, two: _Side) -> None:
             "The two objects have different pixel sizes",
             where="image_1/y and image_1/x",
             found=f"{sizes[0]} and {sizes[1]} (y x x)",
-            remedy="Reconstruct both from frames of the same size, energy, distance and detector pixel",
+            remedy="Use frames of the same size, energy, distance and detector pixel size for both",
         )
 
 
-def _align(one: _Side, two: _Side) -> _Aligned:
-    """Cut both to their common field, again if they turn out to lie a pixel or more apart, and align the first."""
+def _align(one: _Field, two: _Field) -> _Aligned:
+    """Crop both to their common field and align the first; repeat if they are shifted by a pixel or more."""
     distance = (one.origin - two.origin) / two.pixel
     offset = np.rint(distance).astype(np.int64)
     for _ in range(4):
@@ -247,8 +250,10 @@ def _align(one: _Side, two: _Side) -> _Aligned:
     return _Aligned(found.apply(one.object[here]), reference, area, shift, found.ramp + ramp, here, there)
 
 
-def _aligned_probe_error(one: _Side, two: _Side, shift: NDArray[np.float64], ramp: NDArray[np.float64]) -> float | None:
-    """Error of the probe of one, moved as its object was: P(r - p) O(r) stays as it is under shift and ramp."""
+def _aligned_probe_error(
+    one: _Field, two: _Field, shift: NDArray[np.float64], ramp: NDArray[np.float64]
+) -> float | None:
+    """Return the probe error after the shift and ramp of the object, for which P(r - p) O(r) is invariant."""
     shape = one.probe.shape[-2:]
     if shape != two.probe.shape[-2:]:
         return None
@@ -258,7 +263,7 @@ def _aligned_probe_error(one: _Side, two: _Side, shift: NDArray[np.float64], ram
 def _overlap(
     a: tuple[int, ...], b: tuple[int, ...], offset: NDArray[np.int64]
 ) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
-    """Slices of the field that two arrays share, if index i of a is index i + offset of b."""
+    """Return the slices of the common field of arrays of shapes a and b; index i of a is i + offset in b."""
     start = np.maximum(0, offset)
     stop = np.minimum(b, offset + a)
     here = tuple(slice(max(0, u - o), max(0, v - o)) for u, v, o in zip(start, stop, offset, strict=True))
@@ -267,16 +272,16 @@ def _overlap(
 
 
 def _common_area(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.bool_]:
-    """Where both masks are above one half, less a rim."""
+    """Return the area in which both masks are above one half, without its rim."""
     both = (a > 0.5) & (b > 0.5)
     area = ndimage.binary_erosion(both, np.ones((3, 3)), iterations=EROSION) if both.size else both
     extent = [side.stop - side.start for side in largest_rectangle(area)]
     if min(extent) < SMALLEST:
         raise InputError(
-            "The two objects share too small a field",
+            "The common field of the two objects is too small",
             where="image_1/y, image_1/x and image_1/mask",
             found=f"{extent[0]} x {extent[1]} pixels covered in both",
-            remedy=f"At least {SMALLEST} x {SMALLEST} are needed; check that both are of the same place on the sample",
+            remedy=f"At least {SMALLEST} x {SMALLEST} are needed; check that both show the same area of the sample",
         )
     return np.asarray(area)
 
@@ -286,15 +291,15 @@ def _relative(a: NDArray[Any], b: NDArray[Any], mean: complex = 0.0) -> float:
     contrast = float(np.linalg.norm(b - mean))
     if contrast == 0:
         raise InputError(
-            "The reference has no contrast, so no relative error exists",
+            "The reference has no contrast, so the relative error is undefined",
             found="a constant object",
-            remedy="Compare with an object that has some",
+            remedy="Compare with an object that has contrast",
         )
     return float(np.linalg.norm(a - b)) / contrast
 
 
 def _positions_apart(a: Result, b: Result | Truth) -> NDArray[np.float64] | None:
-    """Distance (row, column) of b's positions from a's in pixels, shape (npos, 2); None for different scans."""
+    """Return the positions of b minus those of a in pixels (row, column), shape (npos, 2); None for different scans."""
     nominal = b.scan.positions if isinstance(b, Result) else a.scan.positions
     if a.positions.shape != b.positions.shape or not np.array_equal(a.scan.positions, nominal):
         return None

@@ -1,4 +1,4 @@
-"""The error metric, and its independent recomputation from a result alone."""
+"""The error metric, and its independent recomputation from a result."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
@@ -21,11 +21,11 @@ def error_metric(patterns: NDArray[Any], model: NDArray[Any], mask: NDArray[Any]
     Parameters
     ----------
     patterns : ndarray of shape (..., ny, nx)
-        Measured counts I. Counts that are not finite or negative are left out of both sums.
+        Measured counts I. Counts that are negative or not finite are excluded from both sums.
     model : ndarray of shape (..., ny, nx)
-        Modelled counts I_model, not negative.
+        Modelled counts I_model, zero or positive.
     mask : ndarray of shape (ny, nx)
-        Bad pixels, 0 good and 1 bad; M is its complement.
+        0 for good and 1 for bad pixels; M is its complement.
 
     Returns
     -------
@@ -34,63 +34,63 @@ def error_metric(patterns: NDArray[Any], model: NDArray[Any], mask: NDArray[Any]
     Raises
     ------
     InputError
-        If the good pixels hold no counts.
+        If the good pixels have no counts.
     """
     difference, counts = _sums(patterns, model, mask)
     return _quotient(difference, counts)
 
 
 def recompute(result: Result, frames: Iterable[int] | None = None) -> float:
-    """Recompute the error metric from the numbers in a result, with plain NumPy in float64.
+    """Recompute the error metric from a result, with plain NumPy in float64.
 
-    I_model(q) = sum_m |FFT[P_m(r - s) O(r + c)]|^2, where c is the corner of the object window that begins n//2 pixels
-    before the position's nearest pixel, and s the rest of the position; a frame with a tilt has it on its exit wave.
-    Slices are passed one after the other; see `exitwave.optics.multislice`. In the near field the wave is shifted back
-    by s and propagated by its plane waves in the place of the FFT. In a fly scan it is the mean over the exposures. The
-    detector is that of the result's recipe.
+    I_model(q) = sum_m |FFT[P_m(r - s) O(r + c)]|^2, where c is the corner of the object window, n//2 pixels before the
+    pixel nearest to the position, and s is the remaining fraction of a pixel. The pointing of a frame is a phase ramp
+    on its exit wave. Slices follow one after the other; see `exitwave.optics.multislice`. In the near field the wave is
+    shifted back by s and propagated by the angular spectrum method instead of the FFT. In a fly scan the intensity is
+    the mean over the exposures. The detector model is that of the result's recipe.
 
     Parameters
     ----------
     result : Result
         Object, probe, positions and the scan with its frames and detector (mask, saturation, dark frame).
     frames : iterable of int, optional
-        Which frames; by default all that were reconstructed: neither left out nor held out.
+        Indices of the frames; by default all that are neither left out nor held out.
 
     Returns
     -------
     float
-        The error metric, to be compared with the last of ``result.errors``.
+        The error metric, to compare with the last value of ``result.errors``.
 
     Raises
     ------
     InputError
-        If a position lies outside the object, or the frames hold no counts.
+        If a position lies outside the object, or if the frames have no counts.
     """
     reconstructed = np.setdiff1d(result.scan.wanted, result.held_out)
     chosen = reconstructed if frames is None else np.asarray(list(frames), dtype=np.int64)
     sums = np.zeros(2)
-    for each in modelled(result, chosen):
-        sums += _sums(each.counts, each.model, ~each.good)
+    for frame in modelled_frames(result, chosen):
+        sums += _sums(frame.counts, frame.model, ~frame.good)
     return _quotient(*sums)
 
 
-class Modelled(NamedTuple):
-    """A frame and what the result makes of it, zero frequency of the far field at n//2."""
+class ModelledFrame(NamedTuple):
+    """A frame and its model, with the zero frequency of the far field at n//2."""
 
     frame: int
-    """Its index."""
+    """Index of the frame."""
     counts: NDArray[Any]
-    """Counts as the model knows them, shape (ny, nx)."""
+    """Counts that the model describes, shape (ny, nx)."""
     model: NDArray[np.float64]
     """Expected counts, shape (ny, nx)."""
     good: NDArray[np.bool_]
-    """Which pixels are measurements, shape (ny, nx)."""
+    """Pixels with valid counts, shape (ny, nx)."""
 
 
-def modelled(result: Result, frames: Iterable[int]) -> Iterator[Modelled]:
-    """Yield what a result makes of some frames, one at a time; see `recompute`.
+def modelled_frames(result: Result, frames: Iterable[int]) -> Iterator[ModelledFrame]:
+    """Yield some frames of a result with their models, one at a time; see `recompute`.
 
-    Where a saturated pixel is a lower bound that the model respects, the model is the count.
+    If a saturated pixel is a lower bound and the model exceeds it, the model is replaced by the count.
     """
     scan, settings = result.scan, DetectorSettings(**result.recipe.get("detector", {}))
     capped, flat = settings.saturated == "cap", efficiency(result.scan, settings)
@@ -103,60 +103,61 @@ def modelled(result: Result, frames: Iterable[int]) -> Iterator[Modelled]:
     count = offsets.shape[1]
     for index, frame in zip(chosen, scan.patterns.pick(chosen), strict=True):
         own = slice(index * count, (index + 1) * count)
-        views = zip(corners[own], rest[own], strict=True)
-        intensity = np.mean([_intensity(result, corner, shift, index) for corner, shift in views], axis=0)
-        model = _counted(result, detector, intensity)
+        windows = zip(corners[own], rest[own], strict=True)
+        intensity = np.mean([_intensity(result, corner, shift, index) for corner, shift in windows], axis=0)
+        model = _detected(result, detector, intensity)
         counts = frame.astype(np.float32)
         usable = scan.detector.usable(frame, index, saturated=capped)
         usable &= True if flat is None else ~blind(flat)
         if capped and scan.detector.saturation is not None:
             counts = np.minimum(counts, np.float32(scan.detector.saturation))
         counts = counts if settings.background == "dark" else scan.detector.without_dark(counts)
-        excused = (counts >= np.fft.fftshift(detector.cap)) & (model > counts)
-        yield Modelled(index, counts, np.where(excused, counts, model), usable)
+        exceeded = (counts >= np.fft.fftshift(detector.cap)) & (model > counts)
+        yield ModelledFrame(index, counts, np.where(exceeded, counts, model), usable)
 
 
 def _intensity(result: Result, corner: NDArray[np.int64], rest: NDArray[np.float64], index: int) -> NDArray[np.float64]:
-    """Modelled intensity of one exposure, shape of the probe; zero frequency of the far field at [0, 0]."""
+    """Return the modelled intensity of one exposure, shape (ny, nx), zero frequency of the far field at [0, 0]."""
     ny, nx = result.probe.shape[-2:]
     if np.any(corner < 0) or np.any(corner + np.array([ny, nx]) > result.object.shape[-2:]):
         raise InputError(
             f"The probe at position {index} lies outside the object",
             where="image_1",
             found=f"a window from row {corner[0]}, column {corner[1]} in an object of shape {result.object.shape}",
-            remedy="The object's x and y do not belong to these positions; reconstruct again",
+            remedy="The coordinates x and y of the object do not fit these positions; reconstruct again",
         )
     window = result.object[..., corner[0] : corner[0] + ny, corner[1] : corner[1] + nx].astype(np.complex128)
-    wave = _through(result, fourier_shift(_probe(result, index), rest), window)
+    wave = _exit_waves(result, fourier_shift(_probe(result, index), rest), window)
     if "tilts" in result.model:
         wave = wave * phase_ramp((ny, nx), 2 * np.pi * result.model["tilts"][index] / np.array([ny, nx]))
     scan = result.scan
     if scan.near:
-        still = fourier_shift(wave, -rest)
-        image = angular_spectrum(still, scan.propagation_distance, scan.wavelength, result.object_pixel)
+        centred = fourier_shift(wave, -rest)
+        image = angular_spectrum(centred, scan.propagation_distance, scan.wavelength, result.object_pixel)
         return np.asarray(np.sum(np.abs(image) ** 2, axis=0))
     return np.asarray(np.sum(np.abs(fft.fft2(wave, norm="ortho")) ** 2, axis=0))
 
 
-def _counted(result: Result, detector: DetectorModel, intensity: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Modelled counts of one frame, shape (ny, nx), as in the file: zero frequency of the far field at n//2."""
+def _detected(result: Result, detector: DetectorModel, intensity: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the modelled counts of one frame, shape (ny, nx), zero frequency of the far field at n//2."""
     if result.scan.near:
         return intensity
-    learnt = result.model.get("background")
-    return np.asarray(fft.fftshift(detector.counts(intensity, None if learnt is None else fft.ifftshift(learnt))))
+    background = result.model.get("background")
+    background = None if background is None else fft.ifftshift(background)
+    return np.asarray(fft.fftshift(detector.counts(intensity, background)))
 
 
-def _through(result: Result, beam: NDArray[Any], window: NDArray[Any]) -> NDArray[Any]:
-    """Return the exit waves behind a window of the sample, shape (modes, ny, nx)."""
+def _exit_waves(result: Result, probe: NDArray[Any], window: NDArray[Any]) -> NDArray[Any]:
+    """Return the exit waves of the probe modes in a window of the object, shape (modes, ny, nx)."""
     if result.z is None:
-        return beam * window
+        return probe * window
     spacing = float(result.z[1] - result.z[0])
     transfer = angular_spectrum_kernel(window.shape, spacing, result.scan.wavelength, result.object_pixel)
-    return exit_wave(beam, window, transfer)
+    return exit_wave(probe, window, transfer)
 
 
 def _probe(result: Result, index: int) -> NDArray[np.complex128]:
-    """Return the modes of one frame, shape (modes, ny, nx): a_j (P_k + [k = 0] sum_m v_jm U_m)."""
+    """Return the probe modes of one frame, shape (modes, ny, nx): a_j (P_k + [k = 0] sum_m v_jm U_m)."""
     probe, model = result.probe.astype(np.complex128), result.model
     if "variations" in model:
         probe[0] += np.tensordot(model["weights"][index], model["variations"], 1)
@@ -164,6 +165,7 @@ def _probe(result: Result, index: int) -> NDArray[np.complex128]:
 
 
 def _sums(patterns: NDArray[Any], model: NDArray[Any], mask: NDArray[Any]) -> tuple[float, float]:
+    """Return the numerator and the denominator of the error metric."""
     counts = np.asarray(patterns, dtype=np.float64)
     good = (mask == 0) & np.isfinite(counts) & (counts >= 0)
     counts = np.where(good, counts, 0.0)
@@ -174,7 +176,7 @@ def _sums(patterns: NDArray[Any], model: NDArray[Any], mask: NDArray[Any]) -> tu
 def _quotient(difference: float, counts: float) -> float:
     if counts <= 0:
         raise InputError(
-            "The frames hold no counts",
+            "The frames have no counts",
             where="the frames",
             found="a sum of 0 over the good pixels",
             remedy="Check the detector mask: 0 is good and 1 is bad",

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from exitwave.analysis.error import modelled
+from exitwave.analysis.error import modelled_frames
 from exitwave.analysis.frame_accounting import USED, account_for_frames
 from exitwave.frames import MissingFrames
 from exitwave.poisson import noise_misfit
@@ -49,7 +49,7 @@ def noise_limit(result: Result) -> NoiseLimit | None:
     if isinstance(result.scan.patterns, MissingFrames) or not len(result.probe):
         return None
     sums, pixels = np.zeros(3), 0
-    for frame in modelled(result, sample_frames(result)):
+    for frame in modelled_frames(result, sample_frames(result)):
         counts, model = frame.counts[frame.good].astype(np.float64), frame.model[frame.good]
         misfit = ((np.sqrt(counts) - np.sqrt(model)) ** 2).sum()
         sums += misfit, noise_misfit(model).sum(), counts.sum()

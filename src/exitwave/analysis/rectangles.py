@@ -1,4 +1,4 @@
-"""Rectangles in and around a covered area."""
+"""Bounding box of an area, and the largest rectangle inside it."""
 
 from typing import Any
 
@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 FINENESS = 200
-"""Blocks along the longer side of an area, on which the largest rectangle is sought."""
+"""Number of blocks along the longer side of an area in the search for the largest rectangle."""
 
 
 def bounding_box(area: NDArray[Any]) -> tuple[slice, slice]:
-    """Return the rows and columns between the first and the last pixel inside an area, of length zero if none is."""
+    """Return the rows and columns from the first to the last pixel inside an area, of length zero if it is empty."""
     if not area.any():
         return slice(0, 0), slice(0, 0)
     rows, columns = (np.flatnonzero(area.any(axis=axis)) for axis in (1, 0))
@@ -18,7 +18,7 @@ def bounding_box(area: NDArray[Any]) -> tuple[slice, slice]:
 
 
 def largest_rectangle(area: NDArray[Any]) -> tuple[slice, slice]:
-    """Return the largest upright rectangle inside an area, right to one part in `FINENESS`.
+    """Return the largest rectangle inside an area with sides along the axes, to one part in `FINENESS`.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ def largest_rectangle(area: NDArray[Any]) -> tuple[slice, slice]:
     Returns
     -------
     rows, columns : slice
-        Of length zero if nothing is inside.
+        Of length zero if the area is empty.
     """
     box = bounding_box(area)
     inside = area[box]

@@ -1,17 +1,17 @@
-"""A guess of the scan pattern from the positions, in the order in which they were measured."""
+"""Classification of the scan pattern from the positions, in the order of the measurement."""
 
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-Pattern = Literal["raster", "fermat", "rings", "jittered grid", "unknown"]
+ScanPattern = Literal["raster", "fermat", "rings", "jittered grid", "unknown"]
 GOLDEN = np.pi * (3 - np.sqrt(5))
-"""The golden angle, by which a Fermat spiral turns from point to point."""
+"""Golden angle, the angle between consecutive points of a Fermat spiral."""
 
 
-def guess_pattern(positions: NDArray[np.float64]) -> Pattern:
-    """Guess the scan pattern.
+def guess_scan_pattern(positions: NDArray[np.float64]) -> ScanPattern:
+    """Guess the scan pattern from the positions.
 
     Parameters
     ----------
@@ -21,7 +21,8 @@ def guess_pattern(positions: NDArray[np.float64]) -> Pattern:
     Returns
     -------
     str
-        ``raster``, ``fermat``, ``rings``, ``jittered grid`` or ``unknown``. Lines may run either way, or to and fro.
+        ``raster``, ``fermat``, ``rings``, ``jittered grid`` or ``unknown``. The lines of a grid may run in either
+        direction, or in alternating directions.
     """
     plane = positions[:, :2]
     if len(plane) < 9 or not (np.ptp(plane, axis=0) > 0).all():
@@ -35,6 +36,7 @@ def guess_pattern(positions: NDArray[np.float64]) -> Pattern:
 
 
 def _turns_by_golden_angle(plane: NDArray[np.float64]) -> bool:
+    """Return whether the outer points turn by the golden angle about the mean."""
     centred = plane - plane.mean(axis=0)
     wave = centred @ np.array([1, 1j])
     outer = np.abs(wave) > np.median(np.abs(wave))
@@ -45,14 +47,14 @@ def _turns_by_golden_angle(plane: NDArray[np.float64]) -> bool:
 
 
 def _grid_residual(plane: NDArray[np.float64]) -> float:
-    """Return the rms distance from the best grid in steps, the first column being the fast axis; inf without a grid."""
+    """Return the rms distance from the best grid in steps, for a fast axis in the first column; inf without a grid."""
     best = np.inf
     for n in range(3, len(plane) // 3 + 1):
         rows = len(plane) // n
         lines = plane[: rows * n].reshape(rows, n, 2)
-        for to_and_fro in (False, True):
+        for alternating in (False, True):
             fast = lines[:, :, 0].copy()
-            if to_and_fro:
+            if alternating:
                 fast[1::2] = fast[1::2, ::-1]
             best = min(best, _residual(fast, lines[:, :, 1]))
     return best
@@ -72,7 +74,7 @@ def _residual(fast: NDArray[np.float64], slow: NDArray[np.float64]) -> float:
 
 
 def _has_few_radii(plane: NDArray[np.float64]) -> bool:
-    """Say whether the points lie on few circles about the middle or the first point."""
+    """Return whether the points lie on a few circles about the middle or the first point."""
     for centre in ((plane.min(axis=0) + plane.max(axis=0)) / 2, plane[0]):
         radii = np.sort(np.hypot(*(plane - centre).T))
         rings = np.split(radii, 1 + np.flatnonzero(np.diff(radii) > 0.02 * radii[-1]))

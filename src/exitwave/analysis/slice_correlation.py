@@ -1,4 +1,4 @@
-"""Slices of a thick sample: which of them is found where."""
+"""Correlation of the slices of a multislice object with the known slices."""
 
 from typing import Any
 
@@ -9,26 +9,26 @@ from exitwave.analysis.ambiguities import remove_ramp
 from exitwave.analysis.registration import register
 
 
-def correlations(found: NDArray[Any], known: NDArray[Any], area: NDArray[Any]) -> NDArray[np.float64]:
-    """Correlate every slice found with every known one, after aligning it to the one of the same number.
+def slice_correlations(slices: NDArray[Any], known: NDArray[Any], area: NDArray[Any]) -> NDArray[np.float64]:
+    """Correlate every slice with every known slice, after aligning it to the known slice of the same number.
 
-    A phase ramp that goes from one slice to another with the opposite sign, and the shift of what lies behind that goes
-    with it, cannot be told from the patterns: so each slice is aligned by itself.
+    The patterns do not determine a phase ramp that two slices have with opposite signs, and the shift of the following
+    slices that compensates it. Therefore each slice is aligned separately.
 
     Parameters
     ----------
-    found, known : ndarray of complex, shape (slices, ny, nx)
+    slices, known : ndarray of complex, shape (slices, ny, nx)
         Slices of the same field.
     area : ndarray of bool, shape (ny, nx)
-        Pixels to look at.
+        Pixels to use.
 
     Returns
     -------
     ndarray of shape (slices, slices)
-        |<a, b>| / (||a|| ||b||) of slice a found and known slice b, both about their means.
+        |<a, b>| / (||a|| ||b||) of slice a and known slice b, with their means subtracted.
     """
-    level = [remove_ramp(each, area)[0] for each in known]
-    aligned = [register(a, b, area).apply(a) for a, b in zip(found, level, strict=True)]
+    level = [remove_ramp(b, area)[0] for b in known]
+    aligned = [register(a, b, area).apply(a) for a, b in zip(slices, level, strict=True)]
     return np.array([[_correlation(a[area], b[area]) for b in level] for a in aligned])
 
 

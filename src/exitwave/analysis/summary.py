@@ -1,4 +1,4 @@
-"""What people want to know about a scan before they reconstruct it, as one dictionary."""
+"""Summary of a scan or result as one dictionary: geometry, scan pattern, counts and result."""
 
 from pathlib import Path
 from typing import Any
@@ -13,31 +13,31 @@ from exitwave.positions.grid import object_grid
 from exitwave.scan import Result, Scan, scan_in
 
 SAMPLE = 64
-"""Frames that are looked at."""
+"""Largest number of frames in the sample."""
 STILL = 1e-3
-"""Moves of fewer object pixels are rounding."""
+"""Moves of the positions below this number of object pixels are rounding errors."""
 
 
 def summarise(data: Scan | Result, file: Path | None = None) -> dict[str, Any]:
-    """Summarise a scan or a result, from a sample of at most 64 frames.
+    """Summarise a scan or a result, from a sample of at most `SAMPLE` frames.
 
     Parameters
     ----------
     data : Scan or Result
-        As `exitwave.open` returns it.
+        Scan or result, as `exitwave.open` returns it.
     file : Path, optional
-        The file that it was opened from, whose size on disk counts beside that of the frames.
+        The file that it was opened from; its size on disk is added to that of the frames.
 
     Returns
     -------
     dict
-        Ready for JSON; lengths in metres, energy in eV, pairs as (y, x), None for what is unknown. Keys: name,
+        Ready for JSON, with lengths in metres, energy in eV, pairs as (y, x) and None for unknown values. Keys: name,
         instrument, description, frames, detector {shape, pixel_size, distance, masked, saturation}, energy, wavelength,
         object_pixel, object_shape, field_of_view, scan {pattern, step, overlap, probe_diameter, probe_from}, counts
-        {sampled, minimum, median, maximum, brightest, saturated_pixels, bad_counts} (None where the frames of a result
+        {sampled, minimum, median, maximum, brightest, saturated_pixels, bad_counts} (None if the frames of a result
         are missing), size_on_disk, truth, result (None, or {algorithm, iterations, error, holdout_error, object_shape,
-        slices, modes, mode_powers, moved (None, or {metres, pixels}, rms of the moves), assumed_distance (that of the
-        detector before it was refined, or None)}), findings.
+        slices, modes, mode_powers, moved (None, or {metres, pixels}, rms of the moves), assumed_distance (detector
+        distance before its refinement, or None)}), findings.
     """
     scan = scan_in(data)
     mean, counts = (None, None) if isinstance(scan.patterns, MissingFrames) else _sample(scan)
@@ -73,16 +73,16 @@ def summarise(data: Scan | Result, file: Path | None = None) -> dict[str, Any]:
 
 
 def _sample(scan: Scan) -> tuple[NDArray[np.float64], dict[str, Any]]:
-    """Return the mean of sampled frames, shape (ny, nx), and what their counts are like."""
+    """Return the mean of a sample of frames, shape (ny, nx), and the statistics of their counts."""
     good = scan.detector.always_good
     limit = np.inf if scan.detector.saturation is None else scan.detector.saturation
     chosen = np.unique(np.linspace(0, len(scan.patterns) - 1, SAMPLE).astype(int))
     mean = np.zeros(scan.patterns.shape[1:])
     saturated = np.zeros(mean.shape, dtype=bool)
-    totals, brightest, wrong = [], 0.0, 0
+    totals, brightest, invalid = [], 0.0, 0
     for frame in scan.patterns.pick(chosen):
         usable = good & counted(frame)
-        wrong += int(np.count_nonzero(good & ~usable))
+        invalid += int(np.count_nonzero(good & ~usable))
         frame = np.where(usable, frame, 0.0).astype(np.float64)
         mean += frame / len(chosen)
         totals.append(float(frame.sum()))
@@ -95,17 +95,17 @@ def _sample(scan: Scan) -> tuple[NDArray[np.float64], dict[str, Any]]:
         "maximum": max(totals),
         "brightest": brightest,
         "saturated_pixels": int(saturated.sum()),
-        "bad_counts": wrong,
+        "bad_counts": invalid,
     }
 
 
 def _describe_scan(scan: Scan, mean: NDArray[np.float64] | None) -> dict[str, Any]:
-    from exitwave.analysis.scan_pattern import guess_pattern
+    from exitwave.analysis.scan_pattern import guess_scan_pattern
     from exitwave.positions import linear_overlap, neighbour_distance
 
     diameter, origin = _probe_diameter(scan, mean)
     return {
-        "pattern": guess_pattern(scan.positions),
+        "pattern": guess_scan_pattern(scan.positions),
         "step": neighbour_distance(scan.positions),
         "overlap": linear_overlap(scan.positions, diameter) if diameter else None,
         "probe_diameter": diameter,
@@ -114,7 +114,7 @@ def _describe_scan(scan: Scan, mean: NDArray[np.float64] | None) -> dict[str, An
 
 
 def _probe_diameter(scan: Scan, mean: NDArray[np.float64] | None) -> tuple[float | None, str | None]:
-    """Return the diameter of the probe in metres and where it is from: the file, or the mean pattern's focus."""
+    """Return the diameter of the probe in metres and its source: the file, or the focused probe of the mean pattern."""
     from exitwave.optics import probe_diameter, probe_from_pattern
 
     pixel = scan.object_pixel
@@ -133,7 +133,7 @@ def _probe_diameter(scan: Scan, mean: NDArray[np.float64] | None) -> tuple[float
 
 
 def _size(*files: Path | None) -> int | None:
-    """Return the bytes that the files take on disk together, or None where there is none."""
+    """Return the total size of the files in bytes, or None if there are none."""
     found = {file.resolve() for file in files if file is not None and file.exists()}
     return sum(file.stat().st_size for file in found) if found else None
 
@@ -156,14 +156,14 @@ def _describe_result(result: Result) -> dict[str, Any]:
 
 
 def _moved(result: Result) -> dict[str, float] | None:
-    """Return how far the positions were refined, rms of the distance in metres and in object pixels; None: not at all.
+    """Return the rms move of the refined positions in metres and in object pixels, or None if they were not refined.
 
-    What all have in common does not count: it is the object's as well.
+    The mean move is subtracted, because it only shifts the object.
     """
     moved = (result.positions - result.scan.positions)[:, :2]
     if np.abs(moved / np.array(result.object_pixel[::-1])).max() < STILL:
         return None
     moved = moved - moved.mean(0)
     pixels = moved / np.array(result.object_pixel[::-1])
-    metres, steps = (float(np.sqrt((each**2).sum(1).mean())) for each in (moved, pixels))
+    metres, steps = (float(np.sqrt((move**2).sum(1).mean())) for move in (moved, pixels))
     return {"metres": metres, "pixels": steps}

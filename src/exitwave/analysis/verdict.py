@@ -105,11 +105,11 @@ class Verdict:
             return "Error from photon noise alone: unknown, because the frames are missing."
         noise = f"Error from photon noise alone: {self.noise_error:.3g}"
         if self.above_noise < QUIET:
-            return f"{noise}. The error is lower: the counts are not single photons, or the image fits their noise."
-        times = f"{noise}. The error is {self.above_noise:.2g} times as large"
+            return f"{noise}. The error of the image is lower: the counts are not photons, or the image fits noise."
+        times = f"{noise}. The error of the image is {self.above_noise:.2g} times this"
         if self.above_noise <= NOISY:
-            return f"{times}, so only more photons can improve the image."
-        return f"{times}: more iterations, more modes or refined positions may improve the image."
+            return f"{times}: noise limits the image, and only more photons can improve it."
+        return f"{times}: more iterations, more modes or refined positions may improve it."
 
     def _coverage(self) -> str:
         least, median = self.frames_per_pixel

@@ -1,4 +1,4 @@
-"""The codes of everything that can be wrong with a measurement: what it is, what follows, what to do about it."""
+"""Codes of the problems of a scan or result: what is wrong, its consequence and the remedy."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
@@ -8,22 +8,22 @@ from exitwave.errors import Level
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """One thing that is wrong with a scan, or with the model of a result."""
+    """One problem of a scan, or of the model of a result."""
 
     code: str
     """Stable short code, e.g. ``D402``."""
     level: Level
-    """``error``: the image cannot be right; ``warning``: it suffers; ``info``: good to know."""
+    """``error``: the image cannot be correct; ``warning``: it is degraded; ``info``: for information."""
     what: str
     """What is wrong, in a few words."""
     evidence: str
-    """How that is known: a sentence with the number."""
+    """Evidence: a sentence with the number."""
     number: float
-    """The number itself, in SI units where it has one."""
+    """The number, in SI units if it has a unit."""
     consequence: str
-    """What it does to the image."""
+    """Effect on the image."""
     remedy: str
-    """What to do about it."""
+    """What the user can do."""
 
     def __str__(self) -> str:
         return f"{self.level} {self.code}: {self.what}. {self.evidence} {self.consequence} {self.remedy}"
@@ -33,121 +33,123 @@ class Diagnosis:
         return asdict(self)
 
 
-class _Fault(NamedTuple):
+class _Problem(NamedTuple):
     level: Level
     what: str
     consequence: str
     remedy: str
 
 
-CODES: dict[str, _Fault] = {
-    "D401": _Fault(
+CODES: dict[str, _Problem] = {
+    "D401": _Problem(
         "warning", "too few photons",
-        "Noise hides fine and faint structure.",
-        "Count longer, put more light on the sample, or scan more densely.",
+        "Noise hides fine and weak structure.",
+        "Count longer, use a more intense beam, or scan with smaller steps.",
     ),
-    "D402": _Fault(
-        "warning", "neighbours overlap too little",
-        "The frames hardly constrain each other, and artefacts look like structure.",
-        "Scan with smaller steps or a wider beam: 60 to 80 % of its diameter in common is good.",
+    "D402": _Problem(
+        "warning", "neighbouring frames overlap too little",
+        "The frames hardly constrain each other, and artefacts can look like structure.",
+        "Use smaller steps or a wider beam: a linear overlap of 60 to 80 % of the beam diameter is good.",
     ),
-    "D403": _Fault(
+    "D403": _Problem(
         "warning", "holes in the coverage",
         "The image is wrong or empty there.",
-        "Scan the gap again, or do not interpret that place.",
+        "Scan the gap again, or do not interpret the image there.",
     ),
-    "D404": _Fault(
+    "D404": _Problem(
         "info", "the positions form a periodic grid",
-        "The image may carry a faint grid of the same period (raster pathology).",
-        "Use a spiral, or jitter the positions by a quarter of a step; object_constraints can suppress the grid.",
+        "The image may contain a faint grid of the same period (raster pathology).",
+        "Use a spiral scan, or add random offsets of a quarter of a step; object_constraints can suppress the grid.",
     ),
-    "D405": _Fault(
+    "D405": _Problem(
         "warning", "the positions drift",
         "The image is sheared and blurred along the drift.",
-        "Reconstruct with --refine-positions; let the stage come to rest before the scan.",
+        "Reconstruct with --refine-positions; let the stage settle before the scan.",
     ),
-    "D406": _Fault(
+    "D406": _Problem(
         "warning", "the beam drifts",
-        "One probe does not fit the first and the last frames.",
-        "Reconstruct with variation_update or scale_update; let the optics come to rest.",
+        "One probe does not fit both the first and the last frames.",
+        "Reconstruct with variation_update or scale_update; let the optics stabilise before the scan.",
     ),
-    "D407": _Fault(
+    "D407": _Problem(
         "warning", "the beam was lost",
-        "Dark frames say that the sample is dark there.",
-        "Leave these frames out; exitwave prepare does, and keeps a ledger of it.",
+        "Frames without beam make the sample look dark at their positions.",
+        "Leave these frames out; exitwave prepare does this and lists them.",
     ),
-    "D408": _Fault(
-        "warning", "the positions are wrong",
-        "The image is blurred, and shows details twice.",
+    "D408": _Problem(
+        "warning", "the positions are inaccurate",
+        "The image is blurred and may show details twice.",
         "Reconstruct with --refine-positions.",
     ),
-    "D409": _Fault(
+    "D409": _Problem(
         "warning", "the beam is only partly coherent",
-        "One probe mode cannot explain the faint speckles, and the image gets artefacts.",
-        "Reconstruct with more modes (--modes 3); close the slits of the beamline.",
+        "One probe mode cannot explain the weak speckles, and the image has artefacts.",
+        "Reconstruct with more modes (--modes 3), or close the slits of the beamline.",
     ),
-    "D410": _Fault(
+    "D410": _Problem(
         "warning", "the detector is saturated",
-        "The brightest counts are missing or wrong.",
-        "Attenuate the beam or count shorter; detector.saturated=cap uses such pixels as lower bounds.",
+        "The highest counts are missing or wrong.",
+        "Attenuate the beam or shorten the exposure; detector.saturated=cap uses such pixels as lower bounds.",
     ),
-    "D411": _Fault(
+    "D411": _Problem(
         "error", "distance, pixel size or the unit of the positions is wrong",
-        "The steps of the scan have the wrong size in the object, and the image falls apart.",
-        "Check them; --set distance=, --set pixel_size= and --set positions=um replace those of the file.",
+        "The steps of the scan have the wrong size in the object, and the reconstruction fails.",
+        "Check them; --set distance=, --set pixel_size= and --set positions=um override the values in the file.",
     ),
-    "D412": _Fault(
+    "D412": _Problem(
         "error", "the axes of detector and positions do not agree",
-        "The frames are put together in the wrong places, however small the error looks.",
-        "Flip or transpose the positions as the test of the orientation says.",
+        "The frames are combined at wrong places, even if the error is small.",
+        "Flip or transpose the positions as the orientation test shows.",
     ),
-    "D413": _Fault(
+    "D413": _Problem(
         "warning", "too few detector pixels for the probe",
-        "The speckles are finer than the pixels, and the beam reaches around the edges of its field.",
-        "Use smaller detector pixels, a longer distance, no binning, or a smaller beam; or detector.oversample=2.",
+        "The speckles are finer than the detector pixels, and the probe wraps around the edges of its array.",
+        "Use smaller detector pixels, a longer distance, no binning or a smaller beam; or set detector.oversample=2.",
     ),
-    "D414": _Fault(
+    "D414": _Problem(
         "warning", "hot pixels are not masked",
-        "They are taken as scattering, and the image gets waves and grain.",
+        "Their counts are taken as scattering, which causes waves and grain in the image.",
         "Mask them; exitwave prepare finds them.",
     ),
-    "D415": _Fault(
+    "D415": _Problem(
         "warning", "dead pixels are not masked",
-        "Zeros without a meaning pull on the image.",
+        "Their zeros are taken as measurements, which distorts the image.",
         "Mask them; exitwave prepare finds them.",
     ),
-    "D416": _Fault(
+    "D416": _Problem(
         "warning", "high background",
-        "Faint speckles drown in it, and the image loses its fine detail.",
-        "Reconstruct with background_update, or give the detector a dark frame.",
+        "It hides weak speckles, and the image loses fine detail.",
+        "Reconstruct with background_update, or add a dark frame to the detector.",
     ),
-    "D417": _Fault(
+    "D417": _Problem(
         "info", "the mask hides pixels that look good",
-        "Counts are thrown away.",
+        "Valid counts are not used.",
         "Check the mask: 0 is good, 1 is bad.",
     ),
-    "D418": _Fault(
+    "D418": _Problem(
         "warning", "the model does not explain the counts",
-        "What it lacks goes into the image as artefacts.",
-        "Try more iterations, more --modes and --refine-positions, one by one; check the axes of the positions.",
+        "Effects that the model lacks appear as artefacts in the image.",
+        "Try more iterations, more --modes and --refine-positions, one at a time; check the axes of the positions.",
     ),
 }  # fmt: skip
-"""What each stable code means."""
+"""Problem of each stable code."""
 
 
-def found(code: str, number: float, evidence: str, level: Level | None = None) -> Diagnosis:
-    """Return a diagnosis with the words of its code.
+def make_diagnosis(code: str, number: float, evidence: str, level: Level | None = None) -> Diagnosis:
+    """Return a diagnosis with the texts of its code.
 
     Parameters
     ----------
     code : str
         A key of `CODES`.
     number : float
-        The number that tells.
+        The number of the evidence.
     evidence : str
-        A sentence with it.
+        A sentence with the number.
     level : str, optional
-        Where the number makes it worse or better than usual.
+        The level, if the number makes it differ from that of the code.
     """
-    fault = CODES[code]
-    return Diagnosis(code, level or fault.level, fault.what, evidence, float(number), fault.consequence, fault.remedy)
+    problem = CODES[code]
+    return Diagnosis(
+        code, level or problem.level, problem.what, evidence, float(number), problem.consequence, problem.remedy
+    )

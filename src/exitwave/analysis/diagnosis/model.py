@@ -1,4 +1,4 @@
-"""What a result says: what its model leaves unexplained, where the frames want to move, how coherent the beam is."""
+"""Problems of the model of a result: counts that it does not explain, misplaced frames, and coherence."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from exitwave.analysis.diagnosis.codes import Diagnosis, found
-from exitwave.analysis.error import Modelled, modelled
+from exitwave.analysis.diagnosis.codes import Diagnosis, make_diagnosis
+from exitwave.analysis.error import ModelledFrame, modelled_frames
 from exitwave.analysis.frame_accounting import USED, account_for_frames
 from exitwave.analysis.verdict import TRUSTED
 from exitwave.errors import Level
@@ -19,70 +19,72 @@ from exitwave.scan import Result
 from exitwave.units import show
 
 PIXELS = 2**19
-"""Detector pixels, in as many frames as have them, times modes, for which the model is computed again five times."""
+"""Detector pixels times probe modes for which the model is computed five times; this sets the number of frames."""
 FRAMES = (8, 32)
-"""Fewest and most frames for that."""
+"""Smallest and largest number of frames."""
 STEP = 0.25
-"""Object pixels by which a frame is moved to see how its model changes."""
-MISPLACED, LEFT, MOVED = 0.1, 0.3, 0.5
-"""Object pixels (rms) that frames may want to move, the same after a refinement, and by which that may move them."""
+"""Object pixels by which a frame is moved to find the derivative of its model."""
+MISPLACED, MISPLACED_AFTER_REFINEMENT, REFINED = 0.1, 0.3, 0.5
+"""Object pixels (rms): errors of the positions that are reported without and with a refinement, and smallest moves of a
+refinement that are reported."""
 SURE = 5.0
-"""Such a move must exceed its standard error by this in half of the frames, for something else pulls a little too."""
+"""Smallest ratio of a move to its standard error in half of the frames; other faults cause small moves, too."""
 DRIFTS = 0.4
-"""Part of the moves that goes steadily with time in a drift."""
+"""Share of a linear drift in the squared moves above which they are called a drift."""
 SMOOTH, SMOOTHER, SIGMAS = 0.035, 0.1, 7.0
-"""Blurred part of the patterns in partly coherent light, the same where wrong positions blur too, and its certainty."""
+"""Blurred share of the patterns in partly coherent light, the same if wrong positions blur too, and its smallest ratio
+to the standard error."""
 BLUR = 1.5
-"""Standard deviation in detector pixels of the blur that is looked for."""
+"""Standard deviation of the fitted blur in detector pixels."""
 COHERENT, MIXED = 0.9, 0.5
-"""Share of the first probe mode in a coherent beam, and in one that is hardly so."""
+"""Share of the first probe mode in a coherent beam, and in a beam of low coherence."""
 UNEXPLAINED = 2.0
-"""Error over what noise alone would leave, from which on the model lacks something."""
+"""Ratio of the error to that of photon noise above which the model is incomplete."""
 OTHER_DISTANCE = 0.005
-"""Relative change of the distance in its refinement that is worth to be told."""
+"""Relative change of the distance in its refinement above which it is reported."""
 
 
 class Residuals(NamedTuple):
-    """What the model of a result leaves of some frames."""
+    """Differences between the model of a result and some of its frames."""
 
     frames: NDArray[np.int64]
-    """Which frames, shape (n,)."""
+    """Indices of the frames, shape (n,)."""
     moves: NDArray[np.float64]
-    """How far each wants to move, columns x, y, in object pixels, shape (n, 2)."""
+    """Moves of the frames that minimise the difference, columns x, y, in object pixels, shape (n, 2)."""
     certainty: float
-    """Such a move over its standard error, in half of the frames."""
+    """Median ratio of a move to its standard error."""
     blur: tuple[float, float]
-    """Part of the patterns that is blurred, and its standard error."""
+    """Blurred share of the patterns, and its standard error."""
     above_noise: float
-    """Error metric over what photon noise alone would leave."""
+    """Error metric divided by that of photon noise."""
 
 
-def diagnose_model(result: Result, others: set[str]) -> Iterator[Diagnosis]:
-    """Yield what is wrong with a result; ``others`` are the codes of what is wrong with its scan."""
+def diagnose_model(result: Result, scan_codes: set[str]) -> Iterator[Diagnosis]:
+    """Yield the problems of the model of a result; ``scan_codes`` are the codes of the problems of its scan."""
     yield from _distance(result)
     yield from _modes(result)
-    moved = _refined(result)
-    if moved is not None:
-        yield moved
+    refined = _refined(result)
+    if refined is not None:
+        yield refined
     rest = residuals(result)
     if rest is None:
         return
-    misplaced = _misplaced(result, rest, MISPLACED if moved is None else LEFT)
+    misplaced = _misplaced(result, rest, MISPLACED if refined is None else MISPLACED_AFTER_REFINEMENT)
     if misplaced is not None:
         yield misplaced
-    blurred = _blurred(result, rest, misplaced is not None, others)
+    blurred = _blurred(result, rest, misplaced is not None, scan_codes)
     if blurred is not None:
         yield blurred
     if misplaced is None and blurred is None and rest.above_noise > UNEXPLAINED:
-        words = f"Its error is {rest.above_noise:.2g} times what photon noise alone would leave."
-        yield found("D418", rest.above_noise, words)
+        evidence = f"The error is {rest.above_noise:.2g} times that of photon noise alone."
+        yield make_diagnosis("D418", rest.above_noise, evidence)
 
 
 def residuals(result: Result) -> Residuals | None:
-    """Compare the model of a result with some of its frames; None where it has no probe or no frame.
+    """Compare the model of a result with some of its frames; return None if it has no probe or too few frames.
 
-    The square roots of the counts have the same noise everywhere. A frame wants to move by the d that minimises
-    sum (sqrt(I) - sqrt(m) - d . grad sqrt(m))^2, with the gradient from models at moved positions. The blurred part b
+    The square roots of the counts have the same noise everywhere. The move of a frame is the d that minimises
+    sum (sqrt(I) - sqrt(m) - d . grad sqrt(m))^2, with the gradient from models at moved positions. The blurred share b
     minimises sum (I - m - b (G m - m))^2 / (m + 1), with a Gaussian blur G.
     """
     used = account_for_frames(result)[USED]
@@ -91,70 +93,77 @@ def residuals(result: Result) -> Residuals | None:
     number = int(np.clip(PIXELS // result.probe.size, *FRAMES))
     frames = used[np.unique(np.linspace(0, len(used) - 1, number).astype(int))]
     moves, errors, blurs, sums = [], [], [], np.zeros(2)
-    for here, *there in zip(modelled(result, frames), *(_moved(result, frames, k) for k in range(4)), strict=True):
-        root = _root(here)
-        slopes = np.stack([(_root(a) - _root(b)).ravel() / (2 * STEP) for a, b in (there[:2], there[2:])])
-        apart = (np.where(here.good, np.sqrt(np.maximum(here.counts, 0)), 0) - root).ravel()
+    shifted = [_shifted_models(result, frames, direction) for direction in range(4)]
+    for frame, *others in zip(modelled_frames(result, frames), *shifted, strict=True):
+        root = _root(frame)
+        slopes = np.stack([(_root(a) - _root(b)).ravel() / (2 * STEP) for a, b in (others[:2], others[2:])])
+        apart = (np.where(frame.good, np.sqrt(np.maximum(frame.counts, 0)), 0) - root).ravel()
         inverse = np.linalg.pinv(slopes @ slopes.T)
         moves.append(inverse @ (slopes @ apart))
         errors.append(np.sqrt(np.diag(inverse) * np.mean(apart**2)))
-        blurs.append(_blur(here))
-        sums += (apart**2).sum(), noise_misfit(here.model[here.good]).sum()
-    sure = np.square(np.array(moves) / np.maximum(errors, 1e-12)).mean(axis=1)
+        blurs.append(_blur(frame))
+        sums += (apart**2).sum(), noise_misfit(frame.model[frame.good]).sum()
+    significance = np.square(np.array(moves) / np.maximum(errors, 1e-12)).mean(axis=1)
     blur = float(np.median(blurs)), float(np.std(blurs) / np.sqrt(len(blurs)))
     above = float(sums[0] / max(sums[1], 1e-12))
-    return Residuals(frames, np.array(moves), float(np.sqrt(np.median(sure))), blur, above)
+    return Residuals(frames, np.array(moves), float(np.sqrt(np.median(significance))), blur, above)
 
 
-def _moved(result: Result, frames: NDArray[np.int64], which: int) -> Iterator[Modelled]:
-    """Return the models at positions a little to the right, left, up or down."""
-    axis, sign = which // 2, 1 - 2 * (which % 2)
+def _shifted_models(result: Result, frames: NDArray[np.int64], direction: int) -> Iterator[ModelledFrame]:
+    """Return the models at positions that are shifted by `STEP` in direction 0 to 3: +x, -x, +y, -y."""
+    axis, sign = direction // 2, 1 - 2 * (direction % 2)
     positions = result.positions.copy()
     positions[:, axis] += sign * STEP * result.object_pixel[1 - axis]
-    return modelled(replace(result, positions=positions), frames)
+    return modelled_frames(replace(result, positions=positions), frames)
 
 
-def _root(each: Modelled) -> NDArray[np.float64]:
-    return np.where(each.good, np.sqrt(each.model), 0)
+def _root(frame: ModelledFrame) -> NDArray[np.float64]:
+    """Return the modelled amplitude, zero on bad pixels."""
+    return np.where(frame.good, np.sqrt(frame.model), 0)
 
 
-def _blur(each: Modelled) -> float:
-    change = gaussian_filter(each.model, BLUR, mode="wrap") - each.model
-    weight = each.good / (each.model + 1)
-    apart = np.where(each.good, each.counts - each.model, 0)
+def _blur(frame: ModelledFrame) -> float:
+    """Return the blurred share b of a frame; see `residuals`."""
+    change = gaussian_filter(frame.model, BLUR, mode="wrap") - frame.model
+    weight = frame.good / (frame.model + 1)
+    apart = np.where(frame.good, frame.counts - frame.model, 0)
     return float((apart * change * weight).sum() / max((change**2 * weight).sum(), 1e-12))
 
 
 def _refined(result: Result) -> Diagnosis | None:
-    """Say how far a refinement has moved the positions, as an error that is mended, or as a drift."""
-    pixel = np.array(result.object_pixel[::-1])
-    moves = ((result.positions - result.scan.positions)[:, :2] / pixel)[account_for_frames(result)[USED]]
+    """Report the drift or the rms of the moves that a refinement of the positions has corrected."""
+    pixel, used = np.array(result.object_pixel[::-1]), account_for_frames(result)[USED]
+    moves = ((result.positions - result.scan.positions)[:, :2] / pixel)[used]
     moves = moves - moves.mean(axis=0)
-    rms, way = _rms(moves), _drift(account_for_frames(result)[USED] / max(len(result.positions) - 1, 1), moves)
-    if rms < MOVED:
+    rms, drift = _rms(moves), _drift(used / max(len(result.positions) - 1, 1), moves)
+    if rms < REFINED:
         return None
     length = show(rms * float(pixel.mean()), "m", 3)
-    if way is not None:
-        words = f"The refinement found that they go {way:.3g} object pixels astray, steadily from first to last."
-        return _mended(found("D405", way, words, "info"))
-    words = f"The refinement has moved them by {length} rms, {rms:.2g} object pixels."
-    return _mended(found("D408", rms, words, "info"))
+    if drift is not None:
+        evidence = f"The refinement corrected a drift of {drift:.3g} object pixels from the first to the last frame."
+        return _corrected(make_diagnosis("D405", drift, evidence, "info"))
+    evidence = f"The refinement moved the positions by {length} rms, {rms:.2g} object pixels."
+    return _corrected(make_diagnosis("D408", rms, evidence, "info"))
 
 
-def _mended(fault: Diagnosis) -> Diagnosis:
-    return replace(fault, consequence="The model takes account of it.", remedy="Nothing needs to be done.")
+def _corrected(diagnosis: Diagnosis) -> Diagnosis:
+    return replace(diagnosis, consequence="The model accounts for it.", remedy="No action is needed.")
 
 
 def _misplaced(result: Result, rest: Residuals, most: float) -> Diagnosis | None:
-    """Say that frames would be explained better somewhere else."""
+    """Report frames that the model explains better at other positions."""
     rms = _rms(rest.moves)
     if rms < most or rest.certainty < SURE:
         return None
-    way = _drift(rest.frames / max(len(result.positions) - 1, 1), rest.moves - rest.moves.mean(axis=0))
-    if way is not None:
-        return found("D405", way, f"Frames want to move by {way:.2g} object pixels more, steadily from first to last.")
-    words = f"Frames want to move by {rms:.2g} object pixels rms, {rest.certainty:.2g} times the error of that"
-    return found("D408", rms, f"{words}; the error of the positions is that or more.")
+    drift = _drift(rest.frames / max(len(result.positions) - 1, 1), rest.moves - rest.moves.mean(axis=0))
+    if drift is not None:
+        evidence = f"A drift of {drift:.2g} object pixels from the first to the last frame remains."
+        return make_diagnosis("D405", drift, evidence)
+    evidence = (
+        f"The model fits better after moves of {rms:.2g} object pixels rms, {rest.certainty:.2g} times their standard "
+        "error; the positions are wrong by at least as much."
+    )
+    return make_diagnosis("D408", rms, evidence)
 
 
 def _rms(moves: NDArray[np.float64]) -> float:
@@ -162,23 +171,24 @@ def _rms(moves: NDArray[np.float64]) -> float:
 
 
 def _drift(time: NDArray[np.float64], moves: NDArray[np.float64]) -> float | None:
-    """Return how far moves go steadily from the first frame to the last, if that is most of them."""
+    """Return the length of the linear drift from the first to the last frame, or None if it is a small part."""
     t = time - time.mean()
     spread = float((t**2).sum())
-    way = (t @ moves) / max(spread, 1e-12)
-    steady = spread * float((way**2).sum()) / max(float((moves**2).sum()), 1e-12)
-    return float(np.hypot(*way)) if steady > DRIFTS else None
+    slope = (t @ moves) / max(spread, 1e-12)
+    share = spread * float((slope**2).sum()) / max(float((moves**2).sum()), 1e-12)
+    return float(np.hypot(*slope)) if share > DRIFTS else None
 
 
-def _blurred(result: Result, rest: Residuals, misplaced: bool, others: set[str]) -> Diagnosis | None:
-    """Say that patterns are smoother than coherent light would make them, if that is not something else."""
+def _blurred(result: Result, rest: Residuals, misplaced: bool, scan_codes: set[str]) -> Diagnosis | None:
+    """Report patterns that are smoother than those of coherent light, unless another problem explains it."""
     blur, error = rest.blur
-    explained = len(result.holdout_errors) and result.holdout_errors[-1] > TRUSTED * result.errors[-1]
-    if explained or "D416" in others or result.scan.near:
+    overfitted = len(result.holdout_errors) and result.holdout_errors[-1] > TRUSTED * result.errors[-1]
+    if overfitted or "D416" in scan_codes or result.scan.near:
         return None
     if blur < (SMOOTHER if misplaced else SMOOTH) or blur < SIGMAS * error:
         return None
-    return found("D409", blur, f"The patterns are smoother than the model's: {blur:.1%} of the counts are blurred.")
+    evidence = f"The patterns are smoother than the model: {blur:.1%} of the counts are blurred."
+    return make_diagnosis("D409", blur, evidence)
 
 
 def _modes(result: Result) -> Iterator[Diagnosis]:
@@ -187,9 +197,9 @@ def _modes(result: Result) -> Iterator[Diagnosis]:
     first = float(mode_powers(result.probe)[0])
     if first < COHERENT:
         level: Level = "warning" if first < MIXED else "info"
-        words = f"The strongest of {len(result.probe)} probe modes has {first:.0%} of the beam."
-        mixed = found("D409", first, words, level)
-        yield _mended(mixed) if level == "info" else mixed
+        evidence = f"The strongest of {len(result.probe)} probe modes has {first:.0%} of the power."
+        mixed = make_diagnosis("D409", first, evidence, level)
+        yield _corrected(mixed) if level == "info" else mixed
 
 
 def _distance(result: Result) -> Iterator[Diagnosis]:
@@ -197,5 +207,6 @@ def _distance(result: Result) -> Iterator[Diagnosis]:
         return
     before, now = float(result.model["assumed_distance"]), result.scan.detector.distance
     if abs(now / before - 1) > OTHER_DISTANCE:
-        words = f"The refinement found a distance of {show(now, 'm', 5)} instead of {show(before, 'm', 5)}"
-        yield _mended(found("D411", now / before - 1, f"{words}, {now / before - 1:+.2%}.", "warning"))
+        evidence = f"The refined distance is {show(now, 'm', 5)} instead of {show(before, 'm', 5)}"
+        evidence += f" ({now / before - 1:+.2%})."
+        yield _corrected(make_diagnosis("D411", now / before - 1, evidence, "warning"))

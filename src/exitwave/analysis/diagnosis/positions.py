@@ -1,4 +1,4 @@
-"""What the positions say: overlap, holes, a periodic grid, and whether their size fits the beam's."""
+"""Problems of the positions: overlap, holes, a periodic grid, and a scale that does not fit the beam."""
 
 from collections.abc import Iterator
 
@@ -6,30 +6,29 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import ConvexHull, Delaunay, QhullError
 
-from exitwave.analysis.diagnosis.codes import Diagnosis, found
+from exitwave.analysis.diagnosis.codes import Diagnosis, make_diagnosis
 from exitwave.errors import Level
 from exitwave.positions import innermost, neighbour_distance
 from exitwave.units import show
 
 LITTLE_OVERLAP, NO_OVERLAP = 0.5, 0.2
-"""Linear overlap below which an image suffers, and below which hardly anything holds it together."""
-STANDING = 0.02
-"""Step, in diameters of the beam, below which the sample hardly moves from frame to frame."""
+"""Linear overlap below which an image is degraded, and below which it cannot be correct."""
+SHORT_STEP, LONG_STEP = 0.02, 1.5
+"""Steps in beam diameters outside of which the scale of the positions is wrong."""
 GAP = 0.4
-"""Distance to the nearest position in a hole, in diameters of the beam."""
+"""Radius of a circle without a position that is a hole, in beam diameters."""
 WIDER = 1.6
-"""The same in steps: holes are where the scan is thinner than elsewhere."""
+"""The same in steps, so that holes are gaps in an otherwise denser scan."""
 PERIODIC = 0.8
-"""Height of a Bragg peak of the positions, 1 for a perfect grid; 0.4 where they are jittered by a quarter of a step."""
+"""Height of a Bragg peak of the positions: 1 for a perfect grid, 0.4 with random offsets of a quarter of a step."""
 NEIGHBOURHOOD = 400
-"""Positions about the middle in which a grid is looked for."""
-
+"""Number of positions near the centre that are searched for a grid."""
 FINEST = 1500
-"""Frequencies along an axis at which a grid is looked for, at most."""
+"""Largest number of frequencies along an axis that are searched for a grid."""
 
 
 def diagnose_positions(positions: NDArray[np.float64], diameter: float | None) -> Iterator[Diagnosis]:
-    """Yield what is wrong with positions, shape (npos, 3), for a beam of a diameter in metres, where that is known."""
+    """Yield the problems of positions, shape (npos, 3), for a beam diameter in metres (None if unknown)."""
     if len(positions) < 3:
         return
     step = neighbour_distance(positions)
@@ -38,32 +37,32 @@ def diagnose_positions(positions: NDArray[np.float64], diameter: float | None) -
         yield from _holes(positions, step, diameter)
     peak, period = bragg_peak(positions)
     if peak > PERIODIC:
-        yield found("D404", period, f"They repeat every {show(period, 'm', 3)}.")
+        yield make_diagnosis("D404", period, f"The period is {show(period, 'm', 3)}.")
 
 
 def _steps(step: float, diameter: float) -> Iterator[Diagnosis]:
-    """Compare the distance of neighbours with the beam."""
-    words = f"Neighbours are {show(step, 'm', 3)} apart, and the beam is about {show(diameter, 'm', 3)} wide"
+    """Compare the distance between neighbours with the beam diameter."""
+    sizes = f"The step is {show(step, 'm', 3)}, and the beam diameter is about {show(diameter, 'm', 3)}"
     overlap = 1 - step / diameter
-    if step > 1.5 * diameter or step < STANDING * diameter:
-        yield found("D411", step / diameter, f"{words}: {step / diameter:.3g} diameters.")
+    if step > LONG_STEP * diameter or step < SHORT_STEP * diameter:
+        yield make_diagnosis("D411", step / diameter, f"{sizes}: the step is {step / diameter:.3g} diameters.")
     elif overlap < LITTLE_OVERLAP:
-        worse: Level | None = "error" if overlap < NO_OVERLAP else None
-        yield found("D402", overlap, f"{words}: an overlap of {max(overlap, 0):.0%}.", worse)
+        level: Level | None = "error" if overlap < NO_OVERLAP else None
+        yield make_diagnosis("D402", overlap, f"{sizes}: the overlap is {max(overlap, 0):.0%}.", level)
 
 
 def _holes(positions: NDArray[np.float64], step: float, diameter: float) -> Iterator[Diagnosis]:
-    """Look for the widest circle without a position inside the scan."""
+    """Find the widest circle without a position inside the scan."""
     radius, centre = widest_gap(positions)
     if radius > GAP * diameter and radius > WIDER * step:
-        at, width = f"({show(centre[0], 'm', 3)}, {show(centre[1], 'm', 3)})", show(2 * radius, "m", 3)
-        yield found("D403", 2 * radius, f"The widest, about (x, y) = {at}, is {width} wide without a position.")
+        place, width = f"({show(centre[0], 'm', 3)}, {show(centre[1], 'm', 3)})", show(2 * radius, "m", 3)
+        yield make_diagnosis("D403", 2 * radius, f"The widest hole is {width} wide, centred at (x, y) = {place}.")
 
 
 def widest_gap(positions: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
     """Return radius and centre (x, y) of the widest circle without a position whose centre is inside the scan.
 
-    It is the circumcircle of a triangle of the Delaunay triangulation, if that is inside the convex hull.
+    It is the circumcircle of a triangle of the Delaunay triangulation whose centre is inside the convex hull.
     """
     plane = positions[:, :2] - positions[:, :2].mean(axis=0)
     size = float(np.abs(plane).max()) or 1.0
@@ -88,8 +87,8 @@ def widest_gap(positions: NDArray[np.float64]) -> tuple[float, NDArray[np.float6
 def bragg_peak(positions: NDArray[np.float64]) -> tuple[float, float]:
     """Return the highest |sum exp(i k . r)|^2 / n^2 of the positions away from k = 0, and its period in metres.
 
-    The positions are those about the middle of the scan, so that a slow drift does not matter. Periods are looked for
-    between 0.7 and 3 steps.
+    Only positions near the centre of the scan are used, so that a slow drift does not matter. Periods between 0.7 and
+    3 steps are searched.
     """
     plane = positions[:, :2]
     nearest = innermost(plane, NEIGHBOURHOOD)
