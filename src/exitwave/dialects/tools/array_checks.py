@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import h5py
 from numpy.typing import NDArray
 
 from exitwave.errors import InputError
@@ -12,7 +13,7 @@ NO_POSITIONS = "The positions are missing or have the wrong type or shape"
 """Message about positions that cannot be read."""
 
 
-def describe(values: NDArray[Any] | None) -> str:
+def describe(values: NDArray[Any] | h5py.Dataset | Frames | None) -> str:
     """Return the type and shape of an array, for messages; "nothing" for None."""
     return "nothing" if values is None else f"{values.dtype} of shape {values.shape}"
 

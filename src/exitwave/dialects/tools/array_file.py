@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from exitwave.cxi.frames import unreadable
 from exitwave.cxi.hdf import LARGE, PACKED, holds_lists, resolve, text
+from exitwave.dialects.tools.array_checks import describe
 from exitwave.dialects.tools.assemble import check_frames
 from exitwave.dialects.tools.hdf5_values import frames_at, reading
 from exitwave.errors import DAMAGE, InputError, damaged
@@ -81,7 +82,7 @@ class ArrayFile(ABC):
         if values is None:
             return None
         if values.size != 1 or values.dtype.kind not in "biuf":
-            found = f"{values.dtype} of shape {values.shape}"
+            found = describe(values)
             raise InputError("Not a number", where=self.where(name), found=found, remedy="Write one number")
         return float(values.ravel()[0])
 

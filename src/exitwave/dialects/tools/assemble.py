@@ -12,6 +12,7 @@ from exitwave.cxi.frames import MOST_PIXELS
 from exitwave.cxi.mask import CHOICES, check_share
 from exitwave.cxi.scale import finite_positions, of_believable_scale
 from exitwave.dialects.dialect import Settings
+from exitwave.dialects.tools.array_checks import NO_POSITIONS, describe
 from exitwave.errors import Finding, InputError
 from exitwave.frames import Frames
 from exitwave.scan import Detector, Result, Scan
@@ -96,8 +97,8 @@ def columns_of(settings: Settings, stored: Any, frames: int, where: str) -> NDAr
     """
     values = np.asarray(stored)
     if values.dtype.kind not in "iuf" or values.ndim != 2 or values.shape[1] not in (2, 3):
-        found = f"{values.dtype} of shape {values.shape}"
-        raise InputError("These are not positions", where=where, found=found, remedy=f"Expected shape ({frames}, 2)")
+        found = describe(values)
+        raise InputError(NO_POSITIONS, where=where, found=found, remedy=f"Expected shape ({frames}, 2)")
     if len(values) != frames:
         raise InputError(
             "Frames and positions differ in number",
@@ -121,7 +122,7 @@ def check_frames(frames: Frames, where: str) -> Frames:
         larger than those of any detector.
     """
     if frames.dtype.kind not in "iuf" or len(frames.shape) != 3 or min(frames.shape) < 2:
-        found = f"{frames.dtype} of shape {tuple(frames.shape)}"
+        found = describe(frames)
         remedy = "Expected intensities of shape (npos, ny, nx)"
         raise InputError("These are not diffraction patterns", where=where, found=found, remedy=remedy)
     ny, nx = frames.shape[1:]
@@ -211,7 +212,7 @@ def result_of(
     """
     image, waves = np.asarray(transmission), np.asarray(probe)
     if image.dtype.kind != "c" or image.ndim not in (2, 3) or min(image.shape[-2:]) < 2:
-        found = f"{image.dtype} of shape {image.shape}"
+        found = describe(image)
         raise InputError(
             "The reconstruction is not a complex image",
             where=scan.path or "",
@@ -219,7 +220,7 @@ def result_of(
             remedy="Write complex numbers of shape (ny, nx) or (slices, ny, nx)",
         )
     if waves.dtype.kind != "c" or waves.ndim != 3 or waves.shape[1:] != tuple(scan.patterns.shape[1:]):
-        found = f"{waves.dtype} of shape {waves.shape}"
+        found = describe(waves)
         remedy = f"Expected complex numbers of shape (modes, {scan.patterns.shape[1]}, {scan.patterns.shape[2]})"
         raise InputError("The probe does not fit the frames", where=scan.path or "", found=found, remedy=remedy)
     rows, columns = image.shape[-2:]

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.dialects.dialect import Settings
+from exitwave.dialects.tools.array_checks import NO_POSITIONS, describe
 from exitwave.dialects.tools.array_file import ArrayFile
 from exitwave.dialects.tools.assemble import columns_of, energy_of, length_of, mask_of, result_of, scan_of
 from exitwave.dialects.tools.extra_entries import ExtraEntries
@@ -96,9 +97,9 @@ def two_columns(
     """
     fit = values is not None and values.ndim == 2 and values.dtype.kind in "iuf" and values.shape[1] == 2
     if values is None or not fit or (count is not None and len(values) != count):
-        found = "nothing" if values is None else f"{values.dtype} of shape {values.shape}"
+        found = describe(values)
         remedy = f"Expected numbers of shape ({'N' if count is None else count}, 2)"
-        raise InputError("These are not positions", where=array_file.where(name), found=found, remedy=remedy)
+        raise InputError(NO_POSITIONS, where=array_file.where(name), found=found, remedy=remedy)
     return values.astype(np.float64)
 
 
@@ -227,7 +228,7 @@ def _probe(contents: Contents, remarks: list[Finding]) -> NDArray[np.complex64] 
         and len(probe)
     ):
         return probe.astype(np.complex64, copy=False)
-    found = f"{probe.dtype} of shape {probe.shape}"
+    found = describe(probe)
     wanted = f"finite complex numbers of shape (modes, {shape[0]}, {shape[1]})"
     remarks.append(finding("W207", "probe", found, wanted, "It was ignored"))
     return None

@@ -11,6 +11,7 @@ from exitwave.cxi import schema
 from exitwave.cxi.energy import ELECTRONVOLTS, JOULES
 from exitwave.cxi.frames import unreadable
 from exitwave.cxi.hdf import reading, resolve, text, whole
+from exitwave.dialects.tools.array_checks import describe
 from exitwave.errors import Finding, InputError
 from exitwave.findings import finding
 from exitwave.units import ELEMENTARY_CHARGE, factor
@@ -93,7 +94,7 @@ class Profile:
             return 0
         problem = unreadable(dataset)
         if dataset.ndim != 3 or dataset.dtype.kind not in "iuf":
-            self.add("E121", dataset.name, f"{dataset.dtype} of shape {dataset.shape}", "real, shape (npos, ny, nx)")
+            self.add("E121", dataset.name, describe(dataset), "real, shape (npos, ny, nx)")
         elif problem:
             self.add("E121", dataset.name, problem[0], "frames that can be read")
         return len(dataset) if dataset.ndim else 0

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.cxi.write import middle
+from exitwave.dialects.tools.array_checks import describe
 from exitwave.dialects.tools.array_file import ArrayFile
 from exitwave.errors import Finding, InputError
 from exitwave.findings import finding
@@ -161,7 +162,7 @@ class ExtraEntries:
         """Return an array, or None; raise InputError if its shape or the kind of its numbers is another."""
         values = self.array_file.array(self.array_file.prefix + name)
         if values is not None and (values.dtype.kind not in kinds or (shape is not None and values.shape != shape)):
-            found = f"{values.dtype} of shape {values.shape}"
+            found = describe(values)
             where = self.array_file.where(self.array_file.prefix + name)
             raise InputError(
                 "An extra entry of Exitwave has another type or shape", where=where, found=found, remedy="Remove it"

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from exitwave.cxi.frames import unreadable
 from exitwave.cxi.hdf import reading as reading
 from exitwave.cxi.hdf import resolve, text, whole
+from exitwave.dialects.tools.array_checks import describe
 from exitwave.dialects.tools.assemble import check_frames
 from exitwave.errors import InputError
 from exitwave.frames import Frames
@@ -50,7 +51,7 @@ def one_number(value: Any, where: str) -> float:
         raise InputError(
             "Not a number",
             where=where,
-            found=f"{values.dtype} of shape {values.shape}",
+            found=describe(values),
             remedy="Write one number, as a scalar",
         )
     flat = values.astype(np.float64).ravel()
@@ -109,7 +110,7 @@ def array_at(file: h5py.File, path: str) -> NDArray[Any] | None:
     if names in COMPLEX:
         return np.asarray(values[names[0]] + 1j * values[names[1]])
     if values.dtype.kind not in "biufc":
-        found = f"{values.dtype} of shape {values.shape}"
+        found = describe(values)
         raise InputError(
             "These are not numbers",
             where=f"{file.filename}:{path}",
@@ -122,7 +123,7 @@ def array_at(file: h5py.File, path: str) -> NDArray[Any] | None:
 def _whole(stored: h5py.Dataset) -> NDArray[Any]:
     check_readable(stored)
     if not stored.size:
-        where, found = f"{stored.file.filename}:{stored.name}", f"{stored.dtype} of shape {stored.shape}"
+        where, found = f"{stored.file.filename}:{stored.name}", describe(stored)
         raise InputError("An array is empty", where=where, found=found, remedy="Check the path")
     return np.asarray(whole(stored))
 
