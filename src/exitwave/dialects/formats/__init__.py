@@ -1,1 +1,4 @@
-"""File formats: each module or folder here has a `Dialect` named DIALECT, which the registry finds."""
+"""File formats: each module or folder here defines a `Dialect` named DIALECT, which `exitwave.dialects.registry` finds.
+
+To add a file format, add a module with a DIALECT and an ``order``, and a test; then print the page of conventions again.
+"""

@@ -1,1 +1,1 @@
-"""What several file formats share: reading and writing arrays, checks, positions, masks, and variants of CXI."""
+"""Shared by the file formats: reading and writing arrays, checks, positions, masks, and the variants of CXI."""
