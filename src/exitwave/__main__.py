@@ -1,4 +1,4 @@
-"""``python -m exitwave``."""
+"""Run the command line: ``python -m exitwave``."""
 
 from exitwave.cli import main
 

@@ -1,4 +1,4 @@
-"""What Exitwave says when something is wrong: what, where, what was found, what to do."""
+"""Errors and findings: what is wrong, where, what was found and what the user can do."""
 
 import difflib
 from collections.abc import Iterable
@@ -9,9 +9,9 @@ Level = Literal["error", "warning", "info"]
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return a remedy for a name that is not known: the nearest one, and all there are."""
+    """Return a remedy for an unknown name: the most similar known name, and all known names."""
     names = list(known)
-    close = difflib.get_close_matches(name, [each.partition("=")[0] for each in names], n=1)
+    close = difflib.get_close_matches(name, [known_name.partition("=")[0] for known_name in names], n=1)
     return (f"Did you mean {close[0]}? " if close else "") + f"Known: {', '.join(names)}"
 
 
@@ -61,43 +61,43 @@ class InputError(ExitwaveError):
 
 
 DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError)
-"""What HDF5 and NumPy raise for a file that is damaged."""
+"""Exceptions that h5py, HDF5 and NumPy raise for damaged files."""
 
 
 def damaged(where: object, error: Exception) -> InputError:
-    """Return what to raise where a library has raised one of `DAMAGE` for a file."""
-    remedy = "Copy it again from where it was written"
+    """Return the error to raise where a library has raised one of `DAMAGE` for a file."""
+    remedy = "Copy it again from the original"
     return InputError("The file is damaged", where=where, found=str(error)[:300] or type(error).__name__, remedy=remedy)
 
 
 class OutputError(ExitwaveError):
-    """A place that cannot be written: it exists, is read-only, or is full."""
+    """An output that cannot be written: it exists, its folder is read-only, or the disk is full."""
 
     exit_code = 2
 
 
 class RunError(ExitwaveError):
-    """A computation that failed while running."""
+    """A computation that failed."""
 
     exit_code = 3
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One remark about a scan, by the reader, the validator or the engine."""
+    """A remark about a scan, a file or a reconstruction, from the reader, the validator or the engine."""
 
     code: str
-    """Stable short code, e.g. ``E102`` (error), ``W203`` (warning), ``I301`` (info)."""
+    """Stable short code of `exitwave.findings.CODES`, e.g. ``E102`` (error), ``W203`` (warning), ``I301`` (info)."""
     level: Level
-    """How serious it is: ``error``, ``warning`` or ``info``."""
+    """Severity: ``error``, ``warning`` or ``info``."""
     path: str
     """The path inside the file, or an empty string."""
     found: str
     """What was found."""
     expected: str
-    """What should be there."""
+    """What was expected."""
     remedy: str
-    """What to do about it."""
+    """What the user can do about it."""
 
     def __str__(self) -> str:
         place = f" {self.path}:" if self.path else ""

@@ -1,4 +1,4 @@
-"""Quantities at the boundary: text and ``@units`` come in, floats go on. SI inside, photon energy in eV."""
+"""Convert quantities with units to floats and back: lengths in metres, photon energies in eV."""
 
 import math
 import re
@@ -8,7 +8,7 @@ from exitwave.errors import InputError
 ELEMENTARY_CHARGE = 1.602176634e-19
 """Joules per electronvolt (exact, SI 2019)."""
 H_C = 1.23984198e-6
-"""Planck's constant times the speed of light in eV m, the schema's value."""
+"""Planck constant times speed of light in eV m, the value of the schema."""
 
 _LENGTH = {"m": 1.0, "metre": 1.0, "metres": 1.0, "meter": 1.0, "meters": 1.0, "cm": 1e-2, "mm": 1e-3}
 _LENGTH |= dict.fromkeys(["um", "µm", "μm", "micron", "microns", "micrometre", "micrometer"], 1e-6)
@@ -25,16 +25,16 @@ def factor(unit: str, dimension: str) -> float:
     Raises
     ------
     InputError
-        If the unit is not known.
+        If the unit is unknown.
     """
     table = _TABLES[dimension]
     if unit.strip() not in table:
-        raise InputError(f"Unknown unit of {dimension}", found=repr(unit), remedy=f"Use one of {', '.join(table)}")
+        raise InputError(f"Unknown unit of {dimension}: {unit!r}", remedy=f"Use one of {', '.join(table)}")
     return table[unit.strip()]
 
 
 def parse(value: str | float, dimension: str) -> float:
-    """Return ``"8.8 keV"``, ``"100nm"`` or a number as a float in metres or eV.
+    """Return a quantity such as ``"8.8 keV"``, ``"100nm"`` or a number as a float in metres or eV.
 
     Raises
     ------
@@ -48,9 +48,9 @@ def parse(value: str | float, dimension: str) -> float:
     except ValueError:
         number = math.nan
     if match is None or not math.isfinite(number):
-        raise InputError(
-            f"Not a {dimension}", found=repr(value), remedy=f"Write a number and a unit, such as {example}"
-        )
+        article = "an" if dimension == "energy" else "a"
+        remedy = f"Write a number and a unit, such as {example}"
+        raise InputError(f"{str(value)!r} is not {article} {dimension}", remedy=remedy)
     return number * factor(match[2] or _BASE[dimension], dimension)
 
 
@@ -58,7 +58,7 @@ _PREFIXES = [(1e-12, "p"), (1e-9, "n"), (1e-6, "µ"), (1e-3, "m"), (1.0, ""), (1
 
 
 def show(value: float, unit: str, digits: int = 4) -> str:
-    """Return a value with an SI prefix for people, e.g. ``show(8800, "eV") == "8.8 keV"``."""
+    """Return a value as text with an SI prefix, e.g. ``show(8800, "eV") == "8.8 keV"``."""
     if value == 0 or not math.isfinite(value):
         return f"{value:g} {unit}"
     value = float(f"{value:.{digits}g}")  # so that 999.96 is 1 k

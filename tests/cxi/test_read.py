@@ -270,7 +270,7 @@ def test_a_result_whose_input_has_moved_away_opens_without_its_frames(result_fil
     assert [(finding.code, finding.path) for finding in result.scan.findings] == [("W211", path("frames"))]
     np.testing.assert_array_equal(result.object, before.object)
     for look in (lambda frames: frames[0], np.asarray, lambda frames: next(frames.blocks())):
-        with pytest.raises(InputError, match="frames of this result are missing"):
+        with pytest.raises(InputError, match="patterns of this result are missing"):
             look(result.scan.patterns)
     result.save(result_file.with_name("copy.cxi"))
     scan_file.with_name("elsewhere.cxi").rename(scan_file)
@@ -282,7 +282,7 @@ def test_a_scan_whose_frames_are_missing_is_refused(result_file: Path, scan_file
     with h5py.File(result_file, "r+") as file:
         del file[path("image")]
     scan_file.unlink()
-    with pytest.raises(InputError, match="A link leads nowhere"):
+    with pytest.raises(InputError, match="The link has no target"):
         read(result_file)
 
 
@@ -299,7 +299,7 @@ def test_lists_of_any_length_are_refused(scan_file: Path) -> None:
     with h5py.File(scan_file, "r+") as file:
         del file[path("description")]
         file.create_dataset(path("description"), (), h5py.vlen_dtype(np.uint8))
-    with pytest.raises(InputError, match="lists of any length"):
+    with pytest.raises(InputError, match="lists of variable length"):
         read(scan_file)
 
 
@@ -307,5 +307,5 @@ def test_frames_that_are_gone_since_the_file_was_opened(scan_file: Path) -> None
     scan = scan_of(scan_file)
     with h5py.File(scan_file, "r+") as file:
         del file[scan.patterns.dataset]
-    with pytest.raises(InputError, match="The frames cannot be read"):
+    with pytest.raises(InputError, match="The patterns cannot be read"):
         scan.patterns[0]

@@ -8,7 +8,7 @@ from exitwave.cxi.page import page
 from exitwave.cxi.schema import BY_KEY, BY_PATH, TABLE
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOM = ROOT / "src" / "exitwave" / "cxi"
+CXI = ROOT / "src" / "exitwave" / "cxi"
 
 
 def test_keys_and_paths_are_unique_and_references_resolve() -> None:
@@ -35,7 +35,7 @@ def test_the_table_holds_everything_that_the_specification_draws(specification: 
 
 
 def test_the_reference_page_is_the_output_of_the_module() -> None:
-    command = [sys.executable, "-m", "exitwave.cxi.schema"]
+    command = [sys.executable, "-m", "exitwave.cxi.page"]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert printed == page()
     assert (ROOT / "docs" / "schema.md").read_text(encoding="utf-8") == printed
@@ -43,7 +43,7 @@ def test_the_reference_page_is_the_output_of_the_module() -> None:
 
 
 def test_no_other_file_of_the_room_repeats_a_path() -> None:
-    for file in ROOM.glob("*.py"):
+    for file in CXI.glob("*.py"):
         if file.name != "schema.py":
             assert not re.search(r"[/\"'](entry|source|detector|sample|geometry|image|process)_1/", file.read_text()), (
                 file
@@ -51,5 +51,5 @@ def test_no_other_file_of_the_room_repeats_a_path() -> None:
 
 
 def test_every_code_is_used_and_every_used_code_is_documented() -> None:
-    sources = "".join(file.read_text() for file in ROOM.parent.rglob("*.py") if file.name != "findings.py")
+    sources = "".join(file.read_text() for file in CXI.parent.rglob("*.py") if file.name != "findings.py")
     assert set(re.findall(r'"([EWI][123]\d\d)"', sources)) == set(findings.CODES)

@@ -146,7 +146,7 @@ class Asked(DerivedFrames):
         self.source, self.shape, self.dtype, self.asked = source, source.shape, source.dtype, []
         self.path, self.dataset = source.path, source.dataset
 
-    def _each(self, indices):
+    def _iterate(self, indices):
         for index in indices:
             self.asked += np.arange(len(self))[index].ravel().tolist()
             yield self.source[index]

@@ -102,7 +102,7 @@ def test_probe_is_smooth_in_the_lens():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"outermost_zone": 12e-9}, "more than the detector sees"),
+        ({"outermost_zone": 12e-9}, "exceeds the angles of the detector"),
         ({"defocus": 1e-3}, "wider than the array"),
         ({"central_stop": 170e-6}, "covers the zone plate"),
     ],
@@ -114,7 +114,7 @@ def test_zone_plate_that_does_not_fit_is_refused(change, message):
 
 
 def test_rectangular_lens_that_does_not_fit_is_refused():
-    with pytest.raises(InputError, match="more than the detector sees"):
+    with pytest.raises(InputError, match="exceeds the angles of the detector"):
         rectangular_probe((128, 128), PIXEL, LAMBDA, aperture=(30e-6, 300e-6), focal_length=(20e-3, 20e-3))
 
 

@@ -8,7 +8,7 @@ from samples import small_scan
 
 from exitwave.errors import InputError
 from exitwave.positions import concentric_rings, fermat_spiral, jittered_grid, raster
-from exitwave.positions.faults import between, find_duplicates, find_outliers
+from exitwave.positions.faults import find_duplicates, find_outliers, interpolate_bad
 from exitwave.preparation import clean_positions
 
 SCANS = (
@@ -55,7 +55,7 @@ def test_separate_islands_and_a_repeated_scan_are_no_faults() -> None:
 
 def test_faulty_positions_at_the_ends_take_the_nearest_good_position() -> None:
     positions = np.arange(12.0).reshape(4, 3)
-    found = between(positions, np.array([True, False, False, True]))
+    found = interpolate_bad(positions, np.array([True, False, False, True]))
     np.testing.assert_array_equal(found, positions[[1, 1, 2, 2]])
     with pytest.raises(InputError, match="Too few"):
         clean_positions(replace(small_scan(4, 8, probe=None), positions=np.full((4, 3), np.nan)))

@@ -51,32 +51,32 @@ def test_a_view_of_a_view_is_a_view(data: st.DataObject) -> None:
     second = data.draw(views(first.shape(SHAPE), beyond=0))
     counts = np.random.default_rng(1).integers(1, 100, (3, *SHAPE)).astype(np.uint16)
     both = first.then(second, SHAPE)
-    np.testing.assert_array_equal(both.see(counts), second.see(first.see(counts)))
+    np.testing.assert_array_equal(both.apply(counts), second.apply(first.apply(counts)))
     assert View(**json.loads(json.dumps(both.as_dict()))) == both
     stacked = ViewedFrames(ViewedFrames(Frames(counts), first), second)
     assert (stacked.view, stacked.shape[1:]) == (both, both.shape(SHAPE))
-    np.testing.assert_array_equal(stacked[:], both.see(counts))
+    np.testing.assert_array_equal(stacked[:], both.apply(counts))
 
 
 def test_bins_are_exact_sums_and_mark_invalid_counts() -> None:
     counts = np.full((1, 4, 6), 60_000, np.uint16)
     counts[0, 0, 1] = 65_535
-    changed = View(bin=2).see(counts, saturation=65_535)
+    changed = View(bin=2).apply(counts, saturation=65_535)
     assert changed.dtype == np.uint32
     np.testing.assert_array_equal(changed[0], [[4 * 65_535, 240_000, 240_000], [240_000] * 3])
     floats = np.arange(24, dtype=np.float32).reshape(1, 4, 6)
     floats[0, 0, 0], floats[0, 3, 5] = np.nan, -1
-    changed = View(bin=2).see(floats)
+    changed = View(bin=2).apply(floats)
     assert np.isnan(changed[0, 0, 0])
     assert changed[0, 1, 2] < 0
     assert changed[0, 0, 1] == 2 + 3 + 8 + 9
-    assert View(bin=2).see(np.array([[[-1, 5], [5, 5]] * 2] * 2, np.int32).reshape(2, 4, 2).repeat(2, 2))[0, 0, 0] < 0
+    assert View(bin=2).apply(np.array([[[-1, 5], [5, 5]] * 2] * 2, np.int32).reshape(2, 4, 2).repeat(2, 2))[0, 0, 0] < 0
 
 
 def test_slices_of_viewed_frames_are_slices_of_the_whole() -> None:
     stack = np.random.default_rng(2).poisson(3, (9, *SHAPE)).astype(np.float32)
     view = View(True, True, False, (-1, 13), (2, 10), 2)
-    frames, whole = ViewedFrames(Frames(stack), view), view.see(stack)
+    frames, whole = ViewedFrames(Frames(stack), view), view.apply(stack)
     np.testing.assert_array_equal(frames[3], whole[3])
     np.testing.assert_array_equal(frames[::-2, 1:, ..., 2], whole[::-2, 1:, 2])
     np.testing.assert_array_equal(frames[[4, 4, 1]], whole[[4, 4, 1]])
@@ -120,11 +120,11 @@ def test_the_viewed_probe_fits_the_viewed_frames(preset: str) -> None:
     scan = simulate(preset, frames=3, detector=128)
     for view in (View(True, True, False), View(rows=(5, 117), columns=(-4, 120)), View(rows=(0, 126))):
         changed = apply_view(scan, view)
-        expected = view.see(frame_of(scan.probe))
+        expected = view.apply(frame_of(scan.probe))
         np.testing.assert_allclose(frame_of(changed.probe), expected, atol=1e-4 * expected.max())
     # bins: the far field of a probe much narrower than its array is smooth on the scale of a pixel
     wide = simulate(preset, frames=3, detector=256)
-    changed, expected = apply_view(wide, View(bin=2)), View(bin=2).see(frame_of(wide.probe))
+    changed, expected = apply_view(wide, View(bin=2)), View(bin=2).apply(frame_of(wide.probe))
     found = frame_of(changed.probe)
     assert np.linalg.norm(found - expected) < 0.1 * np.linalg.norm(expected)
     assert abs(found.sum() / expected.sum() - 1) < 0.02

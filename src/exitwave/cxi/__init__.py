@@ -1,1 +1,1 @@
-"""What a CXI file is: the schema as one table, and the reader, writer, validator and inspector that follow it."""
+"""The CXI file: the schema as one table, and the reader, writer, validator and inspector that are driven by it."""

@@ -1,4 +1,4 @@
-"""Output that is whole or not there: a partial file beside the target, which takes its place at the end."""
+"""Atomic output: a partial file beside the target, which replaces the target when it is complete."""
 
 import errno
 import io
@@ -16,9 +16,9 @@ from exitwave.outputs import check_output
 
 @contextmanager
 def atomic(target: str | Path, overwrite: bool) -> Iterator[Path]:
-    """Yield a partial path beside the target; when the block ends well, the partial file takes the target's place.
+    """Yield the path of a partial file beside the target; when the block ends without error, it replaces the target.
 
-    On any failure the partial file is removed and an existing target stays as it was.
+    On any failure the partial file is removed and an existing target is not changed.
 
     Parameters
     ----------
@@ -30,8 +30,8 @@ def atomic(target: str | Path, overwrite: bool) -> Iterator[Path]:
     Raises
     ------
     OutputError
-        Before any work if the target exists and may not be replaced, or its folder is missing or cannot be written;
-        afterwards if the disk is full.
+        Before the block if the target exists and may not be replaced, or its folder is missing or not writable;
+        after it if the disk is full.
     """
     final = Path(target).resolve()
     check_output(final, overwrite=overwrite)
@@ -54,20 +54,20 @@ def atomic(target: str | Path, overwrite: bool) -> Iterator[Path]:
 
 @contextmanager
 def create(partial: Path) -> Iterator[tuple[h5py.File, Callable[[], None]]]:
-    """Yield a new HDF5 file and a check that raises OSError if writing has failed; it is made at the end as well."""
+    """Yield a new HDF5 file, and a function that raises OSError if writing has failed; it is also called at the end."""
     with _Disk(partial, "w+") as disk:
         try:
             with h5py.File(disk, "w") as file:
                 yield file, disk.check
         finally:
-            disk.check()  # what HDF5 makes of a full disk says less
+            disk.check()  # its message is clearer than that of HDF5
 
 
 class _Disk(io.FileIO):
-    """A file whose failures to write are silent until they are asked for.
+    """A file that reports failures to write only in `check`.
 
-    HDF5 keeps what it could not write and tries again when the file is closed; a failure there crashes the process. So
-    it is told that all went well, and what it writes after the failure is thrown away with the partial file.
+    After a failure HDF5 keeps the data and tries to write it again when the file is closed; a second failure crashes
+    the process. So every write succeeds for HDF5, and data after the failure is discarded with the partial file.
     """
 
     failure: OSError | None = None
@@ -97,8 +97,8 @@ class _Disk(io.FileIO):
             return 0
 
 
-def _flush(place: Path) -> None:
-    handle = os.open(place, os.O_RDONLY)
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
@@ -107,6 +107,6 @@ def _flush(place: Path) -> None:
 
 def _output_error(target: str | Path, error: OSError) -> OutputError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return OutputError("The disk is full", where=target, remedy="Free some space or write elsewhere")
-    remedy = "Choose a folder that exists and that you may write to"
+        return OutputError("The disk is full", where=target, remedy="Free some space, or write to another disk")
+    remedy = "Choose a folder that exists and is writable"
     return OutputError("The output cannot be written", where=target, found=error, remedy=remedy)

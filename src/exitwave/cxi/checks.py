@@ -1,4 +1,4 @@
-"""What the validator asks of the values: numbers that are possible (errors) and numbers that are usual (warnings)."""
+"""Checks of values for the validator: impossible values are errors, unusual values are warnings."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.cxi.energy import HIGHEST, LOWEST, compare_wavelength
-from exitwave.cxi.frames import read_view, seen_shape, unreadable
+from exitwave.cxi.frames import read_view, unreadable, viewed_shape
 from exitwave.cxi.hdf import Source, attribute, whole
 from exitwave.errors import InputError
 from exitwave.frames import View
@@ -15,25 +15,27 @@ from exitwave.positions.grid import object_grid
 from exitwave.units import H_C, show
 
 SAMPLE = 16
-"""Frames that are looked at."""
+"""Number of frames that are read."""
 TYPICAL = {
     "W223": ("energy", ((500.0, 2000.0), (6000.0, 12000.0)), "eV"),
     "W224": ("distance", ((1.0, 5.0),), "m"),
     "W225": ("x_pixel_size", ((50e-6, 75e-6),), "m"),
 }
-"""Typical dimensions of the specification: entry, ranges, unit."""
+"""Typical values from the specification: entry, ranges, unit."""
 TYPICAL_POSITIONS = (200, 5000)
+"""Number of positions."""
 TYPICAL_DETECTOR = (64, 512)
-"""Rows and columns: the specification's 256 and 512, or these cropped or binned by up to 4."""
+"""Rows and columns: 256 and 512 in the specification, or these cropped or binned by up to 4."""
 TYPICAL_SIZE = 10e9
-"""Bytes; the specification's largest file."""
+"""Bytes; the largest file in the specification."""
 TOLERANCE = 0.01
+"""Relative tolerance of the typical ranges."""
 FINITE = (
     "corner_position", "positions", "used_positions", "illumination", "object", "object_x", "object_y", "object_z",
 )  # fmt: skip
-"""Arrays without NaN or infinity."""
+"""Entries that must not contain NaN or infinity."""
 OBJECT_PIXEL = (1e-10, 1e-5)
-"""Object pixels in metres that are believed."""
+"""Range of plausible object pixels in metres."""
 
 
 def check_values(source: Source) -> None:
@@ -58,19 +60,19 @@ def check_values(source: Source) -> None:
 
 
 def check_typical(source: Source, size: int) -> None:
-    """Warn where a scan is unlike the typical dimensions of the specification; ``size`` is the file's in bytes."""
+    """Add warnings for values outside the typical ranges of the specification; ``size`` is the file size in bytes."""
     for code, (key, ranges, unit) in TYPICAL.items():
         value = _number(source, key)
         possible = value is not None and (key != "energy" or LOWEST <= value <= HIGHEST)
         if value is not None and possible and not any(_within(value, low, high) for low, high in ranges):
             usual = " or ".join(f"{show(low, unit)} to {show(high, unit)}" for low, high in ranges)
-            source.remark(code, key, show(value, unit), usual, "Check it if this is not on purpose")
+            source.remark(code, key, show(value, unit), usual, "Check it, unless it is intended")
     frames = _dataset(source, "frames")
     if frames is not None and frames.ndim == 3:
-        npos, ny, nx = seen_shape(source, frames)
+        npos, ny, nx = viewed_shape(source, frames)
         if not _within(npos, *TYPICAL_POSITIONS):
             usual = "{} to {} positions".format(*TYPICAL_POSITIONS)
-            source.remark("W221", "frames", f"{npos} positions", usual, "Check it if this is not on purpose")
+            source.remark("W221", "frames", f"{npos} positions", usual, "Check it, unless it is intended")
         if not (_within(ny, *TYPICAL_DETECTOR) and _within(nx, *TYPICAL_DETECTOR)):
             usual = "{} to {} pixels a side".format(*TYPICAL_DETECTOR)
             source.remark("W222", "frames", f"{ny} x {nx} pixels", usual, "Crop or bin the frames if they are larger")
@@ -80,8 +82,8 @@ def check_typical(source: Source, size: int) -> None:
         )
 
 
-def believable(pixel: tuple[float, float]) -> bool:
-    """Say whether an object pixel (y, x) in metres is possible."""
+def is_plausible(pixel: tuple[float, float]) -> bool:
+    """Return whether an object pixel (y, x) in metres is plausible."""
     return OBJECT_PIXEL[0] <= min(pixel) <= max(pixel) <= OBJECT_PIXEL[1]
 
 
@@ -90,7 +92,7 @@ def _within(value: float, low: float, high: float) -> bool:
 
 
 def _dataset(source: Source, key: str) -> h5py.Dataset | None:
-    """Return a dataset; None where it is missing or its link leads nowhere, which the table has found already."""
+    """Return a dataset, or None if it is missing or its link is dangling; the check of the table reports both."""
     try:
         return source.dataset(key)
     except InputError:
@@ -98,7 +100,7 @@ def _dataset(source: Source, key: str) -> h5py.Dataset | None:
 
 
 def _values(source: Source, key: str) -> NDArray[Any] | None:
-    """Return the numbers of a small dataset, or None."""
+    """Return the values of a small numeric dataset, or None."""
     dataset = _dataset(source, key)
     if dataset is None or dataset.dtype.kind not in "biufc" or dataset.shape is None:
         return None
@@ -134,7 +136,11 @@ def _check_mask(source: Source) -> NDArray[np.bool_] | None:
         source.remark("E110", "mask", f"values up to {mask.max()}", "0 good, 1 bad", remedy)
     elif mask.mean() > 0.5:
         source.remark(
-            "E110", "mask", f"{mask.mean():.0%} bad pixels", "0 good, 1 bad", "Turn it round if it is inverted"
+            "E110",
+            "mask",
+            f"{mask.mean():.0%} bad pixels",
+            "0 good, 1 bad",
+            "Invert it, if it has the opposite polarity",
         )
         return None
     return mask != 0
@@ -143,7 +149,7 @@ def _check_mask(source: Source) -> NDArray[np.bool_] | None:
 def _check_slices(source: Source) -> None:
     image = _dataset(source, "object")
     if image is not None and image.ndim == 3 and _dataset(source, "object_z") is None:
-        source.remark("E101", "object_z", "nothing", "the place of every slice in metres", "Write it")
+        source.remark("E101", "object_z", "nothing", "the coordinate of every slice in metres", "Write it")
 
 
 def _check_scale(source: Source) -> None:
@@ -154,15 +160,15 @@ def _check_scale(source: Source) -> None:
     if not all(number is not None and number > 0 for number in numbers) or not np.isfinite(positions).all():
         return
     energy, distance, py, px = (number or 1.0 for number in numbers)
-    if not LOWEST <= energy <= HIGHEST:  # which E109 has said
+    if not LOWEST <= energy <= HIGHEST:  # E109 has reported it
         return
-    ny, nx = seen_shape(source, frames)[1:]
+    ny, nx = viewed_shape(source, frames)[1:]
     reach = H_C / energy * distance
     pixel = reach / (ny * py), reach / (nx * px)
     if _number(source, "near_field"):
         z1 = abs(_number(source, "source_distance") or np.inf)
         pixel = py / (1 + distance / z1), px / (1 + distance / z1)
-    if not believable(pixel):
+    if not is_plausible(pixel):
         found = f"{pixel[0]:.3g} m x {pixel[1]:.3g} m"
         source.remark(
             "E117", "distance", found, "0.1 nm to 10 um", "Check the units of energy, distance and pixel size"
@@ -180,21 +186,23 @@ def _check_frames(source: Source, bad: NDArray[np.bool_] | None) -> None:
         return
     problem = unreadable(frames)
     if problem:
-        source.remark("E114", "frames", problem[0], "frames that can be read", problem[1])
+        source.remark("E114", "frames", problem[0], "patterns that can be read", problem[1])
         return
     try:
         view = read_view(source) or View()
         shape = (len(frames), *view.shape(frames.shape[1:]))
     except InputError as error:
-        source.remark("E108", "frames_view", error.found, "a view of the frames, as JSON", error.remedy)
+        source.remark("E108", "frames_view", error.found, "a view of the patterns, as JSON", error.remedy)
         return
     known = bad is not None and bad.shape in (shape[1:], shape)
     good = np.broadcast_to(~bad if bad is not None and known else True, shape)
     for index in np.unique(np.linspace(0, len(frames) - 1, SAMPLE).astype(int)):
         try:
-            counts = view.see(frames[index])[good[index]]
+            counts = view.apply(frames[index])[good[index]]
         except OSError as error:
-            source.remark("E114", "frames", f"frame {index}: {error}", "frames that can be read", "Copy the file again")
+            source.remark(
+                "E114", "frames", f"frame {index}: {error}", "patterns that can be read", "Copy the file again"
+            )
             return
         wrong = ~np.isfinite(counts) | (counts < 0)
         if wrong.any():
@@ -213,6 +221,12 @@ def _check_history(source: Source) -> None:
     values = np.atleast_1d(history)
     if np.size(iterations) != 1 or int(np.ravel(iterations)[0]) != values.size:
         found = f"{np.ravel(iterations)[0]} iterations and {values.size} errors"
-        source.remark("E113", "iterations", found, "one error for each iteration", "Make them agree")
+        source.remark("E113", "iterations", found, "one error for each iteration", "Write the length of error_metric")
     if values.dtype.kind == "f" and not np.isfinite(values).all():
-        source.remark("E111", "error_metric", "values that are not finite", "finite numbers", "The run has diverged")
+        source.remark(
+            "E111",
+            "error_metric",
+            "values that are not finite",
+            "finite numbers",
+            "The reconstruction has diverged; run it again",
+        )

@@ -1,7 +1,6 @@
-"""The photon energy: which of the places that files use for it to believe, and in which unit it is."""
+"""Read the photon energy: choose among the entries in which files store it, and determine its unit."""
 
 import math
-from typing import NoReturn
 
 from exitwave.cxi.hdf import Source, known_factor, scalar, units_of
 from exitwave.cxi.schema import BY_KEY
@@ -9,23 +8,23 @@ from exitwave.errors import InputError
 from exitwave.units import H_C, parse, show
 
 LOWEST, HIGHEST = 50.0, 200e3
-"""Photon energies in eV that are believed. Above, it is the energy of a storage ring."""
+"""Range of photon energies in eV that is accepted. A higher energy is that of a storage ring."""
 JOULES = 1e-12
-"""A number below this without a unit is in joules: 200 keV are 3.2e-14 J."""
+"""A number without a unit below this is in joules: 200 keV are 3.2e-14 J."""
 ELECTRONVOLTS = 100.0
-"""A number from here on without a unit is in eV; between the two it may be keV, and nobody can know."""
+"""A number without a unit from this value on is in eV. Between the two limits it may be in keV: it is refused."""
 
 
 def photon_energy(source: Source) -> float:
     """Return the photon energy in eV.
 
-    Believed in this order: the user's ``energy``; ``source_1/energy``, unless it is the storage ring's; ``beam_1``;
-    a wavelength. The unit is that of ``@units``, else it follows from the magnitude.
+    The first of these is used: the user's ``energy``; ``source_1/energy``, unless it is that of the storage ring;
+    ``beam_1``; a wavelength. The unit is that of ``@units``, or else it follows from the magnitude.
 
     Raises
     ------
     InputError
-        If there is no energy, its unit is unknown or cannot be told, or it lies outside 50 eV to 200 keV.
+        If there is no energy, its unit is unknown or ambiguous, or it lies outside 50 eV to 200 keV.
     """
     if "energy" in source.overrides:
         stated = source.overrides["energy"]
@@ -33,22 +32,20 @@ def photon_energy(source: Source) -> float:
     energy = _energy_at(source, "energy")
     ring = energy is not None and energy > HIGHEST
     if energy is None or ring:
-        energy, key = _elsewhere(source)
+        energy, key = _other_energy(source)
         if energy is None:
-            _refuse_without(source, ring)
+            raise _no_photon_energy(source, ring)
         if ring:
-            source.remark(
-                "W202", "energy", "the storage ring's energy", "the photon energy", f"{source.place(key)} was used"
-            )
+            found = "the energy of the storage ring"
+            source.remark("W202", "energy", found, "the photon energy", f"{source.path(key)} was used")
         else:
-            source.remark("I305", "energy", "no energy", "the photon energy", f"{source.place(key)} was used")
+            source.remark("I305", "energy", "no energy", "the photon energy", f"{source.path(key)} was used")
     compare_wavelength(source, energy)
     return energy
 
 
 def _energy_at(source: Source, key: str) -> float | None:
-    value = scalar(source, key)
-    dataset = source.dataset(key)
+    value, dataset = scalar(source, key), source.dataset(key)
     if value is None or dataset is None:
         return None
     unit = units_of(dataset, key) or _unit_by_magnitude(source, key, value)
@@ -57,14 +54,14 @@ def _energy_at(source: Source, key: str) -> float | None:
     if not energy > HIGHEST:
         _checked(energy, source.where(key), shown)
     if unit != BY_KEY[key].units:
-        source.remark("W201", key, shown, BY_KEY[key].units, f"It was read as {energy:.6g} eV")
+        source.remark("W201", key, shown, BY_KEY[key].units, f"It was converted to {energy:.6g} eV")
     return energy
 
 
 def _unit_by_magnitude(source: Source, key: str, value: float) -> str:
     if JOULES <= value < ELECTRONVOLTS:
         raise InputError(
-            "The energy has no unit, and its size does not tell one",
+            "The energy has no unit, and its unit does not follow from its magnitude",
             where=source.where(key),
             found=f"{value:g}",
             remedy=f"If it is in keV, give it with --set energy={value:g}keV",
@@ -72,7 +69,8 @@ def _unit_by_magnitude(source: Source, key: str, value: float) -> str:
     return "J" if 0 < value < JOULES else "eV"
 
 
-def _elsewhere(source: Source) -> tuple[float | None, str]:
+def _other_energy(source: Source) -> tuple[float | None, str]:
+    """Return the photon energy in eV from the other entries that may hold it, and the key of the entry."""
     for key in ("incident_energy", "incident_beam_energy", "beam_energy"):
         energy = _energy_at(source, key)
         if energy is not None and energy <= HIGHEST:
@@ -80,7 +78,7 @@ def _elsewhere(source: Source) -> tuple[float | None, str]:
     for key in ("wavelength", "incident_wavelength"):
         wavelength = _wavelength_at(source, key)
         if wavelength is not None:
-            shown = f"a wavelength of {wavelength:g} m"
+            shown = f"wavelength {wavelength:g} m"
             return _checked(H_C / wavelength if wavelength > 0 else math.nan, source.where(key), shown), key
     return None, ""
 
@@ -93,7 +91,7 @@ def _wavelength_at(source: Source, key: str) -> float | None:
 
 
 def compare_wavelength(source: Source, energy: float) -> None:
-    """Remark (W203) where a wavelength in the file differs by more than 1 % from that of the energy in eV."""
+    """Add W203 where a wavelength in the file differs by more than 1 % from that of the energy in eV."""
     for key in ("wavelength", "incident_wavelength"):
         wavelength = _wavelength_at(source, key)
         if wavelength is not None and not abs(wavelength * energy / H_C - 1) <= 0.01:
@@ -102,7 +100,7 @@ def compare_wavelength(source: Source, energy: float) -> None:
                 key,
                 f"{wavelength:g} m",
                 f"{H_C / energy:g} m, from the energy of {show(energy, 'eV')}",
-                "The energy was used; correct the file or give the energy with --set energy=",
+                "The energy was used; correct the file, or give the energy with --set energy=",
             )
 
 
@@ -116,16 +114,15 @@ def _checked(energy: float, where: str, found: str) -> float:
         "The photon energy is impossible",
         where=where,
         found=found,
-        remedy=f"Expected 50 eV to 200 keV; give it in its true unit, such as {hint}",
+        remedy=f"Give an energy from 50 eV to 200 keV with its unit, such as {hint}",
     )
 
 
-def _refuse_without(source: Source, ring: bool) -> NoReturn:
-    raise InputError(
-        "The file holds the energy of the storage ring, not of the photons"
-        if ring
-        else "The file has no photon energy",
+def _no_photon_energy(source: Source, ring: bool) -> InputError:
+    ring_only = "The file has the energy of the storage ring, but not the photon energy"
+    return InputError(
+        ring_only if ring else "The file has no photon energy",
         where=source.where("energy"),
-        found="an energy above 200 keV, and none in beam_1" if ring else "nothing",
+        found="an energy above 200 keV, and none in beam_1" if ring else "",
         remedy="Give it with --set energy=8.8keV",
     )

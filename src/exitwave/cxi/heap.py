@@ -1,7 +1,8 @@
-"""The heaps in which HDF5 keeps text of any length: damaged in one way, they keep its reader busy for ever.
+"""Detect damaged HDF5 heaps of text that would keep the HDF5 library in an endless loop.
 
-A heap is a row of objects, each with its length; an object of length 0 where free space begins, or one so long that the
-next would come before it, is a step of HDF5 (up to 2.0) that leads nowhere, in C and not to be interrupted.
+HDF5 stores text of variable length in heaps. A heap is a sequence of objects, each with its length. An object of length
+0 at the beginning of the free space, or one so long that its end lies before its start, makes HDF5 (up to version 2.0)
+loop for ever, in C code that cannot be interrupted.
 """
 
 import mmap
@@ -10,41 +11,43 @@ from functools import lru_cache
 from pathlib import Path
 
 LARGEST = 2**26
-"""Bytes of a file that is looked through; in a larger one it is mostly frames that are damaged."""
+"""Largest file in bytes that is searched; the damage in a larger file is most likely in the patterns."""
 MARK, HEADER, OBJECT = b"GCOL\x01", 16, 16
-"""How a heap begins, and the bytes that stand before its objects and before the data of each."""
+"""Signature of a heap; bytes before its first object; bytes before the data of each object."""
 
 
-def is_endless(place: Path) -> bool:
-    """Say whether a heap of a file would keep HDF5 busy for ever."""
-    about = place.stat()
-    return 0 < about.st_size <= LARGEST and _looked_through(str(place), about.st_ino, about.st_size, about.st_mtime_ns)
+def is_endless(file: Path) -> bool:
+    """Return whether a heap of a file would keep HDF5 in an endless loop."""
+    status = file.stat()
+    return 0 < status.st_size <= LARGEST and _has_endless_heap(
+        str(file), status.st_ino, status.st_size, status.st_mtime_ns
+    )
 
 
 @lru_cache(maxsize=64)
-def _looked_through(place: str, inode: int, size: int, changed: int) -> bool:
-    """Look through a file, once for every state of it."""
-    with open(place, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        at = data.find(MARK)
-        while at >= 0:
-            if _leads_nowhere(data, at):
+def _has_endless_heap(name: str, inode: int, size: int, changed: int) -> bool:
+    """Search a file for endless heaps; the result is kept until the file changes."""
+    with open(name, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        start = data.find(MARK)
+        while start >= 0:
+            if _loops(data, start):
                 return True
-            at = data.find(MARK, at + 1)
+            start = data.find(MARK, start + 1)
     return False
 
 
-def _leads_nowhere(data: mmap.mmap, at: int) -> bool:
-    """Walk along the objects of a heap."""
-    if at + HEADER > len(data):
+def _loops(data: mmap.mmap, start: int) -> bool:
+    """Return whether the objects of the heap at an offset form an endless loop."""
+    if start + HEADER > len(data):
         return False
-    (size,) = struct.unpack_from("<Q", data, at + 8)
-    end, place = at + size, at + HEADER
+    (size,) = struct.unpack_from("<Q", data, start + 8)
+    end, position = start + size, start + HEADER
     if end > len(data):
         return False
-    while place + OBJECT <= end:
-        index, length = struct.unpack_from("<H6xQ", data, place)
+    while position + OBJECT <= end:
+        index, length = struct.unpack_from("<H6xQ", data, position)
         step = length if index == 0 else OBJECT + (length + 7) // 8 * 8
         if step % 2**64 == 0 or step >= 2**63:
             return True
-        place += step
+        position += step
     return False

@@ -1,4 +1,4 @@
-"""The tree of a file: every group, dataset and link, with shapes, types, units and small values."""
+"""List the tree of a file: every group, dataset and link, with shapes, types, units and small values."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,9 +12,9 @@ from exitwave.cxi.schema import BY_KEY, BY_PATH
 from exitwave.errors import InputError
 
 SMALL = 4
-"""Arrays of up to this many numbers are shown."""
+"""Largest number of elements of an array that is shown."""
 LONGEST = 200
-"""Characters of a text that are shown."""
+"""Longest text, in characters, that is shown in full."""
 
 
 @dataclass(frozen=True)
@@ -24,21 +24,21 @@ class Node:
     path: str
     """Absolute path."""
     kind: Literal["group", "dataset", "soft link", "external link", "dangling link"]
-    """What stands at the path."""
+    """Kind of the object at the path."""
     shape: tuple[int, ...] | None
-    """Lengths of a dataset, also behind a link; () for a scalar, None for groups."""
+    """Shape of a dataset, or of the dataset to which a link points; () for a scalar, None for groups."""
     dtype: str
     """Type of the numbers, or ``str``."""
     units: str
     """The dataset's ``@units``."""
     target: str
-    """Where a link leads: a path, or ``file:path``."""
+    """Target of a link: a path, or ``file:path``."""
     value: Any
     """A scalar, short text or small array, ready for JSON; else None."""
     attributes: dict[str, Any]
-    """The other attributes, ready for JSON; long ones by their shape."""
+    """The other attributes, ready for JSON; large ones as type and shape."""
     meaning: str
-    """What the schema says about the path, or an empty string."""
+    """Meaning of the path in the schema, or an empty string."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the node as a dictionary, for ``--json``."""
@@ -46,9 +46,10 @@ class Node:
 
 
 def tree(file: str | Path) -> list[Node]:
-    """Return the objects of a file from the root down, each group before what it holds.
+    """Return the objects of a file, each group before its members.
 
-    Links are followed for shape and type, not descended into; those that lead nowhere are marked.
+    A link has the shape and type of its target; the members of a linked group are not listed. Dangling links are
+    marked.
 
     Raises
     ------
@@ -61,41 +62,41 @@ def tree(file: str | Path) -> list[Node]:
         return nodes
 
 
-def _walk(group: h5py.Group, place: str, nodes: list[Node], seen: set[Any]) -> None:
-    nodes.append(_node(group, place or "/", "group"))
-    if group.id in seen:
+def _walk(group: h5py.Group, path: str, nodes: list[Node], visited: set[Any]) -> None:
+    nodes.append(_node(group, path or "/", "group"))
+    if group.id in visited:
         return
-    seen.add(group.id)
+    visited.add(group.id)
     for name in group:
-        link, here = group.get(name, getlink=True), f"{place}/{name}"
+        link, here = group.get(name, getlink=True), f"{path}/{name}"
         if isinstance(link, h5py.HardLink):
             child = group[name]
             if isinstance(child, h5py.Group):
-                _walk(child, here, nodes, seen)
+                _walk(child, here, nodes, visited)
             else:
                 nodes.append(_node(child, here, "dataset"))
         else:
             nodes.append(_link_node(group.file, here, link))
 
 
-def _link_node(file: h5py.File, place: str, link: Any) -> Node:
+def _link_node(file: h5py.File, path: str, link: Any) -> Node:
     external = isinstance(link, h5py.ExternalLink)
     target = f"{link.filename}:{link.path}" if external else link.path
     try:
-        found = resolve(file, place)
+        found = resolve(file, path)
     except InputError:
         found = None
     if found is None:
-        return _node(None, place, "dangling link", target)
-    return _node(found, place, "external link" if external else "soft link", target)
+        return _node(None, path, "dangling link", target)
+    return _node(found, path, "external link" if external else "soft link", target)
 
 
-def _node(thing: Any, place: str, kind: Any, target: str = "") -> Node:
-    attributes = {} if thing is None else {name: shown(value) for name, value in thing.attrs.items()}
+def _node(thing: Any, path: str, kind: Any, target: str = "") -> Node:
+    attributes = {} if thing is None else {name: json_value(value) for name, value in thing.attrs.items()}
     data = isinstance(thing, h5py.Dataset)
-    entry = BY_PATH.get(place)
+    entry = BY_PATH.get(path)
     return Node(
-        path=place,
+        path=path,
         kind=kind,
         shape=thing.shape if data else None,
         dtype=_type_name(thing.dtype) if data else "",
@@ -115,17 +116,17 @@ def _value(dataset: h5py.Dataset) -> Any:
     if dataset.shape is None or dataset.size > SMALL or holds_lists(dataset):
         return None
     try:
-        return shown(dataset[()])
+        return json_value(dataset[()])
     except (OSError, TypeError):
         return None
 
 
-def shown(value: Any) -> Any:
-    """Return a small value as plain Python for JSON, a large one as its type and shape."""
+def json_value(value: Any) -> Any:
+    """Return a small value as plain Python for JSON, a large array as its type and shape."""
     if isinstance(value, np.ndarray) and value.size > SMALL:
         return f"{_type_name(value.dtype)} {value.shape}"
     if isinstance(value, np.ndarray) and value.shape:
-        return [shown(part) for part in value]
+        return [json_value(element) for element in value]
     if isinstance(value, (str, bytes, h5py.Empty)):
         words = text(value)
         return words if len(words) <= LONGEST else words[:LONGEST] + "..."

@@ -1,4 +1,4 @@
-"""The probe of a file: which of the places that files use for it to believe."""
+"""Read the probe: choose among the entries in which files store it."""
 
 import h5py
 import numpy as np
@@ -8,25 +8,25 @@ from exitwave.cxi.hdf import Source, resolve, whole
 
 
 def read_probe(source: Source, shape: tuple[int, int]) -> NDArray[np.complex64] | None:
-    """Return the probe, shape (modes, ny, nx) for frames of ``shape``, or None where there is none that fits.
+    """Return the probe, shape (modes, ny, nx) for frames of ``shape``, or None if no stored probe fits.
 
-    The first place where there is one is believed; a remark (W207) names each other place that has another one.
+    The first probe that is found is used. W207 is added for each other path that has a different probe.
     """
     first: NDArray[np.complex64] | None = None
-    believed, seen = "", set[h5py.Dataset]()
-    for place in source.places("illumination"):
-        dataset = resolve(source.file, place)
-        if not isinstance(dataset, h5py.Dataset) or dataset in seen:  # one may link to another
+    used, visited = "", set[h5py.Dataset]()
+    for path in source.paths("illumination"):
+        dataset = resolve(source.file, path)
+        if not isinstance(dataset, h5py.Dataset) or dataset in visited:  # one path may link to another
             continue
-        if dataset.dtype.kind in "OSU":  # NeXus has a kind of radiation of this name
+        if dataset.dtype.kind in "OSU":  # in NeXus, probe is the name of the kind of radiation
             continue
-        seen.add(dataset)
+        visited.add(dataset)
         values = _stored(source, dataset, shape)
         if first is None:
-            first, believed = values, place
+            first, used = values, path
         elif values is not None and not np.array_equal(first, values):
-            found = f"another probe at {place}"
-            source.remark("W207", "illumination", found, "one probe in a file", f"{believed} was used")
+            found = f"another probe at {path}"
+            source.remark("W207", "illumination", found, "one probe in a file", f"{used} was used")
     return first
 
 
@@ -35,6 +35,6 @@ def _stored(source: Source, dataset: h5py.Dataset, shape: tuple[int, int]) -> ND
     values = np.asarray(whole(dataset)) if fits else None
     if values is None or not np.isfinite(values).all():
         found = f"{dataset.dtype} of shape {dataset.shape} at {dataset.name}" + (", not all finite" if fits else "")
-        source.remark("W207", "illumination", found, f"finite complex64 of shape {shape}", "It was left aside")
+        source.remark("W207", "illumination", found, f"finite complex64 of shape {shape}", "It was not used")
         return None
     return values.reshape(-1, *shape).astype(np.complex64, copy=False)

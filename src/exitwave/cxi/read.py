@@ -1,4 +1,4 @@
-"""From a CXI file to a Scan or a Result. Frames stay in the file; everything else is checked and put into SI units."""
+"""Read a CXI file as a Scan or a Result: check everything but the frames, which stay in the file; convert to SI."""
 
 import json
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from exitwave.cxi.frames import read_frames
 from exitwave.cxi.hdf import Layout, Source, attribute, length, reading, scalar, text, whole
 from exitwave.cxi.mask import CHOICES, INSIDE, read_mask, reasons
 from exitwave.cxi.probe import read_probe
-from exitwave.cxi.scale import of_believable_scale
+from exitwave.cxi.scale import check_scale
 from exitwave.cxi.schema import ALSO, TABLE, path
 from exitwave.cxi.translation import read_positions
 from exitwave.errors import InputError, did_you_mean
@@ -31,14 +31,15 @@ OVERRIDES = {
     "positions": "um, mm, nm or m",
     "mask": ", ".join(CHOICES),
 }
-"""What ``overrides`` may set, with an example of each."""
+"""The keys of ``overrides``, with an example of each."""
+
+DEFAULT_LAYOUT = Layout(paths=ALSO)
+"""The paths of the schema, and the paths at which other programs write the same entries."""
 
 
-EVERYBODY = Layout(places=ALSO)
-"""The schema's places, and those where other programs put what it has a place for."""
-
-
-def read(file: str | Path, overrides: Mapping[str, str] | None = None, layout: Layout = EVERYBODY) -> Scan | Result:
+def read(
+    file: str | Path, overrides: Mapping[str, str] | None = None, layout: Layout = DEFAULT_LAYOUT
+) -> Scan | Result:
     """Read a CXI file: a Result where it holds ``image_1/data``, else a Scan. Frames are not read.
 
     Parameters
@@ -49,7 +50,7 @@ def read(file: str | Path, overrides: Mapping[str, str] | None = None, layout: L
         Values that replace those of the file: energy, distance, pixel_size, positions (their unit), mask (inverted,
         as-is or none).
     layout : Layout
-        Where the file has its entries.
+        The paths of the file's entries.
 
     Returns
     -------
@@ -59,7 +60,7 @@ def read(file: str | Path, overrides: Mapping[str, str] | None = None, layout: L
     Raises
     ------
     InputError
-        If the file cannot be used as it is; the message names the place and what to do.
+        If the file cannot be used as it is. The message has the path in the file and a remedy.
     """
     chosen = dict(overrides or {})
     _check_overrides(chosen)
@@ -75,9 +76,9 @@ def _check_overrides(overrides: Mapping[str, str]) -> None:
     for key, value in overrides.items():
         if key not in OVERRIDES:
             remedy = did_you_mean(key, (f"{name}={example}" for name, example in OVERRIDES.items()))
-            raise InputError("There is nothing of this name to set", found=key, remedy=remedy)
+            raise InputError(f"Unknown setting: {key}", remedy=remedy)
         if key == "mask" and value not in CHOICES:
-            raise InputError("Unknown kind of mask", found=repr(value), remedy=f"Use one of {', '.join(CHOICES)}")
+            raise InputError(f"Unknown treatment of the mask: {value!r}", remedy=f"Use one of {', '.join(CHOICES)}")
         if key == "positions":
             factor(value, "length")
 
@@ -91,8 +92,8 @@ def _scan(source: Source) -> Scan:
     energy = photon_energy(source)
     detector = _detector(source, patterns)
     for key, value in source.overrides.items():
-        where = "positions" if key == "positions" else {"pixel_size": "x_pixel_size"}.get(key, key)
-        source.remark("I304", where, f"{key}={value}", "the value of the file", "It was set by the user")
+        entry = {"pixel_size": "x_pixel_size"}.get(key, key)
+        source.remark("I304", entry, f"{key}={value}", "the value in the file", "The user has set it")
     scan = Scan(
         patterns=patterns,
         positions=positions,
@@ -106,10 +107,10 @@ def _scan(source: Source) -> Scan:
         near=_near(source),
         monitor=_monitor(source, len(patterns)),
         left_out=left_out,
-        preparation=_steps(source, "preparation"),
+        preparation=_decisions(source, "preparation"),
         path=Path(source.file.filename).resolve(),
     )
-    return of_believable_scale(scan, source.remarks, source.where("distance"), source.place("positions"))
+    return check_scale(scan, source.remarks, source.where("distance"), source.path("positions"))
 
 
 def _detector(source: Source, patterns: Frames) -> Detector:
@@ -132,7 +133,7 @@ def _detector(source: Source, patterns: Frames) -> Detector:
 
 
 def _near(source: Source) -> NearField | None:
-    """Return the near field that a file says it has. Without its flag, a distance may be that of the storage ring."""
+    """Return the near-field geometry, if the file has its flag. Without it, the distance may be to the storage ring."""
     if not scalar(source, "near_field"):
         return None
     distance = scalar(source, "source_distance")
@@ -144,38 +145,34 @@ def _length(source: Source, key: str, override: str) -> float:
         return length(source, key, override)
     metres = parse(source.overrides[override], "length")
     if not metres > 0:
-        raise InputError(
-            "A length must be positive",
-            where=f"--set {override}",
-            found=source.overrides[override],
-            remedy="Give a length above 0, such as 2m",
-        )
+        found, remedy = source.overrides[override], "Give a length above 0, such as 2m"
+        raise InputError("The length must be positive", where=f"--set {override}", found=found, remedy=remedy)
     return metres
 
 
 def _array(source: Source, key: str, shape: tuple[int, ...], dtype: Any) -> NDArray[Any] | None:
-    """Return an array of a shape, a stack of several averaged, or None where there is none."""
+    """Return an array of a given shape, the mean if the file has a stack of such arrays, or None if it is missing."""
     dataset = source.dataset(key)
     if dataset is None:
         return None
     stack = dataset.ndim == len(shape) + 1 and dataset.shape[1:] == shape and dataset.dtype.kind in "iuf"
     if not (stack and len(dataset)) and (dataset.shape != shape or dataset.dtype.kind not in "biufc"):
         raise InputError(
-            "An array has the wrong shape",
+            "The array has the wrong shape",
             where=source.where(key),
             found=f"{dataset.dtype} of shape {dataset.shape}",
-            remedy=f"Expected shape {shape}",
+            remedy=f"Write it with shape {shape}",
         )
     if stack:
         total = np.zeros(shape)
-        for each in dataset:
-            total += each
+        for frame in dataset:
+            total += frame
         return (total / len(dataset)).astype(dtype)
     return np.asarray(whole(dataset)).astype(dtype, copy=False)
 
 
-def _inside(source: Source, shape: tuple[int, int]) -> NDArray[np.float32] | None:
-    """Return where the beam has been, as 0 to 1, or as the bit of CXI that says so."""
+def _covered(source: Source, shape: tuple[int, int]) -> NDArray[np.float32] | None:
+    """Return the area that was illuminated, shape (ny, nx): 0 to 1 as stored, or from CXI's bit for it."""
     dataset = source.dataset("object_mask")
     if dataset is None or dataset.dtype.kind not in "iu" or dataset.shape != shape:
         return _array(source, "object_mask", shape, np.float32)
@@ -194,7 +191,7 @@ def _truth(source: Source) -> Truth | None:
 def _required(source: Source, key: str) -> NDArray[Any]:
     dataset = source.dataset(key)
     if dataset is None:
-        raise InputError("Part of the truth is missing", where=source.where(key), remedy="Simulate the scan again")
+        raise InputError("A part of the truth is missing", where=source.where(key), remedy="Simulate the scan again")
     return np.asarray(whole(dataset)).astype(dataset.dtype.newbyteorder("="), copy=False)
 
 
@@ -203,17 +200,17 @@ def _result(source: Source, scan: Scan) -> Result:
     assert image is not None
     if image.ndim not in (2, 3) or image.dtype.kind != "c" or min(image.shape) < 2:
         raise InputError(
-            "The reconstruction is not a complex image",
+            "The object is not a complex image",
             where=source.where("object"),
             found=f"{image.dtype} of shape {image.shape}",
-            remedy="Expected complex64 of shape (ny, nx) or (slices, ny, nx)",
+            remedy="Write complex64 of shape (ny, nx) or (slices, ny, nx)",
         )
     rows, columns = image.shape[-2:]
     y, x = _coordinates(source, scan, (rows, columns))
     used = _array(source, "used_positions", (len(scan.patterns), 3), np.float64)
     wide = _numbers(source, "wide_probe", "c")
     probe = scan.probe if wide is None else wide.astype(np.complex64, copy=False)
-    inside = _inside(source, (rows, columns))
+    covered = _covered(source, (rows, columns))
     held_out = _numbers(source, "held_out", "iu")
     return Result(
         scan=scan,
@@ -222,7 +219,7 @@ def _result(source: Source, scan: Scan) -> Result:
         x=x,
         y=y,
         positions=scan.positions if used is None else used,
-        mask=np.ones((rows, columns), np.float32) if inside is None else inside,
+        mask=np.ones((rows, columns), np.float32) if covered is None else covered,
         errors=_history(source, "error_metric"),
         holdout_errors=_history(source, "holdout_error_metric"),
         held_out=np.zeros(0, np.int64) if held_out is None else held_out.ravel().astype(np.int64),
@@ -231,13 +228,13 @@ def _result(source: Source, scan: Scan) -> Result:
         provenance=_provenance(source),
         model=_model(source, "model_"),
         z=_depths(source, len(image)) if image.ndim == 3 else None,
-        choices=_steps(source, "choices"),
+        choices=_decisions(source, "choices"),
         frc=_frc(source),
     )
 
 
 def _frc(source: Source) -> FRC | None:
-    """Return the correlation of two halves of the scan, where it was measured."""
+    """Return the half-scan Fourier ring correlation, or None where the file has none."""
     stored = [_numbers(source, f"frc_{name}", "iuf") for name in ("frequency", "correlation", "threshold")]
     resolution = scalar(source, "frc_resolution")
     if resolution is None or any(data is None for data in stored):
@@ -246,9 +243,9 @@ def _frc(source: Source) -> FRC | None:
     if frequency.ndim != 1 or not frequency.shape == correlation.shape == threshold.shape:
         found = f"{frequency.shape}, {correlation.shape} and {threshold.shape}"
         raise InputError(
-            "A correlation of halves differs in length",
+            "The arrays of the Fourier ring correlation differ in length",
             where=source.where("frc_frequency"),
-            found=found,
+            found=f"shapes {found}",
             remedy="Measure it again with exitwave reconstruct --frc",
         )
     limited, halves = bool((correlation >= threshold).all()), text(source.dataset("frc_halves"))
@@ -256,26 +253,27 @@ def _frc(source: Source) -> FRC | None:
 
 
 def _numbers(source: Source, key: str, kinds: str) -> NDArray[Any] | None:
-    """Return an array of some kinds of numbers, or None where there is none."""
+    """Return an array whose NumPy type is of the given kinds, or None if it is missing."""
     dataset = source.dataset(key)
     if dataset is None:
         return None
     if dataset.dtype.kind not in kinds:
-        raise InputError("These are not numbers", where=source.where(key), found=dataset.dtype, remedy="Leave them out")
+        remedy = "Write numbers, or leave the dataset out"
+        raise InputError("The dataset has the wrong type", where=source.where(key), found=dataset.dtype, remedy=remedy)
     return np.asarray(whole(dataset))
 
 
 def _depths(source: Source, slices: int) -> NDArray[np.float64]:
-    """Return where the slices lie along the beam."""
+    """Return the coordinates of the slices along the beam in metres, shape (slices,)."""
     z = _array(source, "object_z", (slices,), np.float64)
     if z is None:
-        remedy = "Write the place of every slice in metres"
+        remedy = "Write the coordinate of every slice along the beam in metres"
         raise InputError("The depth of the slices is missing", where=source.where("object_z"), remedy=remedy)
     return z
 
 
 def _model(source: Source, prefix: str) -> dict[str, NDArray[Any]]:
-    """Return what was learnt, or is true, beside object, probe and positions."""
+    """Return the parts of `Result.model` or `Truth.model` that the file has."""
     entries = {entry.key.removeprefix(prefix): entry for entry in TABLE if entry.key.startswith(prefix)}
     stored = {name: _numbers(source, entry.key, "iufc") for name, entry in entries.items()}
     return {name: values.astype(entries[name].dtype) for name, values in stored.items() if values is not None}
@@ -285,7 +283,7 @@ def _coordinates(source: Source, scan: Scan, shape: tuple[int, int]) -> tuple[ND
     y, x = _array(source, "object_y", shape[:1], np.float64), _array(source, "object_x", shape[1:], np.float64)
     if y is not None and x is not None:
         return y, x
-    source.remark("I306", "object_x", "no coordinates", "x and y in metres", "The object was centred on the positions")
+    source.remark("I306", "object_x", "no coordinates", "x and y in metres", "They were centred on the positions")
     centre = (scan.positions.min(axis=0) + scan.positions.max(axis=0)) / 2
     y, x = (
         middle + (np.arange(n) - n // 2) * step
@@ -303,12 +301,12 @@ def _recipe(source: Source) -> dict[str, Any]:
     return dict(_json(source, "recipe", dict) or {})
 
 
-def _steps(source: Source, key: str) -> tuple[Decision, ...]:
+def _decisions(source: Source, key: str) -> tuple[Decision, ...]:
     try:
         return tuple(Decision(**each) for each in _json(source, key, list) or ())
     except TypeError as error:
         raise InputError(
-            "A list of steps has other entries",
+            "The entries of the list are not those of a decision",
             where=source.where(key),
             found=str(error),
             remedy="Remove the dataset, or prepare or reconstruct again",
@@ -316,7 +314,7 @@ def _steps(source: Source, key: str) -> tuple[Decision, ...]:
 
 
 def _monitor(source: Source, frames: int) -> NDArray[np.float64] | None:
-    """Return the intensity of the beam in every frame, or None where there is none that can be used."""
+    """Return the intensity of the beam in every frame, shape (npos,), or None if it is missing or unusable."""
     dataset = source.dataset("monitor")
     if dataset is None:
         return None
@@ -324,37 +322,32 @@ def _monitor(source: Source, frames: int) -> NDArray[np.float64] | None:
     if values.shape == (frames,) and values.dtype.kind in "iuf" and np.isfinite(values).all() and (values > 0).all():
         return values.astype(np.float64)
     found = f"{values.dtype} of shape {values.shape}" + (", not all positive" if values.shape == (frames,) else "")
-    source.remark("W245", "monitor", found, f"{frames} positive numbers", "It was left aside")
+    source.remark("W245", "monitor", found, f"{frames} positive numbers", "It was not used")
     return None
 
 
 def _left_out(source: Source, frames: int) -> dict[str, tuple[int, ...]]:
-    """Return the frames that are not to be used, by the reason."""
+    """Return the indices of the frames that are excluded, by the reason."""
     stored = _json(source, "left_out", dict) or {}
-    for why, indices in stored.items():
+    for reason, indices in stored.items():
         if not isinstance(indices, list) or any(not isinstance(i, int) or not 0 <= i < frames for i in indices):
-            remedy = f"Give a list of frames, counted from 0 to {frames - 1}, for each reason"
-            found = f"{why}: {str(indices)[:80]}"
-            raise InputError("There are no such frames", where=source.where("left_out"), found=found, remedy=remedy)
-    return {why: tuple(indices) for why, indices in stored.items()}
+            remedy = f"Give a list of indices from 0 to {frames - 1} for each reason"
+            found = f"{reason}: {str(indices)[:80]}"
+            raise InputError("The frames do not exist", where=source.where("left_out"), found=found, remedy=remedy)
+    return {reason: tuple(indices) for reason, indices in stored.items()}
 
 
 def _json(source: Source, key: str, kind: type) -> Any:
-    """Return what a dataset holds as JSON, or None where there is none."""
+    """Return the JSON value of a dataset, or None if it is missing."""
     stored = text(source.dataset(key))
+    where, remedy = source.where(key), "Remove the dataset, or reconstruct again"
     try:
         value = json.loads(stored) if stored else None
     except ValueError as error:
-        raise InputError(
-            "Not JSON", where=source.where(key), found=stored[:80], remedy="Remove the dataset, or reconstruct again"
-        ) from error
+        raise InputError("The text is not JSON", where=where, found=stored[:80], remedy=remedy) from error
     if value is not None and not isinstance(value, kind):
-        raise InputError(
-            f"Not a {kind.__name__} in JSON",
-            where=source.where(key),
-            found=stored[:80],
-            remedy="Remove the dataset, or reconstruct again",
-        )
+        what = f"The JSON value is not a {kind.__name__}"
+        raise InputError(what, where=where, found=stored[:80], remedy=remedy)
     return value
 
 

@@ -1,32 +1,32 @@
-"""What positions must be like for a scan to be reconstructed, whatever file they come from."""
+"""Check positions and geometry of a scan from any file, and repair single positions."""
 
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from exitwave.cxi.checks import believable
+from exitwave.cxi.checks import is_plausible
 from exitwave.errors import Finding, InputError
 from exitwave.findings import finding
-from exitwave.positions.faults import between, find_outliers
+from exitwave.positions.faults import find_outliers, interpolate_bad
 from exitwave.positions.grid import object_grid
 from exitwave.scan import Scan
 
 FARTHEST = 1e6
-"""Metres from which a position is no number that means anything."""
+"""Positions from this distance on, in metres, are not numbers with a meaning."""
 MISSING = 0.2
-"""Most of the positions that may be missing."""
+"""Largest share of the positions that may be missing."""
 
 
-def finite_positions(
+def replace_missing_positions(
     positions: NDArray[np.float64], remarks: list[Finding], where: str
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Return positions, shape (npos, 3), with those that are not finite put between their neighbours, and which.
+    """Return positions, shape (npos, 3), with missing ones interpolated between neighbours, and which were missing.
 
     Raises
     ------
     InputError
-        If more than `MISSING` of them are not finite.
+        If more than the share `MISSING` of them is not finite.
     """
     broken = np.asarray(~(np.abs(positions) < FARTHEST).all(axis=1))
     wrong = np.flatnonzero(broken)
@@ -37,25 +37,32 @@ def finite_positions(
             "Positions are not finite",
             where=where,
             found=f"{wrong.size} of {len(positions)}, the first at index {wrong[0]}",
-            remedy="Leave out these frames and their positions",
+            remedy="Remove these frames and their positions from the file",
         )
     found = f"{wrong.size} of {len(positions)} positions, the first at index {wrong[0]}, are not finite"
-    remarks.append(finding("W243", _inside(where), found, "finite numbers", "Their frames are left out"))
-    return between(positions, broken), broken
+    remarks.append(finding("W243", _path_in_file(where), found, "finite numbers", "Their frames are excluded"))
+    return interpolate_bad(positions, broken), broken
 
 
-def of_believable_scale(scan: Scan, remarks: list[Finding], where: str, positions_at: str = "") -> Scan:
-    """Return the scan, without positions far from all others if these make it too large to be reconstructed.
+def check_scale(scan: Scan, remarks: list[Finding], where: str, positions_at: str = "") -> Scan:
+    """Return the scan; if outlying positions make it too large to be reconstructed, their frames are excluded.
 
-    ``where`` is the place of the geometry, ``positions_at`` that of the positions, for messages.
+    Parameters
+    ----------
+    scan : Scan
+        The scan as read.
+    remarks : list of Finding
+        W244 is added here if frames are excluded.
+    where, positions_at : str
+        Places of the geometry and of the positions, for messages.
 
     Raises
     ------
     InputError
-        If the object pixel is impossible, or the scan is too large without outliers too.
+        If the object pixel is impossible, or the scan is too large even without outliers.
     """
     pixel = scan.object_pixel
-    if not believable(pixel):
+    if not is_plausible(pixel):
         raise InputError(
             "The geometry gives an impossible object pixel",
             where=where,
@@ -68,14 +75,14 @@ def of_believable_scale(scan: Scan, remarks: list[Finding], where: str, position
         return scan
     except InputError:
         far = find_outliers(scan.positions[:, :2])
-        positions = between(scan.positions, far)
+        positions = interpolate_bad(scan.positions, far)
         object_grid(positions, scan.patterns.shape[1:], pixel)
     frames = tuple(np.flatnonzero(far).tolist())
-    found = f"{len(frames)} of {len(far)} positions, the first at index {frames[0]}, lie far from all others"
-    remarks.append(finding("W244", positions_at, found, "positions of one scan", "Their frames are left out"))
+    found = f"{len(frames)} of {len(far)} positions, the first at index {frames[0]}, are far from all others"
+    remarks.append(finding("W244", positions_at, found, "positions of one scan", "Their frames are excluded"))
     return replace(scan, positions=positions, left_out=scan.left_out | {"position far from the scan": frames})
 
 
-def _inside(where: str) -> str:
-    """Return the path inside a file of ``file:path``."""
+def _path_in_file(where: str) -> str:
+    """Return the path inside the file from ``file:path``."""
     return where.rpartition(":")[2]

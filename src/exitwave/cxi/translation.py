@@ -1,4 +1,4 @@
-"""The positions: where they lie in the file, their orientation, unit and signs."""
+"""Read the positions: their entry in the file, orientation, unit and signs."""
 
 from typing import Any
 
@@ -7,24 +7,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.cxi.hdf import Source, candidates, known_factor, units_of, whole
-from exitwave.cxi.scale import finite_positions
+from exitwave.cxi.scale import replace_missing_positions
 from exitwave.errors import InputError
 
-PLACES = ("positions", "data_positions", "detector_positions")
+ENTRIES = ("positions", "data_positions", "detector_positions")
 """Entries that may hold the positions, in the order in which they are tried."""
 
 
 def read_positions(source: Source, npos: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Return the centre of the probe on the sample, shape (npos, 3), in metres, and which frames have none.
+    """Return the centre of the probe on the sample in metres, shape (npos, 3), and which frames have none, (npos,).
 
-    Accepts (N, 3), (N, 2), (3, N) and (2, N), any length as ``@units``, and the signs of ``basis_vectors``. Positions
-    that are not finite are replaced by those between their neighbours'; a file where they are many is refused.
+    The shapes (N, 3), (N, 2), (3, N) and (2, N), any unit of length in ``@units`` and the signs of ``basis_vectors``
+    are accepted. Positions that are not finite are interpolated between their neighbours.
 
     Raises
     ------
     InputError
-        If there are none, their number is not that of the frames, their unit is unknown, or more than
-        `exitwave.cxi.scale.MISSING` of them are not finite.
+        If there are none, their number differs from that of the frames, their unit is unknown, or more than the share
+        `exitwave.cxi.scale.MISSING` of them is not finite.
     """
     key, dataset = _find(source)
     if dataset.dtype.kind not in "iuf":
@@ -34,31 +34,31 @@ def read_positions(source: Source, npos: int) -> tuple[NDArray[np.float64], NDAr
             found=dataset.dtype,
             remedy="Write numbers of shape (npos, 3), in metres",
         )
-    stored = _upright(source, key, dataset, npos)
+    stored = _as_columns(source, key, dataset, npos)
     unit = source.overrides.get("positions") or units_of(dataset, "positions") or "m"
     scale = known_factor(source, key, unit, "length")
     if "positions" not in source.overrides and scale != 1:
         source.remark("W204", key, f"positions in {unit}", "metres", "They were converted")
     positions = np.zeros((npos, 3))
     positions[:, : stored.shape[1]] = stored * scale if scale != 1 else stored
-    positions, broken = finite_positions(positions, source.remarks, source.where(key))
+    positions, broken = replace_missing_positions(positions, source.remarks, source.where(key))
     return positions * _signs(source), broken
 
 
 def _find(source: Source) -> tuple[str, h5py.Dataset]:
-    for key in PLACES:
+    for key in ENTRIES:
         dataset = source.dataset(key)
         if dataset is not None:
             return key, dataset
     raise InputError(
         "The file has no positions",
         where=source.where("positions"),
-        found=f"two-dimensional datasets {', '.join(candidates(source.file, 2)) or 'none'}",
+        found=f"two-dimensional datasets: {', '.join(candidates(source.file, 2)) or 'none'}",
         remedy="Write the positions there, shape (npos, 3), in metres",
     )
 
 
-def _upright(source: Source, key: str, dataset: h5py.Dataset, npos: int) -> NDArray[Any]:
+def _as_columns(source: Source, key: str, dataset: h5py.Dataset, npos: int) -> NDArray[Any]:
     shape = dataset.shape
     rows = source.layout.positions_in_rows and shape in ((2, 2), (3, 3)) and shape[1] == npos
     if len(shape) == 2 and shape[0] == npos and shape[1] in (2, 3) and not rows:
@@ -74,18 +74,21 @@ def _upright(source: Source, key: str, dataset: h5py.Dataset, npos: int) -> NDAr
             "Frames and positions differ in number",
             where=source.where(key),
             found=f"{npos} frames and {count} positions",
-            remedy="Leave out the frames without a position, or the positions without a frame",
+            remedy="Remove the frames without a position, or the positions without a frame",
         )
     raise InputError(
-        "The positions have the wrong shape", where=source.where(key), found=shape, remedy=f"Expected ({npos}, 3)"
+        "The positions have the wrong shape",
+        where=source.where(key),
+        found=f"shape {shape}",
+        remedy=f"Write them with shape ({npos}, 3)",
     )
 
 
 def _signs(source: Source) -> NDArray[np.float64]:
-    """Return the signs (x, y, z) that basis_vectors give the positions; CXI's default, (-y, -x), gives +1 for all.
+    """Return the signs of the positions (x, y, z) from basis_vectors; the default of CXI, (-y, -x), gives +1 for all.
 
-    The positions of CXI are the sample's, so minus the probe's; in pixels of a detector whose rows run along -y and
-    whose columns run along -x, the two signs cancel.
+    The positions of CXI are those of the sample, the negative of those of the probe. In pixels of a detector whose
+    rows run along -y and whose columns run along -x, the two signs cancel.
     """
     dataset = source.dataset("basis_vectors")
     if dataset is None:
@@ -96,10 +99,10 @@ def _signs(source: Source) -> NDArray[np.float64]:
     lengths = np.linalg.norm(vectors, axis=1) if vectors.shape == (2, 3) else np.zeros(2)
     if not (lengths > 0).all() or min(abs(vectors[0, 1]) / lengths[0], abs(vectors[1, 0]) / lengths[1]) < 0.999:
         raise InputError(
-            "The detector is turned in a way that is not supported",
+            "This orientation of the detector is not supported",
             where=source.where("basis_vectors"),
             found=vectors.tolist(),
-            remedy="Turn the frames so that rows run along y and columns along x, and leave basis_vectors out",
+            remedy="Rotate the patterns so that rows run along y and columns along x, and leave basis_vectors out",
         )
     signs = np.array([-np.sign(vectors[1, 0]), -np.sign(vectors[0, 1]), 1.0])
     if (signs < 0).any():

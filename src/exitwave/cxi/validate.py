@@ -1,4 +1,4 @@
-"""Does a file keep to the schema? Findings, driven by the table: presence, kind, type, shape, unit, links, values."""
+"""Check a file against the schema: presence, kind, type, shape, unit and target of every entry, and values."""
 
 import os
 from pathlib import Path
@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 
 from exitwave.cxi.checks import check_typical, check_values
-from exitwave.cxi.frames import seen_shape
+from exitwave.cxi.frames import viewed_shape
 from exitwave.cxi.hdf import Source, reading, text, units_of
 from exitwave.cxi.schema import BY_KEY, BY_PATH, TABLE, Entry, path
 from exitwave.errors import Finding, InputError
@@ -16,12 +16,12 @@ from exitwave.units import factor
 
 Lengths = dict[str, int]
 CASTABLE = "frames"
-"""Entry that may be any real number with a warning: counters write integers, and a result links to them."""
+"""Entry of which any real type gives only a warning: counting detectors write integers, and results link to them."""
 _FAMILIES = {"f": "iuf", "i": "iub", "u": "iub", "c": "c", "O": "OSU"}
 
 
 def validate(file: str | Path) -> list[Finding]:
-    """Check a file against the schema. The frames are sampled, not read.
+    """Check a file against the schema. Only a sample of the frames is read.
 
     Parameters
     ----------
@@ -31,12 +31,12 @@ def validate(file: str | Path) -> list[Finding]:
     Returns
     -------
     list of Finding
-        Errors where the file departs from the schema, warnings where it is unusual; empty where all is well.
+        Errors for departures from the schema, warnings for unusual values; empty if there are none.
 
     Raises
     ------
     InputError
-        If it cannot be opened at all: missing, not HDF5, truncated.
+        If the file cannot be opened: it is missing, not HDF5 or truncated.
     """
     with reading(file) as opened:
         source = Source(opened)
@@ -53,8 +53,8 @@ def _unique(findings: list[Finding]) -> list[Finding]:
     return sorted(dict.fromkeys(findings), key=lambda finding: "EWI".index(finding.code[0]))
 
 
-def quiet(source: Source, name: str) -> Any:
-    """Return an entry's object with links followed, or None where it is missing or its link leads nowhere."""
+def _find_or_none(source: Source, name: str) -> Any:
+    """Return the object of an entry with links followed, or None if it is missing or its link is dangling."""
     try:
         return source.find(name)
     except InputError:
@@ -62,31 +62,37 @@ def quiet(source: Source, name: str) -> Any:
 
 
 def _expected(source: Source, entry: Entry) -> bool:
-    """Say whether the file has the part that an entry belongs to."""
-    head = {"data": "", "result": "image", "truth": "truth"}[entry.part]
-    return not head or quiet(source, head) is not None
+    """Return whether the file has the section to which an entry belongs."""
+    head = {"data": "", "result": "image", "truth": "truth"}[entry.section]
+    return not head or _find_or_none(source, head) is not None
 
 
 def _lengths(source: Source) -> Lengths:
-    """Return what the symbols stand for, from the arrays that define them."""
+    """Return the lengths of the symbols in shapes, from the arrays that define them."""
     lengths: Lengths = {}
     for key in ("frames", "object"):
-        dataset = quiet(source, key)
+        dataset = _find_or_none(source, key)
         symbols = [str(symbol) for symbol in BY_KEY[key].shape]
         if isinstance(dataset, h5py.Dataset) and dataset.ndim < len(symbols):
             symbols = [symbol for symbol in symbols if not symbol.endswith("?")]
         if isinstance(dataset, h5py.Dataset) and dataset.ndim == len(symbols):
-            shape = seen_shape(source, dataset) if key == "frames" else dataset.shape
+            shape = viewed_shape(source, dataset) if key == "frames" else dataset.shape
             lengths |= dict(zip(symbols, shape, strict=True))
     return lengths
 
 
 def _find(source: Source, entry: Entry) -> Any:
-    """Return the object of an entry, or None after a finding."""
+    """Return the object of an entry, or add a finding and return None."""
     try:
         found = source.find(entry.key)
     except InputError as error:
-        source.remark("E106", entry.key, f"{error.what}: {error.found}", "a link that can be followed", error.remedy)
+        source.remark(
+            "E106",
+            entry.key,
+            f"{error.what} ({error.found})" if error.found else error.what,
+            "a link to an existing object",
+            error.remedy,
+        )
         return None
     if found is None:
         _missing(source, entry)
@@ -94,9 +100,9 @@ def _find(source: Source, entry: Entry) -> Any:
 
 
 def _missing(source: Source, entry: Entry) -> None:
-    """Find a required entry missing, unless its group is missing already."""
+    """Add E101 for a required entry, unless its group is missing as well."""
     if entry.need == "required" and (entry.kind == "attribute" or _owner(source, entry) is not None):
-        remedy = "Write it, or open the file and save it with Exitwave"
+        remedy = "Write it, or open the file with Exitwave and save it"
         source.remark("E101", entry.key, "nothing", f"{entry.kind}: {entry.meaning}", remedy)
 
 
@@ -114,7 +120,7 @@ def _check_dataset(source: Source, entry: Entry, lengths: Lengths) -> None:
         source.remark("E102", entry.key, "a group", "a dataset", "Write a dataset")
         return
     _check_type(source, entry, found.dtype)
-    shape = seen_shape(source, found) if entry.key == "frames" else found.shape
+    shape = viewed_shape(source, found) if entry.key == "frames" else found.shape
     _check_shape(source, entry, shape, lengths)
     if entry.units:
         _check_units(source, entry, found)
@@ -139,7 +145,7 @@ def _check_attribute(source: Source, entry: Entry, lengths: Lengths) -> None:
 
 
 def _owner(source: Source, entry: Entry) -> Any:
-    return source.file["/"] if entry.owner == "/" else quiet(source, BY_PATH[entry.owner].key)
+    return source.file["/"] if entry.owner == "/" else _find_or_none(source, BY_PATH[entry.owner].key)
 
 
 def _check_link(source: Source, entry: Entry, lengths: Lengths) -> None:
@@ -151,7 +157,7 @@ def _check_link(source: Source, entry: Entry, lengths: Lengths) -> None:
         kind = "an external link" if isinstance(link, h5py.ExternalLink) else "an object of its own"
         source.remark("E102", entry.key, kind, f"a soft link to {path(entry.target)}", "Write a soft link")
     else:
-        found, target = _find(source, entry), quiet(source, entry.target)
+        found, target = _find(source, entry), _find_or_none(source, entry.target)
         if found is not None and found != target:
             source.remark("E107", entry.key, link.path, path(entry.target), "Write a soft link to this path")
 
@@ -160,14 +166,20 @@ _CHECKS = {"group": _check_group, "dataset": _check_dataset, "attribute": _check
 
 
 def _check_type(source: Source, entry: Entry, found: np.dtype[Any]) -> None:
-    """Ask for exactly the type of the table of required arrays, and for its family of everything else."""
+    """Check the type: required arrays need exactly the type of the table, other entries a type of the same family."""
     wanted = np.dtype(object if entry.dtype == "str" else entry.dtype)
     family = found.kind in _FAMILIES[wanted.kind]
     exact = entry.need == "required" and (entry.kind == "dataset" or wanted.kind == "f") and wanted.kind != "O"
     if family and (not exact or found.newbyteorder("=") == wanted):
         return
     if family and entry.key == CASTABLE:
-        source.remark("W210", entry.key, str(found), entry.dtype, "Other programs may expect it; saving converts it")
+        source.remark(
+            "W210",
+            entry.key,
+            str(found),
+            entry.dtype,
+            "Other programs may need that type; Exitwave converts it when it saves the file",
+        )
     else:
         source.remark("E103", entry.key, str(found), entry.dtype, "Write it with this type")
 

@@ -1,4 +1,4 @@
-"""From a Scan or a Result to a CXI file: exactly the table of the schema, frame by frame, whole or not at all."""
+"""Write a Scan or a Result as a CXI file of the schema, block by block and atomically."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from exitwave.cxi.atomic import atomic, create
 from exitwave.cxi.mask import USER_BIT
-from exitwave.cxi.schema import BY_KEY, TABLE, Entry, Part, path
+from exitwave.cxi.schema import BY_KEY, TABLE, Entry, Section, path
 from exitwave.errors import Finding
 from exitwave.findings import finding
 from exitwave.frames import Frames, MissingFrames, ViewedFrames, marker
@@ -23,15 +23,14 @@ from exitwave.scan import Decision, Result, Scan
 from exitwave.units import ELEMENTARY_CHARGE
 
 BLOCK = 32 * 2**20
-"""Bytes of frames that are in memory at a time."""
+"""Bytes of patterns that are in memory at a time."""
 EXACT = 2**24
-"""Whole numbers up to this are exact in float32."""
+"""Integers up to this are exact in float32."""
 NO_COUNT = 2.0**32 - 1
-"""What the marks of pixels without a measurement become, which are the largest of an integer type."""
-
+"""Stored value of pixels without a measurement, which the detector marks by the largest value of an integer type."""
 
 Amend = Callable[[h5py.File], None]
-"""Makes of a file after the schema, still open, one of another program."""
+"""Changes an open file of the schema into one for another program."""
 
 
 def write_scan(
@@ -42,34 +41,34 @@ def write_scan(
     progress: Callable[[int, int], None] | None = None,
     amend: Amend | None = None,
 ) -> tuple[Finding, ...]:
-    """Write a scan as a CXI file after the schema.
+    """Write a scan as a CXI file of the schema.
 
     Parameters
     ----------
     scan : Scan
-        Its frames are read and written block by block, so they may be larger than memory.
+        The scan. Its patterns are read and written block by block, so they may be larger than memory.
     target : Path
         The file to write.
     overwrite : bool
         Whether an existing file may be replaced.
     progress : callable, optional
-        Is told how many frames are written, of how many.
+        Called with the number of frames that are written, and their total number.
     amend : callable, optional
-        What is changed in the file before it takes its place.
+        Changes the open file before it replaces the target.
 
     Returns
     -------
     tuple of Finding
-        W208 where counts of good pixels lost digits in float32.
+        W208 if counts of good pixels lost digits in float32.
 
     Raises
     ------
     OutputError
-        If the target exists, is the file that the frames come from, or cannot be written. Nothing is left behind.
+        If the target exists, is a file that the scan was read from, or cannot be written. No partial file remains.
     """
     check_output(Path(target), scan.patterns.path, scan.path, overwrite=overwrite)
     with atomic(target, overwrite) as partial, create(partial) as (file, check):
-        _fill(file, _parts(scan), _scan_values(scan))
+        _fill(file, _sections(scan), _scan_values(scan))
         findings = _write_frames(file, scan, check, progress)
         if amend:
             amend(file)
@@ -81,20 +80,20 @@ def write_result(
 ) -> tuple[Finding, ...]:
     """Write a result as a CXI file.
 
-    The frames become an external link, relative to the folder of the target, to the file that holds them, and of
-    several files a virtual dataset; or a copy with ``embed``, and where they are not simply datasets of files. A view
-    of them is kept beside the link.
+    The patterns become an external link, relative to the folder of the target; a virtual dataset where they are in
+    several files; a copy with ``embed`` and where they are not datasets of files. A view of the patterns is stored
+    beside the link.
 
     Parameters
     ----------
     result : Result
-        What to write; its probe becomes the illumination of the file.
+        The result. Its probe becomes the illumination of the file.
     target : Path
         The file to write.
     overwrite : bool
         Whether an existing file may be replaced.
     embed : bool
-        Whether the frames are copied.
+        Whether the patterns are copied.
     amend : callable, optional
         As `write_scan`.
 
@@ -110,12 +109,12 @@ def write_result(
     """
     scan = result.scan
     check_output(Path(target), scan.patterns.path, scan.path, overwrite=overwrite)
-    link = not embed and _lies_in_a_file(scan.patterns)
+    link = not embed and _linkable(scan.patterns)
     with atomic(target, overwrite) as partial, create(partial) as (file, check):
         values = _scan_values(scan) | _result_values(result)
         if link and scan.patterns.view is not None:
             values["frames_view"] = json.dumps(scan.patterns.view.as_dict())
-        _fill(file, (*_parts(scan), "result"), values)
+        _fill(file, (*_sections(scan), "result"), values)
         _set_provenance(file, result)
         findings = _link_frames(file, scan, Path(target)) if link else _write_frames(file, scan, check)
         if amend:
@@ -124,7 +123,7 @@ def write_result(
 
 
 def _link_frames(file: h5py.File, scan: Scan, target: Path) -> tuple[Finding, ...]:
-    folder, frames = target.resolve().parent, _source_of(scan.patterns)
+    folder, frames = target.resolve().parent, _unviewed(scan.patterns)
     if isinstance(frames, LinkedFrames):
         file.create_virtual_dataset(path("frames"), frames.virtual(folder))
         return ()
@@ -133,24 +132,24 @@ def _link_frames(file: h5py.File, scan: Scan, target: Path) -> tuple[Finding, ..
     return ()
 
 
-def _lies_in_a_file(frames: Frames) -> bool:
-    """Say whether frames are the dataset of a file, those of several files, or a view of them."""
-    source = _source_of(frames)
+def _linkable(frames: Frames) -> bool:
+    """Return whether patterns are a dataset of a file, datasets of several files, or a view of these."""
+    source = _unviewed(frames)
     if isinstance(source, LinkedFrames):
         return source.uniform
     return type(source) in (Frames, MissingFrames) and source.path is not None
 
 
-def _source_of(frames: Frames) -> Frames:
+def _unviewed(frames: Frames) -> Frames:
     return frames.source if isinstance(frames, ViewedFrames) else frames
 
 
-def _parts(scan: Scan) -> tuple[Part, ...]:
+def _sections(scan: Scan) -> tuple[Section, ...]:
     return ("data",) if scan.truth is None else ("data", "truth")
 
 
 def _scan_values(scan: Scan) -> dict[str, Any]:
-    """Return the value of every row of the table that a scan fills, by key."""
+    """Return the values of the rows of the table that come from a scan, by key."""
     detector, truth = scan.detector, scan.truth
     ny, nx = scan.patterns.shape[1:]
     (py, px), corner = detector.pixel_size, detector.corner_position
@@ -161,7 +160,7 @@ def _scan_values(scan: Scan) -> dict[str, Any]:
         "energy": scan.energy,
         "wavelength": scan.wavelength,
         "incident_energy": scan.energy * ELEMENTARY_CHARGE,
-        "illumination": _one_or_more(scan.probe),
+        "illumination": _as_stored(scan.probe),
         "distance": detector.distance,
         "x_pixel_size": px,
         "y_pixel_size": py,
@@ -181,7 +180,7 @@ def _scan_values(scan: Scan) -> dict[str, Any]:
         "name": scan.name,
         "name_dataset": scan.name,
         "positions": scan.positions,
-        "preparation": _steps(scan.preparation),
+        "preparation": _decisions(scan.preparation),
         "monitor": scan.monitor,
         "left_out": json.dumps(scan.left_out) if scan.left_out else None,
     }
@@ -196,7 +195,7 @@ def _result_values(result: Result) -> dict[str, Any]:
     return (
         {
             "entry_default": BY_KEY["image"].name,
-            "illumination": _one_or_more(middle(result.probe, shape)),
+            "illumination": _as_stored(middle(result.probe, shape)),
             "wide_probe": None if result.probe.shape[1:] == shape else result.probe,
             "object": result.object,
             "object_mask": result.mask,
@@ -211,7 +210,7 @@ def _result_values(result: Result) -> dict[str, Any]:
             "held_out": result.held_out if len(result.held_out) else None,
             "used_positions": result.positions,
             "recipe": json.dumps(result.recipe),
-            "choices": _steps(result.choices),
+            "choices": _decisions(result.choices),
         }
         | {f"model_{name}": value for name, value in result.model.items()}
         | _frc_values(result)
@@ -225,31 +224,31 @@ def _frc_values(result: Result) -> dict[str, Any]:
     return {f"frc_{name}": getattr(result.frc, name) for name in names} | {"frc_halves": result.frc.halves or None}
 
 
-def _steps(steps: tuple[Decision, ...]) -> str | None:
-    return json.dumps([asdict(step) for step in steps]) if steps else None
+def _decisions(decisions: tuple[Decision, ...]) -> str | None:
+    return json.dumps([asdict(decision) for decision in decisions]) if decisions else None
 
 
 def middle(probe: NDArray[np.complex64], shape: tuple[int, ...]) -> NDArray[np.complex64]:
-    """Return the middle of the modes, with the shape of a frame; index n//2 stays the centre."""
+    """Return the central part of the modes, with the shape of a frame; index n//2 stays the centre."""
     rows, columns = (slice(m // 2 - n // 2, m // 2 - n // 2 + n) for m, n in zip(probe.shape[1:], shape, strict=True))
     return probe[:, rows, columns]
 
 
-def _one_or_more(probe: NDArray[np.complex64] | None) -> NDArray[np.complex64] | None:
-    """Return a single mode as (ny, nx), which every reader of a probe understands, and no mode as None."""
+def _as_stored(probe: NDArray[np.complex64] | None) -> NDArray[np.complex64] | None:
+    """Return modes as (modes, ny, nx), a single mode as (ny, nx), which any program can read, and no mode as None."""
     if probe is None or len(probe) == 0:
         return None
     return probe[0] if len(probe) == 1 else probe
 
 
-def _fill(file: h5py.File, parts: tuple[Part, ...], values: dict[str, Any]) -> None:
-    """Write every row of the table that belongs to the parts and has a value."""
+def _fill(file: h5py.File, sections: tuple[Section, ...], values: dict[str, Any]) -> None:
+    """Write every row of the table that belongs to the sections and has a value."""
     for entry in TABLE:
-        if entry.part not in parts or entry.need == "foreign":
+        if entry.section not in sections or entry.need == "foreign":
             continue
         value = values.get(entry.key) if entry.value is None else entry.value
         if entry.kind == "group":
-            # creation order is tracked where an attribute may outgrow the 64 KiB of an object header
+            # creation order is tracked where an attribute may exceed the 64 KiB of an object header
             file.create_group(entry.path, track_order=entry.key == "process")
         elif entry.kind == "link":
             if entry.target == "frames" or values.get(entry.target) is not None:
@@ -289,7 +288,7 @@ def _write_frames(
         track_times=False,
     )
     good, lost = scan.detector.always_good, 0.0
-    for index, frames in patterns.blocks(max(1, BLOCK // patterns.room)):
+    for index, frames in patterns.blocks(max(1, BLOCK // patterns.bytes_per_frame)):
         with np.errstate(over="ignore"):
             stored = frames.astype(entry.dtype)
         if frames.dtype.kind in "iu":
@@ -309,7 +308,7 @@ def _write_frames(
 
 
 def _loss(frames: NDArray[Any], stored: NDArray[np.float32], good: NDArray[np.bool_]) -> float:
-    """Return the largest change of whole counts in good pixels; digits behind the point do not matter."""
+    """Return the largest change of rounded counts in good pixels."""
     before, after = np.rint(frames[:, good].astype(np.float64)), stored[:, good].astype(np.float64)
     with np.errstate(invalid="ignore"):
         change = np.abs(after - before)

@@ -1,6 +1,6 @@
-"""The patterns of a scan: stacks of frames that are read only where they are sliced, and views of them.
+"""The patterns of a scan: stacks of frames that are read from files when they are sliced, and views of them.
 
-`exitwave.frames.linked` and `exitwave.frames.reordered` hold the stacks for particular layouts of files.
+Stacks in several files are in `exitwave.frames.linked`, stacks with other axes in `exitwave.frames.reordered`.
 """
 
 from exitwave.frames.frames import (
@@ -9,10 +9,10 @@ from exitwave.frames.frames import (
     Frames,
     MissingFrames,
     ViewedFrames,
-    counted,
     marker,
     open_hdf5,
     unreadable_frames,
+    valid_counts,
 )
 from exitwave.frames.view import View, binned_type
 
@@ -24,8 +24,8 @@ __all__ = [
     "View",
     "ViewedFrames",
     "binned_type",
-    "counted",
     "marker",
     "open_hdf5",
     "unreadable_frames",
+    "valid_counts",
 ]

@@ -1,4 +1,4 @@
-"""The frames of a scan, read only where they are sliced; and frames that are made of others as they are read."""
+"""The patterns of a scan, read from the file when they are sliced; and patterns that are computed when read."""
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
     import h5py
 
 CHUNKS = 32 * 2**20
-"""Bytes of unpacked chunks that an open dataset keeps: a chunk of many frames is unpacked once for all of them."""
+"""Size in bytes of the cache of decompressed chunks, so that a chunk of many frames is decompressed only once."""
 LARGEST = 2.0**31 - 1
-"""Counts from here on are none: detectors mark pixels without a measurement by 2^31 - 1 or 2^32 - 1."""
+"""Counts from this value on are invalid: detectors mark missing measurements by 2^31 - 1 or 2^32 - 1."""
 
 
 def marker(dtype: np.dtype[Any]) -> float:
-    """Return the number from which on counts of a type are no counts: 2^n - 1 of an integer of n bits."""
+    """Return the value from which counts of a type are invalid: the largest integer of 8 or 16 bits, or `LARGEST`."""
     return float(np.iinfo(dtype).max) if dtype.kind in "iu" and dtype.itemsize < 4 else LARGEST
 
 
-def counted(counts: NDArray[Any]) -> NDArray[np.bool_]:
-    """Say which counts, of the type that the detector wrote, can be some: finite, not negative, and no mark."""
+def valid_counts(counts: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return which counts, of the type that the detector wrote, are finite, not negative and below `marker`."""
     return np.isfinite(counts) & (counts >= 0) & (counts < marker(counts.dtype))
 
 
 def open_hdf5(path: Path) -> "h5py.File":
-    """Open an HDF5 file to read, without a lock, unless this process has it open with one already."""
+    """Open an HDF5 file for reading, without a lock unless this process has already opened it with one."""
     import h5py
     import hdf5plugin  # noqa: F401  (registers the compression filters)
 
@@ -45,18 +45,18 @@ def open_hdf5(path: Path) -> "h5py.File":
 
 
 def unreadable_frames(where: str, error: Exception) -> InputError:
-    """Return what to raise where HDF5 fails to read frames."""
-    remedy = "The file may be truncated or use a compression filter that is not installed; copy it again or repack it"
-    return InputError("The frames cannot be read", where=where, found=str(error), remedy=f"{remedy} with gzip")
+    """Return the error to raise where HDF5 fails to read patterns."""
+    remedy = "The file may be truncated, or use a compression filter that is not installed: copy it again, or repack it"
+    return InputError("The patterns cannot be read", where=where, found=str(error), remedy=f"{remedy} with gzip")
 
 
 class Frames:
-    """The stack of diffraction patterns, shape (npos, ny, nx), read from the file only where it is sliced.
+    """The patterns of a scan, shape (npos, ny, nx), read from the file when they are sliced.
 
     Parameters
     ----------
     source : ndarray of shape (npos, ny, nx), or Path
-        The counts themselves, or the HDF5 file that holds them.
+        The counts, or the HDF5 file that has them.
     dataset : str
         Absolute path of the dataset inside the file; not used for an array.
 
@@ -67,9 +67,9 @@ class Frames:
     dtype : numpy.dtype
         Native byte order, otherwise as stored.
     path, dataset : Path or None, str
-        Where the frames lie.
+        The file (None for an array) and the path of the dataset inside it.
     view : View or None
-        How they are looked at, if not as they lie there.
+        The view through which the stored patterns are seen; None: as stored.
     """
 
     view: View | None = None
@@ -94,8 +94,8 @@ class Frames:
         return self.shape[0]
 
     @property
-    def room(self) -> int:
-        """Bytes that a frame may take on its way, as floats of double precision."""
+    def bytes_per_frame(self) -> int:
+        """Largest memory in bytes that one frame may need while it is processed, as double-precision floats."""
         return 8 * self.shape[1] * self.shape[2]
 
     def __getitem__(self, index: Any) -> NDArray[Any]:
@@ -107,39 +107,39 @@ class Frames:
         stack = self[:]
         return stack if dtype is None else stack.astype(dtype)
 
-    def _each(self, indices: Iterable[Any]) -> Iterator[NDArray[Any]]:
-        """Yield what lies at each index. A subclass may compute what it gives, so it is asked one by one."""
+    def _iterate(self, indices: Iterable[Any]) -> Iterator[NDArray[Any]]:
+        """Yield the frames at each index. A subclass may compute them, so its items are read one by one."""
         plain = type(self) is Frames and self.path is not None
         return self._read(indices) if plain else (self[index] for index in indices)
 
     def _read(self, indices: Iterable[Any]) -> Iterator[NDArray[Any]]:
-        """Yield what lies at each index in the file, which is opened once."""
+        """Yield the frames at each index from the file, which is opened once."""
         with self._file() as file:
             stack = None
             for index in indices:
                 try:
                     stack = file[self.dataset] if stack is None else stack
-                    yield _at(stack, index).astype(self.dtype, copy=False)
+                    yield _read_at(stack, index).astype(self.dtype, copy=False)
                 except DAMAGE as error:
                     raise unreadable_frames(f"{self.path}:{self.dataset}", error) from error
 
     def pick(self, frames: Iterable[int]) -> Iterator[NDArray[Any]]:
-        """Yield the frames of the given indices, each of shape (ny, nx), one at a time in memory."""
-        return self._each(int(frame) for frame in frames)
+        """Yield the frames of the given indices, shape (ny, nx), with one at a time in memory."""
+        return self._iterate(int(frame) for frame in frames)
 
     def blocks(self, size: int = 64) -> Iterator[tuple[slice, NDArray[Any]]]:
-        """Yield ``(slice, frames)`` through the stack, ``size`` frames at a time, shape (<=size, ny, nx)."""
+        """Yield ``(slice, frames)`` for all frames, ``size`` at a time, shape (<=size, ny, nx)."""
         indices = [slice(start, min(start + size, len(self))) for start in range(0, len(self), size)]
-        return zip(indices, self._each(indices), strict=True)
+        return zip(indices, self._iterate(indices), strict=True)
 
     def some(self, frames: NDArray[np.int64], size: int) -> Iterator[tuple[NDArray[np.int64], NDArray[Any]]]:
-        """Yield ``(indices, frames)`` of frames of ascending indices, ``size`` at a time, shape (<=size, ny, nx)."""
+        """Yield ``(indices, frames)`` for ascending indices, ``size`` at a time, shape (<=size, ny, nx)."""
         indices = [frames[start : start + size] for start in range(0, len(frames), size)]
-        return zip(indices, self._each(indices), strict=True)
+        return zip(indices, self._iterate(indices), strict=True)
 
 
-def _at(stack: "h5py.Dataset", index: Any) -> NDArray[Any]:
-    """Return what lies at an index. HDF5 takes longer over scattered frames than over one after the other."""
+def _read_at(stack: "h5py.Dataset", index: Any) -> NDArray[Any]:
+    """Return the frames at an index. Scattered frames are read one by one: HDF5 is slower with a list of indices."""
     if not (isinstance(index, np.ndarray) and index.dtype.kind == "i" and index.size):
         return np.asarray(stack[index])
     run = (np.diff(index) == 1).all()
@@ -147,18 +147,18 @@ def _at(stack: "h5py.Dataset", index: Any) -> NDArray[Any]:
 
 
 class MissingFrames(Frames):
-    """The stack of a result whose frames have moved away, shape (npos, ny, nx): slicing it raises InputError.
+    """The patterns of a result whose input file is missing, shape (npos, ny, nx); slicing raises InputError.
 
     Parameters
     ----------
     path : Path
-        The HDF5 file that held them.
+        The HDF5 file that had them.
     dataset : str
-        Their absolute path in it.
+        Absolute path of the dataset inside the file.
     shape : tuple of int
-        (npos, ny, nx), from what the result keeps itself.
+        (npos, ny, nx), from the mask and positions of the result.
     view : View, optional
-        How they were looked at.
+        The view through which the stored patterns were seen.
     """
 
     def __init__(self, path: Path, dataset: str, shape: tuple[int, int, int], view: View | None = None) -> None:
@@ -167,44 +167,44 @@ class MissingFrames(Frames):
 
     def _file(self) -> "h5py.File":
         raise InputError(
-            "The frames of this result are missing",
+            "The patterns of this result are missing",
             where=f"{self.path}:{self.dataset}",
             found="no such file or dataset",
-            remedy="Put the input back where it was, or reconstruct again with --embed, which copies the frames",
+            remedy="Put the input file back in its place, or reconstruct again with --embed, which copies the patterns",
         )
 
 
 class DerivedFrames(Frames):
-    """Frames that are not simply a dataset of a file; a subclass yields them in ``_each``, and sets shape and dtype."""
+    """Base of patterns that are not one dataset of a file. A subclass sets shape and dtype and defines ``_iterate``."""
 
     def __getitem__(self, index: Any) -> NDArray[Any]:
         parts = index if isinstance(index, tuple) else (index,)
         if any(part is Ellipsis for part in parts):
-            at = next(place for place, part in enumerate(parts) if part is Ellipsis)
+            at = next(position for position, part in enumerate(parts) if part is Ellipsis)
             parts = (*parts[:at], *[slice(None)] * (4 - len(parts)), *parts[at + 1 :])
         wanted = np.arange(len(self))[parts[0] if parts else slice(None)]
         stack = np.empty((wanted.size, *self.shape[1:]), self.dtype)
-        for place, frame in enumerate(self.pick(wanted.ravel())):
-            stack[place] = frame
+        for row, frame in enumerate(self.pick(wanted.ravel())):
+            stack[row] = frame
         return stack.reshape(*wanted.shape, *self.shape[1:])[(*[slice(None)] * wanted.ndim, *parts[1:])]
 
-    def _each(self, indices: Iterable[Any]) -> Iterator[NDArray[Any]]:
+    def _iterate(self, indices: Iterable[Any]) -> Iterator[NDArray[Any]]:
         raise NotImplementedError
 
 
 class ChangedFrames(DerivedFrames):
-    """Frames that are computed from others where they are sliced, shape (npos, ny, nx).
+    """Patterns that are computed from others when they are sliced, shape (npos, ny, nx).
 
     Parameters
     ----------
     source : Frames
-        The frames that are read.
+        The patterns that are read.
     change : callable
-        Makes of their counts, shape (..., ny, nx), what is given; each frame by itself.
+        Computes new counts from counts of shape (..., ny, nx), for each frame independently.
     shape : tuple of int
-        Shape (ny, nx) of a frame that is given.
+        Shape (ny, nx) of a computed frame.
     dtype : numpy.dtype
-        Its type.
+        Type of a computed frame.
     """
 
     def __init__(
@@ -219,23 +219,23 @@ class ChangedFrames(DerivedFrames):
         self.shape, self.dtype = (len(source), *shape), dtype
 
     @property
-    def room(self) -> int:
-        """Bytes that a frame may take on its way, as it is read or as it is given."""
-        return max(super().room, self.source.room)
+    def bytes_per_frame(self) -> int:
+        """Largest memory in bytes that one frame may need while it is processed, as it is read or as it is computed."""
+        return max(super().bytes_per_frame, self.source.bytes_per_frame)
 
-    def _each(self, indices: Iterable[Any]) -> Iterator[NDArray[Any]]:
-        return (self.change(counts) for counts in self.source._each(indices))
+    def _iterate(self, indices: Iterable[Any]) -> Iterator[NDArray[Any]]:
+        return (self.change(counts) for counts in self.source._iterate(indices))
 
 
 class ViewedFrames(ChangedFrames):
-    """Frames as a view shows them, shape (npos, ny, nx); read, turned, cut and binned where they are sliced.
+    """Patterns seen through a view, shape (npos, ny, nx): transposed, flipped, cut and binned when they are sliced.
 
     Parameters
     ----------
     source : Frames
-        The frames; views of views become one.
+        The patterns. The view of a view becomes one view.
     view : View
-        How they are looked at.
+        The view.
     saturation : float, optional
         Counts of ``source`` above which a pixel is saturated.
     """
@@ -249,5 +249,5 @@ class ViewedFrames(ChangedFrames):
             self.saturation = source.saturation if saturation is None else saturation / first.bin**2
             source, view = inner, first.then(view, inner.shape[1:])
         dtype = source.dtype if view.bin == 1 else binned_type(source.dtype)
-        super().__init__(source, partial(view.see, saturation=self.saturation), view.shape(source.shape[1:]), dtype)
+        super().__init__(source, partial(view.apply, saturation=self.saturation), view.shape(source.shape[1:]), dtype)
         self.view = view

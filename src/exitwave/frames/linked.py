@@ -1,4 +1,4 @@
-"""Frames that lie in several files, one after the other."""
+"""Patterns that are stored in several files, one after the other."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -15,16 +15,16 @@ from exitwave.frames.frames import DerivedFrames, Frames, open_hdf5, unreadable_
 
 
 class LinkedFrames(DerivedFrames):
-    """The frames of several stacks as one, shape (npos, ny, nx), read only where they are sliced.
+    """The patterns of several files as one stack, shape (npos, ny, nx), read when they are sliced.
 
-    Where integers of a narrower type mark bad pixels by their largest value, that becomes the largest of the type here.
+    The largest value of an unsigned integer type marks bad pixels. It becomes the largest value of the common type.
 
     Parameters
     ----------
     pieces : list of Frames
-        Stacks of files, all with frames of one shape.
+        Stacks of files, with frames of the same shape.
     frames : int, optional
-        How many frames there are from the beginning; without it, all.
+        Number of frames from the beginning that are used; by default all.
     """
 
     def __init__(self, pieces: list[Frames], frames: int | None = None) -> None:
@@ -36,11 +36,11 @@ class LinkedFrames(DerivedFrames):
 
     @property
     def uniform(self) -> bool:
-        """Whether all frames are datasets of files, of one type: a virtual dataset can stand for them."""
+        """Whether all stacks are datasets of files with the same type, so that a virtual dataset can replace them."""
         return all(type(piece) is Frames and piece.path and piece.dtype == self.dtype for piece in self.pieces)
 
     def virtual(self, folder: Path) -> h5py.VirtualLayout:
-        """Return what a virtual dataset of a file in a folder needs to stand for the frames."""
+        """Return the layout of a virtual dataset of the patterns, for a file in a folder."""
         layout = h5py.VirtualLayout(self.shape, self.dtype)
         for piece, start in zip(self.pieces, self.starts[:-1], strict=True):
             stop = min(int(start) + len(piece), len(self))
@@ -50,7 +50,7 @@ class LinkedFrames(DerivedFrames):
                 layout[int(start) : stop] = source[: stop - int(start)]
         return layout
 
-    def _each(self, indices: Iterable[Any]) -> Iterator[NDArray[Any]]:
+    def _iterate(self, indices: Iterable[Any]) -> Iterator[NDArray[Any]]:
         opened: dict[int, h5py.Dataset] = {}  # one file is open at a time
         with ExitStack() as stack:
             for index in indices:
@@ -63,8 +63,8 @@ class LinkedFrames(DerivedFrames):
                         stack.close()
                         file = stack.enter_context(open_hdf5(Path(str(self.pieces[owner].path))))
                         opened = {owner: file[self.pieces[owner].dataset]}
-                    mine = owners == owner
-                    block[mine] = self._rows(opened[owner], rows[mine] - self.starts[owner])
+                    selected = owners == owner
+                    block[selected] = self._rows(opened[owner], rows[selected] - self.starts[owner])
                 yield block if wanted.ndim else block[0]
 
     def _rows(self, stored: h5py.Dataset, rows: NDArray[np.int64]) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""Frames of a dataset whose axes come in another order, or are those of a raster."""
+"""Patterns of a dataset whose axes have another order or include those of a raster."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ from exitwave.frames.frames import DerivedFrames, open_hdf5, unreadable_frames
 
 
 class ReorderedFrames(DerivedFrames):
-    """The frames of a dataset of any order of axes, shape (npos, ny, nx), read only where they are sliced.
+    """The patterns of a dataset with any order of axes, shape (npos, ny, nx), read when they are sliced.
 
     Parameters
     ----------
@@ -21,12 +21,12 @@ class ReorderedFrames(DerivedFrames):
     dataset : str
         Absolute path of the dataset inside the file.
     axes : tuple of str
-        What each axis is: ``y``, ``x``, or ``frame``; of several of these the last is the fastest.
+        Meaning of each axis: ``y``, ``x`` or ``frame``; of several frame axes the last is the fastest.
 
     Raises
     ------
     InputError
-        If the dataset has another number of axes.
+        If the number of axes of the dataset differs.
     """
 
     def __init__(self, path: Path, dataset: str, axes: tuple[str, ...]) -> None:
@@ -35,26 +35,27 @@ class ReorderedFrames(DerivedFrames):
             stored = file[dataset]
             stack, self.dtype = stored.shape, stored.dtype.newbyteorder("=")
         if stack is None or len(stack) != len(axes):
-            remedy = f"Name all of its axes; you named {', '.join(axes)}"
-            raise InputError("The frames have other axes", where=f"{path}:{dataset}", found=stack, remedy=remedy)
+            remedy = f"Name all axes of the dataset; the given axes are {', '.join(axes)}"
+            found = f"shape {stack}"
+            raise InputError("The number of axes differs", where=f"{path}:{dataset}", found=found, remedy=remedy)
         self.raster = tuple(n for n, axis in zip(stack, axes, strict=True) if axis == "frame")
         ny, nx = stack[axes.index("y")], stack[axes.index("x")]
         self.shape = (int(np.prod(self.raster, dtype=object)), ny, nx)
 
-    def _each(self, indices: Iterable[Any]) -> Iterator[NDArray[Any]]:
-        turned = self.axes.index("x") < self.axes.index("y")
+    def _iterate(self, indices: Iterable[Any]) -> Iterator[NDArray[Any]]:
+        transposed = self.axes.index("x") < self.axes.index("y")
         assert self.path is not None
         with open_hdf5(self.path) as file:
             stored = file[self.dataset]
             for index in indices:
                 wanted = np.arange(len(self))[index]
                 block = np.empty((wanted.size, *self.shape[1:]), self.dtype)
-                for place, number in enumerate(wanted.ravel()):
-                    where = iter(np.unravel_index(number, self.raster))
-                    key = tuple(next(where) if axis == "frame" else slice(None) for axis in self.axes)
+                for row, number in enumerate(wanted.ravel()):
+                    raster_index = iter(np.unravel_index(number, self.raster))
+                    key = tuple(next(raster_index) if axis == "frame" else slice(None) for axis in self.axes)
                     try:
                         counts = stored[key]
                     except DAMAGE as error:
                         raise unreadable_frames(f"{self.path}:{self.dataset}", error) from error
-                    block[place] = counts.T if turned else counts
+                    block[row] = counts.T if transposed else counts
                 yield block if wanted.ndim else block[0]

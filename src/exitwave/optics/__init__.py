@@ -1,4 +1,4 @@
-"""Optics: wavelength and pixel sizes, propagation of waves, the probes of lenses, and incoherent modes."""
+"""Optics: wavelength and pixel sizes, propagation of waves, probes of lenses, and incoherent probe modes."""
 
 from exitwave.optics.modes import mode_powers, orthogonalise, probe_diameter, starting_modes
 from exitwave.optics.multislice import check_spacing, depth_of_focus, exit_wave, numerical_aperture

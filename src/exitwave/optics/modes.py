@@ -1,4 +1,4 @@
-"""Incoherent probe modes: orthogonal sets, their powers, and the size of a probe."""
+"""Incoherent probe modes: orthogonal sets, their powers, and the diameter of a probe."""
 
 from typing import Any
 
@@ -11,10 +11,11 @@ Modes = NDArray[np.complexfloating[Any, Any]]
 
 
 def starting_modes(probe: Modes, n: int, fraction: float = 0.1) -> Modes:
-    """Return orthogonal modes to start a mixed-state reconstruction from one probe.
+    """Return orthogonal modes for the start of a mixed-state reconstruction from one probe.
 
     The further modes are the probe times x^a y^b (x, y from the centre of its intensity; a + b = 1, 2, ...), made
-    orthogonal by Gram and Schmidt: what a source of finite size adds first (Hermite-Gauss modes of a Gaussian probe).
+    orthogonal by the Gram-Schmidt process. These are the first modes that a source of finite size adds; of a Gaussian
+    probe they are the Hermite-Gauss modes.
 
     Parameters
     ----------
@@ -23,17 +24,17 @@ def starting_modes(probe: Modes, n: int, fraction: float = 0.1) -> Modes:
     n : int
         Number of modes.
     fraction : float
-        Power of modes 1 to n-1 together, relative to the total; each has half the power of the one before.
+        Total power of modes 1 to n-1, relative to the power of all modes; each has half the power of the previous one.
 
     Returns
     -------
     ndarray of shape (n, ny, nx)
-        Modes of the probe's dtype and total power; mode 0 is the probe times a real factor.
+        Modes with the dtype and total power of the probe; mode 0 is the probe times a real factor.
 
     Raises
     ------
     InputError
-        If the probe has several modes already or is zero, or n < 1.
+        If the probe has several modes or is zero, or n < 1.
     """
     ny, nx = probe.shape[-2:]
     flat = probe.reshape(-1, ny * nx).astype(np.complex128)
@@ -58,7 +59,7 @@ def starting_modes(probe: Modes, n: int, fraction: float = 0.1) -> Modes:
 
 
 def orthogonalise(modes: Modes) -> Modes:
-    """Return the orthogonal modes of the same mixed state, the strongest first.
+    """Return orthogonal modes of the same mixed state, the strongest first.
 
     Parameters
     ----------
@@ -68,8 +69,8 @@ def orthogonalise(modes: Modes) -> Modes:
     Returns
     -------
     ndarray of shape (n, ny, nx)
-        Mutually orthogonal modes of the same dtype. The total intensity of every pixel, here and in any plane after
-        propagation, is the same: U^H A with the unitary U of the Hermitian Gram matrix A A^H = U S^2 U^H.
+        Orthogonal modes U^H A of the same dtype, with the unitary U of the Hermitian Gram matrix A A^H = U S^2 U^H of
+        the modes A. The total intensity of every pixel is the same, also in any plane after propagation.
 
     References
     ----------
@@ -78,22 +79,22 @@ def orthogonalise(modes: Modes) -> Modes:
     flat = modes.reshape(len(modes), -1).astype(np.complex128)
     _, unitary = np.linalg.eigh(flat @ flat.conj().T)
     unitary = unitary[:, ::-1]
-    # An eigenvector is free in its phase: its largest component is made real, so orthogonal modes stay as they are.
+    # The phase of an eigenvector is arbitrary. Its largest component is made real, so that orthogonal modes are kept.
     largest = np.take_along_axis(unitary, np.abs(unitary).argmax(axis=0)[None], axis=0)
     unitary = unitary * np.exp(-1j * np.angle(largest))
     return (unitary.conj().T @ flat).reshape(modes.shape).astype(modes.dtype)
 
 
 def mode_powers(modes: Modes) -> NDArray[np.float64]:
-    """Return the power of every mode relative to the total, shape (n,), of modes of shape (n, ny, nx); 0 of nothing."""
+    """Return the relative powers of modes of shape (n, ny, nx), shape (n,); zeros if all modes are zero."""
     power = np.sum(np.abs(modes).astype(np.float64) ** 2, axis=(1, 2))
     return np.asarray(power / power.sum() if power.any() else power)
 
 
 def probe_diameter(probe: Modes, pixel: tuple[float, float]) -> float:
-    """Return the diameter in metres of the disc with the probe's participation area, (sum I)^2 / (sum I^2).
+    """Return the diameter in metres of a disc with the effective area of the probe, (sum I)^2 / (sum I^2).
 
-    Exact for a uniform disc; four times the standard deviation (2 w) for a Gaussian beam.
+    This is exact for a uniform disc; four times the standard deviation (2 w) for a Gaussian beam.
 
     Parameters
     ----------

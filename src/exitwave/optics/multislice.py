@@ -1,11 +1,11 @@
-"""A thick sample as thin slices with free space between them.
+"""Multislice model: a thick sample as thin slices with free space between them.
 
-The wave behind slice l is psi_l, with P the beam at the first slice and A the propagation to the next one:
+The wave behind slice l is psi_l, with P the probe at the first slice and A the propagation to the next slice:
 
     psi_1 = P O_1,   psi_(l+1) = O_(l+1) A psi_l
 
 J. M. Cowley and A. F. Moodie, Acta Cryst. 10, 609 (1957); for ptychography A. M. Maiden, M. J. Humphry and J. M.
-Rodenburg, J. Opt. Soc. Am. A 29, 1606 (2012). Here zero frequency is at [0, 0].
+Rodenburg, J. Opt. Soc. Am. A 29, 1606 (2012). Zero frequency is at [0, 0] here.
 """
 
 from typing import Any
@@ -18,32 +18,32 @@ from exitwave.errors import InputError
 
 Wave = NDArray[np.complexfloating[Any, Any]]
 BRIGHT = 0.01
-"""Part of a pattern's maximum that counts as background when its cone is measured."""
+"""Background level, relative to the maximum of the pattern, in the measurement of its cone."""
 
 
-def exit_wave(beam: Wave, slices: Wave, transfer: Wave) -> Wave:
-    """Return the wave behind the last slice.
+def exit_wave(probe: Wave, slices: Wave, transfer: Wave) -> Wave:
+    """Return the exit wave behind the last slice.
 
     Parameters
     ----------
-    beam : ndarray of shape (..., ny, nx)
+    probe : ndarray of shape (..., ny, nx)
         The wave that enters the first slice.
     slices : ndarray of shape (slices, ny, nx)
         Complex transmissions.
     transfer : ndarray of shape (ny, nx)
         Transfer function from one slice to the next, zero frequency at [0, 0].
     """
-    wave = beam * slices[0]
-    for each in slices[1:]:
-        wave = each * fft.ifft2(fft.fft2(wave) * transfer)
+    wave = probe * slices[0]
+    for transmission in slices[1:]:
+        wave = transmission * fft.ifft2(fft.fft2(wave) * transfer)
     return wave
 
 
 def numerical_aperture(pattern: NDArray[np.float64], angles: tuple[float, float]) -> float:
-    """Return the half-angle in radians of the cone in which a pattern is bright.
+    """Return the half-angle in radians of the bright cone of a pattern.
 
-    A disc of half-angle a has a mean square angle of a^2 / 2. Of what lies outside the beam's own cone only what is
-    brighter than 1 % of the maximum counts, so that this is the aperture of the illumination.
+    A uniform disc of half-angle a has a mean square angle of a^2 / 2. Counts below 1 % of the maximum are ignored, so
+    that scattering by the sample outside the cone of the probe does not contribute.
 
     Parameters
     ----------
@@ -60,24 +60,24 @@ def numerical_aperture(pattern: NDArray[np.float64], angles: tuple[float, float]
 def depth_of_focus(wavelength: float, aperture: float) -> float:
     """Return wavelength / aperture^2 in metres: Born and Wolf, Principles of Optics, 7th ed., section 8.8.
 
-    Over this distance the waves along the axis and along the cone's edge come apart by half a wavelength.
+    Over this distance the phases along the axis and along the edge of the cone differ by half a wavelength.
     """
     return wavelength / aperture**2
 
 
 def check_spacing(spacing: float, wavelength: float, shape: tuple[int, ...], pixel: tuple[float, float]) -> None:
-    """Refuse slices so far apart that the transfer function between them is undersampled.
+    """Raise InputError if slices are so far apart that the transfer function between them is undersampled.
 
     Raises
     ------
     InputError
-        If the waves of the largest angles, wavelength / (2 pixel), leave the window on the way: beyond n pixel^2 /
-        wavelength.
+        If the spacing is not positive, or is larger than n pixel^2 / wavelength. Beyond it, waves at the largest angle,
+        wavelength / (2 pixel), leave the window between two slices.
     """
     most = min(n * step**2 for n, step in zip(shape[-2:], pixel, strict=True)) / wavelength
     if not 0 < spacing <= most:
         raise InputError(
-            "The slices cannot be this far apart",
+            "This spacing of the slices is not possible",
             found=f"slice_spacing: {spacing:.4g} m",
-            remedy=f"Give more than 0 and at most {most:.4g} m, from where on a wave leaves the frame's field of view",
+            remedy=f"Give more than 0 and at most {most:.4g} m; beyond it waves leave the field of view of a frame",
         )

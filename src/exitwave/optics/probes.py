@@ -1,7 +1,7 @@
-"""Probes: the wave that a lens puts on the sample, computed from the lens or taken from the data.
+"""Probes: the wave of a lens at the sample, computed from the parameters of the lens or from the mean pattern.
 
-In the far field of its focus a lens is a pupil: the wave at the angle (lambda f) is the pupil's transmission there. So
-the focus is the Fourier transform of the pupil, and the sample plane is the focus propagated by the defocus.
+In the far field of its focus a lens is a pupil: the wave at the angle (lambda f) is the transmission of the pupil at f.
+The wave in the focus is the Fourier transform of the pupil. The probe is this wave, propagated by the defocus.
 """
 
 from typing import Any
@@ -19,7 +19,7 @@ from exitwave.optics.propagate import (
 )
 
 BACKGROUND = 0.1
-"""Part of the bright field's intensity below which a mean pattern is scattering by the sample, not the lens's pupil."""
+"""Mean patterns below this share of the bright-field intensity are scattering by the sample, not the pupil."""
 
 
 def zone_plate_probe(
@@ -34,8 +34,8 @@ def zone_plate_probe(
 ) -> Wave:
     """Return the first-order probe of a Fresnel zone plate with a central stop.
 
-    The focal length is diameter * outermost_zone / wavelength, so the pupil is the ring of spatial frequencies between
-    (central_stop / diameter) / (2 outermost_zone) and 1 / (2 outermost_zone).
+    The focal length is diameter * outermost_zone / wavelength. The pupil is the ring of spatial frequencies from
+    (central_stop / diameter) / (2 outermost_zone) to 1 / (2 outermost_zone).
 
     Parameters
     ----------
@@ -53,12 +53,12 @@ def zone_plate_probe(
     Returns
     -------
     ndarray of shape (ny, nx)
-        The probe, its axis at index n//2, sum of ``abs(probe)**2`` equal to 1.
+        The probe with the optical axis at index n//2; the sum of ``abs(probe)**2`` is 1.
 
     Raises
     ------
     InputError
-        If the pupil is wider than the sampling can hold, the beam wider than the array, or the stop covers the lens.
+        If the pupil exceeds the sampled frequencies, the beam exceeds the array, or the stop covers the lens.
     """
     if not 0 <= central_stop < diameter:
         raise InputError(
@@ -70,12 +70,12 @@ def zone_plate_probe(
     _check_fit(shape, pixel, (edge, edge), wavelength, (defocus, defocus))
     fy, fx = frequencies(shape, pixel)
     radius = np.hypot(fy, fx)
-    # width of a frequency pixel along the radius, over which the edge of the pupil falls from 1 to 0
+    # width of a frequency pixel along the radius; the edge of the pupil falls from 1 to 0 over it
     width = np.hypot(fy / (shape[0] * pixel[0]), fx / (shape[1] * pixel[1])) / np.maximum(radius, 1e-300)
     width[0, 0] = np.sqrt(width[0, 1] * width[1, 0])
-    pupil = _soft(edge - radius, width)
+    pupil = _soft_edge(edge - radius, width)
     if central_stop > 0:
-        pupil = pupil - _soft(edge * central_stop / diameter - radius, width)
+        pupil = pupil - _soft_edge(edge * central_stop / diameter - radius, width)
     return _normalised_focus(pupil * angular_spectrum_kernel(shape, defocus, wavelength, pixel))
 
 
@@ -88,9 +88,9 @@ def rectangular_probe(
     focal_length: tuple[float, float],
     defocus: float | tuple[float, float] = 0.0,
 ) -> Wave:
-    """Return the probe of a rectangular lens: a pair of Kirkpatrick-Baez mirrors or a lens behind slits.
+    """Return the probe of a rectangular lens: a pair of Kirkpatrick-Baez mirrors, or a lens behind slits.
 
-    Each axis focuses on its own, so the foci may lie at different places (astigmatism).
+    The axes focus independently, so their foci may be at different distances (astigmatism).
 
     Parameters
     ----------
@@ -101,19 +101,19 @@ def rectangular_probe(
     wavelength : float
         Wavelength in metres.
     aperture, focal_length : tuple of float
-        Opening of the lens and distance from the lens to its focus (y, x) in metres.
+        Aperture of the lens and distance from the lens to the focus (y, x) in metres.
     defocus : float or tuple of float
-        Distance from the focus to the sample (y, x) in metres, positive downstream; paraxial.
+        Distance from the focus to the sample (y, x) in metres, positive downstream (paraxial propagation).
 
     Returns
     -------
     ndarray of shape (ny, nx)
-        The probe, its axis at index n//2, sum of ``abs(probe)**2`` equal to 1.
+        The probe with the optical axis at index n//2; the sum of ``abs(probe)**2`` is 1.
 
     Raises
     ------
     InputError
-        If the pupil is wider than the sampling can hold or the beam wider than the array.
+        If the pupil exceeds the sampled frequencies, or the beam exceeds the array.
     """
     edges = tuple(a / (2 * f * wavelength) for a, f in zip(aperture, focal_length, strict=True))
     distances = defocus if isinstance(defocus, tuple) else (defocus, defocus)
@@ -127,7 +127,7 @@ def rectangular_probe(
     return _normalised_focus(pupil)
 
 
-def _soft(inside: NDArray[np.float64], width: NDArray[np.float64]) -> NDArray[np.float64]:
+def _soft_edge(inside: NDArray[np.float64], width: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.clip(inside / width + 0.5, 0, 1)
 
 
@@ -146,7 +146,7 @@ def _check_fit(
     for n, step, edge, distance in zip(shape, pixel, edges, defocus, strict=True):
         if not edge <= 1 / (2 * step):
             raise InputError(
-                "The lens illuminates more than the detector sees",
+                "The numerical aperture of the lens exceeds the angles of the detector",
                 found=f"numerical aperture {edge * wavelength:.4g}, detector up to {wavelength / (2 * step):.4g}",
                 remedy="Use a smaller object pixel (a larger or closer detector) or a wider outermost zone",
             )
@@ -167,16 +167,16 @@ def probe_from_pattern(
     wavelength: float,
     pixel: tuple[float, float],
 ) -> Wave:
-    """Return the probe that a mean diffraction pattern implies: its amplitude, no phase, propagated by a defocus.
+    """Return a probe from the mean pattern: its amplitude without phase is the pupil, propagated by a defocus.
 
-    The mean over many places of the sample is, but for what the sample scatters, the pupil of the lens.
+    The mean pattern over many positions is the intensity in the pupil of the lens, except for scattering by the sample.
 
     Parameters
     ----------
     pattern : ndarray of shape (ny, nx)
-        Mean diffraction pattern in counts, zero frequency at n//2.
+        Mean pattern in counts, zero frequency at n//2.
     mask : ndarray of shape (ny, nx)
-        Bad pixels: 0 good, else bad. They are filled from their neighbours.
+        Bad pixels: 0 good, other values bad. Bad pixels are filled from their neighbours.
     defocus : float
         Distance from the focus to the sample in metres, positive downstream.
     wavelength : float
@@ -187,7 +187,7 @@ def probe_from_pattern(
     Returns
     -------
     ndarray of shape (ny, nx)
-        The probe, its axis at index n//2; the sum of ``abs(probe)**2`` is the sum of the pattern, bad pixels filled.
+        The probe with the optical axis at index n//2; the sum of ``abs(probe)**2`` is that of the filled pattern.
 
     Raises
     ------
@@ -198,19 +198,19 @@ def probe_from_pattern(
     counts = np.where(good, pattern, 0).astype(np.float64).clip(min=0)
     if not counts.sum() > 0:
         raise InputError(
-            "The mean diffraction pattern holds no counts",
+            "The mean pattern has no counts",
             found=f"{int(good.sum())} good pixels of {good.size}, all without counts",
-            remedy="Check the mask's polarity (0 good, 1 bad) and the background that was subtracted",
+            remedy="Check the polarity of the mask (0 good, 1 bad) and the background that was subtracted",
         )
-    counts = fill(counts, good)
+    counts = fill_bad_pixels(counts, good)
     bright = np.sum(counts**2) / counts.sum()
     pupil = np.sqrt(np.where(counts < BACKGROUND * bright, 0, counts))
     pupil *= np.sqrt(counts.sum()) / np.linalg.norm(pupil)
     return inverse_fraunhofer(pupil * fft.fftshift(angular_spectrum_kernel(mask.shape, defocus, wavelength, pixel)))
 
 
-def fill(image: NDArray[np.float64], good: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return an image, shape (ny, nx), whose bad pixels have the mean of their good neighbours, layer by layer.
+def fill_bad_pixels(image: NDArray[np.float64], good: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return an image, shape (ny, nx), with bad pixels replaced by the mean of good neighbours, layer by layer inwards.
 
     At least one pixel must be good.
     """

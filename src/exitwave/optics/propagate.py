@@ -1,8 +1,8 @@
-"""Free-space propagation of a sampled wave. Waves are centred: index n//2 is the optical axis.
+"""Free-space propagation of sampled waves. Waves are centred: index n//2 is the optical axis.
 
-All of it is linear and acts on the last two axes. The constant phase exp(2 pi i distance / wavelength) is left out.
-The sign convention is that of exp(i k z): a diverging wave has a positive quadratic phase, and matter, of refractive
-index 1 - delta + i beta, a negative phase.
+All functions are linear and act on the last two axes. The constant phase exp(2 pi i distance / wavelength) is left out.
+The sign convention is exp(i k z): a diverging wave has a positive quadratic phase. Matter with the refractive index
+1 - delta + i beta gives a negative phase.
 """
 
 from typing import Any
@@ -27,21 +27,21 @@ def wavelength(energy: float) -> float:
         If the energy is not positive.
     """
     if not energy > 0:
-        raise InputError("Not a photon energy", found=f"{energy} eV", remedy="Give the energy in eV, such as 10000")
+        raise InputError(f"{energy} eV is not a photon energy", remedy="Give the energy in eV, such as 10000")
     return H_C / energy
 
 
 def object_pixel(
     wavelength: float, distance: float, shape: tuple[int, int], detector_pixel: tuple[float, float]
 ) -> tuple[float, float]:
-    """Return the pixel (y, x) in metres of a wave whose far field a detector samples, wavelength * distance / extent.
+    """Return the pixel size (y, x) in metres at the sample for a far-field detector: wavelength * distance / extent.
 
     Parameters
     ----------
     wavelength, distance : float
         Wavelength and distance from sample to detector in metres.
     shape : tuple of int
-        Pixels of the detector (ny, nx).
+        Number of detector pixels (ny, nx).
     detector_pixel : tuple of float
         Size of a detector pixel (y, x) in metres.
     """
@@ -50,7 +50,7 @@ def object_pixel(
 
 
 def frequencies(shape: tuple[int, ...], pixel: tuple[float, float]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the spatial frequencies in 1/metre of the FFT of a wave, shapes (ny, 1) and (1, nx), zero at [0, 0]."""
+    """Return the spatial frequencies in 1/m of the FFT of a wave, shapes (ny, 1) and (1, nx), zero at [0, 0]."""
     fy, fx = (np.asarray(np.fft.fftfreq(n, step), np.float64) for n, step in zip(shape[-2:], pixel, strict=True))
     return fy[:, None], fx[None, :]
 
@@ -84,29 +84,29 @@ def fraunhofer(wave: Wave) -> Wave:
     Returns
     -------
     ndarray of shape (..., ny, nx)
-        Wave at the detector; a step is an angle of wavelength / (n * dx).
+        Wave at the detector; one pixel is an angle of wavelength / (n * dx).
     """
     return fft.fftshift(fft.fft2(fft.ifftshift(wave, axes=_AXES), norm="ortho"), axes=_AXES)
 
 
 def inverse_fraunhofer(wave: Wave) -> Wave:
-    """Return the wave whose far field is given: inverse and adjoint of `fraunhofer`, shape (..., ny, nx)."""
+    """Return the wave, shape (..., ny, nx), with a given far field; the inverse and adjoint of `fraunhofer`."""
     return fft.fftshift(fft.ifft2(fft.ifftshift(wave, axes=_AXES), norm="ortho"), axes=_AXES)
 
 
 def _filter(wave: Wave, transfer: Wave) -> Wave:
-    # The shift of a centred wave commutes with a filter, so none is needed.
+    # The shift of a centred wave commutes with a filter and can be omitted.
     return fft.ifft2(fft.fft2(wave) * transfer)
 
 
 def angular_spectrum_rate(shape: tuple[int, ...], wavelength: float, pixel: tuple[float, float]) -> NDArray[np.float64]:
-    """Return 2 pi (sqrt(1/lambda^2 - f^2) - 1/lambda), shape (ny, nx): the phase that a metre gives a plane wave.
+    """Return 2 pi (sqrt(1/lambda^2 - f^2) - 1/lambda), shape (ny, nx): phase of plane waves per metre of propagation.
 
     Zero frequency is at [0, 0]. Evanescent waves are NaN.
     """
     fy, fx = frequencies(shape, pixel)
     sine2 = (wavelength * fy) ** 2 + (wavelength * fx) ** 2
-    # cos - 1 = -sin^2 / (1 + cos), which keeps all digits at the small angles of X-rays
+    # cos - 1 = -sin^2 / (1 + cos), which is accurate at the small angles of X-rays
     with np.errstate(invalid="ignore"):
         return -2 * np.pi / wavelength * sine2 / (1 + np.sqrt(1 - sine2))
 
@@ -116,21 +116,21 @@ def angular_spectrum_kernel(
 ) -> Wave:
     """Return exp(2 pi i z (sqrt(1/lambda^2 - f^2) - 1/lambda)), shape (ny, nx), zero frequency at [0, 0].
 
-    Evanescent waves, which no X-ray wave sampled more coarsely than lambda/2 has, become 0.
+    Evanescent waves become 0; an X-ray wave that is sampled more coarsely than lambda/2 has none.
     """
     rate = angular_spectrum_rate(shape, wavelength, pixel)
     return np.where(np.isfinite(rate), np.exp(1j * distance * np.nan_to_num(rate)), 0)
 
 
 def angular_spectrum(wave: Wave, distance: float, wavelength: float, pixel: tuple[float, float]) -> Wave:
-    """Propagate a wave by its plane waves: exact for a periodic wave, and unitary.
+    """Propagate a wave by the angular-spectrum method, which is unitary, and exact for a periodic wave.
 
     Parameters
     ----------
     wave : ndarray of shape (..., ny, nx)
         The wave.
     distance : float
-        Distance in metres, positive downstream; the adjoint and inverse is propagation by ``-distance``.
+        Distance in metres, positive downstream. The adjoint and inverse is propagation by ``-distance``.
     wavelength : float
         Wavelength in metres.
     pixel : tuple of float
@@ -139,7 +139,7 @@ def angular_spectrum(wave: Wave, distance: float, wavelength: float, pixel: tupl
     Returns
     -------
     ndarray of shape (..., ny, nx)
-        The wave at ``distance``, same pixel. What leaves on one side of the array comes back on the other.
+        The wave at ``distance`` with the same pixel. What leaves the array on one side re-enters on the opposite side.
 
     References
     ----------
@@ -156,7 +156,7 @@ def fresnel(wave: Wave, distance: float, wavelength: float, pixel: tuple[float, 
     wave : ndarray of shape (..., ny, nx)
         The wave.
     distance : float
-        Distance in metres, positive downstream; the adjoint is propagation by ``-distance``.
+        Distance in metres, positive downstream. The adjoint is propagation by ``-distance``.
     wavelength : float
         Wavelength in metres.
     pixel : tuple of float
@@ -165,12 +165,12 @@ def fresnel(wave: Wave, distance: float, wavelength: float, pixel: tuple[float, 
     Returns
     -------
     ndarray of shape (..., ny, nx)
-        The wave at ``distance``, same pixel.
+        The wave at ``distance`` with the same pixel.
 
     Notes
     -----
-    Beyond ``abs(z) = n dx^2 / lambda`` the transfer function is undersampled at the high frequencies, those that
-    leave the array sideways; they are cut at ``abs(f) = n dx / (2 lambda abs(z))``. Up to there it is unitary.
+    Beyond ``abs(z) = n dx^2 / lambda`` the transfer function is undersampled at high frequencies, which leave the array
+    sideways. They are removed above ``abs(f) = n dx / (2 lambda abs(z))``. Up to this distance the function is unitary.
 
     References
     ----------

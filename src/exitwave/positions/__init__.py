@@ -1,4 +1,4 @@
-"""Positions of the probe on the sample: scan patterns, overlap and coverage, and the grid of the object around them."""
+"""Positions of the probe on the sample: scan patterns, overlap, coverage, faults, and the pixel grid of the object."""
 
 from exitwave.positions.coverage import coverage, innermost, linear_overlap, neighbour_distance, step_for_overlap
 from exitwave.positions.grid import object_grid, split, to_pixels

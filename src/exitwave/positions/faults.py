@@ -1,4 +1,4 @@
-"""Positions that cannot be right, and what to put in their place."""
+"""Find outlying and duplicate positions, and interpolate over bad ones."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,25 +7,25 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 FAR = 8.0
-"""A gap of so many usual distances between neighbours parts a position from the scan."""
+"""A position is apart from the scan if the gap is this many times the median distance between neighbours."""
 FEW = 0.05
-"""Part of the positions that may be outliers; more are an island of the scan."""
+"""Largest share of the positions that are treated as outliers; a larger group is a separate part of the scan."""
 STUCK = 0.2
-"""Part of the positions that may be duplicates by mistake; more are repeated on purpose."""
+"""Largest share of the positions that are treated as duplicates by mistake; more are intended repetitions."""
 
 
 def find_outliers(plane: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Say which positions, shape (npos, 2), lie far from the scan: few, behind a gap of `FAR` usual distances.
+    """Return which positions, shape (npos, 2), are outliers: few, and separated from the scan by a gap.
 
-    Positions that are nearer to each other than the gap belong together; the largest group is the scan, and small ones
-    that hold up to `FEW` of all together are outliers.
+    Positions that are closer than the gap, `FAR` times the median distance between neighbours, form a group. The
+    largest group is the scan. All others are outliers if together they are at most the share `FEW` of the positions.
     """
     outliers = np.zeros(len(plane), np.bool_)
     finite = np.flatnonzero(np.isfinite(plane).all(axis=1))
-    places = np.unique(plane[finite], axis=0)
-    if len(places) < 4:
+    points = np.unique(plane[finite], axis=0)
+    if len(points) < 4:
         return outliers
-    distances = cKDTree(places).query(places, k=2)[0][:, 1]
+    distances = cKDTree(points).query(points, k=2)[0][:, 1]
     gap = FAR * float(np.median(distances))
     tree = cKDTree(plane[finite])
     pairs = tree.query_pairs(gap, output_type="ndarray")
@@ -39,9 +39,9 @@ def find_outliers(plane: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def find_duplicates(plane: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Say which positions, shape (npos, 2), are exactly those of an earlier frame, as of an encoder that was stuck.
+    """Return which positions, shape (npos, 2), equal that of an earlier frame exactly, as from a blocked encoder.
 
-    Where more than `STUCK` of all are, frames were repeated on purpose, and none is reported.
+    If their share is more than `STUCK`, the repetition is intended, and none is reported.
     """
     finite = np.flatnonzero(np.isfinite(plane).all(axis=1))
     first = np.unique(plane[finite], axis=0, return_index=True)[1]
@@ -51,8 +51,8 @@ def find_duplicates(plane: NDArray[np.float64]) -> NDArray[np.bool_]:
     return double if double.mean() <= STUCK else np.zeros_like(double)
 
 
-def between(positions: NDArray[np.float64], bad: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return positions, shape (npos, 3), with the bad ones on the way from the good one before to the one after."""
+def interpolate_bad(positions: NDArray[np.float64], bad: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return positions, shape (npos, 3), with bad ones interpolated between the good ones before and after them."""
     order, good = np.arange(len(positions)), ~bad
     columns = np.where(np.isfinite(positions), positions, 0)
     return np.stack([np.where(bad, np.interp(order, order[good], c[good]), c) for c in columns.T], axis=1)

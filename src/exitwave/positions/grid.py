@@ -1,4 +1,4 @@
-"""The pixel grid of the object: where its pixels lie on the sample, and where the positions lie among them."""
+"""The pixel grid of the object on the sample, and positions in pixels of this grid."""
 
 import math
 
@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from exitwave.errors import InputError
 
 MARGIN = 8
-"""Pixels around the outermost probe."""
-ROOM = 24
-"""The same where positions are refined: several pixels of error, in the outermost frames too, stay inside."""
+"""Pixels between the outermost probe and the edge of the object."""
+REFINEMENT_MARGIN = 24
+"""Additional pixels where positions are refined, so that corrected positions stay inside the object."""
 LARGEST = 20_000
-"""More pixels than this along a side are a mistake in the units."""
+"""Largest number of pixels along a side; a larger grid results from wrong units."""
 
 
 def object_grid(
@@ -25,11 +25,11 @@ def object_grid(
     positions : ndarray of shape (npos, 3)
         Centre of the probe on the sample in metres, columns x, y, z.
     shape : tuple of int
-        Shape (ny, nx) of the probe. Its index n//2 sits on the position.
+        Shape (ny, nx) of the probe; its index n//2 is at the position.
     pixel : tuple of float
         Object pixel (y, x) in metres.
     margin : int
-        Pixels around the outermost probe.
+        Pixels between the outermost probe and the edge of the object.
 
     Returns
     -------
@@ -39,7 +39,7 @@ def object_grid(
     Raises
     ------
     InputError
-        If the object would be larger than `LARGEST` pixels: the positions are in the wrong unit.
+        If the object is larger than `LARGEST` pixels along a side, which results from wrong units.
     """
     axes = []
     for column, n, step in zip((1, 0), shape, pixel, strict=True):
@@ -48,8 +48,7 @@ def object_grid(
         if not count <= LARGEST:
             raise InputError(
                 "The scan is too large for its object pixel",
-                where="the positions",
-                found=f"{high - low:.4g} m along {'xy'[column]} at {step:.4g} m a pixel, so {count} pixels",
+                found=f"positions span {high - low:.4g} m along {'xy'[column]}: {count} object pixels of {step:.4g} m",
                 remedy="Check the units of positions, energy, distance and pixel size; "
                 "--set positions=um reads the positions as micrometres",
             )
@@ -64,19 +63,19 @@ def to_pixels(positions: NDArray[np.float64], y: NDArray[np.float64], x: NDArray
 
 
 def to_metres(pixels: NDArray[np.float64], y: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return (row, column) on the object's grid, shape (npos, 2), as (y, x) in metres: the inverse of `to_pixels`."""
+    """Return (row, column) on the object's grid, shape (npos, 2), as (y, x) in metres; the inverse of `to_pixels`."""
     return np.array([y[0], x[0]]) + pixels * np.array([y[1] - y[0], x[1] - x[0]])
 
 
 def split(pixels: NDArray[np.float64], shape: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Split (row, column) positions into window corners and the rest.
+    """Split positions (row, column), shape (npos, 2), into window corners and sub-pixel shifts.
 
     Returns
     -------
     corners : ndarray of int, shape (npos, 2)
-        First row and column of the object window that the probe of ``shape`` sees.
-    rest : ndarray of shape (npos, 2)
-        Sub-pixel shift of the probe, within -0.5 to 0.5 pixels.
+        First row and column of the object window under a probe of ``shape``.
+    shifts : ndarray of shape (npos, 2)
+        Sub-pixel shift of the probe, from -0.5 to 0.5 pixels.
     """
     whole = np.rint(pixels)
     return whole.astype(np.int64) - np.array(shape) // 2, pixels - whole

@@ -10,7 +10,7 @@ from scipy import fft
 from exitwave.errors import InputError
 from exitwave.frames import View
 from exitwave.optics import fraunhofer
-from exitwave.optics.probes import fill
+from exitwave.optics.probes import fill_bad_pixels
 from exitwave.positions.grid import object_grid
 from exitwave.preparation.survey import Progress, Survey, survey_frames
 from exitwave.preparation.view import apply_view
@@ -108,7 +108,7 @@ def mean_pattern(scan: Scan, survey: Survey) -> NDArray[np.float64]:
         remedy = "Check the mask (0 is good, 1 is bad; --set mask=inverted) and the counts of the frames"
         found = "sum 0 over the good pixels"
         raise InputError("The frames have no counts", where=scan.path or "", found=found, remedy=remedy)
-    return fill(mean, good)
+    return fill_bad_pixels(mean, good)
 
 
 def find_centre(mean: NDArray[np.float64]) -> tuple[float, float]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from exitwave.errors import InputError
-from exitwave.positions.faults import between, find_duplicates, find_outliers
+from exitwave.positions.faults import find_duplicates, find_outliers, interpolate_bad
 from exitwave.scan import Decision, Scan
 
 
@@ -44,7 +44,7 @@ def clean_positions(scan: Scan) -> Scan:
         raise InputError("Too few positions can be used", found=f"{(~bad).sum()} of {len(bad)}", remedy=remedy)
     left_out = {why: tuple(int(frame) for frame in np.flatnonzero(frames)) for why, frames in reasons.items()}
     left_out = {why: frames for why, frames in left_out.items() if frames}
-    positions = between(scan.positions, bad)
+    positions = interpolate_bad(scan.positions, bad)
     low, high = positions[:, :2].min(axis=0), positions[:, :2].max(axis=0)
     numbers = {"centre": ((low + high) / 2).tolist(), "extent": (high - low).tolist(), "left_out": left_out}
     words = "; ".join(f"{len(frames)} {why}" for why, frames in left_out.items()) or "all positions are plausible"

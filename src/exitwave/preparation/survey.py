@@ -80,7 +80,7 @@ def survey_frames(scan: Scan, progress: Progress | None = None) -> Survey:
     least = np.full((ny, nx), np.inf)
     valid, isolated, marked = (np.zeros((ny, nx), np.int64) for _ in range(3))
     sums = np.zeros(npos)
-    for index, block in scan.patterns.blocks(max(1, BLOCK // scan.patterns.room)):
+    for index, block in scan.patterns.blocks(max(1, BLOCK // scan.patterns.bytes_per_frame)):
         invalid = ~np.isfinite(block) | (block < 0) | (block >= mark)
         counts = np.where(invalid, 0, block).astype(np.float32)
         valid += len(block) - invalid.sum(axis=0)

@@ -13,7 +13,7 @@ from exitwave.analysis.noise_limit import noise_limit
 from exitwave.analysis.verdict import NOISY
 from exitwave.engine.recipe import Recipe, Stage, make_recipe
 from exitwave.errors import InputError
-from exitwave.frames import DerivedFrames, Frames, counted
+from exitwave.frames import DerivedFrames, Frames, valid_counts
 from exitwave.frc import FRC
 from exitwave.reconstruction.iterate import Progress, iterate
 from exitwave.scan import Result, Scan
@@ -204,7 +204,7 @@ def _whole(result: Result) -> bool:
     if patterns.dtype.kind in "iu":
         return True
     frames = patterns.pick(np.unique(np.linspace(0, len(patterns) - 1, LOOKED_AT).astype(int)))
-    return all(bool((frame[good] == np.rint(frame[good])).all()) for frame in frames for good in [counted(frame)])
+    return all(bool((frame[good] == np.rint(frame[good])).all()) for frame in frames for good in [valid_counts(frame)])
 
 
 def _fainter(recipe: Recipe) -> Recipe:
@@ -234,13 +234,13 @@ class HalfCounts(DerivedFrames):
         self.path, self.dataset, self.shape, self.dtype = source.path, source.dataset, source.shape, source.dtype
 
     @property
-    def room(self) -> int:
+    def bytes_per_frame(self) -> int:
         """Bytes that a frame may take on its way."""
-        return 2 * self.source.room
+        return 2 * self.source.bytes_per_frame
 
-    def _each(self, indices: Iterable[Any]) -> Iterator[NDArray[Any]]:
+    def _iterate(self, indices: Iterable[Any]) -> Iterator[NDArray[Any]]:
         wanted = list(indices)
-        for index, stack in zip(wanted, self.source._each(wanted), strict=True):
+        for index, stack in zip(wanted, self.source._iterate(wanted), strict=True):
             frames = np.arange(len(self))[index]
             halved = [
                 self._half(int(j), each)
@@ -250,7 +250,7 @@ class HalfCounts(DerivedFrames):
 
     def _half(self, frame: int, counts: NDArray[Any]) -> NDArray[Any]:
         """Return the half of one frame."""
-        photons = counted(counts) & (counts < self.saturation)
+        photons = valid_counts(counts) & (counts < self.saturation)
         there = np.where(photons, counts, 0).astype(np.int64)
         first = np.random.default_rng(frame).binomial(there, 0.5)
         return np.where(photons, there - first if self.second else first, counts)

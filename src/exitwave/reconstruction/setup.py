@@ -29,7 +29,7 @@ from exitwave.engine.problem import Problem
 from exitwave.engine.recipe import Recipe, Stage
 from exitwave.engine.state import OWN, State
 from exitwave.errors import Finding, InputError
-from exitwave.positions.grid import MARGIN, ROOM, object_grid, to_pixels
+from exitwave.positions.grid import MARGIN, REFINEMENT_MARGIN, object_grid, to_pixels
 from exitwave.reconstruction import coarse, joint
 from exitwave.reconstruction.geometry import placed
 from exitwave.reconstruction.joint import Joint
@@ -190,7 +190,7 @@ def _room(scan: Scan, recipe: Recipe, places: NDArray[np.float64]) -> int:
     stages = recipe.stages
     distance = any(stage.distance_update for stage in stages)
     more = REACH * float(np.ptp(places[:, :2], axis=0).max() / min(scan.object_pixel)) / 2 if distance else 0
-    return ROOM + math.ceil(more) if distance or any(stage.position_update for stage in stages) else 0
+    return REFINEMENT_MARGIN + math.ceil(more) if distance or any(stage.position_update for stage in stages) else 0
 
 
 def _tile(

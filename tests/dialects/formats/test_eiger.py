@@ -171,5 +171,5 @@ def test_result_links_to_the_files_and_opens_without_them(tmp_path: Path) -> Non
     assert isinstance(lost, Result)
     assert isinstance(lost.scan.patterns, MissingFrames)
     assert "W211" in [each.code for each in lost.scan.findings]
-    with pytest.raises(InputError, match="frames of this result are missing"):
+    with pytest.raises(InputError, match="patterns of this result are missing"):
         lost.scan.patterns[0]

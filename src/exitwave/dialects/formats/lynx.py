@@ -4,12 +4,13 @@ from pathlib import Path
 
 import h5py
 
+from exitwave.cxi.hdf import one_number
 from exitwave.dialects.dialect import Conventions, Dialect, Evidence, Settings, Strength
 from exitwave.dialects.tools.array_file import existing_entries
 from exitwave.dialects.tools.assemble import energy_of, length_of, mask_of
 from exitwave.dialects.tools.bad_pixel_marks import bad_pixel_value, pixels_always_at
 from exitwave.dialects.tools.beamline_scan import check_width, corner_of, saturation_of, scan_of_table
-from exitwave.dialects.tools.hdf5_values import dataset_at, frames_at, one_number, reading
+from exitwave.dialects.tools.hdf5_values import dataset_at, frames_at, reading
 from exitwave.dialects.tools.position_settings import SURPLUS
 from exitwave.dialects.tools.text_table import table_for
 from exitwave.frames import Frames

@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 
 from exitwave.cxi.hdf import Layout, reading, text
-from exitwave.cxi.read import EVERYBODY
+from exitwave.cxi.read import DEFAULT_LAYOUT
 from exitwave.cxi.schema import BEAM, DATA, DETECTOR, ENTRY, GEOMETRY, INSTRUMENT, SAMPLE, SOURCE, path
 from exitwave.dialects.dialect import Conventions, Dialect, Evidence, Settings, Strength
 from exitwave.dialects.tools.cxi_family import (
@@ -49,7 +49,10 @@ def _read(file: Path, settings: Settings) -> Scan | Result:
     if not entry:
         remedy = f"Write {DEFINITIONS[0]} to entry_1/definition, or omit --from"
         raise InputError("The file does not follow the definition NXcxi_ptycho", where=file, remedy=remedy)
-    places = dict(EVERYBODY.places) | {"energy": PHOTONS, "pixel_mask": (f"{DETECTOR}/pixel_mask", path("pixel_mask"))}
+    places = dict(DEFAULT_LAYOUT.paths) | {
+        "energy": PHOTONS,
+        "pixel_mask": (f"{DETECTOR}/pixel_mask", path("pixel_mask")),
+    }
     return read_cxi(file, settings, Layout(places, entry), normal=("I301", "I302"))
 
 

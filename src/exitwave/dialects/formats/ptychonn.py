@@ -88,7 +88,7 @@ class _Patches(DerivedFrames):
         pixels = to_pixels(result.positions, result.y, result.x)
         self.corners = split(pixels, self.shape[1:])[0]
 
-    def _each(self, indices: Iterable[Any]) -> Iterator[NDArray[Any]]:
+    def _iterate(self, indices: Iterable[Any]) -> Iterator[NDArray[Any]]:
         ny, nx = self.shape[1:]
         corners = np.clip(self.corners, 0, np.array(self.image.shape) - np.array([ny, nx]))
         for index in indices:

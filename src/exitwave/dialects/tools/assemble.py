@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from exitwave.cxi.energy import HIGHEST, LOWEST
 from exitwave.cxi.frames import MOST_PIXELS
 from exitwave.cxi.mask import CHOICES, check_share
-from exitwave.cxi.scale import finite_positions, of_believable_scale
+from exitwave.cxi.scale import check_scale, replace_missing_positions
 from exitwave.dialects.dialect import Settings
 from exitwave.dialects.tools.array_checks import NO_POSITIONS, describe
 from exitwave.errors import Finding, InputError
@@ -162,12 +162,12 @@ def scan_of(
         If more than a fifth of the positions is missing, the object pixel is impossible, or the scan is far too large.
     """
     notes = list(remarks or ())
-    positions, broken = finite_positions(positions, notes, f"{file}:{where}")
+    positions, broken = replace_missing_positions(positions, notes, f"{file}:{where}")
     left_out = dict(others.pop("left_out", {}))
     if broken.any():
         left_out |= {"position not finite": tuple(np.flatnonzero(broken).tolist())}
     scan = Scan(patterns, positions, energy, detector, left_out=left_out, path=file.resolve(), **others)
-    scan = of_believable_scale(scan, notes, str(file), where)
+    scan = check_scale(scan, notes, str(file), where)
     return replace(scan, findings=tuple(notes))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from exitwave.cxi.energy import JOULES
 from exitwave.cxi.hdf import Layout, members, open_file, reading, resolve, text, whole
 from exitwave.cxi.mask import cxi_bits
-from exitwave.cxi.read import EVERYBODY, read
+from exitwave.cxi.read import DEFAULT_LAYOUT, read
 from exitwave.cxi.schema import ENTRY, OBJECT, TABLE, path
 from exitwave.cxi.write import write_result, write_scan
 from exitwave.dialects.dialect import Evidence, Settings, Strength, Written
@@ -68,7 +68,9 @@ def in_joules(file: h5py.File) -> bool:
     return text(energy.attrs.get("units")).strip() in ("J", "joule", "joules") or 0 < largest < JOULES
 
 
-def read_cxi(file: Path, settings: Settings, layout: Layout = EVERYBODY, normal: tuple[str, ...] = ()) -> Scan | Result:
+def read_cxi(
+    file: Path, settings: Settings, layout: Layout = DEFAULT_LAYOUT, normal: tuple[str, ...] = ()
+) -> Scan | Result:
     """Read a CXI file by `exitwave.cxi.read.read`, without findings on what is ``normal``: these codes, and joules."""
     data = read(file, settings, layout)
     scan = scan_in(data)
@@ -85,7 +87,7 @@ def image_layout(file: Path) -> Layout:
             if head == "image" and number.isdecimal() and _is_object(resolve(opened, f"{ENTRY}/{name}")):
                 last = max(last, int(number))
     moved = {each.key: (each.path.replace("image_1", f"image_{last}"),) for each in TABLE if OBJECT in each.path}
-    return replace(EVERYBODY, places=dict(EVERYBODY.places) | moved)
+    return replace(DEFAULT_LAYOUT, paths=dict(DEFAULT_LAYOUT.paths) | moved)
 
 
 def _is_object(image: Any) -> bool:

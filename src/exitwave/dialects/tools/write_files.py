@@ -64,7 +64,7 @@ def _write_hdf5(file: OutputFile, partial: Path) -> None:
             chunk = (1, *frames.shape[1:])
             options: dict[str, Any] = {"chunks": chunk, "compression": "gzip", "shuffle": True, "track_times": False}
             dataset = out.create_dataset(name, shape=frames.shape, dtype=frames.dtype, **options)
-            for index, block in frames.blocks(max(1, BLOCK // frames.room)):
+            for index, block in frames.blocks(max(1, BLOCK // frames.bytes_per_frame)):
                 dataset[index] = block
                 check()
         for name, value in file.entries.items():
@@ -89,7 +89,7 @@ def _write_npz(file: OutputFile, partial: Path) -> None:
             shape = {"shape": frames.shape, "fortran_order": False, "descr": np.lib.format.dtype_to_descr(frames.dtype)}
             with archive.open(f"{name}.npy", "w", force_zip64=True) as stream:
                 np.lib.format.write_array_header_1_0(stream, shape)
-                for _, block in frames.blocks(max(1, BLOCK // frames.room)):
+                for _, block in frames.blocks(max(1, BLOCK // frames.bytes_per_frame)):
                     stream.write(np.ascontiguousarray(block).data)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from exitwave.cxi.hdf import Layout, reading, text, whole
 from exitwave.cxi.mask import HAS_SIGNAL
-from exitwave.cxi.read import EVERYBODY
+from exitwave.cxi.read import DEFAULT_LAYOUT
 from exitwave.cxi.schema import DATA, DETECTOR, ENTRY, path
 from exitwave.dialects.dialect import Conventions, Dialect, Evidence, Settings, Strength
 from exitwave.dialects.formats.pynx.result import entry_with_result, read_result
@@ -49,7 +49,7 @@ def _read(file: Path, settings: Settings) -> Scan | Result:
     if entry and not (by_exitwave and entry == ENTRY):
         return read_result(file, entry, settings)
     overrides = {key: value for key, value in settings.items() if key != "scan"}
-    layout = Layout(EVERYBODY.places, positions_in_rows=True)
+    layout = Layout(DEFAULT_LAYOUT.paths, positions_in_rows=True)
     return read_cxi(file, overrides, layout, normal=("W205", "I301"))
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from exitwave.cxi.energy import photon_energy
 from exitwave.cxi.hdf import Layout, Source, length, reading, resolve, text
-from exitwave.cxi.read import EVERYBODY
+from exitwave.cxi.read import DEFAULT_LAYOUT
 from exitwave.cxi.schema import ENTRY, path
 from exitwave.dialects.detect import read
 from exitwave.dialects.dialect import Settings
@@ -122,12 +122,12 @@ def _coordinates(file: h5py.File, dataset: str, count: int) -> NDArray[np.float6
 def _scan(file: h5py.File, entry: str, settings: Settings, rows: NDArray[np.float64], shape: tuple[int, ...]) -> Scan:
     if "scan" in settings:
         return _scan_of_file(Path(settings["scan"]), rows.shape[1])
-    source = Source(file, settings, layout=Layout(EVERYBODY.places, entry))
+    source = Source(file, settings, layout=Layout(DEFAULT_LAYOUT.paths, entry))
     lengths = [
         parse(settings[name], "length") if name in settings else length(source, key, name)
         for key, name in (("distance", "distance"), ("y_pixel_size", "pixel_size"), ("x_pixel_size", "pixel_size"))
     ]
-    frames = MissingFrames(Path(file.filename), source.moved(path("frames")), (rows.shape[1], shape[0], shape[1]))
+    frames = MissingFrames(Path(file.filename), source.in_entry(path("frames")), (rows.shape[1], shape[0], shape[1]))
     remedy = "Give the file of the scan with --set scan=FILE"
     note = finding("W211", frames.dataset, "no patterns", "the patterns of the scan", remedy)
     measured = np.zeros((rows.shape[1], 3))
