@@ -87,7 +87,7 @@ BAD = [
     Bad("two probes", {f"{cxi.SOURCE}/illumination": cxi.PROBE, f"{cxi.DETECTOR}/probe": cxi.PROBE * 2}, code="W207"),
     Bad("a virtual stack without its source", change=_virtual, refusal="without its source gone.h5:data"),
     Bad("an external link to nowhere", change=_external, refusal="gone.h5:/entry/data"),
-    Bad("links in a circle", change=_circle, refusal="A link"),
+    Bad("links in a circle", change=_circle, refusal="form a loop"),
     Bad("positions in um", {f"{cxi.GEOMETRY}/translation": cxi.POSITIONS * 1e6}, refusal="positions=um",
         repair={"positions": "um"}),
     Bad("no distance", {f"{cxi.DETECTOR}/distance": None}, refusal="--set distance=2m", repair={"distance": "2m"}),

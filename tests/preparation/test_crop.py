@@ -90,7 +90,7 @@ def test_a_given_size_is_used_and_invalid_sizes_are_refused() -> None:
     near = simulate("near-field", frames=10, detector=64)
     assert crop_frames(near) is near
     assert crop_frames(near, 32).patterns.shape[1:] == (32, 32)
-    with pytest.raises(InputError, match="Too little"):
+    with pytest.raises(InputError, match="too few pixels"):
         crop_frames(scan, 2, bin=2, centre=(32, 32))
     with pytest.raises(InputError, match="no counts"):
         crop_frames(replace(scan, patterns=Frames(np.zeros((200, 64, 64)))))

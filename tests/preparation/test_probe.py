@@ -30,7 +30,7 @@ def test_mirrors_are_accepted_and_unsuitable_optics_are_refused() -> None:
     assert set_starting_probe(scan, mirrors).probe.shape == (1, 128, 128)
     with pytest.raises(InputError, match="Unknown optics"):
         set_starting_probe(scan, "34-ID")
-    with pytest.raises(InputError, match="more than the detector sees"):
+    with pytest.raises(InputError, match="exceeds the angles of the detector"):
         set_starting_probe(scan, ZonePlate(160e-6, 10e-9))
     with pytest.raises(InputError, match="near field"):
         set_starting_probe(simulate("near-field", frames=10, detector=64), "26-ID")

@@ -199,10 +199,10 @@ def test_an_invalid_view_is_refused(viewed: Result, raw: Path) -> None:
     viewed.save(file)
     with h5py.File(file, "r+") as opened:
         opened[path("frames_view")][()] = '{"turn": 1}'
-    with pytest.raises(InputError, match="view of the frames"):
+    with pytest.raises(InputError, match="view of the patterns"):
         exitwave.open(file)
     assert "E108" in {each.code for each in validate(file)}
-    with pytest.raises(InputError, match="Too little"):
+    with pytest.raises(InputError, match="too few pixels"):
         View(rows=(3, 4)).window((12, 12))
     with pytest.raises(InputError, match="binned"):
         View(bin=0)

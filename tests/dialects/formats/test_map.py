@@ -111,7 +111,7 @@ def test_positions_from_arrays_rows_and_text(raw: Path, tmp_path: Path) -> None:
         ({"energy": "8.8 parsec"}, "Unknown unit of energy"),
         ({"frames": "/nowhere"}, "lacks the frames"),
         ({"file": "nothing.h5"}, "There is no such file"),
-        ({"frames": {"path": "/frames", "axes": ["frame", "frame", "x", "y"]}}, "have other axes"),
+        ({"frames": {"path": "/frames", "axes": ["frame", "frame", "x", "y"]}}, "number of axes differs"),
     ],
 )
 def test_invalid_map_is_refused(raw: Path, tmp_path: Path, changes: dict[str, object], words: str) -> None:
