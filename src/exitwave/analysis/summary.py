@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.errors import InputError
-from exitwave.frames import MissingFrames, counted
+from exitwave.frames import MissingFrames, valid_counts
 from exitwave.optics import mode_powers
 from exitwave.positions.grid import object_grid
 from exitwave.scan import Result, Scan, scan_in
@@ -81,7 +81,7 @@ def _sample(scan: Scan) -> tuple[NDArray[np.float64], dict[str, Any]]:
     saturated = np.zeros(mean.shape, dtype=bool)
     totals, brightest, invalid = [], 0.0, 0
     for frame in scan.patterns.pick(chosen):
-        usable = good & counted(frame)
+        usable = good & valid_counts(frame)
         invalid += int(np.count_nonzero(good & ~usable))
         frame = np.where(usable, frame, 0.0).astype(np.float64)
         mean += frame / len(chosen)

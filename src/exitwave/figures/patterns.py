@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from exitwave.figures.registry import Caption, Plot, Subject, register
 from exitwave.figures.style import DOUBLE, MICRO, colour_bar, letter, new_figure, paper
-from exitwave.frames import counted
+from exitwave.frames import valid_counts
 from exitwave.scan import Scan
 
 SAMPLE = 256
@@ -85,7 +85,7 @@ def sum_figure(scan: Scan, total: NDArray[np.float64], *, width: float = DOUBLE)
 
 def _valid(counts: NDArray[Any]) -> NDArray[np.float64]:
     """Return the counts of a frame, with zero in place of invalid counts."""
-    return np.where(counted(counts), counts, 0.0).astype(np.float64)
+    return np.where(valid_counts(counts), counts, 0.0).astype(np.float64)
 
 
 def _draw(axes: Axes, scan: Scan, counts: NDArray[np.float64], title: str) -> None:

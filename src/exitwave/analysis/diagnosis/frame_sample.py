@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import fft
 from scipy.ndimage import percentile_filter
 
-from exitwave.frames import counted
+from exitwave.frames import valid_counts
 from exitwave.scan import Scan
 
 PIXELS = 2**24
@@ -128,7 +128,7 @@ def sample_frames(scan: Scan) -> FrameSample:
     chosen = used[np.unique(np.linspace(0, len(used) - 1, number).astype(int))] if len(used) else used
     patterns, invalid = np.zeros((len(chosen), *shape), np.float32), np.zeros(shape, np.int64)
     for index, frame in enumerate(scan.patterns.pick(chosen)):
-        valid = counted(frame)
+        valid = valid_counts(frame)
         patterns[index] = np.where(valid, frame, 0)
         invalid += ~valid
     return FrameSample(scan, chosen, len(used), patterns, scan.detector.always_good & (invalid <= len(chosen) / 2))

@@ -8,7 +8,7 @@ from scipy.ndimage import grey_closing
 
 from exitwave.analysis.diagnosis.codes import Diagnosis, make_diagnosis
 from exitwave.analysis.diagnosis.frame_sample import FrameSample
-from exitwave.optics.probes import fill
+from exitwave.optics.probes import fill_bad_pixels
 
 EXPECTED = 30.0
 """Counts in the whole sample that the neighbours of a pixel predict, above which a pixel without counts is dead."""
@@ -54,7 +54,7 @@ def _hidden(sample: FrameSample, expected: NDArray[np.float64]) -> Iterator[Diag
     hidden = ~sample.good & (expected > EXPECTED)
     if not hidden.any() or sample.clean.sum() < sample.clean.size / 2:
         return
-    around = fill(sample.mean, sample.clean)
+    around = fill_bad_pixels(sample.mean, sample.clean)
     similar = hidden & (np.abs(sample.mean - around) < SIMILAR * around)
     if similar.sum() > max(4, hidden.sum() / 2):
         count = int(similar.sum())

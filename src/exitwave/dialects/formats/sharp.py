@@ -60,12 +60,12 @@ def _evidence(file: h5py.File) -> Evidence | None:
 def _read(file: Path, settings: Settings) -> Scan | Result:
     """Read the last image with its own probe, and add the stored origin to the positions."""
     layout = image_layout(file)
-    image = layout.places["object"][0].rpartition("/")[0]
+    image = layout.paths["object"][0].rpartition("/")[0]
     with reading(file) as opened:
         stored = [name for name in (MODES, f"{image}/{FINAL}") if name in opened]
         origin = array_at(opened, ORIGIN)
-    places = dict(layout.places) | {"illumination": tuple(stored[:1]) or ALSO["illumination"]}
-    data = read_cxi(file, settings, replace(layout, places=places), normal=("I301",))
+    places = dict(layout.paths) | {"illumination": tuple(stored[:1]) or ALSO["illumination"]}
+    data = read_cxi(file, settings, replace(layout, paths=places), normal=("I301",))
     if origin is None:
         return data
     if origin.shape != (3,) or origin.dtype.kind != "f":

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.cxi.frames import unreadable
+from exitwave.cxi.hdf import one_number, resolve, text, whole
 from exitwave.cxi.hdf import reading as reading
-from exitwave.cxi.hdf import resolve, text, whole
 from exitwave.dialects.tools.array_checks import describe
 from exitwave.dialects.tools.assemble import check_frames
 from exitwave.errors import InputError
@@ -36,34 +36,6 @@ def number_at(file: h5py.File, path: str) -> float | None:
     """
     stored = dataset_at(file, path)
     return None if stored is None else one_number(_whole(stored), f"{file.filename}:{path}")
-
-
-def one_number(value: Any, where: str) -> float:
-    """Return the number in the value of an attribute or dataset.
-
-    Raises
-    ------
-    InputError
-        If it is not a real number, or an array of different numbers.
-    """
-    values = np.asarray(value)
-    if values.dtype.kind not in "biuf" or not values.size:
-        raise InputError(
-            "Not a number",
-            where=where,
-            found=describe(values),
-            remedy="Write one number, as a scalar",
-        )
-    flat = values.astype(np.float64).ravel()
-    if not np.allclose(flat, flat[0], rtol=1e-6, atol=0, equal_nan=True):
-        found = f"{flat.size} values from {flat.min():g} to {flat.max():g}"
-        raise InputError(
-            "One number is required, but the values differ",
-            where=where,
-            found=found,
-            remedy="Write one value for the scan",
-        )
-    return float(flat[0])
 
 
 def quantity_at(file: h5py.File, path: str, dimension: str, unit: str) -> float | None:
