@@ -32,6 +32,7 @@ def _evidence(file: h5py.File) -> Evidence | None:
 
 
 def _amend(file: h5py.File, data: Scan | Result) -> list[Finding]:
+    """Change a file of the schema into one of cdtools; return findings on what is lost."""
     scan = scan_in(data)
     amend_energy(file, scan)
     amend_axes(file)

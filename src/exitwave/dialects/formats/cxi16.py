@@ -38,6 +38,7 @@ def _read(file: Path, settings: Settings) -> Scan | Result:
 
 
 def _amend(file: h5py.File, data: Scan | Result) -> list[Finding]:
+    """Change a file of the schema into one of CXI 1.6; return findings on what is lost."""
     scan = scan_in(data)
     amend_energy(file, scan)
     amend_axes(file)
@@ -88,6 +89,7 @@ def _check_axes(profile: Profile, group: str) -> None:
 
 
 def _images(file: h5py.File) -> list[str]:
+    """Return the names of the groups of images in the first entry."""
     return [name for name in members(file.get(ENTRY)) if name.startswith("image_")]
 
 

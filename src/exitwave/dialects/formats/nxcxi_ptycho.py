@@ -28,8 +28,10 @@ ENTRIES = (ENTRY, "/entry")
 PHOTONS = (path("incident_beam_energy"), path("beam_energy"), path("incident_energy"))
 """Datasets of the photon energy, in order of preference."""
 MOTORS, PLOT, MONITOR = f"{SAMPLE}/transformations", f"{ENTRY}/data", f"{INSTRUMENT}/monitor_1"
-NOT_IN_SCAN = (f"{SOURCE}/name", f"{SOURCE}/energy", f"{BEAM}/extent", f"{BEAM}/incident_beam_divergence",
-           f"{BEAM}/incident_energy_spread")  # fmt: skip
+NOT_IN_SCAN = (
+    *(f"{SOURCE}/{name}" for name in ("name", "energy")),
+    *(f"{BEAM}/{name}" for name in ("extent", "incident_beam_divergence", "incident_energy_spread")),
+)
 """Entries that the definition requires and a scan does not contain."""
 
 
@@ -57,6 +59,7 @@ def _read(file: Path, settings: Settings) -> Scan | Result:
 
 
 def _amend(file: h5py.File, data: Scan | Result) -> list[Finding]:
+    """Change a file of the schema into one of NXcxi_ptycho; return findings on what is lost."""
     scan = scan_in(data)
     replace_dataset(file, f"{ENTRY}/definition", DEFINITIONS[0])
     replace_dataset(file, f"{ENTRY}/title", scan.name or scan.description or "ptychography")
@@ -109,8 +112,7 @@ def _check(profile: Profile) -> None:
     _check_attributes(profile, "the photon energy", ("units",), *PHOTONS[:2])
     ring = profile.number(path("energy"))
     if ring is not None and (ring < 1e-12 or 50 <= ring <= 200e3):
-        found = f"{ring:g}, which is a photon energy"
-        profile.add("E122", path("energy"), found, "the energy of the storage ring")
+        profile.add("E122", path("energy"), f"{ring:g}, a photon energy", "the energy of the storage ring")
     profile.require_frames(path("frames"), path("data_frames"))
     for key in ("distance", "x_pixel_size", "y_pixel_size"):
         _check_attributes(profile, "a length", ("units",), path(key))
@@ -126,6 +128,7 @@ def _check(profile: Profile) -> None:
 
 
 def _check_attributes(profile: Profile, what: str, names: tuple[str, ...], *paths: str) -> None:
+    """Require the first dataset of several paths, with attributes of some names."""
     dataset = profile.require(what, *paths)
     missing = [name for name in names if dataset is not None and name not in dataset.attrs]
     if dataset is not None and missing:

@@ -67,8 +67,8 @@ def detect(file: Path) -> Evidence | None:
 def read(file: Path, settings: Settings) -> Scan | Result:
     """Read a pair; ``file`` is either of its files."""
     frames, parameters = existing_pair(file)
-    with open_arrays(frames) as patterns, open_arrays(parameters) as store:
-        extra = ExtraEntries(store)
+    with open_arrays(frames) as patterns, open_arrays(parameters) as array_file:
+        extra = ExtraEntries(array_file)
         found = read_product(extra, patterns.frames("dp"))
         _set_default_coordinates(found)
         _add_origin(found, extra.numbers("origin", 2) or (0.0, 0.0))

@@ -84,12 +84,13 @@ def _read(file: Path, settings: Settings) -> Scan | Result:
 
 
 def _amend(file: h5py.File, data: Scan | Result) -> list[Finding]:
+    """Change a file of the schema into one of SHARP; return findings on what is lost."""
     scan, lost = scan_in(data), list[Finding]()
     (ny, nx), (py, px) = scan.patterns.shape[1:], scan.detector.pixel_size
     centred = np.array([nx / 2 * px, ny / 2 * py, scan.detector.distance])
     corner = scan.detector.corner_position
     if corner is not None and not np.allclose(corner, centred, rtol=NOT_EQUAL):
-        remedy = "The corner of a centred detector was written, because SHARP computes the object pixel from it"
+        remedy = "The corner of a centred detector was written, because the object pixel is computed from it"
         lost.append(finding("W251", path("corner_position"), corner.tolist(), str(centred.tolist()), remedy))
     bad = int((~scan.detector.always_good).sum())
     if bad:
@@ -152,7 +153,7 @@ def _check_corner(profile: Profile) -> None:
         half_period = wavelength * z * np.sqrt(2) / (2 * np.hypot(x, y))
     size = np.hypot(frames.shape[1] * pixels[0], frames.shape[2] * pixels[1]) / np.sqrt(2)
     if not abs(half_period / (wavelength * distance / size) - 1) < 10 * NOT_EQUAL:
-        expected = "the outer corner of a centred detector (SHARP computes the object pixel from it)"
+        expected = "the outer corner of a centred detector (the object pixel is computed from it)"
         profile.add("E122", corner.name, f"{x:g}, {y:g}, {z:g} m", expected)
 
 

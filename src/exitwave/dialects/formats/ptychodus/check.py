@@ -8,7 +8,7 @@ import h5py
 from exitwave.cxi.energy import HIGHEST, LOWEST
 from exitwave.cxi.hdf import resolve, whole
 from exitwave.cxi.mask import HAS_SIGNAL
-from exitwave.dialects.formats.ptychodus.cxi import ENERGY, FRAMES, MASK, PIXEL, PLACES
+from exitwave.dialects.formats.ptychodus.cxi import ENERGY, FRAMES, MASK, PIXEL, PATHS
 from exitwave.dialects.tools.array_file import ArrayFile, Hdf5Arrays, NpzArrays, open_arrays
 from exitwave.dialects.tools.product import POSITIONS, TRANSLATION, archive_name
 from exitwave.errors import Finding, InputError
@@ -26,7 +26,7 @@ _PRODUCT = (
     "@detector_object_distance_m", "@photon_energy_eV", "object", "object@center_x_m", "object@center_y_m",
     "object@pixel_height_m", "object@pixel_width_m", "probe", "probe_position_indexes", *POSITIONS,
 )  # fmt: skip
-_NUMBERS = (ENERGY, PLACES["@detector_object_distance_m"], *PIXEL)
+_NUMBERS = (ENERGY, PATHS["@detector_object_distance_m"], *PIXEL)
 _IGNORED = (
     "entry_1/instrument_1/detector_1/data_dark",
     "entry_1/instrument_1/detector_1/data_white",
@@ -43,9 +43,8 @@ def check(file: Path) -> list[Finding]:
     with open_arrays(file) as array_file:
         try:
             if "patterns" in array_file:
-                _check_entries(
-                    array_file, _DIFFRACTION if isinstance(array_file, Hdf5Arrays) else ("patterns",), remarks
-                )
+                required = _DIFFRACTION if isinstance(array_file, Hdf5Arrays) else ("patterns",)
+                _check_entries(array_file, required, remarks)
             elif POSITIONS[0] in array_file or "probe_position_indexes" in array_file:
                 _check_entries(array_file, _PRODUCT, remarks)
             elif isinstance(array_file, Hdf5Arrays) and isinstance(resolve(array_file.opened, "/entry_1"), h5py.Group):
@@ -58,6 +57,7 @@ def check(file: Path) -> list[Finding]:
 
 
 def _check_entries(array_file: ArrayFile, names: tuple[str, ...], remarks: list[Finding]) -> None:
+    """Require the entries of some names."""
     for name in names:
         stored_as = archive_name(name) if isinstance(array_file, NpzArrays) else name
         legacy = name == "@photon_energy_eV" and isinstance(array_file, Hdf5Arrays) and "@probe_energy_eV" in array_file
@@ -66,6 +66,7 @@ def _check_entries(array_file: ArrayFile, names: tuple[str, ...], remarks: list[
 
 
 def _check_cxi(array_file: Hdf5Arrays, remarks: list[Finding]) -> None:
+    """Check the entries of a CXI file that ptychodus reads."""
     path = next((name for name in FRAMES if name in array_file), None)
     frames = None if path is None else _dataset(array_file, path)
     if frames is None or frames.ndim != 3:
@@ -121,7 +122,7 @@ def _check_mask(array_file: Hdf5Arrays, frames: Any, remarks: list[Finding]) -> 
 
 
 def _check_positions(array_file: Hdf5Arrays, frames: Any, remarks: list[Finding]) -> None:
-    path, expected = PLACES[TRANSLATION], "positions of shape (N, 2) or (N, 3)"
+    path, expected = PATHS[TRANSLATION], "positions of shape (N, 2) or (N, 3)"
     positions = _dataset(array_file, path)
     if positions is None:
         remarks.append(finding("E121", path, "nothing", expected, _WRITE))
@@ -134,10 +135,10 @@ def _check_positions(array_file: Hdf5Arrays, frames: Any, remarks: list[Finding]
 
 def _check_images(array_file: Hdf5Arrays, frames: Any, remarks: list[Finding]) -> None:
     """Check probe (image_1) and object (image_2). ptychodus reads positions, probe and object only together."""
-    probe, image = _dataset(array_file, PLACES["probe"]), _dataset(array_file, PLACES["object"])
+    probe, image = _dataset(array_file, PATHS["probe"]), _dataset(array_file, PATHS["object"])
     if image is None:
         found = "nothing; ptychodus reads positions and probe only together with the object"
-        remarks.append(finding("E121", PLACES["object"], found, "the object in image_2", _WRITE))
+        remarks.append(finding("E121", PATHS["object"], found, "the object in image_2", _WRITE))
     if probe is not None and frames is not None and frames.ndim == 3 and probe.shape[-2:] != frames.shape[1:]:
         found = f"an array of shape {probe.shape}, which ptychodus reads as the probe"
-        remarks.append(finding("E122", PLACES["probe"], found, f"a probe of shape {frames.shape[1:]}", _WRITE))
+        remarks.append(finding("E122", PATHS["probe"], found, f"a probe of shape {frames.shape[1:]}", _WRITE))

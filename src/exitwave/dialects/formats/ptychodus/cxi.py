@@ -21,30 +21,30 @@ from exitwave.units import ELEMENTARY_CHARGE
 _ENTRY = "entry_1"
 _DETECTOR = f"{_ENTRY}/instrument_1/detector_1"
 _SOURCE = f"{_ENTRY}/instrument_1/source_1"
-_OWN = f"{_ENTRY}/ptychodus"
+_GROUP = f"{_ENTRY}/ptychodus"
 ENERGY = f"{_SOURCE}/energy"
 MASK = f"{_DETECTOR}/mask"
 FRAMES = (f"{_ENTRY}/data_1/data", f"{_DETECTOR}/data")
-PLACES = {
+PATHS = {
     TRANSLATION: f"{_ENTRY}/sample_1/geometry_1/translation",
     "probe": f"{_ENTRY}/image_1/data",
     "object": f"{_ENTRY}/image_2/data",
     "@name": f"{_ENTRY}/title",
     "@comments": f"{_ENTRY}/experiment_description",
     "@detector_object_distance_m": f"{_DETECTOR}/distance",
-    "@probe_photon_count": f"{_OWN}/probe_photon_count",
-    "@exposure_time_s": f"{_OWN}/exposure_time_s",
-    "@tomography_angle_deg": f"{_OWN}/tomography_angle_deg",
-    "probe@pixel_height_m": f"{_OWN}/probe_pixel_height_m",
-    "probe@pixel_width_m": f"{_OWN}/probe_pixel_width_m",
-    "object@pixel_height_m": f"{_OWN}/object_pixel_height_m",
-    "object@pixel_width_m": f"{_OWN}/object_pixel_width_m",
-    "object@center_x_m": f"{_OWN}/object_center_x_m",
-    "object@center_y_m": f"{_OWN}/object_center_y_m",
-    "object_layer_spacing_m": f"{_OWN}/object_layer_spacing_m",
-    "probe_position_indexes": f"{_OWN}/probe_position_indexes",
-    "loss_epochs": f"{_OWN}/loss_epochs",
-    "loss_values": f"{_OWN}/loss_values",
+    "@probe_photon_count": f"{_GROUP}/probe_photon_count",
+    "@exposure_time_s": f"{_GROUP}/exposure_time_s",
+    "@tomography_angle_deg": f"{_GROUP}/tomography_angle_deg",
+    "probe@pixel_height_m": f"{_GROUP}/probe_pixel_height_m",
+    "probe@pixel_width_m": f"{_GROUP}/probe_pixel_width_m",
+    "object@pixel_height_m": f"{_GROUP}/object_pixel_height_m",
+    "object@pixel_width_m": f"{_GROUP}/object_pixel_width_m",
+    "object@center_x_m": f"{_GROUP}/object_center_x_m",
+    "object@center_y_m": f"{_GROUP}/object_center_y_m",
+    "object_layer_spacing_m": f"{_GROUP}/object_layer_spacing_m",
+    "probe_position_indexes": f"{_GROUP}/probe_position_indexes",
+    "loss_epochs": f"{_GROUP}/loss_epochs",
+    "loss_values": f"{_GROUP}/loss_values",
 }
 """Paths in a CXI file of the entries of an HDF5 product."""
 _AXES = "coherent:incoherent:y:x"
@@ -55,24 +55,24 @@ def fits(file: Path) -> bool:
     """Return whether a CXI file has entries that only ptychodus writes. Never raises."""
     try:
         with open_file(file) as opened_file:
-            probe = opened_file.get(PLACES["probe"])
-            return _OWN in opened_file or (probe is not None and probe.attrs.get("axes") == _AXES)
+            probe = opened_file.get(PATHS["probe"])
+            return _GROUP in opened_file or (probe is not None and probe.attrs.get("axes") == _AXES)
     except (InputError, AttributeError, *BROKEN):
         return False
 
 
 def read(file: Path, settings: Settings) -> Scan | Result:
     """Read a CXI file with patterns and a product."""
-    with open_arrays(file) as store:
-        extra = ExtraEntries(store)
-        frames = store.frames(FRAMES[0] if FRAMES[0] in store else FRAMES[1])
-        indexes = np.arange(len(frames)) if PLACES["probe_position_indexes"] in store else None
-        names = PLACES if PLACES["probe"] in store else PLACES | {"probe": f"{_SOURCE}/illumination"}
+    with open_arrays(file) as array_file:
+        extra = ExtraEntries(array_file)
+        frames = array_file.frames(FRAMES[0] if FRAMES[0] in array_file else FRAMES[1])
+        indexes = np.arange(len(frames)) if PATHS["probe_position_indexes"] in array_file else None
+        names = PATHS if PATHS["probe"] in array_file else PATHS | {"probe": f"{_SOURCE}/illumination"}
         found = read_product(extra, frames, indexes, names)
-        joules, bad = store.number(ENERGY), store.array(MASK)
+        joules, bad = array_file.number(ENERGY), array_file.array(MASK)
         found.energy = None if joules is None else joules / ELEMENTARY_CHARGE
         found.bad, found.bad_at = None if bad is None else bad != 0, MASK
-        found.pixel_size = two_numbers(store, PIXEL)
+        found.pixel_size = two_numbers(array_file, PIXEL)
         return build(found, extra, settings)
 
 
@@ -85,14 +85,14 @@ def file_of(data: Scan | Result, target: Path) -> OutputFile:
     optional = {"loss_epochs", "loss_values", "object_layer_spacing_m", "@name", "@comments"}
     entries: dict[str, Any] = {
         dataset: values[name]
-        for name, dataset in PLACES.items()
+        for name, dataset in PATHS.items()
         if name in values and (name not in optional or len(values[name]))
     }
     py, px = scan.detector.pixel_size
     entries |= {
         "cxi_version": 160,
         "number_of_entries": 1,
-        PLACES[TRANSLATION]: positions,
+        PATHS[TRANSLATION]: positions,
         ENERGY: scan.energy * ELEMENTARY_CHARGE,
         f"{ENERGY}@units": "J",
         PIXEL[0]: py,
@@ -108,9 +108,9 @@ def file_of(data: Scan | Result, target: Path) -> OutputFile:
         entries |= {f"{group}/data_type": kind, f"{group}/data_space": "real"}
         entries |= {f"{group}/image_size": np.array([width, height, 0.0])}
         entries[f"{group}/data@axes"] = _AXES if name == "probe" else "layer:y:x"
-    entries |= {f"{_ENTRY}/data_1/{name}": h5py.SoftLink(f"/{target}") for name, target in _LINKS.items()}
+    entries |= {f"{_ENTRY}/data_1/{name}": h5py.SoftLink(f"/{linked}") for name, linked in _LINKS.items()}
     extra = extra_entries(data, "ptychodus", ("probe", "mask", "errors"))
     return OutputFile(target, entries | with_prefix(Hdf5Arrays.prefix, extra), {FRAMES[1]: scan.patterns})
 
 
-_LINKS = {"data": FRAMES[1], "translation": PLACES[TRANSLATION]}
+_LINKS = {"data": FRAMES[1], "translation": PATHS[TRANSLATION]}

@@ -8,7 +8,7 @@ from exitwave.dialects.dialect import Conventions, Dialect, Evidence, Settings, 
 from exitwave.dialects.formats import ptychi
 from exitwave.dialects.formats.ptychodus import cxi as ptychodus_cxi
 from exitwave.dialects.formats.ptychodus.check import check
-from exitwave.dialects.tools.array_file import ArrayFile, Hdf5Arrays, NpzArrays, existing_entries, open_arrays
+from exitwave.dialects.tools.array_file import Hdf5Arrays, NpzArrays, existing_entries, open_arrays
 from exitwave.dialects.tools.contents import build
 from exitwave.dialects.tools.extra_entries import ExtraEntries, extra_entries, losses
 from exitwave.dialects.tools.product import POSITIONS, archive_name, missing_probe, product_entries
@@ -19,7 +19,7 @@ from exitwave.scan import Result, Scan, scan_in
 
 ROLES = ("diffraction", "product")
 PIXEL = ("patterns@detector_pixel_height_m", "patterns@detector_pixel_width_m")
-ENDS = (".h5", ".hdf5", NPZ)
+SUFFIXES = (".h5", ".hdf5", NPZ)
 
 
 def pair(file: Path) -> tuple[Path, Path]:
@@ -58,8 +58,8 @@ def read(file: Path, settings: Settings) -> Scan | Result:
     if ptychodus_cxi.fits(file):
         return ptychodus_cxi.read(file, settings)
     diffraction, parameters = _both_files(file, settings)
-    with open_arrays(diffraction) as source, open_arrays(parameters) as store:
-        extra = ExtraEntries(store)
+    with open_arrays(diffraction) as source, open_arrays(parameters) as array_file:
+        extra = ExtraEntries(array_file)
         found = read_product(extra, source.frames("patterns"), source.array("indexes"))
         bad = source.array("bad_pixels")
         found.bad, found.bad_at = None if bad is None else bad != 0, "bad_pixels"
@@ -73,9 +73,9 @@ def _both_files(file: Path, settings: Settings) -> tuple[Path, Path]:
     other = ROLES[1 - own]
     files = {ROLES[own]: file, other: Path(settings[other])} if other in settings else {}
     if not files:
-        named = pair(file)[1 - own]
-        named = next((each for end in ENDS if (each := named.with_suffix(end)).is_file()), named)
-        files = {ROLES[own]: file, other: named}
+        by_name = pair(file)[1 - own]
+        candidates = (by_name.with_suffix(suffix) for suffix in SUFFIXES)
+        files = {ROLES[own]: file, other: next(filter(Path.is_file, candidates), by_name)}
     if not files[other].is_file():
         remedy = f"Give it with --set {other}={other}.h5"
         raise InputError(f"The {other} file is missing", where=file, found=f"no {files[other]}", remedy=remedy)
@@ -91,12 +91,12 @@ def write(data: Scan | Result, target: Path, overwrite: bool) -> Written:
         return Written((target,), findings)
     frames, parameters = pair(target)
     npz = target.suffix == NPZ
-    own: type[ArrayFile] = NpzArrays if npz else Hdf5Arrays
+    prefix = NpzArrays.prefix if npz else Hdf5Arrays.prefix
     py, px = scan.detector.pixel_size
     entries = {"indexes": np.arange(len(scan.patterns)), "bad_pixels": ~scan.detector.always_good}
     pixels = {} if npz else {PIXEL[0]: py, PIXEL[1]: px}
     values = {archive_name(name) if npz else name: value for name, value in product_entries(data).items()}
-    extra = with_prefix(own.prefix, extra_entries(data, "ptychodus", ("probe", "mask", "errors")))
+    extra = with_prefix(prefix, extra_entries(data, "ptychodus", ("probe", "mask", "errors")))
     files = OutputFile(frames, entries | pixels, {"patterns": scan.patterns}), OutputFile(parameters, values | extra)
     write_files(files, scan, overwrite)
     return Written((frames, parameters), findings)

@@ -54,6 +54,7 @@ def _read(file: Path, settings: Settings) -> Scan | Result:
 
 
 def _amend(file: h5py.File, data: Scan | Result) -> list[Finding]:
+    """Change a file of the schema into one of PyNX; return findings on what is lost."""
     scan = scan_in(data)
     py, px = scan.detector.pixel_size
     if abs(py / px - 1) > NOT_EQUAL:
