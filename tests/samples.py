@@ -57,10 +57,10 @@ def _own(npos: int, shape: tuple[int, ...]) -> dict[str, Any]:
     """Return something in the place of everything that frames may have of their own."""
     rng = np.random.default_rng(4)
     return {
-        "scales": rng.random(npos),
-        "variations": rng.random((2, *shape)).astype(np.complex64),
-        "weights": rng.random((npos, 2)),
-        "tilts": rng.random((npos, 2)),
+        "probe_factors": rng.random(npos),
+        "opr_modes": rng.random((2, *shape)).astype(np.complex64),
+        "opr_weights": rng.random((npos, 2)),
+        "pointing": rng.random((npos, 2)),
         "background": rng.random(shape),
     }
 

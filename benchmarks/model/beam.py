@@ -46,15 +46,15 @@ def powers(result: Result) -> str:
 
 def varied(result: Result) -> float:
     """Return the power of the variations relative to that of all modes."""
-    variations, weights = result.model["variations"], result.model["weights"]
-    power = (weights**2).mean(0) * (np.abs(variations) ** 2).sum((1, 2))
+    opr_modes, weights = result.model["opr_modes"], result.model["opr_weights"]
+    power = (weights**2).mean(0) * (np.abs(opr_modes) ** 2).sum((1, 2))
     return float(power.sum() / (np.abs(result.probe) ** 2).sum())
 
 
 def angle(result: Result) -> float:
     """Return the degrees between the true variation and those found, without their parts along the mode."""
-    mode, truth = result.probe[0].astype(complex), result.scan.truth.model["variations"][0].astype(complex)
-    basis = [u - mode * np.vdot(mode, u) / np.vdot(mode, mode) for u in (*result.model["variations"], truth)]
+    mode, truth = result.probe[0].astype(complex), result.scan.truth.model["opr_modes"][0].astype(complex)
+    basis = [u - mode * np.vdot(mode, u) / np.vdot(mode, mode) for u in (*result.model["opr_modes"], truth)]
     columns = np.array(basis).reshape(len(basis), -1).T
     axes, unit = np.linalg.qr(columns[:, :-1])[0], columns[:, -1] / np.linalg.norm(columns[:, -1])
     return float(np.degrees(np.arcsin(min(1.0, np.linalg.norm(unit - axes @ (axes.conj().T @ unit))))))
@@ -80,24 +80,24 @@ def drift() -> None:
         data = scan(probe_drift=size)
         rows.append(row(f"drift {size:.0%}, no variation", run(data, iterations=60), "-", "-"))
         for number in (1, 3):
-            found = run(data, iterations=60, variation_update={"number": number})
+            found = run(data, iterations=60, opr_update={"number": number})
             rows.append(row(f"drift {size:.0%}, {number}", found, f"{angle(found):.1f}", f"{varied(found):.3%}"))
     for photons in (2e6, 1e4):
         data = scan(photons=photons)
         rows.append(row(f"steady, {photons:g} photons, no variation", run(data), "-", "-"))
-        found = run(data, variation_update={"number": 3})
+        found = run(data, opr_update={"number": 3})
         rows.append(row(f"steady, {photons:g} photons, 3", found, "-", f"{varied(found):.5%}"))
     table(["Probe, and number of variations", "Error", "Held out", "Object", "Angle in degrees", "Power"], rows)
 
 
 def cost() -> None:
     data, seconds = scan(frames=400), {}
-    choices: dict[str, dict[str, Any]] = {"none": {}, "scale": {"scale_update": True}}
-    choices |= {f"{n} variations": {"variation_update": {"number": n}} for n in (1, 3)}
-    choices |= {"tilt": {"tilt_update": True}}
+    choices: dict[str, dict[str, Any]] = {"none": {}, "scale": {"intensity_update": True}}
+    choices |= {f"{n} variations": {"opr_update": {"number": n}} for n in (1, 3)}
+    choices |= {"tilt": {"pointing_update": True}}
     for _ in range(4):
         for name, settings in choices.items():
-            steps = [time.perf_counter() for _ in exitwave.iterate(data, iterations=8, threads=1, settle=0, **settings)]
+            steps = [time.perf_counter() for _ in exitwave.iterate(data, iterations=8, threads=1, decay=0, **settings)]
             seconds[name] = min(seconds.get(name, np.inf), float(np.min(np.diff(steps)[3:])))
     rows = [[name, f"{1e3 * best:.0f}", f"{best / seconds['none'] - 1:+.0%}"] for name, best in seconds.items()]
     table(["Refined", "ms for an iteration of 400 frames, one thread", "Cost"], rows)
@@ -106,29 +106,29 @@ def cost() -> None:
 def frames() -> None:
     rows = []
     data = scan(beam_fluctuation=0.1)
-    truth = data.truth.model["scales"]
+    truth = data.truth.model["probe_factors"]
     rows.append(row("intensity fluctuates by 10 %, not refined", run(data), f"{truth.std():.4f}"))
-    found = run(data, scale_update=True)
-    wrong = found.model["scales"] - truth / truth.mean()
+    found = run(data, intensity_update=True)
+    wrong = found.model["probe_factors"] - truth / truth.mean()
     rows.append(row("refined", found, f"{wrong.std():.4f}"))
     data = scan(pointing=0.5)
-    truth = data.truth.model["tilts"]
+    truth = data.truth.model["pointing"]
     rows.append(row("pattern moves by 0.5 pixels, not refined", run(data), f"{truth.std():.4f}"))
-    found = run(data, tilt_update=True)
-    wrong = found.model["tilts"] - truth
+    found = run(data, pointing_update=True)
+    wrong = found.model["pointing"] - truth
     rows.append(row("refined", found, f"{(wrong - wrong.mean(0)).std():.4f}"))
     table(["Frames of their own", "Error", "Held out", "Object", "Rms wrong"], rows)
 
 
 def measured(path: str) -> None:
     data, rows = exitwave.open(path), []
-    choices: dict[str, dict[str, Any]] = {"as it is": {}, "intensity per frame": {"scale_update": True}}
-    choices |= {f"{n} variations": {"variation_update": {"number": n}} for n in (1, 3)}
-    choices |= {"pointing": {"tilt_update": True}, "all": {}}
-    choices["all"] = {"scale_update": True, "tilt_update": True, "variation_update": {"number": 3}}
+    choices: dict[str, dict[str, Any]] = {"as it is": {}, "intensity per frame": {"intensity_update": True}}
+    choices |= {f"{n} variations": {"opr_update": {"number": n}} for n in (1, 3)}
+    choices |= {"pointing": {"pointing_update": True}, "all": {}}
+    choices["all"] = {"intensity_update": True, "pointing_update": True, "opr_update": {"number": 3}}
     for name, settings in choices.items():
         found = run(data, **settings)
-        rows.append(row(name, found, f"{varied(found):.3%}" if "variations" in found.model else "-"))
+        rows.append(row(name, found, f"{varied(found):.3%}" if "opr_modes" in found.model else "-"))
     table(["Measured Siemens star", "Error", "Held out", "Object", "Power varied"], rows)
 
 

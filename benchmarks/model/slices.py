@@ -131,7 +131,7 @@ def speed() -> None:
         print(f"| {slices} | {best[1] / best[0]:.2f} | {best[2] / best[0]:.2f} |", flush=True)
 
 
-PARTS = {"separation": separation, "spacing": spacing, "smoothing": smoothing, "speed": speed}
+PARTS = {"separation": separation, "slice_spacing": spacing, "smoothing": smoothing, "speed": speed}
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or PARTS:

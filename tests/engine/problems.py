@@ -4,7 +4,7 @@ from importlib import util
 import numpy as np
 import pytest
 
-from exitwave.engine.backends.create import make_sweeps
+from exitwave.engine.backends.create import make_backend
 from exitwave.engine.backends.device import present
 from exitwave.engine.model.near_field import Propagator
 from exitwave.engine.problem import Problem
@@ -30,8 +30,8 @@ def make_problem(
     obj = (1 + 0.4 * rng.standard_normal(object_shape)) * np.exp(1j * rng.uniform(-1, 1, object_shape))
     r, c = np.meshgrid(np.arange(ny) - ny // 2, np.arange(nx) - nx // 2, indexing="ij")
     envelope = np.exp(-(r**2 + c**2) / (2 * (min(shape) / 6) ** 2) + 0.05j * (r**2 + c**2))
-    tilts = rng.uniform(-0.8, 0.8, (modes, 2))
-    probe = np.stack([envelope * np.exp(1j * (a * r + b * c)) / (k + 1) for k, (a, b) in enumerate(tilts)])
+    pointing = rng.uniform(-0.8, 0.8, (modes, 2))
+    probe = np.stack([envelope * np.exp(1j * (a * r + b * c)) / (k + 1) for k, (a, b) in enumerate(pointing)])
     probe *= np.sqrt(photons / (np.abs(probe) ** 2).sum())
     state = State(obj, probe, np.random.default_rng(seed))
     exact = Problem(
@@ -50,9 +50,9 @@ def make_near(problem, state, reach=6.0):
     fy, fx = (np.fft.fftfreq(n) for n in problem.shape)
     transfer = np.exp(-1j * np.pi * reach * (fy[:, None] ** 2 + 1.3 * fx**2))
     near = dataclasses.replace(problem, propagator=Propagator(transfer))
-    stack = model(near, state).astype(problem.stack.dtype)
-    stack[problem.stack == problem.invalid] = problem.invalid
-    return dataclasses.replace(near, stack=stack)
+    stack = model(near, state).astype(problem.counts.dtype)
+    stack[problem.counts == problem.invalid] = problem.invalid
+    return dataclasses.replace(near, counts=stack)
 
 
 def model(problem, state):
@@ -95,7 +95,7 @@ def perturb(state, seed=1, amount=0.2):
 
 
 @dataclasses.dataclass(frozen=True)
-class Backend:
+class Build:
     """Makes sweeps on one device."""
 
     device: str
@@ -103,18 +103,18 @@ class Backend:
 
     def __call__(self, problem, modes):
         """Sweeps of a problem; on tensors in parts of 5 frames, so that there are several."""
-        sweeps = make_sweeps(problem, modes, self.threads, self.device)
+        backend = make_backend(problem, modes, self.threads, self.device)
         if self.device != "cpu":
-            sweeps._plan = sweeps._plan._replace(size=5)
-        return sweeps
+            backend._plan = backend._plan._replace(size=5)
+        return backend
 
 
 GPU = present()
-ON_TENSORS = [pytest.param(Backend("torch-cpu"), marks=torch, id="tensors")]
-ON_TENSORS += [pytest.param(Backend("cuda:0"), id="gpu")] * GPU
+ON_TENSORS = [pytest.param(Build("torch-cpu"), marks=torch, id="tensors")]
+ON_TENSORS += [pytest.param(Build("cuda:0"), id="gpu")] * GPU
 on_each_number_of_threads = pytest.mark.parametrize(
-    "backend",
-    [pytest.param(Backend("cpu", 1), id="1 thread"), pytest.param(Backend("cpu", 3), id="3 threads"), *ON_TENSORS],
+    "build",
+    [pytest.param(Build("cpu", 1), id="1 thread"), pytest.param(Build("cpu", 3), id="3 threads"), *ON_TENSORS],
     indirect=True,
 )
 """For a test of the fixture `backend`."""

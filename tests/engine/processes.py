@@ -17,7 +17,7 @@ import numpy as np
 
 import exitwave
 from exitwave.engine.algorithms.registry import ALGORITHMS
-from exitwave.engine.parallel.communicator import ALONE, Team
+from exitwave.engine.parallel.communicator import ONE_PROCESS, TorchCommunicator
 from exitwave.engine.parallel.launcher import find
 from exitwave.engine.parallel.tiles import Tile
 from exitwave.frames import DerivedFrames, Frames
@@ -25,17 +25,17 @@ from exitwave.positions.grid import object_grid
 from exitwave.reconstruction.coarse import crop
 from exitwave.reconstruction.half_scan_frc import HalfCounts
 from exitwave.reconstruction.joint import join
-from exitwave.reconstruction.loading import pose
+from exitwave.reconstruction.loading import load_problem
 
 RECIPES = {
     "rPIE": {"algorithm": "rPIE", "iterations": 3, "batch": 8, "position_update": {"schedule": {"start": 1}}},
-    "mPIE": {"algorithm": "mPIE", "iterations": 3, "batch": 9, "modes": 2, "variation_update": True},
+    "mPIE": {"algorithm": "mPIE", "iterations": 3, "batch": 9, "modes": 2, "opr_update": True},
     "LSQ-ML": {"algorithm": "LSQ-ML", "iterations": 3},
     "LSQ-ML, compact": {"algorithm": "LSQ-ML", "iterations": 3, "batching": "compact"},
     "ML": {"algorithm": "ML", "iterations": 3, "noise": "Poisson", "position_update": True},
     "DM": {"algorithm": "DM", "iterations": 3},
     "RAAR": {"algorithm": "RAAR", "iterations": 3},
-    "Adam": {"algorithm": "Adam", "iterations": 2, "scale_update": True},
+    "Adam": {"algorithm": "Adam", "iterations": 2, "intensity_update": True},
     "PIE": {"algorithm": "PIE", "iterations": 2},
     "DM on tensors": {"algorithm": "DM", "iterations": 2, "device": "torch-cpu"},
     "fly": {"algorithm": "rPIE", "iterations": 2, "fly": {"exposures": 3}},
@@ -52,12 +52,12 @@ RECIPES = {
     "ML of slices": {"algorithm": "ML", "iterations": 3, "noise": "Poisson", "slices": 2},
 }  # fmt: skip
 assert {settings["algorithm"] for settings in RECIPES.values()} == set(ALGORITHMS) - {"ePIE"}
-WHOLE = {"coarse", "slices", "probe_constraints"}
+WHOLE_OBJECT = {"coarse", "slices", "probe_constraints"}
 """Settings of the recipes above that need the whole object."""
-TILED = {name: settings for name, settings in RECIPES.items() if not WHOLE & set(settings)} | {
+TILED = {name: settings for name, settings in RECIPES.items() if not WHOLE_OBJECT & set(settings)} | {
     "what frames have of their own": {
-        "algorithm": "mPIE", "iterations": 3, "tilt_update": {"schedule": {"start": 1}}, "scale_update": True,
-        "variation_update": True, "distance_update": {"schedule": {"start": 1}},
+        "algorithm": "mPIE", "iterations": 3, "pointing_update": {"schedule": {"start": 1}}, "intensity_update": True,
+        "opr_update": True, "distance_update": {"schedule": {"start": 1}},
     },
     "limits": {
         "algorithm": "RAAR", "iterations": 3, "probe": "auto",
@@ -98,10 +98,10 @@ def ends(started: list[subprocess.Popen]) -> list[tuple[int, str, str]]:
     return [(each.returncode, *words) for each, words in zip(started, said, strict=True)]
 
 
-def reconstruct(team=ALONE, recipes=RECIPES, **how):
+def reconstruct(communicator=ONE_PROCESS, recipes=RECIPES, **how):
     """What comes out of every recipe: object, where the beam has been, probe, errors, and positions in pixels."""
     scan, found = exitwave.simulate(frames=24, detector=128, photons=1e6, seed=3), {}
-    how = {"team": team, "threads": 1} | how
+    how = {"team": communicator, "threads": 1} | how
     for name, settings in recipes.items():
         *_, last = exitwave.iterate(scan, **how, **{"holdout": 0.1, "probe": "file"} | settings)
         if name == "rPIE":
@@ -118,24 +118,27 @@ SPANS = np.array([[0, 40], [10, 50], [30, 90]])
 """Rows of three tiles, of which some are in all of them."""
 
 
-def shared(team):
+def shared(communicator):
     """Sums of parts that are random, and what is told of all rows."""
-    tile, rng = Tile(team, team.rank, np.array([0, 15, 45, 90]), SPANS, np.arange(0), 0.0), np.random.default_rng(0)
+    tile, rng = (
+        Tile(communicator, communicator.rank, np.array([0, 15, 45, 90]), SPANS, np.arange(0), 0.0),
+        np.random.default_rng(0),
+    )
     parts = [rng.standard_normal((end - first, 7, 2)).astype(np.float32) for first, end in SPANS]
-    total = parts[team.rank].copy().view(np.complex64)[..., 0]
+    total = parts[communicator.rank].copy().view(np.complex64)[..., 0]
     tile.add(total)
     whole = tile.assembled(total, 0)
     found = {"total": total, "whole": whole, "largest": tile.largest(total.real), "inner": tile.inner(total, total)}
     return found | {"rms": tile.rms(total), "again": tile.cut(whole), "once": tile.total(tile.once(3.0))[0]}
 
 
-def large(team, tiles):
+def large(communicator, tiles):
     """The megabytes of arrays that the iterations have taken at most, and those of the object."""
     small = exitwave.simulate(scan="raster", frames=16, detector=128, step=1e-6)
     scan = replace(small, patterns=Frames(small.patterns[:]), positions=10 * small.positions, truth=None)
     tracemalloc.start()
     how = {"algorithm": "mPIE", "iterations": 2, "batch": 4, "probe": "file", "threads": 1, "tiles": tiles}
-    *_, last = exitwave.iterate(scan, team=team, **how)
+    *_, last = exitwave.iterate(scan, communicator=communicator, **how)
     return {"taken": tracemalloc.get_traced_memory()[1] / 1e6, "object": last.result().object.nbytes / 1e6}
 
 
@@ -175,19 +178,21 @@ def scans(folder):
     }
 
 
-def posed(folder, team=ALONE):
+def posed(folder, communicator=ONE_PROCESS):
     """What the problems of the scans say of all frames, and which were read and are held."""
     found = {}
     for name, scan in scans(folder).items():
         patterns = Asked(scan.patterns)
         grid = object_grid(scan.positions, (128, 128), scan.object_pixel)
-        problem = pose(replace(scan, patterns=patterns), scan.positions, grid, holdout=0.2, seed=0, team=team)
-        few = problem.only(problem.used[3:9])
+        problem = load_problem(
+            replace(scan, patterns=patterns), scan.positions, grid, holdout=0.2, seed=0, communicator=communicator
+        )
+        few = problem.subset(problem.used[3:9])
         whole = {"used": problem.used, "held out": problem.held_out, "photons": [problem.photons, few.invalid]}
-        whole |= {"findings": list(map(str, problem.findings)), "mean": problem.mean(), "few": few.stack}
+        whole |= {"findings": list(map(str, problem.findings)), "mean": problem.mean(), "few": few.counts}
         whole |= {"coarse": crop(problem, 2).photons, "totals": problem.totals(), "places": few.pixels}
         found |= {f"{name}: {what}": np.array(values) for what, values in whole.items()}
-        found |= {f"{name}, read": patterns.asked, f"{name}, held": len(problem.stack)}
+        found |= {f"{name}, read": patterns.asked, f"{name}, held": len(problem.counts)}
     return found
 
 
@@ -200,17 +205,20 @@ def die(self, step):
 def main(what, *arguments):
     if what != "dying":
         place = find(os.environ, os.getppid())
-        team, output = Team(place), Path(f"{arguments[0]}-{place.rank}.npz")
+        communicator, output = TorchCommunicator(place), Path(f"{arguments[0]}-{place.rank}.npz")
         folder = output.with_suffix("")
         folder.mkdir()
         does = {
-            "recipes": lambda: reconstruct(team),
-            "tiles": lambda: reconstruct(team, TILED, tiles="yes") | (shared(team) if team.size == len(SPANS) else {}),
-            "large": lambda: large(team, *arguments[1:]),
-            "posed": lambda: posed(folder, team),
+            "recipes": lambda: reconstruct(communicator),
+            "tiles": lambda: (
+                reconstruct(communicator, TILED, tiles="yes")
+                | (shared(communicator) if communicator.size == len(SPANS) else {})
+            ),
+            "large": lambda: large(communicator, *arguments[1:]),
+            "posed": lambda: posed(folder, communicator),
         }
         np.savez(output, **does[what]())
-        team.leave()
+        communicator.leave()
         return
     from exitwave.cli import main as command
     from exitwave.cli.progress import Lines

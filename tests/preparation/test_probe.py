@@ -38,7 +38,7 @@ def test_mirrors_are_accepted_and_unsuitable_optics_are_refused() -> None:
 
 def test_a_monitor_is_used_only_if_the_counts_follow_it() -> None:
     scan = simulate(frames=40, detector=128, photons=1e6, beam_fluctuation=0.2, seed=2)
-    intensity = scan.truth.model["scales"] ** 2
+    intensity = scan.truth.model["probe_factors"] ** 2
     known = use_monitor(scan, 7e5 * intensity)
     assert (known.preparation[-1].heading, known.preparation[-1].name) == ("monitor", "used")
     np.testing.assert_array_equal(known.monitor, 7e5 * intensity)
@@ -46,7 +46,7 @@ def test_a_monitor_is_used_only_if_the_counts_follow_it() -> None:
     plain, better = exitwave.reconstruct(scan, **how), exitwave.reconstruct(known, **how)
     assert exitwave.compare(better).error < 0.9 * exitwave.compare(plain).error
     factors = np.sqrt(intensity)
-    np.testing.assert_allclose(better.model["scales"], factors / factors.mean(), rtol=0.01)
+    np.testing.assert_allclose(better.model["probe_factors"], factors / factors.mean(), rtol=0.01)
     noise = np.random.default_rng(0).uniform(0.5, 1.5, 40)
     unused = use_monitor(scan, noise)
     assert unused.monitor is None

@@ -40,19 +40,19 @@ def test_the_coarse_model_gives_the_middle_of_the_frames(factor):
     y, x = np.indices((128, 256)) - np.array([64, 128])[:, None, None]
     probe = 100 * np.exp(-(y**2 + (x / 2) ** 2) / (2 * 12**2) + 0.002j * y * x)[None]
     state = State(1 + 0.3 * smooth(problem.object_shape, 5), probe, np.random.default_rng(0))
-    problem = dataclasses.replace(problem, stack=model(problem, state).astype(np.float32), invalid=-1.0)
+    problem = dataclasses.replace(problem, counts=model(problem, state).astype(np.float32), invalid=-1.0)
     small, pair = coarse.crop(problem, factor), coarse.coarsen(state, factor)
-    assert np.abs(model(small, pair.coarse) - small.stack).max() < 1e-3 * small.stack.max()
-    assert small.photons == pytest.approx(problem.stack.sum((1, 2)).mean(), rel=1e-5)
+    assert np.abs(model(small, pair.coarse) - small.counts).max() < 1e-3 * small.counts.max()
+    assert small.photons == pytest.approx(problem.counts.sum((1, 2)).mean(), rel=1e-5)
     assert np.linalg.norm(pair.coarse.probe) == pytest.approx(np.linalg.norm(state.probe), rel=1e-6)
 
 
 def test_bad_pixels_stay_where_they_are_and_count_for_nothing():
     problem, _ = make_problem((64, 64), mask=0.2)
     small = coarse.crop(problem, 2)
-    for frame, full in zip(small.stack, problem.stack, strict=True):
+    for frame, full in zip(small.counts, problem.counts, strict=True):
         assert np.array_equal(np.fft.fftshift(frame), np.fft.fftshift(full)[16:48, 16:48])
-    counts = [frame[frame != problem.invalid].sum(dtype=float) for frame in small.stack]
+    counts = [frame[frame != problem.invalid].sum(dtype=float) for frame in small.counts]
     assert small.photons == pytest.approx(np.mean(counts))
 
 

@@ -11,7 +11,7 @@ from exitwave.cxi.validate import validate
 from exitwave.engine.model.detector import DetectorSettings
 from exitwave.errors import InputError
 from exitwave.frames import Frames
-from exitwave.reconstruction.loading import load_stack
+from exitwave.reconstruction.loading import load_counts
 from exitwave.simulation import simulate
 
 
@@ -115,9 +115,9 @@ def test_what_the_scan_does_not_have_cannot_be_in_the_model():
 
 
 def test_saturated_counts_are_kept_as_a_cap_where_they_are_wanted(faulty):
-    mark = load_stack(faulty)[1]
-    excluded = load_stack(faulty)[0]
-    kept, invalid, findings = load_stack(faulty, DetectorSettings(saturated="cap", background="dark"))
+    mark = load_counts(faulty)[1]
+    excluded = load_counts(faulty)[0]
+    kept, invalid, findings = load_counts(faulty, DetectorSettings(saturated="cap", background="dark"))
     assert (excluded == mark).sum() > (kept == invalid).sum()
     assert kept[kept != invalid].max() == np.float32(faulty.detector.saturation)
     assert "W233" in {each.code for each in findings}

@@ -119,5 +119,5 @@ def test_what_cannot_be_halved_is_refused():
 
 def test_what_was_refined_is_kept_for_both_halves():
     scan = simulate(detector=128, frames=60, photons=1e6, seed=4)
-    result = exitwave.reconstruct(scan, iterations=6, threads=1, scale_update=True, position_update=True, modes=2)
+    result = exitwave.reconstruct(scan, iterations=6, threads=1, intensity_update=True, position_update=True, modes=2)
     assert half_scan_frc(result).resolution < 6 * result.object_pixel[0]

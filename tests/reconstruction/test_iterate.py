@@ -8,12 +8,12 @@ import pytest
 
 import exitwave
 from exitwave.analysis.error import recompute
+from exitwave.engine.backend import Misfit
 from exitwave.engine.recipe import make_recipe
-from exitwave.engine.state import Misfit
 from exitwave.errors import InputError, RunError
 from exitwave.frames import Frames
 from exitwave.reconstruction import iterate as run
-from exitwave.reconstruction.loading import load_stack
+from exitwave.reconstruction.loading import load_counts
 from exitwave.simulation import simulate
 
 
@@ -136,9 +136,9 @@ def broken_after(monkeypatch, count, outcome):
     """Let the algorithm go wrong after so many iterations."""
     real, calls = run.ALGORITHMS["mPIE"], itertools.count(-1)  # the first call warms up
 
-    def step(state, sweeps, stage):
+    def step(state, backend, stage):
         if next(calls) < count:
-            return real(state, sweeps, stage)
+            return real(state, backend, stage)
         return outcome(state)
 
     monkeypatch.setitem(run.ALGORITHMS, "mPIE", step)
@@ -226,7 +226,7 @@ def test_a_probe_of_another_size_is_refused(scan):
 @pytest.mark.parametrize(("value", "code"), [(np.nan, "W231"), (np.inf, "W231"), (-3.0, "W232"), (1e9, "W233")])
 def test_impossible_counts_are_left_out(scan, value, code):
     broken = with_counts(scan, lambda stack: stack.__setitem__((5, slice(60, 64), 60), value))
-    stack, invalid, findings = load_stack(broken)
+    stack, invalid, findings = load_counts(broken)
     assert [finding.code for finding in findings] == [code]
     assert "4 pixels" in findings[0].found
     assert np.fft.fftshift(stack[5] == invalid)[60:64, 60].all()
@@ -235,11 +235,11 @@ def test_impossible_counts_are_left_out(scan, value, code):
 
 
 def test_counts_are_kept_exactly(scan):
-    stack, invalid, _ = load_stack(scan)
+    stack, invalid, _ = load_counts(scan)
     assert stack.dtype == np.uint16
     assert np.array_equal(np.fft.fftshift(stack, axes=(1, 2)), scan.patterns[:])
     fractions = with_counts(scan, lambda frames: frames.__setitem__((70, 3, 4), 0.5))
-    stack, invalid, _ = load_stack(fractions)
+    stack, invalid, _ = load_counts(fractions)
     assert stack.dtype == np.float32
     assert invalid < 0
     assert np.array_equal(np.fft.fftshift(stack, axes=(1, 2)), fractions.patterns[:])

@@ -93,10 +93,10 @@ def test_a_result_for_every_scan_that_stands_alone(scan, share, tmp_path):
     scans[1] = dataclasses.replace(
         scans[1], detector=dataclasses.replace(scan.detector, mask=mask, dark=np.full(mask.shape, 0.25, np.float32))
     )
-    results = fast(scans, share=share, iterations=3, scale_update=True)
+    results = fast(scans, share=share, iterations=3, intensity_update=True)
     for number, (given, result) in enumerate(zip(scans, results, strict=True)):
         assert result.positions == pytest.approx(given.positions, abs=1e-15)
-        assert len(result.model["scales"]) == len(given.positions)
+        assert len(result.model["probe_factors"]) == len(given.positions)
         assert result.object.shape == result.mask.shape == (result.y.size, result.x.size)
         assert recompute(result) == pytest.approx(result.errors[-1], rel=1e-4)
         assert recompute(result, result.held_out) == pytest.approx(result.holdout_errors[-1], rel=1e-4)

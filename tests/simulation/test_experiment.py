@@ -114,12 +114,12 @@ def test_mode_powers_are_the_given_ones():
 def test_a_probe_drifts_along_one_mode_and_the_drift_is_zero_in_the_middle():
     scan = simulate(detector=128, frames=31, probe_drift=0.2)
     model, probe = scan.truth.model, scan.truth.probe[0].astype(complex)
-    assert model.keys() == {"variations", "weights"}
-    changes = model["weights"] @ model["variations"].astype(complex).reshape(1, -1)
+    assert model.keys() == {"opr_modes", "opr_weights"}
+    changes = model["opr_weights"] @ model["opr_modes"].astype(complex).reshape(1, -1)
     assert np.sqrt(np.mean(np.abs(changes) ** 2, 0).sum()) == pytest.approx(0.2 * np.linalg.norm(probe), rel=1e-5)
-    assert abs(np.vdot(model["variations"][0], probe)) < 1e-4 * np.linalg.norm(probe) ** 2
-    assert (np.diff(model["weights"][:, 0]) > 0).all()
-    assert model["weights"][15] == pytest.approx(0)
+    assert abs(np.vdot(model["opr_modes"][0], probe)) < 1e-4 * np.linalg.norm(probe) ** 2
+    assert (np.diff(model["opr_weights"][:, 0]) > 0).all()
+    assert model["opr_weights"][15] == pytest.approx(0)
     alone = simulate(detector=128, frames=31)
     assert scan.patterns.expected(15) == pytest.approx(alone.patterns.expected(15), rel=1e-6, abs=1e-6)
     apart = np.abs(scan.patterns.expected(0) - alone.patterns.expected(0)).sum() / alone.patterns.expected(0).sum()
@@ -128,7 +128,7 @@ def test_a_probe_drifts_along_one_mode_and_the_drift_is_zero_in_the_middle():
 
 def test_the_intensity_fluctuates_from_frame_to_frame():
     scan = simulate(detector=128, frames=400, beam_fluctuation=0.1)
-    intensities = scan.truth.model["scales"] ** 2
+    intensities = scan.truth.model["probe_factors"] ** 2
     assert intensities.mean() == pytest.approx(1, abs=0.02)
     assert intensities.std() == pytest.approx(0.1, rel=0.15)
     alone = simulate(detector=128, frames=400)
@@ -137,7 +137,7 @@ def test_the_intensity_fluctuates_from_frame_to_frame():
 
 def test_pointing_shifts_the_patterns():
     scan, alone = simulate(detector=128, frames=60, pointing=1.0), simulate(detector=128, frames=60)
-    tilts = scan.truth.model["tilts"]
+    tilts = scan.truth.model["pointing"]
     assert np.sqrt(np.mean(tilts**2, axis=0)) == pytest.approx(1.0, rel=0.3)
 
     def centre(pattern):

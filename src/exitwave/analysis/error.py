@@ -128,8 +128,8 @@ def _intensity(result: Result, corner: NDArray[np.int64], rest: NDArray[np.float
         )
     window = result.object[..., corner[0] : corner[0] + ny, corner[1] : corner[1] + nx].astype(np.complex128)
     wave = _exit_waves(result, fourier_shift(_probe(result, index), rest), window)
-    if "tilts" in result.model:
-        wave = wave * phase_ramp((ny, nx), 2 * np.pi * result.model["tilts"][index] / np.array([ny, nx]))
+    if "pointing" in result.model:
+        wave = wave * phase_ramp((ny, nx), 2 * np.pi * result.model["pointing"][index] / np.array([ny, nx]))
     scan = result.scan
     if scan.near:
         centred = fourier_shift(wave, -rest)
@@ -159,9 +159,9 @@ def _exit_waves(result: Result, probe: NDArray[Any], window: NDArray[Any]) -> ND
 def _probe(result: Result, index: int) -> NDArray[np.complex128]:
     """Return the probe modes of one frame, shape (modes, ny, nx): a_j (P_k + [k = 0] sum_m v_jm U_m)."""
     probe, model = result.probe.astype(np.complex128), result.model
-    if "variations" in model:
-        probe[0] += np.tensordot(model["weights"][index], model["variations"], 1)
-    return probe * model["scales"][index] if "scales" in model else probe
+    if "opr_modes" in model:
+        probe[0] += np.tensordot(model["opr_weights"][index], model["opr_modes"], 1)
+    return probe * model["probe_factors"][index] if "probe_factors" in model else probe
 
 
 def _sums(patterns: NDArray[Any], model: NDArray[Any], mask: NDArray[Any]) -> tuple[float, float]:

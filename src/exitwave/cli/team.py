@@ -10,23 +10,23 @@ import typer
 from exitwave.errors import ExitwaveError
 
 if TYPE_CHECKING:
-    from exitwave.engine.parallel.communicator import Alone, Team
+    from exitwave.engine.parallel.communicator import Communicator, TorchCommunicator
 
 
 @contextmanager
-def joined() -> Iterator["Alone"]:
+def joined() -> Iterator["Communicator"]:
     """Give the processes that were started together, of which all but the first are silent.
 
     The error of one ends all. It is told once where all have the same.
     """
-    from exitwave.engine.parallel.communicator import ALONE, Team
+    from exitwave.engine.parallel.communicator import ONE_PROCESS, TorchCommunicator
     from exitwave.engine.parallel.launcher import find
 
     place = find(os.environ, os.getppid())
     if place is None:
-        yield ALONE
+        yield ONE_PROCESS
         return
-    team = Team(place)
+    team = TorchCommunicator(place)
     try:
         with ExitStack() as silence:
             if team.rank:
@@ -46,13 +46,13 @@ def joined() -> Iterator["Alone"]:
         team.leave()
 
 
-def _told(team: "Team", error: Exception) -> Exception:
+def _told(team: "TorchCommunicator", error: Exception) -> Exception:
     """Return what to raise for an error, having told the others: itself, or an exit without words."""
     from exitwave.cli.group import translate
-    from exitwave.engine.parallel.communicator import LostError
+    from exitwave.engine.parallel.communicator import LostProcessError
 
     ours = translate(error)
-    if isinstance(error, LostError):
+    if isinstance(error, LostProcessError):
         return ours if team.rank == 0 or error.remedy.startswith(SAVED) else typer.Exit(ours.exit_code)
     team.fail(str(ours))
     if team.rank == 0:
@@ -60,7 +60,7 @@ def _told(team: "Team", error: Exception) -> Exception:
     return _of(team, ours) if team.speaks() else typer.Exit(ours.exit_code)
 
 
-def _of(team: "Team", error: ExitwaveError) -> ExitwaveError:
+def _of(team: "TorchCommunicator", error: ExitwaveError) -> ExitwaveError:
     """Return the error with the number of the process."""
     what = f"Process {team.rank + 1} of {team.size}: {error.what}"
     return type(error)(what, where=error.where, found=error.found, remedy=error.remedy)

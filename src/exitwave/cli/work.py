@@ -17,7 +17,7 @@ from exitwave.cli.console import Console
 from exitwave.cli.outputs import size_of
 from exitwave.cli.progress import Bar, Lines, Stop, reporting, stopping
 from exitwave.cli.team import SAVED
-from exitwave.engine.parallel.communicator import ALONE, Alone, LostError
+from exitwave.engine.parallel.communicator import ONE_PROCESS, Communicator, LostProcessError
 from exitwave.errors import InputError, OutputError
 from exitwave.optics import mode_powers
 from exitwave.scan import Result, Scan
@@ -81,7 +81,7 @@ def work(
     frc: bool = False,
     choosing: bool = False,
     quiet: bool = False,
-    team: Alone = ALONE,
+    team: Communicator = ONE_PROCESS,
 ) -> Work:
     """Reconstruct, measure the resolution by two halves of the scan if asked for (``frc``), and save.
 
@@ -114,7 +114,7 @@ def _work(
     frc: bool = False,
     choosing: bool = False,
     quiet: bool = False,
-    team: Alone = ALONE,
+    team: Communicator = ONE_PROCESS,
 ) -> list[Work]:
     """Reconstruct and save all results."""
     last, lost = None, None
@@ -125,7 +125,7 @@ def _work(
             data, settings = chosen.scan, {"recipe": chosen.recipe, "choices": chosen.choices}
         choice = time.perf_counter() - begin
         try:
-            for last in exitwave.iterate(data, announce=report.announce, team=team, **settings):
+            for last in exitwave.iterate(data, announce=report.announce, communicator=team, **settings):
                 if frc and last.tile:
                     raise _no_halves(last.tile)
                 stop.something_to_save = True
@@ -133,7 +133,7 @@ def _work(
                 stop.asked = team.any(stop.asked)
                 if stop.asked:
                     break
-        except LostError as error:
+        except LostProcessError as error:
             if last is None or not team.saves():
                 raise
             lost = error
@@ -165,13 +165,13 @@ def _work(
     ]
 
 
-def _saved(lost: LostError, last: "Progress", outputs: list[Path]) -> LostError:
+def _saved(lost: LostProcessError, last: "Progress", outputs: list[Path]) -> LostProcessError:
     """Return the error of a run that has lost a process, with what was saved of it."""
     where = ", ".join(map(str, outputs))
     remedy = f"{SAVED} after {last.iteration} of {last.iterations} iterations: {where}. Continue it like a scan"
     if last.tile:
         remedy += f". Of the object it has one process's tile, {last.tile}; the rest is as it was at the start"
-    return LostError(lost.what, found=lost.found, remedy=remedy)
+    return LostProcessError(lost.what, found=lost.found, remedy=remedy)
 
 
 def _no_halves(tile: str) -> InputError:

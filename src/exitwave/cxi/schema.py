@@ -4,7 +4,7 @@ The reader, the writer, the validator, the inspector and the reference page look
 repeats a path.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 Kind = Literal["group", "dataset", "attribute", "link"]
@@ -75,7 +75,7 @@ SYMBOLS = {
     "iterations": "iterations of the reconstruction",
     "rings": "rings of a Fourier ring correlation",
     "nheld": "held-out frames",
-    "nvar": "OPR modes",
+    "nopr": "OPR modes",
     "nexp": "exposures of a frame in a fly scan",
     "any": "any length",
 }
@@ -112,14 +112,16 @@ def _result(key: str, meaning: str, shape: Any, dtype: str, name: str = "", unit
     return Entry(key, f"{PROCESS}/{name or key}", "dataset", meaning, shape, dtype, units, "optional", "result")
 
 
-def _model(name: str, meaning: str, shape: Any, dtype: str) -> Entry:
-    """Return the row of an entry of `Result.model`."""
-    return _result(f"model_{name}", meaning, shape, dtype)
+def _model(name: str, meaning: str, shape: Any, dtype: str, former: str = "") -> Entry:
+    """Return the row of an entry of `Result.model`; ``former`` is its name in files of version 0.1.0."""
+    also = (f"{PROCESS}/model_{former}",) if former else ()
+    return replace(_result(f"model_{name}", meaning, shape, dtype), also=also)
 
 
-def _true_model(name: str, meaning: str, shape: Any, dtype: str, units: str = "") -> Entry:
-    """Return the row of an entry of `Truth.model`."""
-    return Entry(f"true_model_{name}", f"{TRUTH}/{name}", "dataset", meaning, shape, dtype, units, "optional", "truth")
+def _true_model(name: str, meaning: str, shape: Any, dtype: str, units: str = "", former: str = "") -> Entry:
+    """Return the row of an entry of `Truth.model`; ``former`` is its name in files of version 0.1.0."""
+    entry = Entry(f"true_model_{name}", f"{TRUTH}/{name}", "dataset", meaning, shape, dtype, units, "optional", "truth")
+    return replace(entry, also=(f"{TRUTH}/{former}",) if former else ())
 
 
 def _link(key: str, path: str, target: str, need: Need = "required") -> Entry:
@@ -327,10 +329,18 @@ _RESULT = (
     ),
     _result("held_out", "indices of the held-out frames", ("nheld",), "int64"),
     _result("used_positions", "positions that were used, columns x, y, z", POSITIONS, "float64", "translation", "m"),
-    _model("scales", "factor of the probe in every frame", ("npos",), "float64"),
-    _model("variations", "OPR modes: waves that are added to the first probe mode", ("nvar", *FRAME), "complex64"),
-    _model("weights", "weights of the OPR modes in every frame", ("npos", "nvar"), "float64"),
-    _model("tilts", "shift of every pattern on the detector in pixels, columns y, x", ("npos", 2), "float64"),
+    _model(
+        "probe_factors", "factor of the probe in every frame", ("npos",), "float64", former="scales",
+    ),
+    _model(
+        "opr_modes", "OPR modes: waves that are added to the first probe mode", ("nopr", *FRAME), "complex64", former="variations",
+    ),
+    _model(
+        "opr_weights", "weights of the OPR modes in every frame", ("npos", "nopr"), "float64", former="weights",
+    ),
+    _model(
+        "pointing", "shift of every pattern on the detector in pixels, columns y, x", ("npos", 2), "float64", former="tilts",
+    ),
     _result("model_distance", "refined detector distance; detector_1 has it too", (), "float64", units="m"),
     _result("model_assumed_distance", "detector distance before the refinement", (), "float64", units="m"),
     _result(
@@ -381,10 +391,18 @@ _TRUTH = (
     _truth("probe", "probe modes", ("modes", *FRAME), "complex64"),
     _truth("positions", "true centre of the probe on the sample, columns x, y, z", POSITIONS, "float64", "m"),
     _true_model("motion", "displacement of the probe during a frame of a fly scan, columns x, y", (2,), "float64", "m"),
-    _true_model("scales", "factor of the probe in every frame", ("npos",), "float64"),
-    _true_model("variations", "OPR modes: waves that are added to the first probe mode", ("nvar", *FRAME), "complex64"),
-    _true_model("weights", "weights of the OPR modes in every frame", ("npos", "nvar"), "float64"),
-    _true_model("tilts", "shift of every pattern on the detector in pixels, columns y, x", ("npos", 2), "float64"),
+    _true_model(
+        "probe_factors", "factor of the probe in every frame", ("npos",), "float64", former="scales",
+    ),
+    _true_model(
+        "opr_modes", "OPR modes: waves that are added to the first probe mode", ("nopr", *FRAME), "complex64", former="variations",
+    ),
+    _true_model(
+        "opr_weights", "weights of the OPR modes in every frame", ("npos", "nopr"), "float64", former="weights",
+    ),
+    _true_model(
+        "pointing", "shift of every pattern on the detector in pixels, columns y, x", ("npos", 2), "float64", former="tilts",
+    ),
     _true_model("background", "counts without the beam, zero frequency at n//2", FRAME, "float64"),
 )  # fmt: skip
 

@@ -6,9 +6,7 @@ does, borrows object and probe from the device.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +14,8 @@ from scipy import fft
 
 from exitwave.engine.backends.cpu.kernels.sums import weigh
 
-if TYPE_CHECKING:
-    from exitwave.engine.state import State
 
-
-def on_host(array: Any) -> NDArray[Any]:
+def to_host(array: Any) -> NDArray[Any]:
     """Return an array as NumPy's: itself, or a copy of a tensor (on the host's own device a view)."""
     return array if isinstance(array, np.ndarray) else array.cpu().numpy()
 
@@ -74,26 +69,3 @@ def blocks(rows: int, *arrays: Any) -> Iterator[tuple[Any, ...]]:
     step = rows if isinstance(arrays[0], np.ndarray) else max(1, len(lines[0]))
     for start in range(0, len(lines[0]), step):
         yield tuple(each[start : start + step] for each in lines)
-
-
-def host_state(state: "State") -> "State":
-    """Return the state with object and probe as NumPy arrays; where they are tensors, a copy."""
-    if isinstance(state.object, np.ndarray):
-        return state
-    return replace(state, object=on_host(state.object).copy(), probe=on_host(state.probe).copy())
-
-
-@contextmanager
-def lent(state: "State") -> Iterator[None]:
-    """Have object and probe of the state as NumPy arrays for a while; what is written into them is kept."""
-    if isinstance(state.object, np.ndarray):
-        yield
-        return
-    tensors: Any = (state.object, state.probe)
-    state.object, state.probe = (on_host(each) for each in tensors)
-    try:
-        yield
-    finally:
-        for each, array in zip(tensors, (state.object, state.probe), strict=True):
-            each.copy_(each.new_tensor(array))
-        state.object, state.probe = tensors

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from exitwave.engine.recipe import Recipe, Stage, group_of, usual_stages
+from exitwave.engine.recipe import Recipe, Stage, current_names, group_of, usual_stages
 
 
 def changes(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -21,6 +21,7 @@ def changes(settings: Mapping[str, Any]) -> dict[str, Any]:
     dict
         Ready for JSON and YAML. The default number of iterations is that of the algorithm.
     """
+    settings = current_names(settings)
     stages = settings.get("stages")
     own = {key: value for key, value in settings.items() if key != "stages"}
     found = _differing(own, _plain(Recipe()))

@@ -1,4 +1,4 @@
-"""The problem as an algorithm wants it: counts and pixels. Nothing after this knows metres, HDF5 or a beamline."""
+"""The problem that an algorithm solves, in counts and pixels: no metres, no files, no beamline."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -11,8 +11,8 @@ from exitwave.engine.model.detector import DetectorModel
 from exitwave.engine.model.fly_scan import Exposures
 from exitwave.engine.model.near_field import Propagator
 from exitwave.engine.model.slices import Slices
-from exitwave.engine.parallel.communicator import ALONE, Alone
-from exitwave.engine.parallel.tiles import WHOLE, Whole
+from exitwave.engine.parallel.communicator import ONE_PROCESS, Communicator
+from exitwave.engine.parallel.tiles import WHOLE_OBJECT, WholeObject
 from exitwave.errors import Finding, InputError
 from exitwave.positions.grid import MARGIN, split
 
@@ -22,16 +22,16 @@ RIM = 2
 
 @dataclass(frozen=True)
 class Problem:
-    """What every sweep needs of a scan."""
+    """The counts and the geometry of a scan, in pixels, as every pass needs them."""
 
-    stack: NDArray[Any]
-    """Counts, shape (npos, ny, nx), the smallest exact type of uint16 and float32; of several processes, only the
-    frames that this one carries.
+    counts: NDArray[Any]
+    """Counts, shape (npos, ny, nx), in the smallest exact type of uint16 and float32. With several processes, only the
+    frames of this process.
 
-    Far-field patterns have zero frequency at [0, 0]; near-field images are as the detector sees them.
+    Far-field patterns have zero frequency at [0, 0]; near-field images are as on the detector.
     """
     invalid: float
-    """The value in ``stack`` that marks a pixel without a measurement."""
+    """The value in ``counts`` that marks a pixel without a measurement."""
     pixels: NDArray[np.float32]
     """Index of the object pixel (row, column) under the probe's centre, shape (npos, 2)."""
     object_shape: tuple[int, int]
@@ -39,25 +39,25 @@ class Problem:
     used: NDArray[np.int64]
     """Frames that are reconstructed."""
     held_out: NDArray[np.int64]
-    """Frames that judge the result."""
+    """Held-out frames."""
     photons: float
     """Mean counts of a used frame."""
     findings: tuple[Finding, ...] = ()
-    """What had to be repaired or left out."""
+    """Findings: what was repaired or left out."""
     propagator: Propagator | None = None
-    """The way to the detector in the near field; None: the far field."""
+    """Propagation to the detector in the near field; None: far field."""
     detector: DetectorModel | None = None
-    """What of the detector is in the model; None: it is ideal."""
+    """Model of a non-ideal detector; None: the detector is ideal."""
     slices: Slices | None = None
-    """The slices of a thick sample; None: it is thin."""
+    """The slices of a thick sample; None: the sample is thin."""
     nominal: NDArray[np.float64] | None = None
-    """Where the scan has the positions, like ``pixels``, which an earlier result may have refined; None: there."""
-    carried: NDArray[np.int64] | None = None
-    """The frames whose counts are in the stack, ascending; None: all."""
-    team: Alone = ALONE
-    """The processes that have the others. All ask alike for what `sums`, `totals` and `only` tell of the counts."""
-    tile: Whole = WHOLE
-    """What of the object is in this process."""
+    """Positions of the scan before any refinement, like ``pixels``; None: equal to ``pixels``."""
+    local_frames: NDArray[np.int64] | None = None
+    """Frames whose counts are in this process, ascending; None: all."""
+    communicator: Communicator = ONE_PROCESS
+    """The processes of the run. `sums`, `totals` and `subset` are collective: all processes must call them."""
+    tile: WholeObject = WHOLE_OBJECT
+    """The part of the object that this process holds."""
     exposures: Exposures | None = None
     """The exposures of every frame in a fly scan; None: one at the position."""
 
@@ -70,11 +70,11 @@ class Problem:
     def shape(self) -> tuple[int, int]:
         """Shape (ny, nx) of the probe: that of a frame, times the samples along a side of a pixel."""
         samples = self.detector.oversample if self.detector else 1
-        return samples * self.stack.shape[1], samples * self.stack.shape[2]
+        return samples * self.counts.shape[1], samples * self.counts.shape[2]
 
     @property
     def scanned(self) -> NDArray[np.float64]:
-        """Object pixel (row, column) where the scan has the probe's centre, shape (npos, 2)."""
+        """Object pixel (row, column) under the probe's centre before any refinement, shape (npos, 2)."""
         return self.pixels.astype(np.float64) if self.nominal is None else self.nominal
 
     @property
@@ -82,20 +82,20 @@ class Problem:
         """First and last position (row, column) with a window `RIM` pixels inside the object, or the frame's tile."""
         shape = np.array(self.shape)
         first, last = shape // 2 + RIM, np.array(self.object_shape) - shape + shape // 2 - RIM
-        if self.tile is WHOLE:
+        if self.tile is WHOLE_OBJECT:
             return first, last
         pixels = self.pixels.astype(np.float64)
         return np.maximum(first, pixels - self.tile.room), np.minimum(last, pixels + self.tile.room)
 
     @property
     def floor(self) -> float:
-        """Amplitude below which a model is rounding noise, whose phase says nothing: 1e-4 of a frame's rms."""
+        """Amplitude below which a model is rounding noise with a random phase: 1e-4 of a frame's rms."""
         return 1e-4 * (self.photons / (self.shape[0] * self.shape[1])) ** 0.5
 
     def mean_pattern(self) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
         """Return the mean of the used frames, zero frequency at n//2, and the pixels without a count (1 bad).
 
-        A known background is taken off.
+        A known background is subtracted.
         """
         mean, bad = self.mean()
         if self.detector:
@@ -103,79 +103,79 @@ class Problem:
         return np.fft.fftshift(mean), np.fft.fftshift(bad).astype(np.uint8)
 
     def mean(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """Return the mean of the used frames as they are in the stack, and the pixels without a count."""
+        """Return the mean of the used frames in the layout of ``counts``, and the pixels without a measurement."""
         total, valid = self.sums(self.used)
         return total / np.maximum(valid, 1), valid == 0
 
     def sums(self, frames: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the sum of the counts of some frames as they are in the stack, and in how many each pixel is valid.
+        """Return the sum of the counts of some frames, and in how many frames each pixel is valid.
 
         Returns
         -------
         ndarray of shape (2, ny, nx)
         """
-        sums = np.zeros((2, *self.stack.shape[1:]))
-        for j in self.here(frames)[1]:
-            good = self.stack[j] != self.invalid
-            sums[0] += np.where(good, self.stack[j], 0)
+        sums = np.zeros((2, *self.counts.shape[1:]))
+        for j in self.local(frames)[1]:
+            good = self.counts[j] != self.invalid
+            sums[0] += np.where(good, self.counts[j], 0)
             sums[1] += good
-        self.team.add(sums)
+        self.communicator.add(sums)
         return sums
 
     def totals(self) -> NDArray[np.float64]:
         """Return the sum of the counts of every frame, shape (npos,)."""
         totals = np.zeros(len(self.pixels))
-        for frame, counts in zip(self._carried, self.stack, strict=True):
+        for frame, counts in zip(self._local, self.counts, strict=True):
             totals[frame] = counts[counts != self.invalid].sum(dtype=np.float64)
-        self.team.add(totals)
+        self.communicator.add(totals)
         return totals
 
-    def only(self, frames: NDArray[np.int64]) -> "Problem":
-        """Return the problem of some frames, all of them used, in this process alone."""
-        places, rows = self.here(frames)
-        counts = np.zeros((len(frames), *self.stack.shape[1:]), np.float32)  # exact, and processes can add it up
-        counts[places] = self.stack[rows]
-        self.team.add(counts)
-        return self.part(frames, counts.astype(self.stack.dtype, copy=False))
+    def subset(self, frames: NDArray[np.int64]) -> "Problem":
+        """Return the problem of some frames, all of them used, for this process alone."""
+        places, rows = self.local(frames)
+        counts = np.zeros((len(frames), *self.counts.shape[1:]), np.float32)  # exact, and processes can add it up
+        counts[places] = self.counts[rows]
+        self.communicator.add(counts)
+        return self.with_frames(frames, counts.astype(self.counts.dtype, copy=False))
 
-    def part(self, frames: NDArray[np.int64], counts: NDArray[Any]) -> "Problem":
-        """Return the problem of some frames with these counts, all of them used, in this process alone."""
+    def with_frames(self, frames: NDArray[np.int64], counts: NDArray[Any]) -> "Problem":
+        """Return the problem of some frames with these counts, all of them used, for this process alone."""
         return replace(
             self,
-            stack=counts,
+            counts=counts,
             pixels=self.pixels[frames],
             used=np.arange(len(frames)),
             held_out=np.arange(0),
             nominal=None if self.nominal is None else self.nominal[frames],
             exposures=self.exposures and Exposures(self.exposures.offsets[frames]),
-            carried=None,
-            team=ALONE,
-            tile=WHOLE,
+            local_frames=None,
+            communicator=ONE_PROCESS,
+            tile=WHOLE_OBJECT,
         )
 
-    def close(self) -> "Problem":
-        """Return the problem with no more of the object than its frames see, and a margin."""
+    def trimmed(self) -> "Problem":
+        """Return the problem with the object trimmed to the windows of its frames and a margin."""
         margin = MARGIN + (int(np.ceil(np.abs(self.exposures.offsets).max())) if self.exposures else 0)
         offset = np.floor(self.pixels.min(0)) - np.array(self.shape) // 2 - margin
         extent = np.ceil(self.pixels.max(0) - offset).astype(int) + np.array(self.shape) // 2 + margin
         pixels = (self.pixels - offset).astype(np.float32)
         return replace(self, pixels=pixels, object_shape=(int(extent[0]), int(extent[1])), nominal=None)
 
-    def here(self, frames: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return which of some frames this process carries, and where in the stack."""
+    def local(self, frames: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return which of some frames this process holds, as indices into ``frames`` and into ``counts``."""
         rows = self._rows[frames]
         places = np.flatnonzero(rows >= 0)
         return places, rows[places]
 
     @property
-    def _carried(self) -> NDArray[np.int64]:
-        return np.arange(len(self.stack)) if self.carried is None else self.carried
+    def _local(self) -> NDArray[np.int64]:
+        return np.arange(len(self.counts)) if self.local_frames is None else self.local_frames
 
     @cached_property
     def _rows(self) -> NDArray[np.int64]:
-        """Where in the stack every frame is; -1: another process has it."""
+        """Index of every frame in ``counts``; -1: another process holds it."""
         rows = np.full(len(self.pixels), -1)
-        rows[self._carried] = np.arange(len(self.stack))
+        rows[self._local] = np.arange(len(self.counts))
         return rows
 
     def windows(self, positions: NDArray[np.floating[Any]] | None = None) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -199,6 +199,6 @@ class Problem:
             raise InputError(
                 "A position lies outside the object",
                 found=f"frame {frame} at pixel {pixels[frame].tolist()} of an object of {self.object_shape}",
-                remedy="Positions and object do not belong together; start again from the scan",
+                remedy="Positions and object do not match; start again from the scan",
             )
         return corners, rest.astype(np.float32)

@@ -7,36 +7,36 @@ from typing import Any, Literal, Self, get_args
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from exitwave.engine.algorithms.batches import Batching
+from exitwave.engine.backend import Noise
 from exitwave.engine.backends.device import NAMES, known
 from exitwave.engine.model.background import BackgroundUpdate
 from exitwave.engine.model.detector import DetectorSettings
 from exitwave.engine.model.detector_distance import DistanceUpdate
 from exitwave.engine.model.fly_scan import FlyScan
-from exitwave.engine.model.intensities import ScaleUpdate
+from exitwave.engine.model.intensities import IntensityUpdate
 from exitwave.engine.model.object_constraints import ObjectConstraints
-from exitwave.engine.model.opr import VariationUpdate
-from exitwave.engine.model.pointing import TiltUpdate
+from exitwave.engine.model.opr import OprUpdate
+from exitwave.engine.model.pointing import PointingUpdate
 from exitwave.engine.model.positions import PositionUpdate
 from exitwave.engine.model.probe_constraints import ProbeConstraints
 from exitwave.engine.model.registry import CONSTRAINTS, REFINEMENTS
 from exitwave.engine.model.slice_smoothing import SliceSmoothing
 from exitwave.engine.model.slice_spacing import SpacingUpdate
 from exitwave.engine.settings import Schedule, Settings, Update
-from exitwave.engine.state import Noise
 from exitwave.errors import InputError
 from exitwave.units import parse
 
 Algorithm = Literal["rPIE", "ePIE", "LSQ-ML", "ML", "Adam", "PIE", "mPIE", "DM", "RAAR"]
 USES: dict[str, frozenset[str]] = {
-    "rPIE": frozenset({"batch", "batching", "settle"}),
-    "ePIE": frozenset({"settle"}),
-    "LSQ-ML": frozenset({"batch", "batching", "settle"}),
+    "rPIE": frozenset({"batch", "batching", "decay"}),
+    "ePIE": frozenset({"decay"}),
+    "LSQ-ML": frozenset({"batch", "batching", "decay"}),
     "ML": frozenset({"noise"}),
     "Adam": frozenset({"batch", "batching", "noise"}),
-    "PIE": frozenset({"batch", "batching", "settle"}),
-    "mPIE": frozenset({"batch", "batching", "settle"}),
-    "DM": frozenset({"relaxation", "settle"}),
-    "RAAR": frozenset({"relaxation", "settle"}),
+    "PIE": frozenset({"batch", "batching", "decay"}),
+    "mPIE": frozenset({"batch", "batching", "decay"}),
+    "DM": frozenset({"relaxation", "decay"}),
+    "RAAR": frozenset({"relaxation", "decay"}),
 }
 """The settings, of those that not every algorithm has, that an algorithm uses."""
 ITERATIONS: dict[str, int] = {
@@ -77,7 +77,7 @@ class Stage(Settings):
     relaxation: float | None = Field(
         None, gt=0, le=1, description="alpha of DM, beta of RAAR: how far to reflect; None: the algorithm's own"
     )
-    settle: float | None = Field(
+    decay: float | None = Field(
         None, ge=0, le=1, description="last part of the iterations, which trades speed for less noise; None: 0.4"
     )
     object_update: Update = Update()
@@ -86,8 +86,10 @@ class Stage(Settings):
     distance_update: DistanceUpdate | None = Field(
         None, description="refine the distance of the detector in the far field; None: do not"
     )
-    scale_update: ScaleUpdate | None = Field(None, description="refine the intensity of every frame; None: do not")
-    variation_update: VariationUpdate | None = Field(
+    intensity_update: IntensityUpdate | None = Field(
+        None, description="refine the intensity of every frame; None: do not"
+    )
+    opr_update: OprUpdate | None = Field(
         None, description="refine a variation of the probe from frame to frame; None: there is none"
     )
     spacing_update: SpacingUpdate | None = Field(None, description="refine the distance between slices; None: do not")
@@ -99,7 +101,7 @@ class Stage(Settings):
     )
     object_constraints: ObjectConstraints | None = Field(None, description="what is known of the object; None: nothing")
     probe_constraints: ProbeConstraints | None = Field(None, description="what is known of the probe; None: nothing")
-    tilt_update: TiltUpdate | None = Field(None, description="refine the pointing of the beam; None: do not")
+    pointing_update: PointingUpdate | None = Field(None, description="refine the pointing of the beam; None: do not")
 
     @field_validator("algorithm", mode="before")
     @classmethod
@@ -119,8 +121,8 @@ class Stage(Settings):
             if getattr(self, key) is not None:
                 users = ", ".join(name for name, used in USES.items() if key in used)
                 raise ValueError(f"{self.algorithm} does not use {key}; it is a setting of {users}")
-        if self.algorithm == "LSQ-ML" and self.batching == "compact" and self.settle is not None:
-            raise ValueError("LSQ-ML with compact batches does not use settle; its steps are accelerated to the end")
+        if self.algorithm == "LSQ-ML" and self.batching == "compact" and self.decay is not None:
+            raise ValueError("LSQ-ML with compact batches does not use decay; its steps are accelerated to the end")
         if self.algorithm in KEEP_WAVES and self.position_update:
             remedy = "refine positions with another algorithm, and continue from its result"
             raise ValueError(f"{self.algorithm} keeps the waves of the old positions, and cannot refine them; {remedy}")
@@ -227,6 +229,23 @@ def merge(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, 
     return merged
 
 
+FORMER_NAMES = {
+    "settle": "decay",
+    "scale_update": "intensity_update",
+    "variation_update": "opr_update",
+    "tilt_update": "pointing_update",
+}
+"""Names of settings in results of version 0.1.0 that have another name now."""
+
+
+def current_names(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings of a recipe or a stage, with names of version 0.1.0 replaced by the current ones."""
+    renamed = {FORMER_NAMES.get(key, key): value for key, value in settings.items()}
+    if isinstance(stages := renamed.get("stages"), list | tuple):
+        renamed["stages"] = [current_names(stage) if isinstance(stage, Mapping) else stage for stage in stages]
+    return renamed
+
+
 def make_recipe(settings: Mapping[str, Any]) -> Recipe:
     """Return the recipe of the given settings.
 
@@ -240,6 +259,7 @@ def make_recipe(settings: Mapping[str, Any]) -> Recipe:
     InputError
         For an unknown key (with the nearest known one) or a value out of its range.
     """
+    settings = current_names(settings)
     single = {key: value for key, value in settings.items() if key in Stage.model_fields}
     others = {key: value for key, value in settings.items() if key not in single}
     stages = others.get("stages")

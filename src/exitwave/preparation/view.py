@@ -85,13 +85,13 @@ def _viewed_corner(detector: Detector, view: View, shape: tuple[int, int]) -> ND
 def _viewed_truth(truth: Truth, view: View, shape: tuple[int, int], *, near: bool) -> Truth:
     """Return the truth of the viewed frames: probe, OPR modes, background, pointing, and object on its new grid."""
     model = dict(truth.model)
-    if "variations" in model:
-        model["variations"] = _viewed_probe(model["variations"], view, near=near)
+    if "opr_modes" in model:
+        model["opr_modes"] = _viewed_probe(model["opr_modes"], view, near=near)
     if "background" in model:
         model["background"] = np.sum(view.parts(model["background"], 0), axis=0)
-    if "tilts" in model:
-        shifts = model["tilts"][:, ::-1] if view.transpose else model["tilts"]
-        model["tilts"] = shifts * np.where((view.flip_rows, view.flip_columns), -1, 1) / view.bin
+    if "pointing" in model:
+        shifts = model["pointing"][:, ::-1] if view.transpose else model["pointing"]
+        model["pointing"] = shifts * np.where((view.flip_rows, view.flip_columns), -1, 1) / view.bin
     probe = _viewed_probe(truth.probe, view, near=near) if truth.probe.shape[-2:] == shape else truth.probe
     (top, bottom), (left, right) = view.window(shape)
     kept = [(bottom - top, shape[0]), (right - left, shape[1])]

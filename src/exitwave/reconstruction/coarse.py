@@ -37,7 +37,7 @@ def crop(problem: Problem, factor: int) -> Problem:
         If the frames are images in the near field, do not divide into an even number of pixels, become smaller than
         `SMALLEST`, or are left with less than `LEAST` of their counts.
     """
-    ny, nx = problem.stack.shape[1:]
+    ny, nx = problem.counts.shape[1:]
     if problem.propagator:
         remedy = "Leave the setting out"
         raise InputError("An image in the near field has no coarse version", found=f"coarse: {factor}", remedy=remedy)
@@ -45,8 +45,8 @@ def crop(problem: Problem, factor: int) -> Problem:
         remedy = f"Leave the setting out; it needs sides that {2 * factor} divides, of {SMALLEST * factor} or more"
         found = f"coarse: {factor} for frames of {ny} x {nx} pixels"
         raise InputError("The frames cannot be cropped so far", found=found, remedy=remedy)
-    stack = cut(problem.stack, factor)
-    counts, whole = (float(each.totals()[each.used].mean()) for each in (replace(problem, stack=stack), problem))
+    stack = cut(problem.counts, factor)
+    counts, whole = (float(each.totals()[each.used].mean()) for each in (replace(problem, counts=stack), problem))
     if counts < LEAST * whole:
         found = f"coarse: {factor} keeps {counts / whole:.1%} of the counts"
         remedy = "Take a smaller factor, or leave the setting out: the beam's cone reaches farther than the middle"
@@ -55,13 +55,13 @@ def crop(problem: Problem, factor: int) -> Problem:
     rows, columns = problem.object_shape
     return replace(
         problem,
-        stack=stack,
+        counts=stack,
         pixels=problem.pixels / np.float32(factor),
         nominal=None if problem.nominal is None else problem.nominal / factor,
         object_shape=(-(-rows // factor), -(-columns // factor)),
         photons=beam_counts(counts, detector),
         detector=detector,
-        slices=problem.slices and problem.slices.cropped(*middle(problem.stack, factor), factor),
+        slices=problem.slices and problem.slices.cropped(*middle(problem.counts, factor), factor),
         exposures=problem.exposures and Exposures(problem.exposures.offsets / factor),
     )
 
@@ -98,11 +98,11 @@ class Pair:
             object=self.fine.object + resample(object, padded)[..., :rows, :columns],
             probe=self.fine.probe + resample(probe, self.fine.probe.shape[1:]) / self.factor,
             positions=self._merged_positions(),
-            scales=self.coarse.scales,
-            variations=self._merged_variations(),
-            weights=self.coarse.weights,
-            tilts=self.coarse.tilts,
-            spacing=self.coarse.spacing,
+            probe_factors=self.coarse.probe_factors,
+            opr_modes=self._merged_variations(),
+            opr_weights=self.coarse.opr_weights,
+            pointing=self.coarse.pointing,
+            slice_spacing=self.coarse.slice_spacing,
             background=self._merged_background(),
             distance=self.coarse.distance,
         )
@@ -124,11 +124,11 @@ class Pair:
         return whole
 
     def _merged_variations(self) -> NDArray[Any] | None:
-        if self.coarse.variations is None:
+        if self.coarse.opr_modes is None:
             return None
-        before = 0 if self.start.variations is None else self.start.variations
-        change = resample(self.coarse.variations - before, self.fine.probe.shape[1:]) / self.factor
-        return change if self.fine.variations is None else self.fine.variations + change
+        before = 0 if self.start.opr_modes is None else self.start.opr_modes
+        change = resample(self.coarse.opr_modes - before, self.fine.probe.shape[1:]) / self.factor
+        return change if self.fine.opr_modes is None else self.fine.opr_modes + change
 
 
 def coarsen(state: State, factor: int) -> Pair:
@@ -141,8 +141,8 @@ def coarsen(state: State, factor: int) -> Pair:
     coarse = replace(state, object=object, probe=probe)
     coarse.background = None if state.background is None else cut(state.background, factor)
     coarse.positions = None if state.positions is None else state.positions / factor
-    if state.variations is not None:
-        coarse.variations = factor * resample(state.variations, [n // factor for n in state.variations.shape[1:]])
+    if state.opr_modes is not None:
+        coarse.opr_modes = factor * resample(state.opr_modes, [n // factor for n in state.opr_modes.shape[1:]])
     return Pair(state, coarse, replace(coarse, object=object.copy(), probe=probe.copy()), factor)
 
 

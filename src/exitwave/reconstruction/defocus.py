@@ -14,7 +14,7 @@ from exitwave.engine.recipe import Recipe, make_recipe
 from exitwave.optics import angular_spectrum
 from exitwave.positions import object_grid
 from exitwave.reconstruction.iterate import iterate
-from exitwave.reconstruction.loading import pose
+from exitwave.reconstruction.loading import load_problem
 from exitwave.reconstruction.orientation import middle
 from exitwave.reconstruction.starting_probe import Defocused, largest_defocus, search_defocus
 from exitwave.scan import Scan
@@ -41,7 +41,7 @@ def find_probe(scan: Scan, recipe: Recipe) -> Defocused:
     """
     part = middle(scan, FRAMES)
     grid = object_grid(part.positions, part.patterns.shape[1:], part.object_pixel)
-    problem = pose(part, part.positions, grid, holdout=0, seed=0)
+    problem = load_problem(part, part.positions, grid, holdout=0, seed=0)
     found = search_defocus(part, problem, recipe)
     if found.error < CLEAR * found.usual:
         return found

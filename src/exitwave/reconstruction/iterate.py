@@ -10,15 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.engine.algorithms.registry import ALGORITHMS, Step
-from exitwave.engine.arrays import lent
-from exitwave.engine.backends.create import Backend, take
+from exitwave.engine.backend import Backend, Misfit, Sums
+from exitwave.engine.backends.create import move_to_backend
 from exitwave.engine.model.positions import stopped
 from exitwave.engine.model.registry import check_constraints, constrain, refinements
-from exitwave.engine.model.responses import Listening, Told
-from exitwave.engine.parallel.communicator import ALONE, Alone
+from exitwave.engine.model.responses import RecordingBackend, Responses
+from exitwave.engine.parallel.communicator import ONE_PROCESS, Communicator
 from exitwave.engine.parallel.tiles import Tile
 from exitwave.engine.recipe import Recipe, Stage, make_recipe
-from exitwave.engine.state import Misfit, State, Sums
+from exitwave.engine.state import State, arrays_on_host
 from exitwave.errors import Finding, InputError, RunError
 from exitwave.reconstruction import coarse
 from exitwave.reconstruction import result as finish
@@ -81,7 +81,7 @@ def iterate(
     share: str | None = None,
     announce: Callable[[str], None] | None = None,
     choices: tuple[Decision, ...] = (),
-    team: Alone = ALONE,
+    communicator: Communicator = ONE_PROCESS,
     **settings: Any,
 ) -> Iterator[Progress]:
     """Reconstruct, and yield after every iteration.
@@ -131,7 +131,7 @@ def iterate(
             found=", ".join(settings),
             remedy="Leave one of them out, or write the settings into the recipe",
         )
-    run = prepare(data, recipe or make_recipe(settings), announce or (lambda _: None), team)
+    run = prepare(data, recipe or make_recipe(settings), announce or (lambda _: None), communicator)
     run.joint, run.choices = together, choices
     for number, stage in enumerate(run.recipe.stages, start=1):
         yield from _stage(run, stage, last=number == len(run.recipe.stages))
@@ -144,21 +144,21 @@ def _stage(run: Run, stage: Stage, *, last: bool) -> Iterator[Progress]:
     step, names = ALGORITHMS[stage.algorithm], run.algorithm.split(" + ")
     run.algorithm = stage.algorithm if not run.algorithm else " + ".join([*names, *{stage.algorithm} - set(names)])
     run.pair = coarse.coarsen(run.state, stage.coarse) if stage.coarse > 1 else None
-    state, sweeps = run.pair.coarse if run.pair else run.state, run.sweeps[stage.coarse]
-    state.iteration, state.settling, state.memory = 0, False, {}
-    check_constraints(sweeps.problem, stage)
+    state, backend = run.pair.coarse if run.pair else run.state, run.backend[stage.coarse]
+    state.iteration, state.decaying, state.memory = 0, False, {}
+    check_constraints(backend.problem, stage)
     for module, settings in refinements(stage):
-        module.prepare(state, sweeps.problem, settings)
-    take(state, sweeps)
+        module.prepare(state, backend.problem, settings)
+    move_to_backend(state, backend)
     watch = Watch(run.recipe, stage, state)
     ended = ""
     while not ended:
         start = time.perf_counter()
-        state.settling = watch.settling(state.iteration, run.seconds["run"])
-        misfit = _iterated(step, state, sweeps, stage)
+        state.decaying = watch.decaying(state.iteration, run.seconds["run"])
+        misfit = _iterated(step, state, backend, stage)
         state.iteration += 1
-        error, holdout = misfit.error, sweeps.misfit(state, run.problem.held_out).error
-        run.seconds["run"] += _since(start, run.team)
+        error, holdout = misfit.error, backend.misfit(state, run.problem.held_out).error
+        run.seconds["run"] += _since(start, run.communicator)
         run.passed += len(run.problem.used)
         ended = watch.look(state, error, holdout, run.seconds["run"])
         if ended == "divergence" and not run.errors:
@@ -173,52 +173,52 @@ def _stage(run: Run, stage: Stage, *, last: bool) -> Iterator[Progress]:
         if ended:  # what the stage kept is as large as several objects
             state.memory = {}
             del watch
-            run.findings = (*run.findings, *stopped(state, sweeps.problem))
+            run.findings = (*run.findings, *stopped(state, backend.problem))
         yield _progress(run, stage, ended if run.stopped_by == ended else "")
     run.state, run.pair = run.on_the_fine_grid(), None
 
 
-def _since(start: float, team: Alone) -> float:
+def _since(start: float, communicator: Communicator) -> float:
     """Return the seconds since the start on the clock of the first process: all must end at the same iteration."""
-    return team.first(lambda: time.perf_counter() - start)
+    return communicator.first(lambda: time.perf_counter() - start)
 
 
-def _iterated(step: Step, state: State, sweeps: Backend, stage: Stage) -> Misfit:
+def _iterated(step: Step, state: State, backend: Backend, stage: Stage) -> Misfit:
     """Do one iteration, refine the rest of the model, and impose what is known of object and probe."""
     active = list(refinements(stage, state.iteration))
-    misfit = _refined(step, state, sweeps, stage, active) if active else step(state, sweeps, stage)
+    misfit = _refined(step, state, backend, stage, active) if active else step(state, backend, stage)
     if stage.object_constraints or stage.probe_constraints:
-        with lent(state):
-            constrain(state, sweeps.problem, stage)
+        with arrays_on_host(state):
+            constrain(state, backend.problem, stage)
     return misfit
 
 
-def _refined(step: Step, state: State, sweeps: Backend, stage: Stage, active: list[tuple[ModuleType, Any]]) -> Misfit:
+def _refined(step: Step, state: State, backend: Backend, stage: Stage, active: list[tuple[ModuleType, Any]]) -> Misfit:
     """Do one iteration, then refine the rest of the model from what the frames have told in it."""
     if any(getattr(module, "ASKS", True) for module, _ in active):
-        misfit, told = _listen(step, state, sweeps, stage, active)
+        misfit, told = _listen(step, state, backend, stage, active)
     else:
-        misfit, told = step(state, sweeps, stage), None
-    with lent(state):
+        misfit, told = step(state, backend, stage), None
+    with arrays_on_host(state):
         for module, settings in active:
-            module.update(state, told, settings, sweeps.problem)
+            module.update(state, told, settings, backend.problem)
     return misfit
 
 
 def _listen(
-    step: Step, state: State, sweeps: Backend, stage: Stage, active: list[tuple[ModuleType, Any]]
-) -> tuple[Misfit, Told]:
+    step: Step, state: State, backend: Backend, stage: Stage, active: list[tuple[ModuleType, Any]]
+) -> tuple[Misfit, Responses]:
     """Do one iteration, and return its misfit and what the frames have told in it."""
     followers = [(module, settings) for module, settings in active if hasattr(module, "follow")]
 
     def follow(frames: NDArray[np.int64], sums: Sums) -> None:
         for module, settings in followers:
-            module.follow(state, frames, sums, settings, sweeps.problem)
+            module.follow(state, frames, sums, settings, backend.problem)
 
-    slopes = any(getattr(module, "SLOPES", False) for module, _ in active)
-    listening = Listening(sweeps, state, slopes, follow)
-    misfit = step(state, listening, stage)
-    return misfit, listening.complete(state)
+    gradients = any(getattr(module, "SLOPES", False) for module, _ in active)
+    recording = RecordingBackend(backend, state, gradients, follow)
+    misfit = step(state, recording, stage)
+    return misfit, recording.complete(state)
 
 
 def _progress(run: Run, stage: Stage, stopped_by: str) -> Progress:
@@ -234,7 +234,7 @@ def _progress(run: Run, stage: Stage, stopped_by: str) -> Progress:
         seconds=dict(run.seconds),
         findings=run.scan.findings + run.problem.findings + run.findings,
         settings=run.settings(),
-        processes=run.team.size,
+        processes=run.communicator.size,
         stopped_by=stopped_by,
         _run=run,
     )

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from exitwave.engine.model.detector import DetectorModel, DetectorSettings, blind, detector_model, efficiency
 from exitwave.engine.model.near_field import propagator
-from exitwave.engine.parallel.communicator import ALONE, Alone
-from exitwave.engine.parallel.tiles import WHOLE, Tile, Whole
+from exitwave.engine.parallel.communicator import ONE_PROCESS, Communicator
+from exitwave.engine.parallel.tiles import WHOLE_OBJECT, Tile, WholeObject
 from exitwave.engine.problem import Problem
 from exitwave.errors import Finding, InputError
 from exitwave.findings import finding
@@ -22,7 +22,7 @@ Grid = tuple[NDArray[np.float64], NDArray[np.float64]]
 """Sample coordinates (y, x) of the object's pixel centres in metres."""
 
 
-def carried(scan: Scan, team: Alone, tile: Whole = WHOLE) -> NDArray[np.int64]:
+def local_frames(scan: Scan, communicator: Communicator, tile: WholeObject = WHOLE_OBJECT) -> NDArray[np.int64]:
     """Return the frames of a scan that this process reads: those of its tile, or neighbours are of different ones.
 
     Which frames hold counts, and which of them are held out, is not known before; but which are left out.
@@ -30,11 +30,14 @@ def carried(scan: Scan, team: Alone, tile: Whole = WHOLE) -> NDArray[np.int64]:
     if isinstance(tile, Tile):
         return tile.frames
     groups = scan.wanted, np.setdiff1d(np.arange(len(scan.patterns)), scan.wanted)
-    return np.sort(np.concatenate([group[team.rank :: team.size] for group in groups]))
+    return np.sort(np.concatenate([group[communicator.rank :: communicator.size] for group in groups]))
 
 
-def load_stack(
-    scan: Scan, settings: DetectorSettings | None = None, team: Alone = ALONE, tile: Whole = WHOLE
+def load_counts(
+    scan: Scan,
+    settings: DetectorSettings | None = None,
+    communicator: Communicator = ONE_PROCESS,
+    tile: WholeObject = WHOLE_OBJECT,
 ) -> tuple[NDArray[Any], float, tuple[Finding, ...]]:
     """Read the frames once, into the smallest exact type; far-field patterns with zero frequency at [0, 0].
 
@@ -59,7 +62,7 @@ def load_stack(
     cap = np.float32(np.inf if detector.saturation is None else detector.saturation)
     flat = efficiency(scan, settings)
     dead = np.zeros((1, 1), bool) if flat is None else blind(flat)
-    frames, filled = carried(scan, team, tile), 0
+    frames, filled = local_frames(scan, communicator, tile), 0
     stack: NDArray[Any] = np.empty((len(frames), *scan.patterns.shape[1:]), np.uint16)
     invalid, repaired = float(_LARGEST_INTEGER), np.zeros(3, np.int64)
     for index, block in scan.patterns.some(frames, 16):  # memory beside the stack is for few frames
@@ -73,9 +76,9 @@ def load_stack(
         counts[~good] = invalid
         stack[filled : filled + len(counts)] = counts if scan.near else np.fft.ifftshift(counts, axes=(1, 2))
         filled += len(counts)
-    if team.any(stack.dtype != np.uint16) and stack.dtype == np.uint16:
+    if communicator.any(stack.dtype != np.uint16) and stack.dtype == np.uint16:
         stack, invalid = _promote(stack, filled), -1.0
-    team.add(repaired)
+    communicator.add(repaired)
     return stack, invalid, _findings(scan.patterns.dataset, math.prod(scan.patterns.shape), repaired)
 
 
@@ -113,7 +116,7 @@ def _findings(dataset: str, size: int, repaired: NDArray[np.int64]) -> tuple[Fin
     )
 
 
-def pose(
+def load_problem(
     scan: Scan,
     positions: NDArray[np.float64],
     grid: Grid,
@@ -121,8 +124,8 @@ def pose(
     holdout: float,
     seed: int,
     settings: DetectorSettings | None = None,
-    team: Alone = ALONE,
-    tile: Whole = WHOLE,
+    communicator: Communicator = ONE_PROCESS,
+    tile: WholeObject = WHOLE_OBJECT,
 ) -> Problem:
     """Turn a scan into the problem that an algorithm solves.
 
@@ -151,10 +154,10 @@ def pose(
         If no frame holds a count, or the scan lacks what the settings ask for.
     """
     settings = settings or DetectorSettings()
-    stack, invalid, findings = load_stack(scan, settings, team, tile)
+    stack, invalid, findings = load_counts(scan, settings, communicator, tile)
     detector = detector_model(scan, settings, saturated=any(each.code == "W233" for each in findings))
     problem = Problem(
-        stack=stack,
+        counts=stack,
         invalid=invalid,
         pixels=to_pixels(positions, *grid).astype(np.float32),
         object_shape=(len(grid[0]), len(grid[1])),
@@ -164,8 +167,8 @@ def pose(
         propagator=propagator(scan) if scan.near else None,
         nominal=to_pixels(scan.positions, *grid),
         detector=detector,
-        carried=None if team.size == 1 else carried(scan, team, tile),
-        team=team,
+        local_frames=None if communicator.size == 1 else local_frames(scan, communicator, tile),
+        communicator=communicator,
         tile=tile,
     )
     totals = problem.totals()

@@ -43,7 +43,7 @@ def slice_positions(scan: Scan, problem: Problem, recipe: Recipe, earlier: Resul
             raise InputError(
                 "This algorithm cannot do several slices", found=f"{stage.algorithm}, slices: {number}", remedy=remedy
             )
-        for name in ("variation_update", "tilt_update"):
+        for name in ("opr_update", "pointing_update"):
             if getattr(stage, name) is not None:
                 remedy = "Leave it out, or use a single slice"
                 raise InputError("This is not refined with several slices", found=name, remedy=remedy)
@@ -104,4 +104,4 @@ def balance(obj: NDArray[Any]) -> None:
 
 def refined(z: NDArray[np.float64] | None, state: State) -> NDArray[np.float64] | None:
     """Return where the slices lie with the spacing that was found, in metres."""
-    return z if z is None or state.spacing is None else z * float(state.spacing)
+    return z if z is None or state.slice_spacing is None else z * float(state.slice_spacing)

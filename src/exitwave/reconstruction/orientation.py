@@ -17,7 +17,7 @@ from exitwave.engine.recipe import Recipe
 from exitwave.frames import Frames, View
 from exitwave.positions import innermost, object_grid
 from exitwave.preparation.view import apply_view
-from exitwave.reconstruction.loading import pose
+from exitwave.reconstruction.loading import load_problem
 from exitwave.reconstruction.starting_probe import search_defocus
 from exitwave.scan import Scan
 
@@ -101,6 +101,6 @@ def middle(scan: Scan, frames: int) -> Scan:
 def _tried(scan: Scan, recipe: Recipe) -> tuple[float, NDArray[np.complex64]]:
     """Return the error that is left at the best defocus, and the object there."""
     grid = object_grid(scan.positions, scan.patterns.shape[1:], scan.object_pixel)
-    problem = pose(scan, scan.positions, grid, holdout=0, seed=0)
+    problem = load_problem(scan, scan.positions, grid, holdout=0, seed=0)
     found = search_defocus(scan, problem, recipe, steps=5, rounds=0)
     return found.error, found.object

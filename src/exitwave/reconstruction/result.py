@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_fill_holes, binary_opening
 
 import exitwave
-from exitwave.engine.backends.create import make_sweeps
-from exitwave.engine.parallel.communicator import ALONE
+from exitwave.engine.backends.create import make_backend
+from exitwave.engine.parallel.communicator import ONE_PROCESS
 from exitwave.engine.parallel.tiles import Tile
 from exitwave.engine.problem import Problem
 from exitwave.engine.state import State
@@ -22,7 +22,7 @@ from exitwave.optics import orthogonalise
 from exitwave.positions.grid import to_metres
 from exitwave.reconstruction.geometry import refined as with_distance
 from exitwave.reconstruction.joint import part_of
-from exitwave.reconstruction.loading import Grid, load_stack
+from exitwave.reconstruction.loading import Grid, load_counts
 from exitwave.reconstruction.multislice import balance, refined
 from exitwave.reconstruction.setup import Run, digest_of
 from exitwave.scan import Result, Scan
@@ -33,20 +33,20 @@ COVERED = 0.25
 
 def result(run: Run) -> Result:
     """Return the result of a run as it stands."""
-    if run.team.lost:
+    if run.communicator.lost:
         _take_over(run)
     problem = run.problem
     state = _fix_gauge(run)
     scan, grid = with_distance(run.scan, run.grid, problem, state)
-    seen = run.sweeps[1].gather(state, problem.used, probe=False).illumination
-    illumination = problem.tile.assembled(seen[0] if problem.slices else seen, 0)
+    seen = run.backend[1].gather(state, problem.used, probe=False).probe_density
+    probe_density = problem.tile.assembled(seen[0] if problem.slices else seen, 0)
     pixels = problem.pixels if state.positions is None else state.positions
-    lit = problem.used if problem.team.size > 1 else problem.used[problem.here(problem.used)[0]]
-    mask = np.zeros(illumination.shape, np.float32)
+    lit = problem.used if problem.communicator.size > 1 else problem.used[problem.local(problem.used)[0]]
+    mask = np.zeros(probe_density.shape, np.float32)
     if problem.tile.complete:
-        mask = _covered(illumination, *np.rint(pixels[lit]).astype(int).T)
+        mask = _covered(probe_density, *np.rint(pixels[lit]).astype(int).T)
     errors, holdout = np.array(run.errors, np.float32), np.array(run.holdout_errors, np.float32)
-    errors[-1] = run.sweeps[1].misfit(state, problem.used).error
+    errors[-1] = run.backend[1].misfit(state, problem.used).error
     return Result(
         scan=_accounted(scan, problem),
         object=problem.tile.assembled(state.object, run.before),
@@ -71,7 +71,7 @@ def result(run: Run) -> Result:
             "stopped_by": run.stopped_by,
             "device": run.device,
             "input": str(run.scan.path or ""),
-            "digest": run.team.first(run.digest),
+            "digest": run.communicator.first(run.digest),
         },
     )
 
@@ -91,23 +91,23 @@ def results(run: Run) -> list[Result]:
     state, found = _fix_gauge(run), []
     for part in run.joint.parts:
         error, holdout = (
-            run.sweeps[1].misfit(state, part.among(group)).error for group in (run.problem.used, run.problem.held_out)
+            run.backend[1].misfit(state, part.among(group)).error for group in (run.problem.used, run.problem.held_out)
         )
-        found.append(part_of(whole, part, error, holdout, run.team.first(partial(digest_of, part.scan.path))))
+        found.append(part_of(whole, part, error, holdout, run.communicator.first(partial(digest_of, part.scan.path))))
     return found
 
 
 def _take_over(run: Run) -> None:
     """Go on alone where others are lost: with the frames of all, which this process reads now, or with its tile."""
-    if run.problem.carried is None:
+    if run.problem.local_frames is None:
         return
     if isinstance(run.problem.tile, Tile):
-        run.problem = replace(run.problem, team=ALONE, tile=run.problem.tile.alone())
+        run.problem = replace(run.problem, communicator=ONE_PROCESS, tile=run.problem.tile.alone())
     else:
-        stack, invalid, _ = load_stack(run.scan, run.recipe.detector)
-        run.problem = replace(run.problem, stack=stack, invalid=invalid, carried=None, team=ALONE)
-    threads = run.sweeps.pop(1).threads  # and what it has on the device
-    run.sweeps[1] = make_sweeps(run.problem, len(run.state.probe), threads, run.device)
+        stack, invalid, _ = load_counts(run.scan, run.recipe.detector)
+        run.problem = replace(run.problem, counts=stack, invalid=invalid, local_frames=None, communicator=ONE_PROCESS)
+    threads = run.backend.pop(1).threads  # and what it has on the device
+    run.backend[1] = make_backend(run.problem, len(run.state.probe), threads, run.device)
 
 
 def _exposures(run: Run) -> dict[str, NDArray[np.float64]]:
@@ -120,7 +120,7 @@ def _exposures(run: Run) -> dict[str, NDArray[np.float64]]:
 
 def _learnt(state: State) -> dict[str, NDArray[Any]]:
     """Return what the state has learnt, as in `Result.model`: detector arrays have zero frequency at n//2 there."""
-    learnt = {name: value for name, value in state.own.items() if name not in ("positions", "spacing")}
+    learnt = {name: value for name, value in state.model_arrays.items() if name not in ("positions", "slice_spacing")}
     return learnt | {name: np.fft.fftshift(value) for name, value in learnt.items() if name == "background"}
 
 
@@ -149,22 +149,22 @@ def _fix_gauge(run: Run) -> State:
     others it would make them vary too, and those do not.
     """
     state, recipe = run.on_the_fine_grid(), run.recipe
-    obj, probe, variations = state.object.copy(), state.probe.copy(), state.variations
+    obj, probe, opr_modes = state.object.copy(), state.probe.copy(), state.opr_modes
     if recipe.updates_probe:
-        free = probe[0 if variations is None else 1 :]
+        free = probe[0 if opr_modes is None else 1 :]
         if len(free) > 1:
             free[:] = orthogonalise(free)
     if recipe.updates_probe and recipe.updates_object and not recipe.limits_object:
         factor = np.float32(np.sqrt(run.problem.photons) / np.linalg.norm(probe))
         obj /= factor ** np.float32(1 / len(obj) if run.problem.slices else 1)
         probe *= factor
-        variations = None if variations is None else variations * factor
+        opr_modes = None if opr_modes is None else opr_modes * factor
     if run.problem.slices and recipe.updates_object and not recipe.limits_object:
         balance(obj)
-    return replace(state, object=obj, probe=probe, variations=variations)
+    return replace(state, object=obj, probe=probe, opr_modes=opr_modes)
 
 
-def _covered(illumination: NDArray[Any], rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.float32]:
+def _covered(probe_density: NDArray[Any], rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.float32]:
     """Return where the beam has been, 1 or 0, without holes and without the streaks of the probe's rim."""
-    bright = illumination > COVERED * np.median(illumination[rows, columns])
+    bright = probe_density > COVERED * np.median(probe_density[rows, columns])
     return binary_opening(binary_fill_holes(bright), iterations=4).astype(np.float32)

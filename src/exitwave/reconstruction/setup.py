@@ -15,25 +15,25 @@ from numpy.typing import NDArray
 
 import exitwave
 from exitwave.engine.algorithms.registry import ALGORITHMS
-from exitwave.engine.arrays import host_state
+from exitwave.engine.backend import Backend
 from exitwave.engine.backends import device as devices
-from exitwave.engine.backends.create import Backend, make_sweeps
+from exitwave.engine.backends.create import make_backend
 from exitwave.engine.backends.host_memory import give_back
 from exitwave.engine.model import background, fly_scan
 from exitwave.engine.model.detector_distance import REACH
 from exitwave.engine.parallel import passes as distributed
 from exitwave.engine.parallel import tiles
-from exitwave.engine.parallel.communicator import ALONE, Alone
-from exitwave.engine.parallel.tiles import WHOLE, Whole
+from exitwave.engine.parallel.communicator import ONE_PROCESS, Communicator
+from exitwave.engine.parallel.tiles import WHOLE_OBJECT, WholeObject
 from exitwave.engine.problem import Problem
 from exitwave.engine.recipe import Recipe, Stage
-from exitwave.engine.state import OWN, State
+from exitwave.engine.state import MODEL_FIELDS, State, host_state
 from exitwave.errors import Finding, InputError
 from exitwave.positions.grid import MARGIN, REFINEMENT_MARGIN, object_grid, to_pixels
 from exitwave.reconstruction import coarse, joint
 from exitwave.reconstruction.geometry import placed
 from exitwave.reconstruction.joint import Joint
-from exitwave.reconstruction.loading import Grid, pose
+from exitwave.reconstruction.loading import Grid, load_problem
 from exitwave.reconstruction.multislice import slice_positions, starting_object, with_slices
 from exitwave.reconstruction.starting_probe import check_probe, fit_modes, starting_probe
 from exitwave.scan import Decision, Result, Scan
@@ -46,7 +46,7 @@ class Run:
     scan: Scan
     recipe: Recipe
     problem: Problem
-    sweeps: dict[int, Backend]
+    backend: dict[int, Backend]
     """Those of all frames (1), and of frames cropped by the factors that stages ask for."""
     state: State
     grid: Grid
@@ -70,7 +70,7 @@ class Run:
     """What was chosen because nobody had said it."""
     joint: Joint | None = None
     """The scans that make the one that runs, where there are several."""
-    team: Alone = ALONE
+    communicator: Communicator = ONE_PROCESS
     """The processes that do it."""
     before: Any = 1
     """The object at the start, on the object's grid."""
@@ -85,23 +85,23 @@ class Run:
 
     def settings(self) -> dict[str, Any]:
         """Return the recipe as it runs, and the device."""
-        resolved: dict[str, Any] = {"modes": len(self.state.probe), "threads": self.sweeps[1].threads}
+        resolved: dict[str, Any] = {"modes": len(self.state.probe), "threads": self.backend[1].threads}
         if self.z is not None:
             resolved |= {"slices": len(self.z), "slice_spacing": float(self.z[1])}
         return self.recipe.model_dump(mode="json") | resolved | {"device": self.device}
 
 
-def prepare(data: Scan | Result, recipe: Recipe, announce: Callable[[str], None], team: Alone) -> Run:
+def prepare(data: Scan | Result, recipe: Recipe, announce: Callable[[str], None], communicator: Communicator) -> Run:
     """Load the frames, compile, and set up the starting state."""
     earlier = data if isinstance(data, Result) else None
     scan = data.scan if isinstance(data, Result) else placed(data, recipe)
     if earlier:
         _check_continuing(earlier, recipe)
     digest: Callable[[], str] = partial(digest_of, scan.path)
-    if team.rank == 0:  # on the side, and once for all processes
+    if communicator.rank == 0:  # on the side, and once for all processes
         digest = ThreadPoolExecutor(1).submit(digest).result
-    start, device = time.perf_counter(), team.device(recipe.device)
-    processes = f", in {team.size} processes" if team.size > 1 else ""
+    start, device = time.perf_counter(), communicator.device(recipe.device)
+    processes = f", in {communicator.size} processes" if communicator.size > 1 else ""
     announce(f"running on {devices.describe(device)}{processes}")
     announce(f"loading {len(scan.patterns)} frames")
     positions = earlier.positions if earlier else scan.positions
@@ -112,12 +112,12 @@ def prepare(data: Scan | Result, recipe: Recipe, announce: Callable[[str], None]
         y, x = _grid(scan, recipe, fly_scan.places(positions, offsets))
     held_out = earlier.held_out if earlier else np.arange(0)
     same = np.array(scan.patterns.shape), scan.wanted, positions, y, x, held_out
-    team.agree("the scan and the settings", _what_counts(recipe, *same))
-    tile = _tile(scan, recipe, earlier, fly_scan.places(positions, offsets), (y, x), device, team)
-    if tile is not WHOLE:
+    communicator.agree("the scan and the settings", _what_counts(recipe, *same))
+    tile = _tile(scan, recipe, earlier, fly_scan.places(positions, offsets), (y, x), device, communicator)
+    if tile is not WHOLE_OBJECT:
         announce(f"each process with a tile of the object, the first one with {tile}")
     how: dict[str, Any] = {"holdout": recipe.holdout, "seed": recipe.seed, "settings": recipe.detector}
-    problem = pose(scan, positions, (y, x), team=team, tile=tile, **how)
+    problem = load_problem(scan, positions, (y, x), communicator=communicator, tile=tile, **how)
     if earlier:
         used = np.setdiff1d(np.union1d(problem.used, problem.held_out), earlier.held_out)
         problem = replace(problem, used=used, held_out=earlier.held_out)
@@ -125,7 +125,7 @@ def prepare(data: Scan | Result, recipe: Recipe, announce: Callable[[str], None]
     problem = with_slices(problem, scan, z)
     if offsets is not None:
         problem = _flying(problem, offsets, (y, x), recipe)
-    distributed.check(recipe, problem, team)
+    distributed.check(recipe, problem, communicator)
     loaded = time.perf_counter()
     announce("getting the loops ready (some seconds on the first run)")
     problems = {factor: problem if factor == 1 else coarse.crop(problem, factor) for factor in _factors(recipe)}
@@ -134,22 +134,24 @@ def prepare(data: Scan | Result, recipe: Recipe, announce: Callable[[str], None]
     give_back()
     compiled = time.perf_counter()
     probe = _earlier_probe(earlier, problem, recipe) if earlier else starting_probe(scan, problem, recipe, announce)
-    probe = team.first(lambda: probe)
+    probe = communicator.first(lambda: probe)
     obj = starting_object(problem, earlier)
     done = len(earlier.errors) if earlier else 0
-    threads = team.threads(recipe.threads)
-    sweeps = {factor: make_sweeps(each, len(probe), threads, device) for factor, each in problems.items()}
+    threads = communicator.threads(recipe.threads)
+    backend = {factor: make_backend(each, len(probe), threads, device) for factor, each in problems.items()}
     return Run(
         scan=scan,
         recipe=recipe,
         problem=problem,
-        sweeps=sweeps,
-        state=_own(State(obj, probe, np.random.default_rng([recipe.seed, done]), scales=_seen(scan, problem)), earlier),
+        backend=backend,
+        state=_own(
+            State(obj, probe, np.random.default_rng([recipe.seed, done]), probe_factors=_seen(scan, problem)), earlier
+        ),
         grid=(y, x),
         z=z,
         positions=positions,
         device=device,
-        team=team,
+        communicator=communicator,
         before=earlier.object if earlier else 1,
         assumed_distance=float((earlier.model if earlier else {}).get("assumed_distance", scan.detector.distance)),
         errors=list(earlier.errors) if earlier else [],
@@ -200,19 +202,19 @@ def _tile(
     places: NDArray[np.float64],
     grid: Grid,
     device: str,
-    team: Alone,
-) -> Whole:
+    communicator: Communicator,
+) -> WholeObject:
     """Return what of the object this process is to have, with the probe at some places in metres."""
-    if recipe.tiles == "no" or not 1 < team.size <= len(scan.wanted):
-        return WHOLE
+    if recipe.tiles == "no" or not 1 < communicator.size <= len(scan.wanted):
+        return WHOLE_OBJECT
     shape, probe, count = (len(grid[0]), len(grid[1])), _probe_shape(scan, recipe), len(scan.patterns)
     known, views = earlier.probe if earlier else scan.probe, len(places) // count
     modes = recipe.modes or (1 if known is None else known.size // math.prod(known.shape[-2:]))
-    if recipe.tiles == "auto" and not team.any(_too_large(device, shape, modes, views, probe)):
-        return WHOLE
+    if recipe.tiles == "auto" and not communicator.any(_too_large(device, shape, modes, views, probe)):
+        return WHOLE_OBJECT
     distributed.refuse_tiles(recipe, max(recipe.slices, earlier.slices if earlier else 1))
     rows = to_pixels(places, *grid)[:, 0].reshape(count, views)
-    return tiles.cut(rows, scan.wanted, shape, probe[0], _room(scan, recipe, places), team)
+    return tiles.cut(rows, scan.wanted, shape, probe[0], _room(scan, recipe, places), communicator)
 
 
 def _too_large(device: str, *problem: Any) -> bool:
@@ -238,14 +240,14 @@ def _seen(scan: Scan, problem: Problem) -> NDArray[np.float64] | None:
     """Return the factor of the probe in every frame, 1 on average, that a monitor implies; None: there is none."""
     if scan.monitor is None:
         return None
-    scales = np.sqrt(scan.monitor)
-    return np.asarray(scales / scales[problem.used].mean())
+    probe_factors = np.sqrt(scan.monitor)
+    return np.asarray(probe_factors / probe_factors[problem.used].mean())
 
 
 def _own(state: State, earlier: Result | None) -> State:
     """Return the state with what an earlier result has learnt beside object and probe."""
     for name, value in (earlier.model if earlier else {}).items():
-        if name in OWN:
+        if name in MODEL_FIELDS:
             setattr(state, name, np.fft.ifftshift(value) if name == "background" else value)
     if state.distance is not None:  # the scan of a result has the distance that was found
         state.distance = np.ones(())
@@ -279,12 +281,12 @@ def _factors(recipe: Recipe) -> list[int]:
 
 def _warm_up(problem: Problem, stage: Stage, device: str) -> None:
     """Do one iteration of a stage on one frame, so that compiling is not counted as iterating."""
-    first = problem.only(problem.used[:1]).close()
+    first = problem.subset(problem.used[:1]).trimmed()
     ones = np.ones(first.full_shape, np.complex64), np.ones((1, *first.shape), np.complex64)
     state = State(*ones, np.random.default_rng(0))
     if stage.background_update:
         background.prepare(state, first, stage.background_update)
-    ALGORITHMS[stage.algorithm](state, make_sweeps(first, 1, 1, device), stage)
+    ALGORITHMS[stage.algorithm](state, make_backend(first, 1, 1, device), stage)
 
 
 def digest_of(path: Path | None) -> str:

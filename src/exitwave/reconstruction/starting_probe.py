@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.engine.algorithms import rpie
-from exitwave.engine.backends.cpu.passes import CpuSweeps
+from exitwave.engine.backends.cpu.passes import CpuBackend
 from exitwave.engine.problem import Problem
 from exitwave.engine.recipe import Recipe, Stage
 from exitwave.engine.settings import Update
@@ -47,7 +47,7 @@ def starting_probe(
     source = recipe.probe or ("auto" if scan.probe is None else "file")
     given = source == "file"
     where = scan.path or "the scan"
-    frame = (problem.stack.shape[1], problem.stack.shape[2])
+    frame = (problem.counts.shape[1], problem.counts.shape[2])
     if given:
         known = scan.probe is not None and scan.probe.shape[-2:] == problem.shape
         probe = check_probe(scan.probe, problem.shape if known else frame, where)
@@ -146,7 +146,7 @@ def search_defocus(scan: Scan, problem: Problem, recipe: Recipe, *, steps: int =
     focus = probe_from_pattern(pattern, mask, defocus=0.0, wavelength=scan.wavelength, pixel=scan.object_pixel)
     part, step = _middle(problem), largest_defocus(pattern, scan) / steps
     search = partial(_search, scan, part, widen(focus, problem.shape), recipe, step, steps, rounds)
-    found: Defocused = problem.team.first(search)
+    found: Defocused = problem.communicator.first(search)
     return found
 
 
@@ -154,7 +154,7 @@ def _search(
     scan: Scan, part: Problem, focus: NDArray[Any], recipe: Recipe, step: float, steps: int, rounds: int
 ) -> Defocused:
     """Return the best of the defoci up to so many steps, of a probe in focus, and around it in finer steps."""
-    sweeps = CpuSweeps(part, 1, recipe.threads)
+    backend = CpuBackend(part, 1, recipe.threads)
 
     def tried(defocus: float, iterations: int) -> Defocused:
         probe = angular_spectrum(focus, defocus, scan.wavelength, scan.object_pixel)
@@ -162,8 +162,8 @@ def _search(
         start *= np.float32(np.sqrt(part.photons) / np.linalg.norm(start))
         state = State(np.ones(part.object_shape, np.complex64), start, np.random.default_rng(recipe.seed))
         for state.iteration in range(iterations):
-            rpie.step(state, sweeps, SEARCH_STAGE)
-        error = sweeps.misfit(state, part.held_out if len(part.held_out) else part.used).error
+            rpie.step(state, backend, SEARCH_STAGE)
+        error = backend.misfit(state, part.held_out if len(part.held_out) else part.used).error
         return Defocused(probe, defocus, error, state.object, np.nan)
 
     grid = [tried(k * step, SEARCH_ITERATIONS) for k in range(-steps, steps + 1)]
@@ -195,7 +195,7 @@ def largest_defocus(pattern: NDArray[np.float64], scan: Scan) -> float:
 def _middle(problem: Problem) -> Problem:
     """Return the frames nearest to the middle of the scan as a problem of their own, every `JUDGE`-th held out."""
     pixels = problem.pixels[problem.used]
-    part = problem.only(problem.used[innermost(pixels, SEARCH_FRAMES)]).close()
+    part = problem.subset(problem.used[innermost(pixels, SEARCH_FRAMES)]).trimmed()
     chosen = part.used
     judges = np.arange(JUDGE // 2, len(chosen), JUDGE) if len(chosen) >= 4 * JUDGE else np.arange(0)
     return replace(part, used=np.setdiff1d(chosen, judges), held_out=judges, slices=None)

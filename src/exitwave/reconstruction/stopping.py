@@ -8,7 +8,7 @@ from exitwave.engine.state import State
 from exitwave.errors import Finding
 from exitwave.findings import finding
 
-SETTLE = 0.4
+DECAY = 0.4
 """Last part of a stage, in which its algorithm settles: it trades speed for less noise."""
 IMPROVEMENT = 1e-3
 """Relative decrease of the held-out error that counts as an improvement."""
@@ -33,21 +33,21 @@ class Watch:
 
     def __init__(self, recipe: Recipe, stage: Stage, state: State) -> None:
         self._recipe, self._stage = recipe, stage
-        self._settled = "settle" not in USES[stage.algorithm]
+        self._decaying = "decay" not in USES[stage.algorithm]
         self._best = math.inf
         self._since = 0
         self._least = math.inf
         self._good = copy(state.object), copy(state.probe)
-        self._own = state.own
+        self._own = state.model_arrays
 
-    def settling(self, iteration: int, seconds: float) -> bool:
+    def decaying(self, iteration: int, seconds: float) -> bool:
         """Say whether the iteration belongs to the last part of the stage."""
-        start = 1 - (SETTLE if self._stage.settle is None else self._stage.settle)
+        start = 1 - (DECAY if self._stage.decay is None else self._stage.decay)
         late = iteration >= start * self._stage.iterations
         time_runs_out = self._recipe.seconds is not None and seconds >= start * self._recipe.seconds
-        if (late or time_runs_out) and not self._settled:
-            self._settled, self._best, self._since = True, math.inf, 0
-        return self._settled
+        if (late or time_runs_out) and not self._decaying:
+            self._decaying, self._best, self._since = True, math.inf, 0
+        return self._decaying
 
     def look(self, state: State, error: float, holdout: float, seconds: float) -> str:
         """Return why the stage ends after this iteration, or nothing.
@@ -78,7 +78,7 @@ class Watch:
 
     def _keep(self, state: State) -> None:
         self._good[0][:], self._good[1][:] = state.object, state.probe
-        self._own = state.own  # never changed in place
+        self._own = state.model_arrays  # never changed in place
 
     def _exhausted(self, error: float) -> bool:
         """Say whether the error has stopped falling for good; the first time only makes the stage settle."""
@@ -90,7 +90,7 @@ class Watch:
         self._since += 1
         if self._since < self._recipe.patience:
             return False
-        if self._settled:
+        if self._decaying:
             return True
-        self._settled, self._best, self._since = True, math.inf, 0
+        self._decaying, self._best, self._since = True, math.inf, 0
         return False

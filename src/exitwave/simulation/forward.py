@@ -118,7 +118,7 @@ class SimulatedFrames(Frames):
         self.truth, self.detector, self.seed = truth, detector, seed
         self._blur, self._transfer, self._slice_transfer = blur, transfer, slice_transfer
         self._spectrum = fft.fft2(truth.probe.astype(np.complex128))
-        opr_modes = truth.model.get("variations", np.zeros((0, *self.shape[1:])))
+        opr_modes = truth.model.get("opr_modes", np.zeros((0, *self.shape[1:])))
         self._opr_spectra = fft.fft2(opr_modes.astype(np.complex128))
         exposures = _exposures(truth)
         corners, rest = split(to_pixels(exposures.reshape(-1, 3), truth.y, truth.x), self.shape[1:])
@@ -129,7 +129,7 @@ class SimulatedFrames(Frames):
 
     def expected(self, frame: int) -> NDArray[np.float64]:
         """Return the expected intensity of a frame at the detector, without noise, in counts, shape (ny, nx)."""
-        shifts = self.truth.model.get("tilts")
+        shifts = self.truth.model.get("pointing")
         pointing = None if shifts is None else shifts[frame]
         probe, obj = self._probe_spectrum(frame), self.truth.object
         exposures = [
@@ -143,8 +143,8 @@ class SimulatedFrames(Frames):
         model, spectrum = self.truth.model, self._spectrum
         if len(self._opr_spectra):
             spectrum = spectrum.copy()
-            spectrum[0] += np.tensordot(model["weights"][frame], self._opr_spectra, 1)
-        return spectrum * model["scales"][frame] if "scales" in model else spectrum
+            spectrum[0] += np.tensordot(model["opr_weights"][frame], self._opr_spectra, 1)
+        return spectrum * model["probe_factors"][frame] if "probe_factors" in model else spectrum
 
     def _counts(self, frame: int) -> NDArray[np.float32]:
         rng, background = random_stream(self.seed, 0, frame), self.truth.model.get("background")

@@ -57,15 +57,15 @@ def make_probe_changes(
     """
     model: dict[str, NDArray[Any]] = {}
     if settings.probe_drift > 0:
-        model["variations"] = drift_direction(mode)[None].astype(np.complex64)
+        model["opr_modes"] = drift_direction(mode)[None].astype(np.complex64)
         steady = np.linspace(-1, 1, frames)[:, None]
-        model["weights"] = settings.probe_drift * steady / np.sqrt(np.mean(steady**2))
+        model["opr_weights"] = settings.probe_drift * steady / np.sqrt(np.mean(steady**2))
     if settings.beam_fluctuation > 0:
         intensities = 1 + settings.beam_fluctuation * random_stream(seed, 3).standard_normal(frames)
-        model["scales"] = np.sqrt(np.maximum(intensities, LEAST_INTENSITY))
+        model["probe_factors"] = np.sqrt(np.maximum(intensities, LEAST_INTENSITY))
     if settings.pointing > 0 or any(settings.centre):
         shifts = settings.pointing * random_stream(seed, 4).standard_normal((frames, 2))
-        model["tilts"] = np.array(settings.centre) + shifts
+        model["pointing"] = np.array(settings.centre) + shifts
     return model
 
 

@@ -9,8 +9,8 @@ from scipy.optimize import minimize
 
 import exitwave
 from exitwave.engine.algorithms import lsqml
-from exitwave.engine.backends.cpu.passes import CpuSweeps
-from exitwave.engine.backends.reference.passes import ReferenceSweeps
+from exitwave.engine.backends.cpu.passes import CpuBackend
+from exitwave.engine.backends.reference.passes import ReferenceBackend
 from exitwave.engine.recipe import Stage, make_recipe
 from exitwave.engine.settings import Schedule, Update
 from exitwave.engine.state import State
@@ -35,37 +35,37 @@ def stage(**settings):
     return Stage(algorithm="LSQ-ML", **settings)
 
 
-def directions(sweeps, state):
+def directions(backend, state):
     """The sums over all frames, a change of the object and one of the probe."""
-    sums = sweeps.gather(state, sweeps.problem.used)
-    return sums, sums.object / sums.illumination.max(), sums.probe / sums.transmission.max()
+    sums = backend.gather(state, backend.problem.used)
+    return sums, sums.object / sums.probe_density.max(), sums.probe / sums.object_density.max()
 
 
-def changes(sweeps, state, d_object, d_probe):
+def changes(backend, state, d_object, d_probe):
     """How every frame's exit waves change: windows of the change of the object times the probe, and the other way."""
-    for j in sweeps.problem.used:
-        window, beam, *_ = sweeps._frame(state, j)
-        yield window, beam, d_object[window] * beam, sweeps._shifted(state, j, d_probe) * state.object[window]
+    for j in backend.problem.used:
+        window, beam, *_ = backend._frame(state, j)
+        yield window, beam, d_object[window] * beam, backend._shifted(state, j, d_probe) * state.object[window]
 
 
-def run(sweeps, state, settings, iterations=1):
+def run(backend, state, settings, iterations=1):
     for state.iteration in range(iterations):
-        misfit = lsqml.step(state, sweeps, settings)
+        misfit = lsqml.step(state, backend, settings)
     return misfit
 
 
 @pytest.mark.parametrize("shape", [(16, 16), (15, 20)], ids=["square", "odd"])
 @pytest.mark.parametrize("case", CASES)
 @on_each_number_of_threads
-def test_what_changes_have_in_common_agrees_with_the_reference(shape, case, backend):
+def test_what_changes_have_in_common_agrees_with_the_reference(shape, case, build):
     problem, _, state = start(shape, **case)
-    reference, sweeps = ReferenceSweeps(problem), backend(problem, len(state.probe))
+    reference, backend = ReferenceBackend(problem), build(problem, len(state.probe))
     sums, *line = directions(reference, state)
     expected = lsqml.products(state, reference, problem.used, sums, *line)
-    found = sweeps.crossing(single(state), problem.used[::2], *(each.astype("c8") for each in line))
-    assert found == pytest.approx(reference.crossing(state, problem.used[::2], *line), rel=1e-4)
-    mine = sweeps.gather(single(state), problem.used)
-    found = lsqml.products(single(state), sweeps, problem.used, mine, *(each.astype("c8") for each in line))
+    found = backend.cross_term(single(state), problem.used[::2], *(each.astype("c8") for each in line))
+    assert found == pytest.approx(reference.cross_term(state, problem.used[::2], *line), rel=1e-4)
+    mine = backend.gather(single(state), problem.used)
+    found = lsqml.products(single(state), backend, problem.used, mine, *(each.astype("c8") for each in line))
     assert found == pytest.approx(expected, rel=1e-4)
 
 
@@ -74,12 +74,12 @@ def test_what_changes_do_is_what_they_do_to_every_frame(monkeypatch):
     monkeypatch.setattr(lsqml, "ASKED", 30)
     for subpixel, tolerance in ((False, 1e-9), (True, 0.05)):
         problem, _, state = start(modes=2, mask=0.05, subpixel=subpixel)
-        sweeps = ReferenceSweeps(problem)
-        sums, *line = directions(sweeps, state)
-        found = lsqml.products(state, sweeps, problem.used, sums, *line)
+        backend = ReferenceBackend(problem)
+        sums, *line = directions(backend, state)
+        found = lsqml.products(state, backend, problem.used, sums, *line)
         expected = np.zeros(5)
-        for j, (_, _, a, b) in zip(problem.used, changes(sweeps, state, *line), strict=True):
-            chi = correction(sweeps, state, j)
+        for j, (_, _, a, b) in zip(problem.used, changes(backend, state, *line), strict=True):
+            chi = correction(backend, state, j)
             pairs = (a, a), (b, b), (a, b), (a, chi), (b, chi)
             expected += [np.vdot(x, y).real for x, y in pairs]
         assert found == pytest.approx(expected, rel=tolerance)
@@ -89,10 +89,10 @@ def test_what_changes_do_is_what_they_do_to_every_frame(monkeypatch):
 def test_lengths_are_those_of_a_brute_force_minimisation(damping, monkeypatch):
     monkeypatch.setattr(lsqml, "ASKED", 30)
     problem, _, state = start(modes=2, mask=0.05, subpixel=False)
-    sweeps = ReferenceSweeps(problem)
-    sums, *line = directions(sweeps, state)
-    a, b = (np.array(each) for each in zip(*((a, b) for *_, a, b in changes(sweeps, state, *line)), strict=True))
-    chi = np.array([correction(sweeps, state, j) for j in problem.used])
+    backend = ReferenceBackend(problem)
+    sums, *line = directions(backend, state)
+    a, b = (np.array(each) for each in zip(*((a, b) for *_, a, b in changes(backend, state, *line)), strict=True))
+    chi = np.array([correction(backend, state, j) for j in problem.used])
     weight = damping * (np.linalg.norm(a) ** 2 + np.linalg.norm(b) ** 2) / 2
 
     def loss(x):
@@ -100,21 +100,21 @@ def test_lengths_are_those_of_a_brute_force_minimisation(damping, monkeypatch):
 
     best = minimize(loss, np.zeros(2), method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-9}).x
     assert best.min() > 0
-    assert lsqml.solve(*lsqml.products(state, sweeps, problem.used, sums, *line), damping) == pytest.approx(best, 1e-4)
+    assert lsqml.solve(*lsqml.products(state, backend, problem.used, sums, *line), damping) == pytest.approx(best, 1e-4)
 
 
 @pytest.mark.parametrize("which", [0, 1])
 def test_a_change_that_is_all_that_lacks_has_the_length_one(which, monkeypatch):
     monkeypatch.setattr(lsqml, "ASKED", 30)
     problem, _, state = start(modes=2, subpixel=False)
-    sweeps, rng = ReferenceSweeps(problem), np.random.default_rng(5)
+    backend, rng = ReferenceBackend(problem), np.random.default_rng(5)
     line = [rng.standard_normal((*each.shape, 2)) @ [1, 1j] for each in (state.object, state.probe)]
-    sums = sweeps.gather(state, problem.used)
+    sums = backend.gather(state, problem.used)
     sums.object[:], sums.probe[:] = 0, 0
-    for window, beam, *both in changes(sweeps, state, *line):
+    for window, beam, *both in changes(backend, state, *line):
         sums.object[window] += (beam.conj() * both[which]).sum(0)
         sums.probe[:] += state.object[window].conj() * both[which]
-    lengths = lsqml.solve(*lsqml.products(state, sweeps, problem.used, sums, *line), damping=0)
+    lengths = lsqml.solve(*lsqml.products(state, backend, problem.used, sums, *line), damping=0)
     assert np.allclose(lengths, np.eye(2)[which], atol=1e-9)
 
 
@@ -131,7 +131,7 @@ def test_one_batch_makes_all_groupings_equal(monkeypatch):
     for grouping in GROUPINGS:
         moved, steps = double(state), Update(step=0.9, alpha=0.1)
         run(
-            ReferenceSweeps(problem),
+            ReferenceBackend(problem),
             moved,
             stage(batching=grouping, batch=30, object_update=steps, probe_update=steps),
         )
@@ -145,7 +145,7 @@ def test_one_batch_makes_all_groupings_equal(monkeypatch):
 def test_the_truth_stays_where_it_is(grouping):
     problem, truth, _ = start(dtype=np.float32, modes=2)
     moved = double(truth)
-    run(ReferenceSweeps(problem), moved, stage(batching=grouping), iterations=2)
+    run(ReferenceBackend(problem), moved, stage(batching=grouping), iterations=2)
     assert np.linalg.norm(moved.object - truth.object) < 1e-4 * np.linalg.norm(truth.object)
     assert np.linalg.norm(moved.probe - truth.probe) < 1e-4 * np.linalg.norm(truth.probe)
 
@@ -155,8 +155,8 @@ def test_whole_iterations_agree_with_the_reference(grouping):
     problem, _, state = start(modes=3, mask=0.05)
     expected, found = double(state), single(state)
     settings = stage(batching=grouping, batch=11)
-    a = run(ReferenceSweeps(problem), expected, settings, iterations=3)
-    b = run(CpuSweeps(problem, 3, 2), found, settings, iterations=3)
+    a = run(ReferenceBackend(problem), expected, settings, iterations=3)
+    b = run(CpuBackend(problem, 3, 2), found, settings, iterations=3)
     assert np.linalg.norm(found.object - expected.object) < 1e-4 * np.linalg.norm(expected.object)
     assert np.linalg.norm(found.probe - expected.probe) < 1e-4 * np.linalg.norm(expected.probe)
     assert b == pytest.approx(a, rel=1e-4)
@@ -168,35 +168,35 @@ def test_schedules_leave_a_quantity_bit_for_bit(grouping, quantity):
     problem, _, state = start(modes=2)
     state = single(state)
     before = getattr(state, quantity).copy()
-    sweeps = CpuSweeps(problem, 2, 2)
+    backend = CpuBackend(problem, 2, 2)
     settings = {f"{quantity}_update": Update(schedule=Schedule(start=2))}
-    run(sweeps, state, stage(batching=grouping, **settings), iterations=2)
+    run(backend, state, stage(batching=grouping, **settings), iterations=2)
     assert np.array_equal(getattr(state, quantity), before)
     other = {"object": "probe", "probe": "object"}[quantity]
     assert not np.array_equal(getattr(state, other), getattr(single(start(modes=2)[2]), other))
     state.iteration = 2
-    lsqml.step(state, sweeps, stage(batching=grouping, **settings))
+    lsqml.step(state, backend, stage(batching=grouping, **settings))
     assert not np.array_equal(getattr(state, quantity), before)
 
 
 def test_nothing_to_update_is_a_look_at_the_misfit():
     problem, _, state = start()
     moved, off = single(state), Update(enabled=False)
-    sweeps = CpuSweeps(problem, 1, 1)
-    found = lsqml.step(moved, sweeps, stage(object_update=off, probe_update=off))
-    assert found == sweeps.misfit(single(state), problem.used)
+    backend = CpuBackend(problem, 1, 1)
+    found = lsqml.step(moved, backend, stage(object_update=off, probe_update=off))
+    assert found == backend.misfit(single(state), problem.used)
     assert np.array_equal(moved.object, single(state).object)
 
 
 def test_momentum_saves_more_than_half_of_the_iterations():
     """Against the same steps without it, whose memory is taken away after every iteration."""
     problem, truth = make_problem((24, 24), frames=60, dtype=np.float32)
-    sweeps, settings = CpuSweeps(problem, 1, 1), stage(batching="compact")
+    backend, settings = CpuBackend(problem, 1, 1), stage(batching="compact")
     errors = {}
     for momentum in (True, False):
         state, errors[momentum] = single(perturb(truth, amount=0.3)), []
         for state.iteration in range(40 if momentum else 80):
-            errors[momentum].append(lsqml.step(state, sweeps, settings).error)
+            errors[momentum].append(lsqml.step(state, backend, settings).error)
             if not momentum:
                 state.memory.clear()
     assert min(errors[True]) < min(errors[False])
@@ -204,12 +204,12 @@ def test_momentum_saves_more_than_half_of_the_iterations():
 
 def test_momentum_is_forgotten_over_a_gap():
     problem, _, state = start()
-    sweeps, settings = ReferenceSweeps(problem), stage(batching="compact")
-    run(sweeps, state, settings, iterations=3)
+    backend, settings = ReferenceBackend(problem), stage(batching="compact")
+    run(backend, state, settings, iterations=3)
     fresh = State(state.object.copy(), state.probe.copy(), np.random.default_rng(7), iteration=9)
     state.rng, state.iteration = np.random.default_rng(7), 9
-    lsqml.step(state, sweeps, settings)
-    lsqml.step(fresh, sweeps, settings)
+    lsqml.step(state, backend, settings)
+    lsqml.step(fresh, backend, settings)
     assert np.array_equal(state.object, fresh.object)
 
 
@@ -231,4 +231,4 @@ def test_a_probe_off_in_defocus_comes_right(batching):
 
 def test_compact_batches_refuse_to_settle():
     with pytest.raises(InputError, match="does not use settle"):
-        make_recipe({"algorithm": "LSQ-ML", "batching": "compact", "settle": 0.2})
+        make_recipe({"algorithm": "LSQ-ML", "batching": "compact", "decay": 0.2})

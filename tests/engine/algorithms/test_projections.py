@@ -8,16 +8,16 @@ from problems import double, make_problem, model, on_each_number_of_threads, per
 
 import exitwave
 from exitwave.engine.algorithms import dm, projections, raar
+from exitwave.engine.backend import ProjectionWeights
 from exitwave.engine.backends import host_memory as room
-from exitwave.engine.backends.cpu.passes import CpuSweeps
-from exitwave.engine.backends.reference.passes import ReferenceSweeps
+from exitwave.engine.backends.cpu.passes import CpuBackend
+from exitwave.engine.backends.reference.passes import ReferenceBackend
 from exitwave.engine.recipe import Stage, make_recipe
-from exitwave.engine.state import Weights
 from exitwave.errors import InputError
 from exitwave.frames import Frames
 from exitwave.simulation.presets import preset
 
-ALTERNATING = Weights(0.0, 1.0, 1.0)
+ALTERNATING = ProjectionWeights(0.0, 1.0, 1.0)
 
 
 def projector(rng, dimension, rank):
@@ -33,7 +33,7 @@ def projectors(request):
 
 
 def combined(weights, overlap, fourier):
-    """The step of `Sweeps.project` as a matrix."""
+    """The step of `Backend.project` as a matrix."""
     a, b, c = weights
     one = np.eye(len(overlap))
     return (1 - a - b) * one + a * overlap + b * fourier @ (c * overlap + (1 - c) * one)
@@ -66,26 +66,26 @@ def test_dm_puts_back_the_part_that_the_overlap_rejects(projectors, alpha):
 @pytest.mark.parametrize("modes", [1, 3])
 def test_the_modulus_projection_keeps_to_the_measurement_and_repeats_itself(modes):
     problem, state = make_problem((15, 20), modes=modes, mask=0.2)
-    sweeps, rng = ReferenceSweeps(problem), np.random.default_rng(5)
+    backend, rng = ReferenceBackend(problem), np.random.default_rng(5)
     far = rng.standard_normal((modes, 15, 20, 2)) @ [1, 1j] * 10
-    projected = sweeps.modulus(state, 4, far)
-    valid = problem.stack[4] != problem.invalid
+    projected = backend.modulus(state, 4, far)
+    valid = problem.counts[4] != problem.invalid
     assert np.array_equal(projected[:, ~valid], far[:, ~valid])
     # the amplitude is the measured one but for the floor, below which a wave has no phase
     amplitude, before = (np.sqrt((np.abs(wave) ** 2).sum(0))[valid] for wave in (projected, far))
-    measured = np.sqrt(problem.stack[4][valid].astype(float))
+    measured = np.sqrt(problem.counts[4][valid].astype(float))
     off = np.abs(before - measured) * (problem.floor / before) ** 2
     assert np.all(np.abs(amplitude - measured) <= off + 1e-12 * measured)
     assert (amplitude**2).sum() == pytest.approx((measured**2).sum(), rel=1e-6)
-    assert np.linalg.norm(sweeps.modulus(state, 4, projected) - projected) < 1e-6 * np.linalg.norm(projected)
+    assert np.linalg.norm(backend.modulus(state, 4, projected) - projected) < 1e-6 * np.linalg.norm(projected)
 
 
 def test_modes_without_power_change_nothing():
     problem, state = make_problem((16, 16))
     far = np.random.default_rng(0).standard_normal((1, 16, 16, 2)) @ [3, 3j]
     several = np.concatenate([far, np.zeros((2, 16, 16))])
-    sweeps = ReferenceSweeps(problem)
-    assert np.allclose(sweeps.modulus(state, 0, several)[:1], sweeps.modulus(state, 0, far), rtol=1e-12)
+    backend = ReferenceBackend(problem)
+    assert np.allclose(backend.modulus(state, 0, several)[:1], backend.modulus(state, 0, far), rtol=1e-12)
 
 
 CASES = [
@@ -98,17 +98,17 @@ CASES = [
 @pytest.mark.parametrize("shape", [(16, 16), (15, 20)], ids=["square", "odd"])
 @pytest.mark.parametrize("case", CASES)
 @on_each_number_of_threads
-@pytest.mark.parametrize("weights", [dm.weights(0.9), raar.weights(0.75), None])
-def test_project_agrees_with_the_reference(shape, case, weights, backend):
+@pytest.mark.parametrize("opr_weights", [dm.weights(0.9), raar.weights(0.75), None])
+def test_project_agrees_with_the_reference(shape, case, weights, build):
     problem, truth = make_problem(shape, **case)
     state, frames = perturb(truth), np.array([7, 2, 3, 11, 0])
     rng = np.random.default_rng(2)
     expected_waves = rng.standard_normal((len(frames), len(state.probe), *shape, 2)) @ [4, 4j]
     waves = expected_waves.astype(np.complex64)
-    expected = ReferenceSweeps(problem).project(state, frames, expected_waves, weights)
-    found = backend(problem, len(state.probe)).project(single(state), frames, waves, weights)
+    expected = ReferenceBackend(problem).project(state, frames, expected_waves, weights)
+    found = build(problem, len(state.probe)).project(single(state), frames, waves, weights)
     pairs = [(waves, expected_waves)]
-    pairs += [(getattr(found, n), getattr(expected, n)) for n in ("object", "illumination", "probe", "transmission")]
+    pairs += [(getattr(found, n), getattr(expected, n)) for n in ("object", "probe_density", "probe", "object_density")]
     for a, b in pairs:
         assert np.linalg.norm(a - b) <= 1e-4 * np.linalg.norm(b)
     assert found.misfit == pytest.approx(expected.misfit, rel=1e-4)
@@ -118,7 +118,7 @@ def test_waves_that_the_loops_cannot_take_are_refused():
     problem, state = make_problem((16, 20))
     waves = np.zeros((len(problem.used), 1, 20, 16), np.complex64).swapaxes(2, 3)
     with pytest.raises(TypeError, match="contiguous complex64"):
-        CpuSweeps(problem, 1, 1).project(single(state), problem.used, waves, ALTERNATING)
+        CpuBackend(problem, 1, 1).project(single(state), problem.used, waves, ALTERNATING)
 
 
 @pytest.mark.parametrize("step", [dm.step, raar.step])
@@ -136,19 +136,19 @@ def test_the_exact_solution_is_a_fixed_point(step, modes):
     assert np.linalg.norm(state.probe - truth.probe) < 1e-6 * np.linalg.norm(truth.probe)
 
 
-class ExactSweeps(ReferenceSweeps):
+class ExactSweeps(ReferenceBackend):
     """The reference with noise-free counts of the truth in double precision."""
 
     def __init__(self, problem, truth):
         counts = model(problem, truth)
-        counts[problem.stack == problem.invalid] = -1.0
-        super().__init__(dataclasses.replace(problem, stack=counts, invalid=-1.0))
+        counts[problem.counts == problem.invalid] = -1.0
+        super().__init__(dataclasses.replace(problem, counts=counts, invalid=-1.0))
 
 
 def test_a_stage_settles_with_alternating_projections():
     seen = []
 
-    class Watched(ReferenceSweeps):
+    class Watched(ReferenceBackend):
         def project(self, state, frames, waves, weights, **wanted):
             if weights is not None:
                 seen.append(weights)
@@ -157,7 +157,7 @@ def test_a_stage_settles_with_alternating_projections():
     problem, truth = make_problem(frames=3)
     state, stage = perturb(truth), Stage(algorithm="DM", iterations=5, relaxation=0.8)
     for state.iteration in range(5):
-        state.settling = state.iteration >= 3
+        state.decaying = state.iteration >= 3
         dm.step(state, Watched(problem), stage)
     assert seen[1:] == [dm.weights(0.8)] * 2 + [ALTERNATING] * 2
 
@@ -165,15 +165,15 @@ def test_a_stage_settles_with_alternating_projections():
 def test_waves_that_do_not_fit_in_memory_are_refused(monkeypatch):
     monkeypatch.setattr(room, "free_memory", lambda: 2e9)
     with pytest.raises(InputError, match=r"12\.6 GB for 6000 frames and 4 modes, with 2 GB free.*rPIE"):
-        room.room((6000, 4, 256, 256))
-    assert room.room((2, 1, 8, 8)).shape == (2, 1, 8, 8)
+        room.allocate_waves((6000, 4, 256, 256))
+    assert room.allocate_waves((2, 1, 8, 8)).shape == (2, 1, 8, 8)
 
 
 def test_the_free_memory_is_some():
     assert 1e6 < room.free_memory() < 1e16
 
 
-@pytest.mark.parametrize(("algorithm", "setting"), [("rPIE", {"relaxation": 0.5}), ("ML", {"settle": 0.2})])
+@pytest.mark.parametrize(("algorithm", "setting"), [("rPIE", {"relaxation": 0.5}), ("ML", {"decay": 0.2})])
 def test_their_settings_are_refused_elsewhere(algorithm, setting):
     with pytest.raises(InputError, match=f"does not use {next(iter(setting))}"):
         make_recipe({"algorithm": algorithm} | setting)

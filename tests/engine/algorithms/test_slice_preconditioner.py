@@ -7,7 +7,7 @@ import pytest
 from problems import torch
 
 from exitwave.engine import arrays
-from exitwave.engine.algorithms.slice_preconditioner import EPS, inverse, overlaps, unmix
+from exitwave.engine.algorithms.slice_preconditioner import EPS, inverse, overlaps, precondition
 from exitwave.engine.model.slices import Slices
 from exitwave.engine.problem import Problem
 
@@ -53,7 +53,7 @@ def scattered(probe, transfer, wave, at, number):
 
 @pytest.mark.parametrize("number", [2, 3])
 @pytest.mark.parametrize("wave", [(0, 0), (1, 2), (-3, 1), (6, -4)])
-@pytest.mark.parametrize("spacing", [1.0, 1.7])
+@pytest.mark.parametrize("slice_spacing", [1.0, 1.7])
 def test_blocks_are_those_of_a_weak_sample(number, wave, spacing):
     probe, (y, x), (row, column) = beam(), np.indices(SHAPE), wave
     detail = np.exp(2j * np.pi * (row * y / SHAPE[0] + column * x / SHAPE[1]))
@@ -86,13 +86,13 @@ def test_shadows_that_leave_the_window_make_no_filter_negative():
 def test_a_single_slice_and_slices_far_apart_keep_their_gradient():
     rng = np.random.default_rng(1)
     gradient = rng.standard_normal((3, 64, 72)) + 1j * rng.standard_normal((3, 64, 72))
-    one = unmix(inverse(overlaps(thick(1), beam())), gradient[:1])
+    one = precondition(inverse(overlaps(thick(1), beam())), gradient[:1])
     np.testing.assert_allclose(one, gradient[:1], atol=1e-6)
     fine = np.fft.ifft2(np.fft.fft2(gradient) * (np.hypot(*frequencies((64, 72))) > 0.2))
     cone = np.fft.ifft2(np.hypot(*frequencies(SHAPE)) < 0.3)[None]
     far = overlaps(thick(3, curve=3.0), cone)
     assert far[1, 13, 0] != 0
-    found = unmix(inverse(far), fine)
+    found = precondition(inverse(far), fine)
     assert np.linalg.norm(found - fine) < 0.1 * np.linalg.norm(fine)
 
 
@@ -102,8 +102,8 @@ def test_coarse_differences_are_lifted_and_sums_are_shared():
     y = np.indices((64, 72))[0]
     wave = np.exp(2j * np.pi * y / 64)
     both, apart = np.stack([wave, wave]), np.stack([wave, -wave])
-    assert np.abs(unmix(filters, both)).max() == pytest.approx((1 + EPS) / (2 + EPS), rel=0.05)
-    assert np.abs(unmix(filters, apart)).max() > 5
+    assert np.abs(precondition(filters, both)).max() == pytest.approx((1 + EPS) / (2 + EPS), rel=0.05)
+    assert np.abs(precondition(filters, apart)).max() > 5
 
 
 def test_crops_of_the_diffraction_have_the_same_blocks():
@@ -124,6 +124,6 @@ def test_tensors_are_filtered_as_arrays_are():
     rng = np.random.default_rng(2)
     gradient = (rng.standard_normal((3, 64, 72)) + 1j * rng.standard_normal((3, 64, 72))).astype(np.complex64)
     filters, tensor = inverse(overlaps(thick(3), beam())), from_numpy(gradient)
-    found = unmix(arrays.beside(tensor, filters), tensor)
+    found = precondition(arrays.beside(tensor, filters), tensor)
     assert found.dtype == tensor.dtype
-    np.testing.assert_allclose(found.numpy(), unmix(filters, gradient), atol=1e-4)
+    np.testing.assert_allclose(found.numpy(), precondition(filters, gradient), atol=1e-4)

@@ -7,10 +7,10 @@ import pytest
 from problems import double, make_problem, model, perturb, single
 from scipy.ndimage import gaussian_filter
 
-from exitwave.engine.backends.cpu.passes import CpuSweeps
-from exitwave.engine.backends.reference.passes import ReferenceSweeps
+from exitwave.engine.backend import NOISE, Line, ProjectionWeights, Step
+from exitwave.engine.backends.cpu.passes import CpuBackend
+from exitwave.engine.backends.reference.passes import ReferenceBackend
 from exitwave.engine.model.detector import DetectorModel, ideal
-from exitwave.engine.state import NOISE, Line, Step, Weights
 
 KINDS = {"local": (1, 0.0), "binned": (2, 0.0), "binned and blurred": (3, 0.6)}
 SHAPE = (10, 14)
@@ -40,7 +40,7 @@ def problem_of(kind, modes=2):
     stack[rng.random(stack.shape) < 0.1] = -1
     state = perturb(truth)
     truth.background, state.background = more, 1.5 * more
-    return replace(fine, stack=stack, invalid=-1.0, detector=detector), truth, state
+    return replace(fine, counts=stack, invalid=-1.0, detector=detector), truth, state
 
 
 def with_background(copy, state):
@@ -78,8 +78,8 @@ def test_the_point_spread_is_a_gaussian():
 def test_gather_is_the_gradient_of_the_loss(kind, noise):
     problem, _, state = problem_of(kind)
     problem = replace(problem, photons=1e-6)  # no floor: what fades is no derivative
-    sweeps, rng = ReferenceSweeps(problem), np.random.default_rng(3)
-    sums, h = sweeps.gather(state, problem.used, noise=noise), 1e-6
+    backend, rng = ReferenceBackend(problem), np.random.default_rng(3)
+    sums, h = backend.gather(state, problem.used, noise=noise), 1e-6
     for name in ("object", "probe"):
         gradient = -2 * getattr(sums, name)
         direction = rng.standard_normal(gradient.shape) + 1j * rng.standard_normal(gradient.shape)
@@ -87,39 +87,39 @@ def test_gather_is_the_gradient_of_the_loss(kind, noise):
         for sign in (1, -1):
             moved = with_background(double(state), state)
             getattr(moved, name)[:] += sign * h * direction
-            losses.append(sweeps.gather(moved, problem.used, noise=noise).loss)
+            losses.append(backend.gather(moved, problem.used, noise=noise).loss)
         assert (losses[0] - losses[1]) / (2 * h) == pytest.approx(np.real(np.vdot(gradient, direction)), rel=1e-5)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_backends_agree_with_the_reference(kind, backend):
+def test_the_backends_agree_with_the_reference(kind, build):
     problem, _, state = problem_of(kind)
     found, frames = with_background(single(state), state), problem.used
-    reference, sweeps = ReferenceSweeps(problem), backend(problem, 2)
+    reference, backend = ReferenceBackend(problem), build(problem, 2)
     for noise in NOISE:
-        expected, sums = (each.gather(s, frames, noise=noise) for each, s in ((reference, state), (sweeps, found)))
-        for name in ("object", "probe", "illumination", "transmission", "background"):
+        expected, sums = (each.gather(s, frames, noise=noise) for each, s in ((reference, state), (backend, found)))
+        for name in ("object", "probe", "probe_density", "object_density", "background"):
             assert close(getattr(sums, name), getattr(expected, name)), (noise, name)
         assert sums.misfit == pytest.approx(expected.misfit, rel=1e-4)
         assert sums.loss == pytest.approx(expected.loss, rel=1e-4)
-    assert sweeps.misfit(found, frames) == pytest.approx(reference.misfit(state, frames), rel=1e-4)
+    assert backend.misfit(found, frames) == pytest.approx(reference.misfit(state, frames), rel=1e-4)
     line = Line(0.1 * perturb(state, 7).object, 0.1 * perturb(state, 8).probe)
     single_line, lengths = Line(*(each.astype(np.complex64) for each in line[:2])), np.array([0.0, 0.5])
     for noise in NOISE:
-        expected = reference.along(state, line, frames, lengths, noise)
-        assert close(sweeps.along(found, single_line, frames, lengths, noise), expected), noise
+        expected = reference.line_derivatives(state, line, frames, lengths, noise)
+        assert close(backend.line_derivatives(found, single_line, frames, lengths, noise), expected), noise
     rng = np.random.default_rng(6)
     shape = (len(frames), *state.probe.shape)
     waves = 20 * (rng.standard_normal(shape) + 1j * rng.standard_normal(shape))
     mine = waves.astype(np.complex64)
-    expected = reference.project(state, frames, waves, Weights(-0.9, 1.0, 1.9))
-    sums = sweeps.project(found, frames, mine, Weights(-0.9, 1.0, 1.9))
+    expected = reference.project(state, frames, waves, ProjectionWeights(-0.9, 1.0, 1.9))
+    sums = backend.project(found, frames, mine, ProjectionWeights(-0.9, 1.0, 1.9))
     assert close(mine, waves)
     assert close(sums.object, expected.object)
     assert sums.misfit == pytest.approx(expected.misfit, rel=1e-4)
     exact = with_background(double(state), state)
     a = reference.sequential(exact, frames, Step(0.9, 0.3), Step(0.5, 1.0))
-    b = sweeps.sequential(found, frames, Step(0.9, 0.3), Step(0.5, 1.0))
+    b = backend.sequential(found, frames, Step(0.9, 0.3), Step(0.5, 1.0))
     assert b == pytest.approx(a, rel=1e-4)
     assert close(found.object, exact.object)
     assert close(found.probe, exact.probe)
@@ -128,40 +128,40 @@ def test_the_backends_agree_with_the_reference(kind, backend):
 def test_the_slope_along_a_line_is_that_of_the_loss():
     problem, _, state = problem_of("binned and blurred")
     problem = replace(problem, photons=1e-6)
-    sweeps, h = ReferenceSweeps(problem), 1e-5
+    backend, h = ReferenceBackend(problem), 1e-5
     line = Line(0.1 * perturb(state, 7).object, 0.1 * perturb(state, 8).probe)
 
     def loss(t):
         moved = with_background(double(state), state)
         moved.object += t * line.object
         moved.probe += t * line.probe
-        return sweeps.gather(moved, problem.used, noise="Poisson").loss
+        return backend.gather(moved, problem.used, noise="Poisson").loss
 
-    slope = sweeps.along(state, line, problem.used, np.array([0.3]), "Poisson")[0, 0]
+    slope = backend.line_derivatives(state, line, problem.used, np.array([0.3]), "Poisson")[0, 0]
     assert (loss(0.3 + h) - loss(0.3 - h)) / (2 * h) == pytest.approx(slope, rel=1e-5)
 
 
 def test_a_model_above_the_cap_is_asked_for_nothing():
     problem, truth = make_problem((12, 12), dtype=np.float32, photons=1e4)
-    cap = np.float32(np.quantile(problem.stack, 0.9))
+    cap = np.float32(np.quantile(problem.counts, 0.9))
     detector = replace(ideal((12, 12)), cap=np.full((12, 12), cap))
-    capped = replace(problem, stack=np.minimum(problem.stack, cap), detector=detector)
-    assert (capped.stack == cap).any()
-    assert ReferenceSweeps(capped).misfit(truth, problem.used).error < 1e-10
-    assert CpuSweeps(capped, 1, 1).misfit(single(truth), problem.used).error < 1e-8
-    assert ReferenceSweeps(replace(capped, detector=None)).misfit(truth, problem.used).error > 1e-3
+    capped = replace(problem, counts=np.minimum(problem.counts, cap), detector=detector)
+    assert (capped.counts == cap).any()
+    assert ReferenceBackend(capped).misfit(truth, problem.used).error < 1e-10
+    assert CpuBackend(capped, 1, 1).misfit(single(truth), problem.used).error < 1e-8
+    assert ReferenceBackend(replace(capped, detector=None)).misfit(truth, problem.used).error > 1e-3
     dim = double(truth)
     dim.probe *= 0.1
-    below = ReferenceSweeps(capped).misfit(dim, problem.used).difference
-    assert below == pytest.approx(ReferenceSweeps(replace(capped, detector=None)).misfit(dim, problem.used).difference)
+    below = ReferenceBackend(capped).misfit(dim, problem.used).difference
+    assert below == pytest.approx(ReferenceBackend(replace(capped, detector=None)).misfit(dim, problem.used).difference)
 
 
 def test_the_true_state_with_its_background_is_a_fixed_point_of_the_projection():
     problem, truth = make_problem((12, 14), dtype=np.float32, modes=2)
     detector = replace(ideal((12, 14)), background=np.full((12, 14), 3, np.float32))
-    behind = replace(problem, stack=problem.stack + np.float32(3), detector=detector)
-    sweeps = ReferenceSweeps(behind)
-    far = sweeps._frame(truth, 3)[2]
-    assert np.linalg.norm(sweeps.modulus(truth, 3, far) - far) < 1e-5 * np.linalg.norm(far)
-    off = sweeps.modulus(truth, 3, 1.2 * far)
+    behind = replace(problem, counts=problem.counts + np.float32(3), detector=detector)
+    backend = ReferenceBackend(behind)
+    far = backend._frame(truth, 3)[2]
+    assert np.linalg.norm(backend.modulus(truth, 3, far) - far) < 1e-5 * np.linalg.norm(far)
+    off = backend.modulus(truth, 3, 1.2 * far)
     assert np.linalg.norm(off - far) < 0.3 * np.linalg.norm(0.2 * far)

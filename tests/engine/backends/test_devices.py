@@ -18,7 +18,7 @@ from exitwave.scan import Scan
 FIRST = {"algorithm": "mPIE", "iterations": 2}
 RECIPES = {
     "positions and variations": {
-        "algorithm": "rPIE", "modes": 2, "iterations": 4, "position_update": True, "variation_update": True,
+        "algorithm": "rPIE", "modes": 2, "iterations": 4, "position_update": True, "opr_update": True,
     },
     "coarse, then fine and constrained": {
         "stages": [
@@ -111,13 +111,13 @@ def test_other_names_are_refused(name):
 
 @torch
 def test_frames_that_do_not_fit_come_from_the_host(monkeypatch):
-    from exitwave.engine.backends.create import make_sweeps
+    from exitwave.engine.backends.create import make_backend
     from exitwave.engine.backends.cuda import memory
 
     problem, truth = make_problem((16, 20), modes=2, mask=0.1)
     plans = iter([memory.Plan(True, 12), memory.Plan(False, 5)])
     monkeypatch.setattr(memory, "plan", lambda *_: next(plans))
-    a, b = (make_sweeps(problem, 2, 1, "torch-cpu") for _ in range(2))
+    a, b = (make_backend(problem, 2, 1, "torch-cpu") for _ in range(2))
     assert (a.frames.resident, b.frames.resident) == (True, False)
     one, other = (each.gather(single(perturb(truth)), problem.used) for each in (a, b))
     assert np.linalg.norm(one.object - other.object) < 1e-6 * np.linalg.norm(one.object)
@@ -135,10 +135,10 @@ def test_memory_is_planned_and_what_does_not_fit_refused(monkeypatch):
     gpu, free = torch.device("cuda"), 1e9
     assert memory.plan(problem, 2, gpu) == (True, memory.PART["cuda"] // (8 * 2 * 64 * 64))
     fixed = memory.OBJECTS * 8 * (np.prod(problem.object_shape) + 2 * 64 * 64)
-    free = (fixed + problem.stack.nbytes / 2) / memory.SAFE
+    free = (fixed + problem.counts.nbytes / 2) / memory.SAFE
     plan = memory.plan(problem, 2, gpu)
     assert not plan.resident
-    assert 1 <= plan.size <= problem.stack.nbytes / 2 / (memory.WAVES * 8 * 2 * 64 * 64)
+    assert 1 <= plan.size <= problem.counts.nbytes / 2 / (memory.WAVES * 8 * 2 * 64 * 64)
     free = fixed / memory.SAFE
     with pytest.raises(InputError, match=r"does not fit on the device.*GB for object, probe and one frame.*GB free"):
         memory.plan(problem, 2, gpu)

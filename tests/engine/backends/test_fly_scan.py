@@ -10,12 +10,12 @@ from test_responses import own
 import exitwave
 from exitwave.analysis.error import recompute
 from exitwave.engine.algorithms import mpie
-from exitwave.engine.backends.cpu.passes import CpuSweeps
-from exitwave.engine.backends.reference.passes import ReferenceSweeps
+from exitwave.engine.backend import NOISE, RESPONSES, Line, Step
+from exitwave.engine.backends.cpu.passes import CpuBackend
+from exitwave.engine.backends.reference.passes import ReferenceBackend
 from exitwave.engine.model import fly_scan
 from exitwave.engine.model.fly_scan import Exposures, FlyScan, offsets
 from exitwave.engine.recipe import Stage
-from exitwave.engine.state import NOISE, RESPONSES, Line, Step
 from exitwave.errors import InputError
 from exitwave.simulation.presets import preset
 
@@ -26,46 +26,46 @@ def close(a, b, tolerance=1e-4):
 
 def flying(problem, state, count=3, near=False):
     """The same problem with exposures around the positions, and exact counts of the state."""
-    beside = np.random.default_rng(4).uniform(-1.5, 1.5, (len(problem.stack), count, 2))
+    beside = np.random.default_rng(4).uniform(-1.5, 1.5, (len(problem.counts), count, 2))
     plain = make_near(problem, state) if near else problem
     stack = 0
     for e in range(count):
         stack = stack + model(dataclasses.replace(plain, pixels=plain.pixels + beside[:, e]), state) / count
-    stack = stack.astype(problem.stack.dtype)
-    stack[problem.stack == problem.invalid] = problem.invalid
-    return dataclasses.replace(plain, stack=stack, exposures=Exposures(beside))
+    stack = stack.astype(problem.counts.dtype)
+    stack[problem.counts == problem.invalid] = problem.invalid
+    return dataclasses.replace(plain, counts=stack, exposures=Exposures(beside))
 
 
 def test_frames_are_the_mean_of_their_exposures():
     problem, state = make_problem((16, 18), dtype=np.float32, margin=4, modes=2)
-    sums = ReferenceSweeps(flying(problem, state)).gather(state, problem.used)
+    sums = ReferenceBackend(flying(problem, state)).gather(state, problem.used)
     assert sums.misfit.error < 1e-10
-    assert np.abs(sums.object).max() < 1e-4 * np.abs(sums.illumination).max()
+    assert np.abs(sums.object).max() < 1e-4 * np.abs(sums.probe_density).max()
 
 
 def test_one_exposure_at_the_position_is_no_fly_scan():
     problem, truth = make_problem((16, 18), margin=4)
     state = perturb(truth)
-    one = dataclasses.replace(problem, exposures=Exposures(np.zeros((len(problem.stack), 1, 2))))
-    a, b = (ReferenceSweeps(each).gather(state, problem.used) for each in (one, problem))
-    for name in ("object", "illumination", "probe", "transmission"):
+    one = dataclasses.replace(problem, exposures=Exposures(np.zeros((len(problem.counts), 1, 2))))
+    a, b = (ReferenceBackend(each).gather(state, problem.used) for each in (one, problem))
+    for name in ("object", "probe_density", "probe", "object_density"):
         assert np.allclose(getattr(a, name), getattr(b, name)), name
 
 
 @pytest.mark.parametrize("near", [False, True], ids=["far", "near"])
 @pytest.mark.parametrize(("shape", "modes", "noise"), [((16, 16), 1, "amplitude"), ((15, 20), 2, "Poisson")])
-def test_gather_agrees_with_the_reference(shape, modes, noise, near, backend):
+def test_gather_agrees_with_the_reference(shape, modes, noise, near, build):
     problem, truth = make_problem(shape, modes=modes, margin=5, mask=0.05)
     problem = flying(problem, truth, near=near)
     state, found = own(problem, perturb(truth)), own(problem, single(perturb(truth)))
     told = [np.zeros((len(problem.used), len(RESPONSES) + 2)) for _ in range(2)]
-    expected = ReferenceSweeps(problem).gather(state, problem.used, responses=told[0], noise=noise)
-    sweeps = backend(problem, modes)
-    sums = sweeps.gather(found, problem.used, responses=told[1], noise=noise)
-    for name in ("object", "illumination", "probe", "transmission", "variations"):
+    expected = ReferenceBackend(problem).gather(state, problem.used, responses=told[0], noise=noise)
+    backend = build(problem, modes)
+    sums = backend.gather(found, problem.used, responses=told[1], noise=noise)
+    for name in ("object", "probe_density", "probe", "object_density", "opr_modes"):
         assert close(getattr(sums, name), getattr(expected, name)), name
     assert sums.loss == pytest.approx(expected.loss, rel=1e-4)
-    assert sweeps.misfit(found, problem.used) == pytest.approx(expected.misfit, rel=1e-4)
+    assert backend.misfit(found, problem.used) == pytest.approx(expected.misfit, rel=1e-4)
     for column in range(told[0].shape[1]):
         np.testing.assert_allclose(told[1][:, column], told[0][:, column], atol=1e-4 * np.abs(told[0][:, column]).max())
 
@@ -75,15 +75,15 @@ def test_gather_agrees_with_the_reference(shape, modes, noise, near, backend):
 def test_gather_is_the_gradient_of_the_loss(quantity, noise):
     problem, truth = make_problem((12, 14), frames=4, modes=2, mask=0.1, margin=4)
     problem = flying(problem, truth)
-    sweeps, state = ReferenceSweeps(problem), perturb(truth)
-    gradient = -2 * getattr(sweeps.gather(state, problem.used, noise=noise), quantity)
+    backend, state = ReferenceBackend(problem), perturb(truth)
+    gradient = -2 * getattr(backend.gather(state, problem.used, noise=noise), quantity)
     rng = np.random.default_rng(3)
     direction = rng.standard_normal(gradient.shape) + 1j * rng.standard_normal(gradient.shape)
     values, h = [], 1e-6
     for sign in (1, -1):
         moved = double(state)
         getattr(moved, quantity)[:] += sign * h * direction
-        values.append(sweeps.gather(moved, problem.used, noise=noise).loss)
+        values.append(backend.gather(moved, problem.used, noise=noise).loss)
     slope = (values[0] - values[1]) / (2 * h)
     assert slope == pytest.approx(np.real(np.vdot(gradient, direction)), rel=1e-5)
 
@@ -91,15 +91,15 @@ def test_gather_is_the_gradient_of_the_loss(quantity, noise):
 @pytest.mark.parametrize("near", [False, True], ids=["far", "near"])
 @pytest.mark.parametrize("moving", [False, True], ids=["still", "moves"])
 @pytest.mark.parametrize("noise", NOISE)
-def test_a_line_agrees_with_the_reference(noise, moving, near, backend):
+def test_a_line_agrees_with_the_reference(noise, moving, near, build):
     problem, truth = make_problem((15, 20), modes=2, margin=5, mask=0.05)
     problem = flying(problem, truth, near=near)
     state, lengths = perturb(truth), np.array([0.0, 0.6])
-    moves = np.random.default_rng(5).standard_normal((len(problem.stack), 2)) if moving else None
+    moves = np.random.default_rng(5).standard_normal((len(problem.counts), 2)) if moving else None
     line = Line(0.1 * perturb(truth, 7).object, 0.1 * perturb(truth, 8).probe, moves)
-    expected = ReferenceSweeps(problem).along(state, line, problem.used, lengths, noise)
+    expected = ReferenceBackend(problem).line_derivatives(state, line, problem.used, lengths, noise)
     one = line._replace(object=line.object.astype(np.complex64), probe=line.probe.astype(np.complex64))
-    found = backend(problem, 2).along(single(state), one, problem.used, lengths, noise)
+    found = build(problem, 2).line_derivatives(single(state), one, problem.used, lengths, noise)
     np.testing.assert_allclose(found, expected, rtol=2e-4)
 
 
@@ -107,23 +107,23 @@ def test_a_line_agrees_with_the_reference(noise, moving, near, backend):
 def test_a_line_has_the_derivatives_of_the_loss(noise):
     problem, truth = make_problem((12, 14), frames=4, modes=2, mask=0.1, margin=4)
     problem = flying(problem, truth)
-    sweeps, state, h = ReferenceSweeps(problem), perturb(truth), 1e-4
+    backend, state, h = ReferenceBackend(problem), perturb(truth), 1e-4
     line = Line(0.1 * perturb(truth, 7).object, 0.1 * perturb(truth, 8).probe)
 
     def loss(t):
         moved = double(state)
         moved.object += t * line.object
         moved.probe += t * line.probe
-        return sweeps.gather(moved, problem.used, noise=noise).loss
+        return backend.gather(moved, problem.used, noise=noise).loss
 
-    first, second = sweeps.along(state, line, problem.used, np.array([0.5]), noise)[0]
+    first, second = backend.line_derivatives(state, line, problem.used, np.array([0.5]), noise)[0]
     assert first == pytest.approx((loss(0.5 + h) - loss(0.5 - h)) / (2 * h), rel=1e-5)
     assert second == pytest.approx((loss(0.5 + h) - 2 * loss(0.5) + loss(0.5 - h)) / h**2, rel=1e-3)
 
 
 def test_a_pass_without_exposures_is_refused():
     problem, truth = make_problem((16, 18), margin=4)
-    cpu = CpuSweeps(flying(problem, truth), 1, 1)
+    cpu = CpuBackend(flying(problem, truth), 1, 1)
     with pytest.raises(InputError, match="fly scans"):
         cpu.sequential(single(truth), problem.used, Step(1, 0), None)
     with pytest.raises(InputError, match="fly scans"):

@@ -9,12 +9,12 @@ from problems import correction, double, make_problem, perturb, single
 
 import exitwave
 from exitwave.engine.algorithms import adam, ml, momentum, mpie, pie, rpie
-from exitwave.engine.backends.cpu.passes import CpuSweeps
-from exitwave.engine.backends.reference.passes import ReferenceSweeps
-from exitwave.engine.parallel.tiles import WHOLE
+from exitwave.engine.backend import NOISE, Line
+from exitwave.engine.backends.cpu.passes import CpuBackend
+from exitwave.engine.backends.reference.passes import ReferenceBackend
+from exitwave.engine.parallel.tiles import WHOLE_OBJECT
 from exitwave.engine.recipe import Stage, make_recipe
 from exitwave.engine.settings import Update
-from exitwave.engine.state import NOISE, Line
 from exitwave.errors import InputError
 from exitwave.simulation import simulate
 from exitwave.simulation.presets import preset
@@ -28,24 +28,24 @@ def start(**case):
     return problem, truth, perturb(truth)
 
 
-def iterate(step, state, sweeps, stage, iterations):
+def iterate(step, state, backend, stage, iterations):
     misfits = []
     for _ in range(iterations):
-        misfits.append(step(state, sweeps, stage).error)
+        misfits.append(step(state, backend, stage).error)
         state.iteration += 1
     return misfits
 
 
 @pytest.mark.parametrize("noise", NOISE)
-@pytest.mark.parametrize("backend", ["reference", "cpu"])
-def test_the_loss_of_ml_never_rises(noise, backend):
+@pytest.mark.parametrize("build", ["reference", "cpu"])
+def test_the_loss_of_ml_never_rises(noise, build):
     problem, _, state = start(dtype=np.float32, modes=2)
-    sweeps = ReferenceSweeps(problem) if backend == "reference" else CpuSweeps(problem, 2, 2)
-    state = state if backend == "reference" else single(state)
+    backend = ReferenceBackend(problem) if build == "reference" else CpuBackend(problem, 2, 2)
+    state = state if build == "reference" else single(state)
     losses = []
     for _ in range(12):
-        losses.append(sweeps.gather(state, problem.used, noise=noise).loss)
-        iterate(ml.step, state, sweeps, Stage(algorithm="ML", noise=noise), 1)
+        losses.append(backend.gather(state, problem.used, noise=noise).loss)
+        iterate(ml.step, state, backend, Stage(algorithm="ML", noise=noise), 1)
     assert np.all(np.diff(losses) < 0)
     assert losses[-1] < 0.2 * losses[0]
 
@@ -53,22 +53,22 @@ def test_the_loss_of_ml_never_rises(noise, backend):
 @pytest.mark.parametrize("noise", NOISE)
 def test_the_line_search_ends_where_the_slope_is_zero(noise):
     problem, _, state = start(mask=0.05)
-    sweeps = ReferenceSweeps(problem)
-    sums = sweeps.gather(state, problem.used, noise=noise)
+    backend = ReferenceBackend(problem)
+    sums = backend.gather(state, problem.used, noise=noise)
     pulled = Line(sums.object, sums.probe)
-    line, product = ml.turn(None, pulled, sums, (ml.OBJECT, ml.PROBE, False), None, WHOLE)
-    assert product == pytest.approx(ml.inner(pulled, line, WHOLE))
-    slopes = lambda lengths: sweeps.along(state, line, problem.used, lengths, noise)  # noqa: E731
-    slope = slopes(np.zeros(1))[0, 0]
+    line, product = ml.turn(None, pulled, sums, (ml.OBJECT, ml.PROBE, False), None, WHOLE_OBJECT)
+    assert product == pytest.approx(ml.inner(pulled, line, WHOLE_OBJECT))
+    gradients = lambda lengths: backend.line_derivatives(state, line, problem.used, lengths, noise)  # noqa: E731
+    slope = gradients(np.zeros(1))[0, 0]
     for expected in (1.0, 30.0, 1e-3):
-        length = ml.minimise(slopes, slope, expected)
-        assert abs(slopes(np.array([length]))[0, 0]) < 2e-3 * abs(slope)
+        length = ml.minimise(gradients, slope, expected)
+        assert abs(gradients(np.array([length]))[0, 0]) < 2e-3 * abs(slope)
 
 
 def test_the_line_search_is_exact_for_a_cubic_slope():
-    slopes = lambda t: np.stack([(t - 3) * (t**2 + 1), 3 * t**2 - 6 * t + 1], axis=1)  # noqa: E731
+    gradients = lambda t: np.stack([(t - 3) * (t**2 + 1), 3 * t**2 - 6 * t + 1], axis=1)  # noqa: E731
     for expected in (0.01, 1.0, 3.0, 500.0):
-        assert ml.minimise(slopes, -3.0, expected) == pytest.approx(3, rel=1e-9)
+        assert ml.minimise(gradients, -3.0, expected) == pytest.approx(3, rel=1e-9)
 
 
 def test_a_function_that_falls_for_ever_ends_the_search():
@@ -77,13 +77,13 @@ def test_a_function_that_falls_for_ever_ends_the_search():
 
 def test_ml_needs_fewer_iterations_than_steepest_descent():
     problem, _, state = start(dtype=np.float32)
-    stage, sweeps = Stage(algorithm="ML"), ReferenceSweeps(problem)
+    stage, backend = Stage(algorithm="ML"), ReferenceBackend(problem)
     conjugate, steepest = double(state), double(state)
-    iterate(ml.step, conjugate, sweeps, stage, 15)
+    iterate(ml.step, conjugate, backend, stage, 15)
     for _ in range(15):
         steepest.memory.clear()
-        iterate(ml.step, steepest, sweeps, stage, 1)
-    errors = [sweeps.misfit(each, problem.used).error for each in (conjugate, steepest)]
+        iterate(ml.step, steepest, backend, stage, 1)
+    errors = [backend.misfit(each, problem.used).error for each in (conjugate, steepest)]
     assert errors[0] < 0.7 * errors[1]
 
 
@@ -91,7 +91,7 @@ def test_ml_needs_fewer_iterations_than_steepest_descent():
 def test_the_truth_stays_where_it_is(step):
     problem, truth, _ = start(dtype=np.float32)
     moved = double(truth)
-    iterate(step, moved, ReferenceSweeps(problem), Stage(algorithm=NAMES[step], iterations=2), 2)
+    iterate(step, moved, ReferenceBackend(problem), Stage(algorithm=NAMES[step], iterations=2), 2)
     assert np.linalg.norm(moved.object - truth.object) < 1e-4 * np.linalg.norm(truth.object)
     assert np.linalg.norm(moved.probe - truth.probe) < 1e-4 * np.linalg.norm(truth.probe)
 
@@ -106,23 +106,23 @@ def test_a_noise_model_is_refused_where_it_is_not_used():
 @pytest.mark.parametrize("step", STEPS)
 def test_the_error_falls(step):
     problem, _, state = start(dtype=np.float32, modes=2)
-    state, sweeps = single(state), CpuSweeps(problem, 2, 2)
-    before = sweeps.misfit(state, problem.used).error
-    iterate(step, state, sweeps, Stage(algorithm=NAMES[step], iterations=20), 20)
-    assert sweeps.misfit(state, problem.used).error < 0.2 * before
+    state, backend = single(state), CpuBackend(problem, 2, 2)
+    before = backend.misfit(state, problem.used).error
+    iterate(step, state, backend, Stage(algorithm=NAMES[step], iterations=20), 20)
+    assert backend.misfit(state, problem.used).error < 0.2 * before
 
 
 def test_pie_with_single_frames_has_the_weight_of_the_paper():
     problem, _, state = start()
-    alpha, sweeps = 0.1, ReferenceSweeps(problem)
+    alpha, backend = 0.1, ReferenceBackend(problem)
     one = dataclasses.replace(problem, used=problem.used[:1])
     stage = Stage(algorithm="PIE", object_update=Update(alpha=alpha), probe_update=Update(enabled=False))
-    window, beam, _ = sweeps._frame(state, 0)
-    chi = correction(sweeps, state, 0)
+    window, beam, _ = backend._frame(state, 0)
+    chi = correction(backend, state, 0)
     power, expected = np.abs(beam[0]) ** 2, state.object.copy()
     weight = np.sqrt(power / power.max()) * beam[0].conj() / (power + alpha * power.max())
     expected[window] += weight * chi[0]
-    pie.step(state, ReferenceSweeps(one), stage)
+    pie.step(state, ReferenceBackend(one), stage)
     assert np.allclose(state.object, expected, rtol=1e-12)
 
 
@@ -133,7 +133,7 @@ def test_mpie_without_momentum_is_rpie(monkeypatch):
     for each, step, name in ((state, mpie.step, "mPIE"), (other, rpie.step, "rPIE")):
         each.rng = np.random.default_rng(0)
         iterate(
-            step, each, ReferenceSweeps(problem), Stage(algorithm=name, object_update=update, probe_update=update), 2
+            step, each, ReferenceBackend(problem), Stage(algorithm=name, object_update=update, probe_update=update), 2
         )
     assert np.array_equal(state.object, other.object)
     assert np.array_equal(state.probe, other.probe)
@@ -141,11 +141,11 @@ def test_mpie_without_momentum_is_rpie(monkeypatch):
 
 def test_a_push_follows_the_paper():
     value = np.zeros(3, complex)
-    carried, eta, t = momentum.Momentum(np.zeros_like(value)), 0.7, 4
+    local_frames, eta, t = momentum.Momentum(np.zeros_like(value)), 0.7, 4
     for _ in range(2 * t):
-        for each in (value, carried.velocity):  # as `Sweeps.descend` does
+        for each in (value, local_frames.velocity):  # as `Backend.descend` does
             each += 1
-        momentum.push(value, carried, eta, t)
+        momentum.push(value, local_frames, eta, t)
     first = t
     second = eta * first + t
     assert np.allclose(value, 2 * t + eta * first + eta * second)
@@ -153,11 +153,11 @@ def test_a_push_follows_the_paper():
 
 def test_adams_first_steps_have_one_length():
     problem, _, state = start()
-    state, sweeps = single(state), CpuSweeps(problem, 1, 1)
+    state, backend = single(state), CpuBackend(problem, 1, 1)
     gradient = np.exp(1j * np.angle(state.object)) * 5
     before, scale = state.object.copy(), np.sqrt(np.mean(np.abs(state.object) ** 2))
     chosen = adam.OBJECT
-    adam.descend(sweeps, state.object, gradient.astype(np.complex64), adam.moments(state, "object"), chosen, 1.0)
+    adam.descend(backend, state.object, gradient.astype(np.complex64), adam.moments(state, "object"), chosen, 1.0)
     assert np.allclose(np.abs(state.object - before), chosen.length * scale, rtol=1e-4)
 
 

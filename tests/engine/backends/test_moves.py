@@ -8,20 +8,20 @@ from problems import make_near, make_problem, perturb, single
 from test_detector import KINDS, problem_of, with_background
 
 from exitwave.engine.algorithms import ml
-from exitwave.engine.backends.cpu.passes import CpuSweeps
-from exitwave.engine.backends.reference.passes import ReferenceSweeps
+from exitwave.engine.backend import NOISE, Line
+from exitwave.engine.backends.cpu.passes import CpuBackend
+from exitwave.engine.backends.reference.passes import ReferenceBackend
 from exitwave.engine.recipe import Stage
-from exitwave.engine.state import NOISE, Line
 from exitwave.errors import InputError
 
 
 def beam_of_its_own(problem, state, seed=3):
     """The state with scales, variations and tilts."""
-    rng, npos = np.random.default_rng(seed), len(problem.stack)
-    state.scales = rng.uniform(0.8, 1.2, npos)
-    state.variations = 0.3 * perturb(state, 9).probe[:1]
-    state.weights = rng.standard_normal((npos, 1))
-    state.tilts = rng.uniform(-1, 1, (npos, 2))
+    rng, npos = np.random.default_rng(seed), len(problem.counts)
+    state.probe_factors = rng.uniform(0.8, 1.2, npos)
+    state.opr_modes = 0.3 * perturb(state, 9).probe[:1]
+    state.opr_weights = rng.standard_normal((npos, 1))
+    state.pointing = rng.uniform(-1, 1, (npos, 2))
     return state
 
 
@@ -41,15 +41,15 @@ def like(state, other):
 @pytest.mark.parametrize("kind", ["plain", "own"])
 def test_moves_are_the_gradient_of_the_loss(kind, noise):
     problem, state = case_of(kind)
-    sweeps, h = ReferenceSweeps(replace(problem, photons=1e-6)), 1e-4
-    told = sweeps.moves(state, problem.used, noise)
+    backend, h = ReferenceBackend(replace(problem, photons=1e-6)), 1e-4
+    told = backend.position_derivatives(state, problem.used, noise)
     for axis in (0, 1):
         for j in (0, 5):
             losses = []
             for sign in (1, -1):
                 positions = state.positions.copy()
                 positions[j, axis] += sign * h
-                losses.append(sweeps.gather(replace(state, positions=positions), np.array([j]), noise=noise).loss)
+                losses.append(backend.gather(replace(state, positions=positions), np.array([j]), noise=noise).loss)
             assert (losses[0] - losses[1]) / (2 * h) == pytest.approx(-2 * told[j, axis], rel=1e-4)
 
 
@@ -57,10 +57,10 @@ def test_a_move_alone_brings_a_frame_home():
     """Object and probe are right: two steps of the frame's own matrix leave a hundredth of the error."""
     problem, truth = make_problem((24, 24), frames=6, dtype=np.float32, margin=3)
     truth = replace(truth, positions=problem.pixels + 0.0)
-    sweeps, off = ReferenceSweeps(problem), np.random.default_rng(0).uniform(-0.15, 0.15, (6, 2))
+    backend, off = ReferenceBackend(problem), np.random.default_rng(0).uniform(-0.15, 0.15, (6, 2))
     state = replace(truth, positions=truth.positions + off)
     for _ in range(2):
-        y, x, yy, xx, yx = sweeps.moves(state, problem.used, "amplitude").T
+        y, x, yy, xx, yx = backend.position_derivatives(state, problem.used, "amplitude").T
         matrix = np.array([[yy, yx], [yx, xx]]).transpose(2, 0, 1)
         moves = np.linalg.solve(matrix, np.stack([y, x], 1)[..., None])[..., 0]
         state = replace(state, positions=state.positions + moves)
@@ -72,23 +72,25 @@ def test_a_move_of_all_frames_is_not_held_back():
     problem, truth = make_problem((24, 24), frames=30, dtype=np.float32, margin=3)
     off = np.array([0.4, -0.3])
     state = replace(single(truth), positions=problem.pixels + off)
-    sweeps, stage = CpuSweeps(problem, 1, 1), Stage(algorithm="ML", position_update=True)
+    backend, stage = CpuBackend(problem, 1, 1), Stage(algorithm="ML", position_update=True)
     for state.iteration in range(16):
-        ml.step(state, sweeps, stage)
+        ml.step(state, backend, stage)
     assert (np.abs((state.positions - problem.pixels).mean(0)) < 0.8 * np.abs(off)).all()
 
 
 @pytest.mark.parametrize("noise", NOISE)
 def test_a_line_with_moves_starts_with_the_slope_of_the_gradient(noise):
     problem, state = case_of("own")
-    sweeps, moves = ReferenceSweeps(problem), np.random.default_rng(1).standard_normal((8, 2))
+    backend, moves = ReferenceBackend(problem), np.random.default_rng(1).standard_normal((8, 2))
     line = Line(0 * state.object, 0 * state.probe, moves)
-    slope = -2 * (sweeps.moves(state, problem.used, noise)[:, :2] * moves).sum()
-    assert sweeps.along(state, line, problem.used, np.zeros(1), noise)[0, 0] == pytest.approx(slope, rel=1e-9)
+    slope = -2 * (backend.position_derivatives(state, problem.used, noise)[:, :2] * moves).sum()
+    assert backend.line_derivatives(state, line, problem.used, np.zeros(1), noise)[0, 0] == pytest.approx(
+        slope, rel=1e-9
+    )
 
 
 @pytest.mark.parametrize("kind", ["plain", "own", *KINDS])
-def test_the_backends_agree_with_the_reference(kind, backend):
+def test_the_backends_agree_with_the_reference(kind, build):
     if kind in KINDS:
         problem, _, state = problem_of(kind)
         found, at = with_background(single(state), state), problem.used
@@ -96,22 +98,24 @@ def test_the_backends_agree_with_the_reference(kind, backend):
         problem, state = case_of(kind)
         found, at = like(single(state), state), problem.used
         if kind == "own":
-            found.variations = state.variations.astype(np.complex64)
-    reference, sweeps = ReferenceSweeps(problem), backend(problem, 2)
+            found.opr_modes = state.opr_modes.astype(np.complex64)
+    reference, backend = ReferenceBackend(problem), build(problem, 2)
     a, b = (0.1 * each for each in (perturb(state, 7).object, perturb(state, 8).probe))
-    moves = np.random.default_rng(5).standard_normal((len(problem.stack), 2))
+    moves = np.random.default_rng(5).standard_normal((len(problem.counts), 2))
     for noise in NOISE:
-        expected = reference.moves(state, at, noise)
-        mine = sweeps.moves(found, at, noise)
+        expected = reference.position_derivatives(state, at, noise)
+        mine = backend.position_derivatives(found, at, noise)
         np.testing.assert_allclose(mine / np.abs(expected).max(0), expected / np.abs(expected).max(0), atol=1e-4)
-        slopes = reference.along(state, Line(a, b, moves), at, np.array([0.0, 0.4]), noise)
+        gradients = reference.line_derivatives(state, Line(a, b, moves), at, np.array([0.0, 0.4]), noise)
         line = Line(a.astype(np.complex64), b.astype(np.complex64), moves)
-        np.testing.assert_allclose(sweeps.along(found, line, at, np.array([0.0, 0.4]), noise), slopes, rtol=1e-4)
+        np.testing.assert_allclose(
+            backend.line_derivatives(found, line, at, np.array([0.0, 0.4]), noise), gradients, rtol=1e-4
+        )
 
 
-def test_the_near_field_is_refused(backend):
+def test_the_near_field_is_refused(build):
     problem, state = case_of("plain")
     near = make_near(problem, state)
-    for sweeps in (ReferenceSweeps(near), backend(near, 2)):
+    for backend in (ReferenceBackend(near), build(near, 2)):
         with pytest.raises(InputError, match="near field"):
-            sweeps.moves(single(state), near.used, "amplitude")
+            backend.position_derivatives(single(state), near.used, "amplitude")

@@ -7,12 +7,13 @@ import pytest
 from problems import double, make_problem, on_each_number_of_threads, perturb
 from scipy.ndimage import gaussian_filter
 
-from exitwave.engine.backends.cpu.multislice import SlicedSweeps
-from exitwave.engine.backends.reference.multislice import SlicedReference
-from exitwave.engine.backends.reference.passes import ReferenceSweeps
+from exitwave.engine.backend import RESPONSES, Line, ProjectionWeights, Step
+from exitwave.engine.backends.cpu.multislice import MultisliceCpuBackend
+from exitwave.engine.backends.reference.multislice import MultisliceReference
+from exitwave.engine.backends.reference.passes import ReferenceBackend
 from exitwave.engine.model.probe_constraints import ProbeConstraints, constrain
 from exitwave.engine.model.slices import make_slices, split
-from exitwave.engine.state import OWN, RESPONSES, Line, State, Step, Weights
+from exitwave.engine.state import MODEL_FIELDS, State
 from exitwave.errors import InputError
 from exitwave.optics import angular_spectrum, depth_of_focus, numerical_aperture
 
@@ -37,22 +38,22 @@ def thick(shape=(16, 16), modes=1, number=2, *, spacing=8e-6, seed=0, **settings
 
 def own(problem, state):
     """Give the state everything that the frames can have of their own."""
-    rng, npos = np.random.default_rng(3), len(problem.stack)
+    rng, npos = np.random.default_rng(3), len(problem.counts)
     state.positions = problem.pixels + rng.uniform(-0.7, 0.7, (npos, 2))
-    state.scales = rng.uniform(0.8, 1.2, npos)
+    state.probe_factors = rng.uniform(0.8, 1.2, npos)
     noise = rng.standard_normal((1, *problem.shape)) + 1j * rng.standard_normal((1, *problem.shape))
-    state.variations = (0.1 * np.abs(state.probe).max() * noise).astype(state.probe.dtype)
-    state.weights = rng.standard_normal((npos, 1))
-    state.spacing = np.array(1.3)
+    state.opr_modes = (0.1 * np.abs(state.probe).max() * noise).astype(state.probe.dtype)
+    state.opr_weights = rng.standard_normal((npos, 1))
+    state.slice_spacing = np.array(1.3)
     return state
 
 
 def copy(state, dtype=complex):
     """A copy in another precision."""
     found = State(state.object.astype(dtype), state.probe.astype(dtype), np.random.default_rng(0))
-    for name in OWN:
+    for name in MODEL_FIELDS:
         value = getattr(state, name)
-        setattr(found, name, value.astype(dtype) if name == "variations" and value is not None else value)
+        setattr(found, name, value.astype(dtype) if name == "opr_modes" and value is not None else value)
     return found
 
 
@@ -61,17 +62,17 @@ CASES = [((16, 16), 1, 2), ((15, 20), 3, 2), ((16, 20), 1, 4)]
 
 @pytest.mark.parametrize(("shape", "modes", "number"), CASES)
 @on_each_number_of_threads
-def test_gather_agrees_with_the_reference(shape, modes, number, backend):
+def test_gather_agrees_with_the_reference(shape, modes, number, build):
     problem, state = thick(shape, modes, number, mask=0.1)
     state = own(problem, state)
-    found, sweeps = copy(state, np.complex64), backend(problem, modes)
+    found, backend = copy(state, np.complex64), build(problem, modes)
     told = [np.zeros((len(problem.used), len(RESPONSES) + 1)) for _ in range(2)]
-    expected = SlicedReference(problem).gather(state, problem.used, responses=told[0])
+    expected = MultisliceReference(problem).gather(state, problem.used, responses=told[0])
     for _ in range(2):  # the sums of the pass before are cleared
-        sums = sweeps.gather(found, problem.used, responses=told[1])
-        for name in ("object", "illumination", "probe", "transmission", "variations"):
+        sums = backend.gather(found, problem.used, responses=told[1])
+        for name in ("object", "probe_density", "probe", "object_density", "opr_modes"):
             assert close(getattr(sums, name), getattr(expected, name)), name
-    assert sums.spacing == pytest.approx(expected.spacing, rel=1e-4)
+    assert sums.slice_spacing == pytest.approx(expected.slice_spacing, rel=1e-4)
     for column, name in enumerate((*RESPONSES, "variation")):
         scale = np.abs(told[0][:, column]).max()
         np.testing.assert_allclose(told[1][:, column], told[0][:, column], atol=1e-4 * scale, err_msg=name)
@@ -81,22 +82,22 @@ def test_gather_agrees_with_the_reference(shape, modes, number, backend):
 @pytest.mark.parametrize("wanted", ["object", "probe", None])
 @pytest.mark.parametrize("noise", ["amplitude", "Poisson"])
 @pytest.mark.parametrize("subpixel", [False, True])
-def test_passes_for_one_quantity_agree_with_the_reference(wanted, noise, subpixel, backend):
+def test_passes_for_one_quantity_agree_with_the_reference(wanted, noise, subpixel, build):
     problem, state = thick(modes=2, subpixel=subpixel)
     flags = {name: name == wanted for name in ("object", "probe")}
-    expected = SlicedReference(problem).gather(state, problem.used, noise=noise, **flags)
-    sums = backend(problem, 2).gather(copy(state, np.complex64), problem.used, noise=noise, **flags)
-    for name in ("object", "illumination", "probe", "transmission"):
+    expected = MultisliceReference(problem).gather(state, problem.used, noise=noise, **flags)
+    sums = build(problem, 2).gather(copy(state, np.complex64), problem.used, noise=noise, **flags)
+    for name in ("object", "probe_density", "probe", "object_density"):
         assert close(getattr(sums, name), getattr(expected, name)), name
     assert sums.loss == pytest.approx(expected.loss, rel=1e-4)
 
 
-def test_sequential_agrees_with_the_reference(backend):
+def test_sequential_agrees_with_the_reference(build):
     problem, state = thick(modes=2)
     found, exact = copy(state, np.complex64), double(state)
     order = problem.used[::-1].copy()
-    a = SlicedReference(problem).sequential(exact, order, Step(0.9, 0.3), Step(0.5, 1.0))
-    b = backend(problem, 2).sequential(found, order, Step(0.9, 0.3), Step(0.5, 1.0))
+    a = MultisliceReference(problem).sequential(exact, order, Step(0.9, 0.3), Step(0.5, 1.0))
+    b = build(problem, 2).sequential(found, order, Step(0.9, 0.3), Step(0.5, 1.0))
     assert close(found.object, exact.object)
     assert close(found.probe, exact.probe)
     assert b == pytest.approx(a, rel=1e-4)
@@ -107,38 +108,38 @@ def test_sequential_agrees_with_the_reference(backend):
 def test_gather_is_the_gradient_of_the_misfit(quantity, number):
     """The sums are minus half the derivative of sum (sqrt I - sqrt model)^2 with respect to the conjugate."""
     problem, state = thick((12, 14), modes=2, number=number, frames=6, mask=0.1)
-    sweeps = SlicedReference(problem)
-    gradient = -2 * getattr(sweeps.gather(state, problem.used), quantity)
+    backend = MultisliceReference(problem)
+    gradient = -2 * getattr(backend.gather(state, problem.used), quantity)
     rng, h, values = np.random.default_rng(3), 1e-6, []
     direction = rng.standard_normal(gradient.shape) + 1j * rng.standard_normal(gradient.shape)
     for sign in (1, -1):
         moved = double(state)
         getattr(moved, quantity)[:] += sign * h * direction
-        values.append(sweeps.misfit(moved, problem.used).difference)
+        values.append(backend.misfit(moved, problem.used).difference)
     slope = (values[0] - values[1]) / (2 * h)
     assert slope == pytest.approx(np.real(np.vdot(gradient, direction)), rel=1e-5)
 
 
-@pytest.mark.parametrize("name", ["spacing", "scales", "weights"])
+@pytest.mark.parametrize("name", ["slice_spacing", "probe_factors", "opr_weights"])
 def test_responses_are_gradients(name):
     """L is the sum of the differences, and dL/dx = -2 <dpsi/dx, chi>."""
     problem, state = thick((16, 16), frames=3, modes=2, number=3, dtype=np.float32)
-    state, sweeps, step = own(problem, state), SlicedReference(problem), 1e-5
+    state, backend, step = own(problem, state), MultisliceReference(problem), 1e-5
     told = np.zeros((3, len(RESPONSES) + 1))
-    sums = sweeps.gather(state, problem.used, responses=told)
+    sums = backend.gather(state, problem.used, responses=told)
 
     def differences(sign):
         moved, out = copy(state), np.zeros_like(told)
         setattr(moved, name, getattr(state, name) + sign * step)
-        sweeps.gather(moved, problem.used, responses=out)
+        backend.gather(moved, problem.used, responses=out)
         return out[:, 0]
 
-    slopes = (differences(1) - differences(-1)) / (2 * step)
-    if name == "spacing":
-        assert slopes.sum() == pytest.approx(-2 * sums.spacing, rel=1e-5)
+    gradients = (differences(1) - differences(-1)) / (2 * step)
+    if name == "slice_spacing":
+        assert gradients.sum() == pytest.approx(-2 * sums.slice_spacing, rel=1e-5)
         return
-    expected = -2 * (told[:, 7] / state.scales if name == "scales" else told[:, -1])
-    np.testing.assert_allclose(slopes, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
+    expected = -2 * (told[:, 7] / state.probe_factors if name == "probe_factors" else told[:, -1])
+    np.testing.assert_allclose(gradients, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
 
 
 def test_positions_move_all_slices_together():
@@ -146,26 +147,26 @@ def test_positions_move_all_slices_together():
     state.object = 1 + gaussian_filter(state.object - 1, (0, 2.5, 2.5), mode="wrap")
     state.probe = gaussian_filter(state.probe, (0, 1.5, 1.5), mode="wrap")
     state.positions = problem.pixels.astype(float)
-    sweeps, step, told = SlicedReference(problem), 1e-5, np.zeros((3, len(RESPONSES)))
-    sweeps.gather(state, problem.used, responses=told)
+    backend, step, told = MultisliceReference(problem), 1e-5, np.zeros((3, len(RESPONSES)))
+    backend.gather(state, problem.used, responses=told)
 
     def differences(sign):
         moved, out = copy(state), np.zeros_like(told)
         moved.positions = state.positions + sign * step * np.array([0, 1])
-        sweeps.gather(moved, problem.used, responses=out)
+        backend.gather(moved, problem.used, responses=out)
         return out[:, 0]
 
-    slopes, expected = (differences(1) - differences(-1)) / (2 * step), -2 * told[:, RESPONSES.index("x")]
-    np.testing.assert_allclose(slopes, expected, rtol=5e-3, atol=5e-3 * np.abs(expected).max())
+    gradients, expected = (differences(1) - differences(-1)) / (2 * step), -2 * told[:, RESPONSES.index("x")]
+    np.testing.assert_allclose(gradients, expected, rtol=5e-3, atol=5e-3 * np.abs(expected).max())
 
 
 def test_slices_without_space_between_them_are_their_product():
     problem, state = thick(modes=2, number=3)
-    state.spacing = np.array(0.0)
+    state.slice_spacing = np.array(0.0)
     thin = double(state)
     thin.object = state.object.prod(0)
-    a = SlicedReference(problem).gather(state, problem.used)
-    b = ReferenceSweeps(replace(problem, slices=None)).gather(thin, problem.used)
+    a = MultisliceReference(problem).gather(state, problem.used)
+    b = ReferenceBackend(replace(problem, slices=None)).gather(thin, problem.used)
     assert a.misfit == pytest.approx(b.misfit)
     assert close(a.probe, b.probe, 1e-9)
     assert close(a.object[0] * state.object[0].conj(), b.object * thin.object.conj(), 1e-9)
@@ -178,24 +179,24 @@ def test_an_empty_slice_only_propagates():
     moved, thin = double(state), replace(problem, slices=None)
     moved.object = state.object[1]
     moved.probe = angular_spectrum(state.probe, 8e-6, WAVELENGTH, PIXEL)
-    a = SlicedReference(problem).gather(state, problem.used)
-    b = ReferenceSweeps(thin).gather(moved, problem.used)
+    a = MultisliceReference(problem).gather(state, problem.used)
+    b = ReferenceBackend(thin).gather(moved, problem.used)
     assert a.misfit == pytest.approx(b.misfit)
     assert close(a.object[1], b.object, 1e-9)
-    assert close(a.illumination[1], b.illumination, 1e-9)
+    assert close(a.probe_density[1], b.probe_density, 1e-9)
 
 
 def test_what_is_linear_in_the_object_is_refused():
     problem, state = thick()
     found, frames = copy(state, np.complex64), problem.used
-    for sweeps in (SlicedSweeps(problem, 1, 1), SlicedReference(problem)):
+    for backend in (MultisliceCpuBackend(problem, 1, 1), MultisliceReference(problem)):
         for call in (
-            lambda s: s.crossing(found, frames, found.object, found.probe),
-            lambda s: s.along(found, Line(found.object, found.probe), frames, np.zeros(1), "amplitude"),
-            lambda s: s.project(found, frames, found.probe, Weights(0, 1, 1)),
+            lambda s: s.cross_term(found, frames, found.object, found.probe),
+            lambda s: s.line_derivatives(found, Line(found.object, found.probe), frames, np.zeros(1), "amplitude"),
+            lambda s: s.project(found, frames, found.probe, ProjectionWeights(0, 1, 1)),
         ):
             with pytest.raises(InputError, match="rPIE, mPIE"):
-                call(sweeps)
+                call(backend)
 
 
 def test_split_gives_slices_of_the_same_product():
@@ -224,8 +225,8 @@ def test_constraints_of_the_probe_leave_the_model_as_it_is():
     problem, state = thick(modes=2, number=3, dtype=np.float32, subpixel=False)
     ramp = np.exp(2j * np.pi * np.arange(state.object.shape[-1]) * 2 / 16)
     state.object[0] = (2 + state.object[0]) * ramp
-    before = SlicedReference(problem).misfit(state, problem.used)
+    before = MultisliceReference(problem).misfit(state, problem.used)
     probe = state.probe.copy()
     constrain(state, problem, ProbeConstraints(ramp=True, power=True), with_object=True)
     assert not close(state.probe, probe, 0.1)
-    assert SlicedReference(problem).misfit(state, problem.used).difference == pytest.approx(before.difference)
+    assert MultisliceReference(problem).misfit(state, problem.used).difference == pytest.approx(before.difference)

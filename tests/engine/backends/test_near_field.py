@@ -7,9 +7,9 @@ import pytest
 from problems import double, make_near, make_problem, model, perturb, single
 from test_responses import own
 
-from exitwave.engine.backends.reference.passes import ReferenceSweeps
+from exitwave.engine.backend import NOISE, RESPONSES, Line, ProjectionWeights, Step
+from exitwave.engine.backends.reference.passes import ReferenceBackend
 from exitwave.engine.model.near_field import Propagator
-from exitwave.engine.state import NOISE, RESPONSES, Line, Step, Weights
 
 
 def close(a, b, tolerance=1e-4):
@@ -20,14 +20,14 @@ CASES = [((16, 16), 1, True), ((15, 20), 3, True), ((16, 20), 1, False)]
 
 
 @pytest.fixture(params=CASES, ids=["square", "odd, 3 modes", "whole pixels"])
-def case(request, backend):
+def case(request, build):
     shape, modes, subpixel = request.param
     problem, truth = make_problem(shape, modes=modes, margin=4, mask=0.05, subpixel=subpixel)
     problem = make_near(problem, truth)
     state, found = perturb(truth), single(perturb(truth))
     if subpixel:
         state, found = own(problem, state), own(problem, found)
-    return problem, state, found, backend(problem, modes)
+    return problem, state, found, build(problem, modes)
 
 
 def test_there_and_back_is_the_adjoint_and_the_inverse():
@@ -57,47 +57,47 @@ def test_at_no_distance_the_image_is_the_probe_behind_the_sample():
 
 def test_the_exact_state_is_a_fixed_point():
     problem, state = make_problem((16, 20), dtype=np.float32, modes=2)
-    sums = ReferenceSweeps(make_near(problem, state)).gather(state, problem.used)
-    assert np.abs(sums.object).max() < 1e-4 * np.abs(sums.illumination).max()
+    sums = ReferenceBackend(make_near(problem, state)).gather(state, problem.used)
+    assert np.abs(sums.object).max() < 1e-4 * np.abs(sums.probe_density).max()
     assert sums.misfit.error < 1e-10
 
 
 @pytest.mark.parametrize("noise", NOISE)
 def test_gather_agrees_with_the_reference(case, noise):
-    problem, state, found, sweeps = case
-    variations = 0 if state.variations is None else len(state.variations)
-    told = [np.zeros((len(problem.used), len(RESPONSES) + variations)) for _ in range(2)]
-    expected = ReferenceSweeps(problem).gather(state, problem.used, responses=told[0], noise=noise)
-    sums = sweeps.gather(found, problem.used, responses=told[1], noise=noise)
-    for name in ("object", "illumination", "probe", "transmission"):
+    problem, state, found, backend = case
+    opr_modes = 0 if state.opr_modes is None else len(state.opr_modes)
+    told = [np.zeros((len(problem.used), len(RESPONSES) + opr_modes)) for _ in range(2)]
+    expected = ReferenceBackend(problem).gather(state, problem.used, responses=told[0], noise=noise)
+    sums = backend.gather(found, problem.used, responses=told[1], noise=noise)
+    for name in ("object", "probe_density", "probe", "object_density"):
         assert close(getattr(sums, name), getattr(expected, name)), name
     assert sums.loss == pytest.approx(expected.loss, rel=1e-4)
     assert sums.misfit == pytest.approx(expected.misfit, rel=1e-4)
     for column in range(told[0].shape[1]):
         np.testing.assert_allclose(told[1][:, column], told[0][:, column], atol=1e-4 * np.abs(told[0][:, column]).max())
-    assert sweeps.misfit(found, problem.used) == pytest.approx(expected.misfit, rel=1e-4)
+    assert backend.misfit(found, problem.used) == pytest.approx(expected.misfit, rel=1e-4)
 
 
 def test_the_other_passes_agree_with_the_reference(case):
-    problem, state, found, sweeps = case
-    reference, frames, rng = ReferenceSweeps(problem), problem.used, np.random.default_rng(0)
+    problem, state, found, backend = case
+    reference, frames, rng = ReferenceBackend(problem), problem.used, np.random.default_rng(0)
     line = Line(0.1 * perturb(state, 7).object, 0.1 * perturb(state, 8).probe)
     lengths = np.array([0.0, 0.5])
     single_line = Line(*(each.astype(np.complex64) for each in line[:2]))
     for noise in NOISE:
-        expected = reference.along(state, line, frames, lengths, noise)
-        assert close(sweeps.along(found, single_line, frames, lengths, noise), expected)
+        expected = reference.line_derivatives(state, line, frames, lengths, noise)
+        assert close(backend.line_derivatives(found, single_line, frames, lengths, noise), expected)
     waves = rng.standard_normal((len(frames), *state.probe.shape, 2)) @ [1, 1j]
     mine = waves.astype(np.complex64)
-    for weights in (Weights(-0.9, 1.0, 1.9), None):
+    for weights in (ProjectionWeights(-0.9, 1.0, 1.9), None):
         expected = reference.project(state, frames, waves, weights)
-        sums = sweeps.project(found, frames, mine, weights)
+        sums = backend.project(found, frames, mine, weights)
         assert close(mine, waves)
         assert close(sums.object, expected.object)
         assert close(sums.probe, expected.probe)
     exact = dataclasses.replace(state, object=state.object.copy(), probe=state.probe.copy())
     reference.sequential(exact, frames, Step(0.9, 0.3), Step(0.5, 1.0))
-    sweeps.sequential(found, frames, Step(0.9, 0.3), Step(0.5, 1.0))
+    backend.sequential(found, frames, Step(0.9, 0.3), Step(0.5, 1.0))
     assert close(found.object, exact.object)
     assert close(found.probe, exact.probe)
 
@@ -107,15 +107,15 @@ def test_the_other_passes_agree_with_the_reference(case):
 def test_gather_is_the_gradient_of_the_loss(quantity, noise):
     problem, truth = make_problem((12, 14), frames=6, modes=2, mask=0.1)
     problem = make_near(problem, truth)
-    sweeps, state = ReferenceSweeps(problem), perturb(truth)
-    gradient = -2 * getattr(sweeps.gather(state, problem.used, noise=noise), quantity)
+    backend, state = ReferenceBackend(problem), perturb(truth)
+    gradient = -2 * getattr(backend.gather(state, problem.used, noise=noise), quantity)
     rng = np.random.default_rng(3)
     direction = rng.standard_normal(gradient.shape) + 1j * rng.standard_normal(gradient.shape)
     values, h = [], 1e-6
     for sign in (1, -1):
         moved = double(state)
         getattr(moved, quantity)[:] += sign * h * direction
-        values.append(sweeps.gather(moved, problem.used, noise=noise).loss)
+        values.append(backend.gather(moved, problem.used, noise=noise).loss)
     slope = (values[0] - values[1]) / (2 * h)
     assert slope == pytest.approx(np.real(np.vdot(gradient, direction)), rel=1e-5)
 
@@ -132,7 +132,7 @@ def test_the_responses_of_positions_are_gradients(axis):
     problem = make_near(problem, state)
     rows, columns = np.mgrid[: state.object.shape[0], : state.object.shape[1]]
     state.object = np.exp(0.5j * np.sin(rows / 15) + 0.3 * np.cos(columns / 18 + rows / 27))
-    reference, frames = ReferenceSweeps(problem), problem.used
+    reference, frames = ReferenceBackend(problem), problem.used
     told = np.zeros((3, len(RESPONSES)))
     reference.gather(state, frames, responses=told)
 
@@ -143,6 +143,6 @@ def test_the_responses_of_positions_are_gradients(axis):
         return out[:, 0]
 
     step = 2.0**-8  # a rest is rounded to float32
-    slopes = (differences(step) - differences(-step)) / (2 * step)
+    gradients = (differences(step) - differences(-step)) / (2 * step)
     expected = -2 * told[:, RESPONSES.index("yx"[axis])]
-    np.testing.assert_allclose(slopes, expected, atol=1e-4 * np.abs(expected).max())
+    np.testing.assert_allclose(gradients, expected, atol=1e-4 * np.abs(expected).max())

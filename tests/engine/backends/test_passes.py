@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from problems import double, make_problem, model, on_each_number_of_threads, perturb, single
 
-from exitwave.engine.backends.cpu.passes import CpuSweeps
-from exitwave.engine.backends.reference.passes import ReferenceSweeps
-from exitwave.engine.state import Step
+from exitwave.engine.backend import Step
+from exitwave.engine.backends.cpu.passes import CpuBackend
+from exitwave.engine.backends.reference.passes import ReferenceBackend
 
 
 @pytest.fixture(params=[(16, 16), (15, 20)], ids=["square", "odd"])
@@ -27,49 +27,49 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES)
 @on_each_number_of_threads
-def test_gather_agrees_with_the_reference(shape, case, backend):
+def test_gather_agrees_with_the_reference(shape, case, build):
     problem, truth = make_problem(shape, **case)
     state = perturb(truth)
-    expected = ReferenceSweeps(problem).gather(state, problem.used)
-    found = backend(problem, len(state.probe)).gather(single(state), problem.used)
+    expected = ReferenceBackend(problem).gather(state, problem.used)
+    found = build(problem, len(state.probe)).gather(single(state), problem.used)
     assert close(found.object, expected.object)
-    assert close(found.illumination, expected.illumination)
+    assert close(found.probe_density, expected.probe_density)
     assert close(found.probe, expected.probe)
-    assert close(found.transmission, expected.transmission)
+    assert close(found.object_density, expected.object_density)
     assert found.misfit == pytest.approx(expected.misfit, rel=1e-4)
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_sequential_agrees_with_the_reference(shape, case, backend):
+def test_sequential_agrees_with_the_reference(shape, case, build):
     problem, truth = make_problem(shape, **case)
     start = perturb(truth)
     expected, found = double(start), single(start)
     steps = Step(0.9, 0.3), Step(0.5, 1.0)
-    a = ReferenceSweeps(problem).sequential(expected, problem.used[::-1], *steps)
-    b = backend(problem, len(start.probe)).sequential(found, problem.used[::-1].copy(), *steps)
+    a = ReferenceBackend(problem).sequential(expected, problem.used[::-1], *steps)
+    b = build(problem, len(start.probe)).sequential(found, problem.used[::-1].copy(), *steps)
     assert close(found.object, expected.object)
     assert close(found.probe, expected.probe)
     assert b == pytest.approx(a, rel=1e-4)
 
 
-def test_descend_agrees_with_the_reference(shape, backend):
+def test_descend_agrees_with_the_reference(shape, build):
     problem, state = make_problem(shape, modes=2)
-    sweeps, reference = backend(problem, 2), ReferenceSweeps(problem)
+    backend, reference = build(problem, 2), ReferenceBackend(problem)
     sums = reference.gather(perturb(state), problem.used)
     expected, found = double(state), single(state)
-    reference.descend(expected.probe, sums.probe, sums.transmission, Step(0.7, 0.2))
+    reference.descend(expected.probe, sums.probe, sums.object_density, Step(0.7, 0.2))
     velocity = found.probe.copy()
-    parts = sums.probe.astype(np.complex64), sums.transmission.astype(np.float32)
-    sweeps.descend(found.probe, *parts, Step(0.7, 0.2), velocity)
+    parts = sums.probe.astype(np.complex64), sums.object_density.astype(np.float32)
+    backend.descend(found.probe, *parts, Step(0.7, 0.2), velocity)
     assert np.array_equal(velocity, found.probe)
-    sweeps.descend(velocity, *parts, Step(0.7, 0.2))
+    backend.descend(velocity, *parts, Step(0.7, 0.2))
     assert close(found.probe, expected.probe, 1e-5)
 
 
 def test_thread_count_changes_the_rounding_only():
     problem, truth = make_problem((32, 32), frames=20, modes=2)
     state = single(perturb(truth))
-    sums = [CpuSweeps(problem, 2, threads).gather(state, problem.used) for threads in (1, 2, 2)]
+    sums = [CpuBackend(problem, 2, threads).gather(state, problem.used) for threads in (1, 2, 2)]
     assert close(sums[0].object, sums[1].object, 1e-6)
     assert np.array_equal(sums[1].object, sums[2].object)
     assert np.array_equal(sums[1].probe, sums[2].probe)
@@ -77,8 +77,8 @@ def test_thread_count_changes_the_rounding_only():
 
 def test_the_exact_state_is_a_fixed_point():
     problem, state = make_problem((16, 20), dtype=np.float32, modes=2)
-    sums = ReferenceSweeps(problem).gather(state, problem.used)
-    assert np.abs(sums.object).max() < 1e-4 * np.abs(sums.illumination).max()
+    sums = ReferenceBackend(problem).gather(state, problem.used)
+    assert np.abs(sums.object).max() < 1e-4 * np.abs(sums.probe_density).max()
     assert sums.misfit.error < 1e-10
 
 
@@ -93,8 +93,8 @@ def test_energy_is_kept():
 def test_gather_is_the_gradient_of_the_misfit(quantity):
     """sum conj(P) chi is minus the derivative of sum (sqrt I - sqrt model)^2 with respect to conj(O)."""
     problem, truth = make_problem((12, 14), frames=6, modes=2, mask=0.1)
-    sweeps, state = ReferenceSweeps(problem), perturb(truth)
-    gradient = -2 * getattr(sweeps.gather(state, problem.used), quantity)
+    backend, state = ReferenceBackend(problem), perturb(truth)
+    gradient = -2 * getattr(backend.gather(state, problem.used), quantity)
     rng = np.random.default_rng(3)
     direction = rng.standard_normal(gradient.shape) + 1j * rng.standard_normal(gradient.shape)
     values, h = [], 1e-6
@@ -102,7 +102,7 @@ def test_gather_is_the_gradient_of_the_misfit(quantity):
         moved = double(state)
         array = getattr(moved, quantity)
         array += sign * h * direction
-        values.append(sweeps.misfit(moved, problem.used).difference)
+        values.append(backend.misfit(moved, problem.used).difference)
     slope = (values[0] - values[1]) / (2 * h)
     assert slope == pytest.approx(np.real(np.vdot(gradient, direction)), rel=1e-5)
 
@@ -110,14 +110,14 @@ def test_gather_is_the_gradient_of_the_misfit(quantity):
 def test_invalid_pixels_change_nothing():
     problem, truth = make_problem((16, 16), mask=0.2)
     state = perturb(truth)
-    valid = problem.stack != problem.invalid
-    moved = np.where(valid, problem.stack, np.float32(-1)).astype(np.float32)
-    other = ReferenceSweeps(
+    valid = problem.counts != problem.invalid
+    moved = np.where(valid, problem.counts, np.float32(-1)).astype(np.float32)
+    other = ReferenceBackend(
         type(problem)(
             moved, -1.0, problem.pixels, problem.object_shape, problem.used, problem.held_out, problem.photons
         )
     )
-    a, b = ReferenceSweeps(problem).gather(state, problem.used), other.gather(state, problem.used)
+    a, b = ReferenceBackend(problem).gather(state, problem.used), other.gather(state, problem.used)
     assert np.array_equal(a.object, b.object)
 
 
@@ -127,4 +127,4 @@ def test_arrays_that_the_loops_cannot_take_are_refused(change):
     wrong = single(state)
     wrong.object = change(wrong.object)
     with pytest.raises(TypeError, match="contiguous complex64"):
-        CpuSweeps(problem, 1, 1).gather(wrong, problem.used)
+        CpuBackend(problem, 1, 1).gather(wrong, problem.used)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from exitwave.engine.model.background import LEAST, BackgroundUpdate, prepare, update
-from exitwave.engine.model.responses import Told
+from exitwave.engine.model.responses import Responses
 from exitwave.engine.problem import Problem
 from exitwave.engine.state import State
 from exitwave.errors import InputError
@@ -27,9 +27,9 @@ def scene(background, seed=0):
 
 def told(problem, beam, state):
     model = beam + state.background
-    good = problem.stack != problem.invalid
-    change = np.where(good, (problem.stack - model) / model, 0)
-    return Told(np.zeros((FRAMES, 8)), 0, None, background=np.stack([change.sum(0), good.sum(0)]))
+    good = problem.counts != problem.invalid
+    change = np.where(good, (problem.counts - model) / model, 0)
+    return Responses(np.zeros((FRAMES, 8)), 0, None, background=np.stack([change.sum(0), good.sum(0)]))
 
 
 @pytest.mark.parametrize("form", ["pixels", "radial", "scalar"])
@@ -52,11 +52,11 @@ def test_every_step_raises_the_likelihood():
     problem, beam, state = scene(truth)
     settings = BackgroundUpdate(smooth=0)
     prepare(state, problem, settings)
-    good, last = problem.stack >= 0, -np.inf
+    good, last = problem.counts >= 0, -np.inf
     for _ in range(10):
         update(state, told(problem, beam, state), settings, problem)
         model = beam + state.background
-        likelihood = np.sum(np.where(good, problem.stack * np.log(model) - model, 0))
+        likelihood = np.sum(np.where(good, problem.counts * np.log(model) - model, 0))
         assert likelihood >= last - 1e-9 * abs(likelihood)
         last = likelihood
 

@@ -9,7 +9,7 @@ import exitwave
 from exitwave.analysis.error import recompute
 from exitwave.engine.algorithms.momentum import Momentum
 from exitwave.engine.algorithms.registry import ALGORITHMS
-from exitwave.engine.backends.cpu.passes import CpuSweeps
+from exitwave.engine.backends.cpu.passes import CpuBackend
 from exitwave.engine.model import object_constraints as of_object
 from exitwave.engine.model import probe_constraints as of_probe
 from exitwave.engine.model.registry import constrain
@@ -56,10 +56,10 @@ def make(shape=(48, 56), frames=16, seed=0):
 
 def patterns(problem, state):
     """The modelled intensities, from the float64 definition."""
-    from exitwave.engine.backends.reference.passes import ReferenceSweeps
+    from exitwave.engine.backends.reference.passes import ReferenceBackend
 
-    sweeps = ReferenceSweeps(problem)
-    waves = [sweeps.beam(state, j) * state.object[sweeps._frame(state, j)[0]] for j in problem.used]
+    backend = ReferenceBackend(problem)
+    waves = [backend.beam(state, j) * state.object[backend._frame(state, j)[0]] for j in problem.used]
     return (np.abs(np.fft.fft2(waves, norm="ortho")) ** 2).sum(1)
 
 
@@ -167,9 +167,9 @@ def test_shrink_wrap_keeps_what_is_bright():
 
 
 def test_the_pupil_is_found_in_the_mean_pattern(scan):
-    from exitwave.reconstruction.loading import pose
+    from exitwave.reconstruction.loading import load_problem
 
-    problem = pose(scan, scan.truth.positions, (scan.truth.y, scan.truth.x), holdout=0, seed=0)
+    problem = load_problem(scan, scan.truth.positions, (scan.truth.y, scan.truth.x), holdout=0, seed=0)
     pupil = of_probe.bright(problem)
     far = np.abs(np.fft.fftshift(np.fft.fft2(scan.truth.probe[0]))) ** 2
     assert far[pupil].sum() > 0.99 * far.sum()
@@ -250,9 +250,9 @@ def test_the_near_field_knows_better(known):
 
 def test_constraints_ask_the_frames_nothing(scan, monkeypatch):
     asked = []
-    gather = CpuSweeps.gather
+    gather = CpuBackend.gather
     monkeypatch.setattr(
-        CpuSweeps, "gather", lambda self, *a, **k: asked.append(k.get("responses")) or gather(self, *a, **k)
+        CpuBackend, "gather", lambda self, *a, **k: asked.append(k.get("responses")) or gather(self, *a, **k)
     )
     exitwave.reconstruct(scan, threads=1, iterations=1, **EVERYTHING)
     assert asked

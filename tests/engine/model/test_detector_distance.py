@@ -11,10 +11,10 @@ import exitwave
 from exitwave.analysis.error import recompute
 from exitwave.analysis.summary import summarise
 from exitwave.analysis.summary_text import format_summary
-from exitwave.engine.backends.reference.passes import ReferenceSweeps
+from exitwave.engine.backends.reference.passes import ReferenceBackend
 from exitwave.engine.model import detector_distance
 from exitwave.engine.model.detector_distance import DistanceUpdate
-from exitwave.engine.model.responses import Listening
+from exitwave.engine.model.responses import RecordingBackend
 from exitwave.errors import InputError
 from exitwave.frames import Frames
 from exitwave.simulation import simulate
@@ -25,7 +25,7 @@ def case(off=0.0):
     problem, state = make_problem((32, 32), frames=30, margin=4, dtype=np.float32)
     state.object = 1 + 3 * gaussian_filter(state.object - 1, 2.0, mode="wrap")
     state.probe = gaussian_filter(state.probe, (0, 1.5, 1.5), mode="wrap")
-    problem = replace(problem, stack=model(problem, state).astype(np.float32))
+    problem = replace(problem, counts=model(problem, state).astype(np.float32))
     state.positions = scaled(problem, 1 + off)
     return problem, state
 
@@ -39,15 +39,15 @@ def test_the_numerator_is_the_gradient():
     problem, truth = case()
     state = perturb(truth, amount=0.0)
     state.object *= 1 + 0.1 * gaussian_filter(np.random.default_rng(1).standard_normal(state.object.shape), 2.5)
-    sweeps, step = ReferenceSweeps(problem), 1e-5
+    backend, step = ReferenceBackend(problem), 1e-5
 
     def loss(factor):
         moved = double(state)
         moved.positions = scaled(problem, factor)
-        return sweeps.gather(moved, problem.used, object=False, probe=False).loss
+        return backend.gather(moved, problem.used, object=False, probe=False).loss
 
     state.positions = scaled(problem, 1.0)
-    told = Listening(sweeps, state).complete(state)
+    told = RecordingBackend(backend, state).complete(state)
     y, x = (state.positions - detector_distance.centre(problem)).T
     found = -2 * (y * told.response("y") + x * told.response("x")).sum()
     # moving the window moves the exit wave too, which the far field does not show: what is left is aliasing
@@ -62,7 +62,7 @@ def test_steps_with_the_true_object_and_probe_undo_a_scale(off):
     settings = DistanceUpdate(momentum=0, step=3)
     detector_distance.prepare(state, problem, settings)
     for _ in range(6):
-        told = Listening(ReferenceSweeps(problem), state).complete(state)
+        told = RecordingBackend(ReferenceBackend(problem), state).complete(state)
         detector_distance.update(state, told, settings, problem)
     assert float(state.distance) == pytest.approx(1, abs=1e-3)
     assert np.abs(state.positions - problem.scanned).max() < 0.02
@@ -72,14 +72,14 @@ def test_positions_stay_inside_and_one_factor_from_those_of_the_scan():
     problem, state = case()
     assert detector_distance.room(state.positions, problem) >= 1
 
-    class Told:
+    class Responses:
         def response(self, name):
             y, x = (problem.scanned - detector_distance.centre(problem)).T
             return {"y": y, "x": x, "yx": 0 * y}.get(name, np.ones(30))  # outwards, all of them
 
     detector_distance.prepare(state, problem, DistanceUpdate())
     for _ in range(50):
-        detector_distance.update(state, Told(), DistanceUpdate(), problem)
+        detector_distance.update(state, Responses(), DistanceUpdate(), problem)
         problem.windows(state.positions)
     assert np.abs(state.positions - scaled(problem, 1 / float(state.distance))).max() < 1e-6
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from problems import double, make_problem, model
 
-from exitwave.engine.backends.reference.passes import ReferenceSweeps
+from exitwave.engine.backends.reference.passes import ReferenceBackend
 from exitwave.engine.model.lost_frames import VELOCITY, search
-from exitwave.engine.model.responses import Listening
+from exitwave.engine.model.responses import RecordingBackend
 
 
 @pytest.mark.parametrize("counts", [None, 1000.0])
@@ -19,7 +19,7 @@ def test_lost_frames_come_home_and_the_others_stay(counts):
         dim = counts / np.mean(stack.sum((1, 2)))
         state.probe *= np.sqrt(dim)
         stack = np.random.default_rng(4).poisson(dim * stack)
-    problem = dataclasses.replace(problem, stack=stack.astype(np.float32))
+    problem = dataclasses.replace(problem, counts=stack.astype(np.float32))
     problem = dataclasses.replace(problem, nominal=problem.pixels.astype(float))
     state = double(state)
     state.positions = problem.pixels + np.random.default_rng(0).normal(0, 0.1, (20, 2))
@@ -27,9 +27,9 @@ def test_lost_frames_come_home_and_the_others_stay(counts):
     kept = state.positions
     state.positions = np.clip(state.positions + 4.0 * np.isin(np.arange(20), lost)[:, None], *problem.reach)
     state.memory[VELOCITY] = np.ones((20, 2))
-    sweeps, start = ReferenceSweeps(problem), state.positions
+    backend, start = ReferenceBackend(problem), state.positions
     for _ in range(12):
-        search(state, Listening(sweeps, state).complete(state), problem)
+        search(state, RecordingBackend(backend, state).complete(state), problem)
     off = np.hypot(*(state.positions - kept).T)
     assert (off[lost] < 1.0).all()
     assert (state.memory[VELOCITY][lost] == 0).all()

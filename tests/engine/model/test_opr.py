@@ -24,7 +24,7 @@ def angle(found, truth, mode):
 
 def share(result):
     """Power of every variation, relative to that of all modes."""
-    power = np.mean(result.model["weights"] ** 2, axis=0) * (np.abs(result.model["variations"]) ** 2).sum((1, 2))
+    power = np.mean(result.model["opr_weights"] ** 2, axis=0) * (np.abs(result.model["opr_modes"]) ** 2).sum((1, 2))
     return power / (np.abs(result.probe) ** 2).sum()
 
 
@@ -65,16 +65,16 @@ def test_a_drift_of_the_probe_is_found_and_the_object_is_the_better_for_it(tmp_p
     scan = simulate(detector=128, frames=100, photons=2e6, probe_drift=0.2, seed=3)
     settings = {"iterations": 25, "threads": 1}
     without = exitwave.reconstruct(scan, **settings)
-    found = exitwave.reconstruct(scan, variation_update=True, **settings)
+    found = exitwave.reconstruct(scan, opr_update=True, **settings)
     truth = scan.truth.model
-    assert angle(found.model["variations"], truth["variations"][0], found.probe[0]) < 15
-    assert abs(np.corrcoef(found.model["weights"][:, 0], truth["weights"][:, 0])[0, 1]) > 0.99
+    assert angle(found.model["opr_modes"], truth["opr_modes"][0], found.probe[0]) < 15
+    assert abs(np.corrcoef(found.model["opr_weights"][:, 0], truth["opr_weights"][:, 0])[0, 1]) > 0.99
     assert exitwave.compare(found).error < 0.3 * exitwave.compare(without).error
     assert found.holdout_errors[-1] < 0.5 * without.holdout_errors[-1]
     found.save(tmp_path / "found.cxi")
     again = exitwave.open(tmp_path / "found.cxi")
     assert recompute(again) == pytest.approx(found.errors[-1], rel=1e-4)
-    onward = exitwave.reconstruct(again, iterations=2, threads=1, variation_update=True)
+    onward = exitwave.reconstruct(again, iterations=2, threads=1, opr_update=True)
     assert onward.errors[-3] == found.errors[-1]
     assert onward.errors[-1] < 1.3 * found.errors[-1]
 
@@ -82,13 +82,13 @@ def test_a_drift_of_the_probe_is_found_and_the_object_is_the_better_for_it(tmp_p
 @pytest.mark.parametrize("photons", [1e4, 2e6])
 def test_a_steady_probe_gets_no_variation(photons):
     scan = simulate(detector=128, frames=100, photons=photons, seed=3)
-    found = exitwave.reconstruct(scan, variation_update={"number": 3}, iterations=12, threads=1)
+    found = exitwave.reconstruct(scan, opr_update={"number": 3}, iterations=12, threads=1)
     assert share(found).sum() < 1e-3
 
 
 def test_the_first_of_several_modes_varies_and_the_others_become_orthogonal():
     scan = simulate(detector=128, frames=60, photons=1e6, modes=3, probe_drift=0.1, seed=3)
-    found = exitwave.reconstruct(scan, variation_update=True, iterations=8, threads=1)
+    found = exitwave.reconstruct(scan, opr_update=True, iterations=8, threads=1)
     powers = (np.abs(found.probe) ** 2).sum((1, 2))
     assert (np.diff(powers) < 0).all()
     assert abs(np.vdot(found.probe[1], found.probe[2])) < 1e-4 * powers[1]
@@ -98,7 +98,7 @@ def test_the_first_of_several_modes_varies_and_the_others_become_orthogonal():
 def test_variations_are_found_beside_a_probe_that_is_left_alone():
     scan = simulate(detector=128, frames=60, photons=1e6, probe_drift=0.2, seed=3)
     settings = {"iterations": 15, "threads": 1, "probe_update": {"enabled": False}}
-    found = exitwave.reconstruct(scan, variation_update=True, **settings)
+    found = exitwave.reconstruct(scan, opr_update=True, **settings)
     assert np.array_equal(found.probe, scan.probe)
     assert found.errors[-1] < 0.5 * exitwave.reconstruct(scan, **settings).errors[-1]
 
@@ -107,5 +107,5 @@ def test_variations_are_found_beside_a_probe_that_is_left_alone():
 def test_other_algorithms_have_variations_too(algorithm):
     scan = simulate(detector=128, frames=60, photons=1e6, probe_drift=0.2, seed=3)
     settings = {"iterations": 10, "threads": 1, "algorithm": algorithm}
-    found = exitwave.reconstruct(scan, variation_update=True, **settings)
+    found = exitwave.reconstruct(scan, opr_update=True, **settings)
     assert found.errors[-1] < 0.7 * exitwave.reconstruct(scan, **settings).errors[-1]

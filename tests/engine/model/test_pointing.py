@@ -6,9 +6,9 @@ from problems import double, make_problem, perturb, single
 
 import exitwave
 from exitwave.analysis.error import recompute
-from exitwave.engine.backends.reference.passes import ReferenceSweeps
+from exitwave.engine.backend import RESPONSES, Line, ProjectionWeights, Step
+from exitwave.engine.backends.reference.passes import ReferenceBackend
 from exitwave.engine.model.curvature import SAMPLE, mean_curvature
-from exitwave.engine.state import RESPONSES, Line, Step, Weights
 from exitwave.errors import InputError
 from exitwave.simulation import simulate
 
@@ -19,60 +19,60 @@ def close(a, b, tolerance=1e-4):
 
 def tilted(problem, state, *, subpixel=True):
     """Give every frame a tilt, and one variation on top where frames lie between pixels."""
-    rng, npos = np.random.default_rng(5), len(problem.stack)
-    state.tilts = rng.uniform(-1.5, 1.5, (npos, 2))
+    rng, npos = np.random.default_rng(5), len(problem.counts)
+    state.pointing = rng.uniform(-1.5, 1.5, (npos, 2))
     if subpixel:
         noise = rng.standard_normal((1, *problem.shape)) + 1j * rng.standard_normal((1, *problem.shape))
-        state.variations = (0.1 * np.abs(state.probe).max() * noise).astype(state.probe.dtype)
-        state.weights = rng.standard_normal((npos, 1))
+        state.opr_modes = (0.1 * np.abs(state.probe).max() * noise).astype(state.probe.dtype)
+        state.opr_weights = rng.standard_normal((npos, 1))
     return state
 
 
 @pytest.fixture(params=[((16, 16), 1, False), ((15, 20), 3, True)], ids=["whole pixels", "odd, 3 modes"])
-def case(request, backend):
+def case(request, build):
     shape, modes, subpixel = request.param
     problem, truth = make_problem(shape, modes=modes, margin=4, subpixel=subpixel)
     state = tilted(problem, perturb(truth), subpixel=subpixel)
     found = tilted(problem, single(state), subpixel=subpixel)
-    return problem, state, found, backend(problem, modes)
+    return problem, state, found, build(problem, modes)
 
 
 def test_a_tilt_shifts_the_pattern_to_higher_indices():
     problem, state = make_problem((16, 20), frames=1)
-    reference = ReferenceSweeps(problem)
+    reference = ReferenceBackend(problem)
     wave = reference._frame(state, 0)[1] * state.object[reference._frame(state, 0)[0]]
-    state.tilts = np.array([[2.0, -3.0]])
+    state.pointing = np.array([[2.0, -3.0]])
     moved = reference._frame(state, 0)[1] * state.object[reference._frame(state, 0)[0]]
     patterns = [np.abs(np.fft.fft2(each)) for each in (wave, moved)]
     assert patterns[1] == pytest.approx(np.roll(patterns[0], (2, -3), (-2, -1)))
 
 
 def test_the_passes_agree_with_the_reference(case):
-    problem, state, found, sweeps = case
-    reference, frames = ReferenceSweeps(problem), problem.used
-    extra = 2 + (0 if state.variations is None else 1)
+    problem, state, found, backend = case
+    reference, frames = ReferenceBackend(problem), problem.used
+    extra = 2 + (0 if state.opr_modes is None else 1)
     told = [np.zeros((len(frames), len(RESPONSES) + extra)) for _ in range(2)]
     expected = reference.gather(state, frames, responses=told[0])
-    sums = sweeps.gather(found, frames, responses=told[1])
-    for name in ("object", "illumination", "probe", "transmission"):
+    sums = backend.gather(found, frames, responses=told[1])
+    for name in ("object", "probe_density", "probe", "object_density"):
         assert close(getattr(sums, name), getattr(expected, name)), name
     for column in range(told[0].shape[1]):
         scale = np.abs(told[0][:, column]).max()
         np.testing.assert_allclose(told[1][:, column], told[0][:, column], atol=1e-4 * scale, err_msg=str(column))
     line = Line(0.1 * perturb(state, 7).object, 0.1 * perturb(state, 8).probe)
     single_line, lengths = Line(*(each.astype(np.complex64) for each in line[:2])), np.array([0.0, 0.5])
-    expected_slopes = reference.along(state, line, frames, lengths, "amplitude")
-    assert close(sweeps.along(found, single_line, frames, lengths, "amplitude"), expected_slopes)
+    expected_slopes = reference.line_derivatives(state, line, frames, lengths, "amplitude")
+    assert close(backend.line_derivatives(found, single_line, frames, lengths, "amplitude"), expected_slopes)
     waves = np.random.default_rng(0).standard_normal((len(frames), *state.probe.shape, 2)) @ [1, 1j]
     mine = waves.astype(np.complex64)
-    expected = reference.project(state, frames, waves, Weights(-0.9, 1.0, 1.9))
-    sums = sweeps.project(found, frames, mine, Weights(-0.9, 1.0, 1.9))
+    expected = reference.project(state, frames, waves, ProjectionWeights(-0.9, 1.0, 1.9))
+    sums = backend.project(found, frames, mine, ProjectionWeights(-0.9, 1.0, 1.9))
     assert close(mine, waves)
     assert close(sums.object, expected.object)
     assert close(sums.probe, expected.probe)
-    exact = tilted(problem, double(state), subpixel=state.variations is not None)
+    exact = tilted(problem, double(state), subpixel=state.opr_modes is not None)
     reference.sequential(exact, frames, Step(0.9, 0.3), Step(0.5, 1.0))
-    sweeps.sequential(found, frames, Step(0.9, 0.3), Step(0.5, 1.0))
+    backend.sequential(found, frames, Step(0.9, 0.3), Step(0.5, 1.0))
     assert close(found.object, exact.object)
     assert close(found.probe, exact.probe)
 
@@ -82,22 +82,22 @@ def test_the_response_is_a_gradient(axis):
     """Against finite differences in the reference: dL/dt = -2 <dpsi/dt, chi>."""
     problem, truth = make_problem((15, 16), frames=3, modes=2, margin=4, dtype=np.float32)
     state = tilted(problem, perturb(truth, amount=0.1), subpixel=False)
-    reference, told = ReferenceSweeps(problem), np.zeros((3, len(RESPONSES) + 2))
+    reference, told = ReferenceBackend(problem), np.zeros((3, len(RESPONSES) + 2))
     reference.gather(state, problem.used, responses=told)
 
     def differences(step):
         moved, out = double(state), np.zeros_like(told)
-        moved.tilts = state.tilts + step * np.eye(2)[axis]
+        moved.pointing = state.pointing + step * np.eye(2)[axis]
         reference.gather(moved, problem.used, responses=out)
         return out[:, 0]
 
-    slopes = (differences(1e-5) - differences(-1e-5)) / 2e-5
-    np.testing.assert_allclose(slopes, -2 * told[:, len(RESPONSES) + axis], rtol=1e-5)
+    gradients = (differences(1e-5) - differences(-1e-5)) / 2e-5
+    np.testing.assert_allclose(gradients, -2 * told[:, len(RESPONSES) + axis], rtol=1e-5)
 
 
 def test_the_curvature_is_the_second_derivative_of_the_misfit():
     problem, state = make_problem((16, 18), frames=4, modes=2, subpixel=False, dtype=np.float32)
-    reference, change = ReferenceSweeps(problem), perturb(state, 3).probe - state.probe
+    reference, change = ReferenceBackend(problem), perturb(state, 3).probe - state.probe
     frames = np.random.default_rng(0).integers(4, size=SAMPLE)  # those that a fresh generator chooses
     state.rng = np.random.default_rng(0)
     curvature = mean_curvature(state, problem, lambda window: change[None] * window)
@@ -117,8 +117,8 @@ def test_the_pointing_of_the_beam_is_found_and_the_object_is_the_better_for_it(t
     scan = simulate(detector=128, frames=100, photons=2e6, pointing=0.5, seed=3)
     settings = {"iterations": 25, "threads": 1}
     without = exitwave.reconstruct(scan, **settings)
-    found = exitwave.reconstruct(scan, tilt_update=True, **settings)
-    wrong = found.model["tilts"] - scan.truth.model["tilts"]
+    found = exitwave.reconstruct(scan, pointing_update=True, **settings)
+    wrong = found.model["pointing"] - scan.truth.model["pointing"]
     assert np.median(np.abs(wrong - wrong.mean(0))) < 0.05
     assert exitwave.compare(found).error < 0.7 * exitwave.compare(without).error
     found.save(tmp_path / "found.cxi")
@@ -128,4 +128,4 @@ def test_the_pointing_of_the_beam_is_found_and_the_object_is_the_better_for_it(t
 def test_the_near_field_is_refused():
     scan = simulate("near-field", frames=4)
     with pytest.raises(InputError, match="far field only"):
-        exitwave.reconstruct(scan, tilt_update=True, iterations=1)
+        exitwave.reconstruct(scan, pointing_update=True, iterations=1)

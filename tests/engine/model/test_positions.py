@@ -9,12 +9,12 @@ from scipy.ndimage import gaussian_filter
 
 import exitwave
 from exitwave.analysis.error import recompute
-from exitwave.engine.backends.cpu.passes import CpuSweeps
-from exitwave.engine.backends.reference.passes import ReferenceSweeps
+from exitwave.engine.backends.cpu.passes import CpuBackend
+from exitwave.engine.backends.reference.passes import ReferenceBackend
 from exitwave.engine.model import affine, positions
 from exitwave.engine.model.affine import Affine
 from exitwave.engine.model.positions import PositionUpdate
-from exitwave.engine.model.responses import Listening
+from exitwave.engine.model.responses import RecordingBackend
 from exitwave.engine.recipe import make_recipe
 from exitwave.errors import InputError
 from exitwave.reconstruction import coarse
@@ -30,26 +30,26 @@ def smooth_case():
     problem, state = make_problem((32, 32), frames=30, margin=4, dtype=np.float32)
     state.object = 1 + 3 * gaussian_filter(state.object - 1, 2.0, mode="wrap")
     state.probe = gaussian_filter(state.probe, (0, 1.5, 1.5), mode="wrap")
-    return dataclasses.replace(problem, stack=model(problem, state).astype(np.float32)), state
+    return dataclasses.replace(problem, counts=model(problem, state).astype(np.float32)), state
 
 
-def step(problem, state, sweeps, **settings):
+def step(problem, state, backend, **settings):
     """Refine the positions once, with object and probe as they are."""
     settings = PositionUpdate(momentum=0, search=False, **settings)
     positions.prepare(state, problem, settings)
     before = state.positions
-    positions.update(state, Listening(sweeps, state).complete(state), settings, problem)
+    positions.update(state, RecordingBackend(backend, state).complete(state), settings, problem)
     return state.positions - before
 
 
-@pytest.mark.parametrize("backend", ["reference", "cpu"])
-def test_one_step_returns_most_of_a_move_with_its_sign(backend):
+@pytest.mark.parametrize("build", ["reference", "cpu"])
+def test_one_step_returns_most_of_a_move_with_its_sign(build):
     problem, truth = smooth_case()
-    state = double(truth) if backend == "reference" else single(truth)
+    state = double(truth) if build == "reference" else single(truth)
     state.positions = problem.pixels.astype(float)
     state.positions[7] -= (0.4, -0.3)
-    sweeps = ReferenceSweeps(problem) if backend == "reference" else CpuSweeps(problem, 1, 1)
-    moved = step(problem, state, sweeps)
+    backend = ReferenceBackend(problem) if build == "reference" else CpuBackend(problem, 1, 1)
+    moved = step(problem, state, backend)
     along = moved[7] @ (0.4, -0.3) / 0.25
     assert 0.8 < along < 1.5
     assert np.abs(moved[7] - along * np.array([0.4, -0.3])).max() < 0.2
@@ -58,17 +58,17 @@ def test_one_step_returns_most_of_a_move_with_its_sign(backend):
 
 def test_exact_positions_stay_and_frames_that_see_nothing_too():
     problem, truth = smooth_case()
-    assert np.abs(step(problem, double(truth), ReferenceSweeps(problem))).max() < 1e-4
+    assert np.abs(step(problem, double(truth), ReferenceBackend(problem))).max() < 1e-4
     flat = double(truth)
     flat.object[:] = 1
-    assert np.abs(step(problem, flat, ReferenceSweeps(problem))).max() < 1e-9
+    assert np.abs(step(problem, flat, ReferenceBackend(problem))).max() < 1e-9
 
 
 def test_no_frame_goes_far_beyond_the_others_or_the_largest_step():
     problem, truth = smooth_case()
     state = double(truth)
     state.positions = problem.pixels + np.random.default_rng(0).normal(0, 0.3, (30, 2))
-    told = Listening(ReferenceSweeps(problem), state).complete(state)
+    told = RecordingBackend(ReferenceBackend(problem), state).complete(state)
     assert np.hypot(*positions.moves(told, 4.0, 0.05).T).max() == pytest.approx(0.05)
 
 

@@ -9,7 +9,7 @@ from exitwave.engine.state import State
 from exitwave.errors import InputError
 
 
-class Told:
+class Responses:
     def __init__(self, spacing):
         self.spacing = spacing
 
@@ -17,11 +17,11 @@ class Told:
 def moves(forces, step=0.01):
     """What the spacing does under the forces."""
     state = State(np.ones((2, 4, 4), complex), np.ones((1, 4, 4), complex), np.random.default_rng(0))
-    state.spacing, found = np.array(1.0), []
+    state.slice_spacing, found = np.array(1.0), []
     for force in forces:
-        before = float(state.spacing)
-        update(state, Told(force), SpacingUpdate(step=step), None)
-        found.append(float(state.spacing) - before)
+        before = float(state.slice_spacing)
+        update(state, Responses(force), SpacingUpdate(step=step), None)
+        found.append(float(state.slice_spacing) - before)
     return found
 
 

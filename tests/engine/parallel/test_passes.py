@@ -9,8 +9,8 @@ from problems import make_problem, torch
 from processes import ends, start
 
 import exitwave
-from exitwave.engine.parallel.communicator import ALONE, Alone
-from exitwave.engine.parallel.launcher import PORTS, Place, find
+from exitwave.engine.parallel.communicator import ONE_PROCESS, Communicator
+from exitwave.engine.parallel.launcher import PORTS, LaunchInfo, find
 from exitwave.engine.parallel.passes import check
 from exitwave.engine.recipe import make_recipe
 from exitwave.errors import InputError
@@ -70,22 +70,22 @@ def test_a_process_that_is_killed_ends_all_and_leaves_a_result(tmp_path):
     result = exitwave.open(output)
     assert len(result.errors) == processes.DEATH
     whole = exitwave.reconstruct(
-        exitwave.open(scan), algorithm="rPIE", iterations=processes.DEATH, settle=0.0, threads=1, probe="file"
+        exitwave.open(scan), algorithm="rPIE", iterations=processes.DEATH, decay=0.0, threads=1, probe="file"
     )
     assert result.errors[-1] == pytest.approx(whole.errors[-1], rel=0.1)
 
 
 def test_what_cannot_be_shared_out_is_refused():
     problem, _ = make_problem(frames=3)
-    team = Alone()
-    team.size = 2
+    communicator = Communicator()
+    communicator.size = 2
     with pytest.raises(InputError, match=r"ePIE in 2 processes"):
-        check(make_recipe({"algorithm": "ePIE"}), problem, team)
-    check(make_recipe({"algorithm": "rPIE"}), problem, team)
-    check(make_recipe({"algorithm": "ePIE"}), problem, ALONE)
-    team.size = 4
+        check(make_recipe({"algorithm": "ePIE"}), problem, communicator)
+    check(make_recipe({"algorithm": "rPIE"}), problem, communicator)
+    check(make_recipe({"algorithm": "ePIE"}), problem, ONE_PROCESS)
+    communicator.size = 4
     with pytest.raises(InputError, match=r"4 processes for 3 frames"):
-        check(make_recipe({"algorithm": "rPIE"}), problem, team)
+        check(make_recipe({"algorithm": "rPIE"}), problem, communicator)
 
 
 TORCHRUN = {"RANK": "3", "WORLD_SIZE": "8", "MASTER_ADDR": "nid7", "MASTER_PORT": "29500"}
@@ -128,14 +128,16 @@ def test_one_process_is_alone(environ):
 def test_without_a_place_to_meet_they_are_refused():
     with pytest.raises(InputError, match="MASTER_ADDR"):
         find({"PMI_RANK": "0", "PMI_SIZE": "2"}, 17)
-    assert find({"PMI_RANK": "0", "PMI_SIZE": "2", "MASTER_ADDR": "a", "MASTER_PORT": "9"}, 17) == Place(0, 2, "a", 9)
+    assert find({"PMI_RANK": "0", "PMI_SIZE": "2", "MASTER_ADDR": "a", "MASTER_PORT": "9"}, 17) == LaunchInfo(
+        0, 2, "a", 9
+    )
 
 
 def test_without_torch_several_processes_say_what_to_install(monkeypatch):
     from importlib import util
 
-    from exitwave.engine.parallel.communicator import Team
+    from exitwave.engine.parallel.communicator import TorchCommunicator
 
     monkeypatch.setattr(util, "find_spec", lambda _: None)
     with pytest.raises(InputError, match=r"2 processes.*exitwave\[cuda\]"):
-        Team(Place(0, 2, "127.0.0.1", 1))
+        TorchCommunicator(LaunchInfo(0, 2, "127.0.0.1", 1))

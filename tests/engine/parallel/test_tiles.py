@@ -14,15 +14,15 @@ import exitwave
 from exitwave.cli.options import parse_settings, split_settings
 from exitwave.cli.work import work
 from exitwave.engine.model.positions import inside, stopped
-from exitwave.engine.parallel.communicator import Alone
+from exitwave.engine.parallel.communicator import Communicator
 from exitwave.engine.parallel.passes import refuse_tiles
-from exitwave.engine.parallel.tiles import WHOLE, Tile, cut
+from exitwave.engine.parallel.tiles import WHOLE_OBJECT, Tile, cut
 from exitwave.engine.recipe import make_recipe
 from exitwave.errors import InputError
 from exitwave.reconstruction.setup import _tile
 
 
-class Some(Alone):
+class Some(Communicator):
     """One of several processes, which hears nothing of the others."""
 
     def __init__(self, rank=0, size=2):
@@ -169,19 +169,19 @@ def test_tiles_are_cut_where_they_are_asked_for_or_a_gpu_needs_them(monkeypatch)
     scan = exitwave.simulate(frames=24, detector=128)
     grid = np.linspace(0, 300 * scan.object_pixel[0], 300), np.linspace(0, 300 * scan.object_pixel[1], 300)
 
-    def tile(device="cpu", team=Some(), **settings):  # noqa: B008
-        return _tile(scan, make_recipe(settings), None, scan.positions, grid, device, team)
+    def tile(device="cpu", communicator=Some(), **settings):  # noqa: B008
+        return _tile(scan, make_recipe(settings), None, scan.positions, grid, device, communicator)
 
     assert isinstance(tile(tiles="yes"), Tile)
-    assert tile(tiles="yes", team=Alone()) is WHOLE
-    assert tile(tiles="yes", team=Some(size=25)) is WHOLE  # which is refused later
+    assert tile(tiles="yes", communicator=Communicator()) is WHOLE_OBJECT
+    assert tile(tiles="yes", communicator=Some(size=25)) is WHOLE_OBJECT  # which is refused later
     assert tile(position_update=True, tiles="yes").room > tile(tiles="yes").room
-    assert tile() is WHOLE
+    assert tile() is WHOLE_OBJECT
     memory = pytest.importorskip("exitwave.engine.backends.cuda.memory")
-    assert tile("torch-cpu") is WHOLE
+    assert tile("torch-cpu") is WHOLE_OBJECT
     monkeypatch.setattr(memory, "free_on", lambda _: 8e6)
     assert isinstance(tile("torch-cpu"), Tile)
-    assert tile("torch-cpu", tiles="no") is WHOLE
+    assert tile("torch-cpu", tiles="no") is WHOLE_OBJECT
     with pytest.raises(InputError, match="coarse: 2"):
         tile("torch-cpu", coarse=2)
 

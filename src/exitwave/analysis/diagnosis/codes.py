@@ -69,7 +69,7 @@ CODES: dict[str, _Problem] = {
     "D406": _Problem(
         "warning", "the beam drifts",
         "One probe does not fit both the first and the last frames.",
-        "Reconstruct with variation_update or scale_update; let the optics stabilise before the scan.",
+        "Reconstruct with opr_update or intensity_update; let the optics stabilise before the scan.",
     ),
     "D407": _Problem(
         "warning", "the beam was lost",

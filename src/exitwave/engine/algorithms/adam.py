@@ -22,8 +22,9 @@ from exitwave.engine import arrays
 from exitwave.engine.algorithms import rpie
 from exitwave.engine.algorithms.batches import batches
 from exitwave.engine.algorithms.epie import choose
+from exitwave.engine.backend import Backend, Misfit, Step
 from exitwave.engine.recipe import Stage
-from exitwave.engine.state import Misfit, State, Step, Sweeps
+from exitwave.engine.state import State
 
 OBJECT, PROBE = Step(0.1, 0.1), Step(0.1, 0.1)
 """Length and alpha of the steps, where the stage does not say."""
@@ -45,20 +46,20 @@ class _Moments:
     iteration: int = 0
 
 
-def step(state: State, sweeps: Sweeps, stage: Stage) -> Misfit:
+def step(state: State, backend: Backend, stage: Stage) -> Misfit:
     """Do one iteration in place and return its misfit."""
     object_step = choose(stage.object_update, OBJECT, state.iteration)
     probe_step = choose(stage.probe_update, PROBE, state.iteration)
     length = max(LAST, 1 - (1 - LAST) * state.iteration / stage.iterations)
-    frames, noise = sweeps.problem.used, stage.noise or "amplitude"
+    frames, noise = backend.problem.used, stage.noise or "amplitude"
     size = stage.batch or rpie.batch_size(frames)
     difference = signal = 0.0
-    for batch in batches(stage.batching or "random", state.rng, frames, size, sweeps.problem.pixels):
-        sums = sweeps.gather(state, batch, object=object_step is not None, probe=probe_step is not None, noise=noise)
+    for batch in batches(stage.batching or "random", state.rng, frames, size, backend.problem.pixels):
+        sums = backend.gather(state, batch, object=object_step is not None, probe=probe_step is not None, noise=noise)
         if object_step:
-            descend(sweeps, state.object, sums.object, moments(state, "object"), object_step, length)
+            descend(backend, state.object, sums.object, moments(state, "object"), object_step, length)
         if probe_step:
-            descend(sweeps, state.probe, sums.probe, moments(state, "probe"), probe_step, length)
+            descend(backend, state.probe, sums.probe, moments(state, "probe"), probe_step, length)
         difference, signal = difference + sums.misfit.difference, signal + sums.misfit.signal
     return Misfit(difference, signal)
 
@@ -73,7 +74,7 @@ def moments(state: State, name: str) -> _Moments:
 
 
 def descend(
-    sweeps: Sweeps,
+    backend: Backend,
     target: NDArray[np.complexfloating[Any]],
     gradient: NDArray[np.complexfloating[Any]],
     means: _Moments,
@@ -87,6 +88,6 @@ def descend(
         first += (1 - FIRST) * (new - first)
         second += (1 - SECOND) * (new.real**2 + new.imag**2 - second)
         root[:] = (second / (1 - SECOND**means.batches)) ** 0.5
-    scale = sweeps.problem.tile.rms(target) / (1 - FIRST**means.batches)
+    scale = backend.problem.tile.rms(target) / (1 - FIRST**means.batches)
     for mode in range(len(target)) if target.ndim == 3 else (...,):
-        sweeps.descend(target[mode], means.first[mode], spread[mode], Step(step.length * length * scale, step.alpha))
+        backend.descend(target[mode], means.first[mode], spread[mode], Step(step.length * length * scale, step.alpha))

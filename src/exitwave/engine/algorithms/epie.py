@@ -9,33 +9,34 @@ A. M. Maiden and J. M. Rodenburg, Ultramicroscopy 109, 1256 (2009). With alpha b
 rPIE, (1 - alpha) |P|^2 + alpha max |P|^2; see `rpie`.
 """
 
-from exitwave.engine.algorithms.step_decay import settled
+from exitwave.engine.algorithms.step_decay import decayed
+from exitwave.engine.backend import Backend, Misfit, Step
 from exitwave.engine.recipe import Stage
 from exitwave.engine.settings import Update
-from exitwave.engine.state import Misfit, State, Step, Sweeps
+from exitwave.engine.state import State
 
 OBJECT, PROBE = Step(1.8, 1.0), Step(0.1, 1.0)
 """Length and alpha of the steps, where the stage does not say. An object's step is too long from 2 on. The probe
 sees every frame: a long step would follow the noise of the last one."""
 
 
-def step(state: State, sweeps: Sweeps, stage: Stage) -> Misfit:
+def step(state: State, backend: Backend, stage: Stage) -> Misfit:
     """Do one iteration in place and return its misfit."""
-    order = state.rng.permutation(sweeps.problem.used)
-    return sweeps.sequential(
+    order = state.rng.permutation(backend.problem.used)
+    return backend.sequential(
         state,
         order,
-        settled(choose(stage.object_update, shared(OBJECT, sweeps), state.iteration), state),
-        settled(choose(stage.probe_update, PROBE, state.iteration), state),
+        decayed(choose(stage.object_update, shared(OBJECT, backend), state.iteration), state),
+        decayed(choose(stage.probe_update, PROBE, state.iteration), state),
     )
 
 
-def shared(step: Step, sweeps: Sweeps) -> Step:
+def shared(step: Step, backend: Backend) -> Step:
     """Return the object's step, for several slices of a thick sample a part for each.
 
     They step at the same time from the same chi, and each alone could take all of it.
     """
-    slices = sweeps.problem.slices
+    slices = backend.problem.slices
     return step._replace(length=step.length / slices.number) if slices else step
 
 

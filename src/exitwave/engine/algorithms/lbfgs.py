@@ -2,7 +2,7 @@
 
 The exit wave of several slices is not linear in them, so that no line through them is a polynomial (`ml`). What takes
 the place of its exact line search is what pairs of the last steps s and of the changes y of the gradient tell of the
-curvature. With L the loss of a noise model (`sweeps.Noise`) and g minus its gradient with respect to conj(O) and
+curvature. With L the loss of a noise model (`backend.Noise`) and g minus its gradient with respect to conj(O) and
 conj(P) over all frames, and <a, b> = Re sum conj(a) b over object and probe, the direction h is, of the last pairs from
 the newest to the oldest and back,
 
@@ -27,10 +27,11 @@ from typing import Any, NamedTuple
 
 from exitwave.engine import arrays
 from exitwave.engine.algorithms.epie import choose
-from exitwave.engine.algorithms.slice_preconditioner import EPS, inverse, overlaps, unmix
+from exitwave.engine.algorithms.slice_preconditioner import EPS, inverse, overlaps, precondition
+from exitwave.engine.backend import Backend, Misfit, Step
 from exitwave.engine.model.registry import CONSTRAINTS, REFINEMENTS
 from exitwave.engine.recipe import Stage
-from exitwave.engine.state import Misfit, State, Step, Sweeps
+from exitwave.engine.state import State
 
 OBJECT, PROBE = Step(1.0, 0.05), Step(1.0, 0.1)
 """Length and alpha of the steps, where the stage does not say."""
@@ -92,15 +93,15 @@ class _Memory:
         self.pairs, self.scale = [], FIRST
 
 
-def step(state: State, sweeps: Sweeps, stage: Stage) -> Misfit:
+def step(state: State, backend: Backend, stage: Stage) -> Misfit:
     """Do one iteration in place and return its misfit."""
     steps = choose(stage.object_update, OBJECT, state.iteration), choose(stage.probe_update, PROBE, state.iteration)
     if steps == (None, None):
-        return sweeps.misfit(state, sweeps.problem.used)
-    memory = recall(state, sweeps, steps)
-    here = memory.here if memory.here and alone(stage) else look(state, sweeps, stage, steps)
+        return backend.misfit(state, backend.problem.used)
+    memory = recall(state, backend, steps)
+    here = memory.here if memory.here and alone(stage) else look(state, backend, stage, steps)
     line, slope = downhill(memory, here)
-    there, length = search(state, sweeps, stage, steps, here, line, slope) if slope > 0 else (here, 0.0)
+    there, length = search(state, backend, stage, steps, here, line, slope) if slope > 0 else (here, 0.0)
     learn(memory, here, there, line, length)
     memory.here, memory.iteration = there, state.iteration
     return here.misfit
@@ -111,31 +112,31 @@ def alone(stage: Stage) -> bool:
     return all(getattr(stage, name) is None for name in (*REFINEMENTS, *CONSTRAINTS))
 
 
-def recall(state: State, sweeps: Sweeps, steps: Steps) -> _Memory:
+def recall(state: State, backend: Backend, steps: Steps) -> _Memory:
     """Return the memory of the iteration before, or a new one where there was none that updated the same."""
     memory: _Memory | None = state.memory.get("ML")
     if memory is None or (memory.iteration, memory.steps) != (state.iteration - 1, steps):
-        memory = state.memory["ML"] = _Memory(steps, getattr(sweeps, "threads", 1))
+        memory = state.memory["ML"] = _Memory(steps, getattr(backend, "threads", 1))
     if steps[0] and memory.age in LIFTS:
-        spacing = 1.0 if state.spacing is None else float(state.spacing)
-        found = overlaps(sweeps.problem, arrays.on_host(state.probe), spacing)
+        spacing = 1.0 if state.slice_spacing is None else float(state.slice_spacing)
+        found = overlaps(backend.problem, arrays.to_host(state.probe), spacing)
         memory.filters = arrays.beside(state.object, inverse(found, LIFTS[memory.age]))
     memory.age += 1
     return memory
 
 
-def look(state: State, sweeps: Sweeps, stage: Stage, steps: Steps) -> Point:
+def look(state: State, backend: Backend, stage: Stage, steps: Steps) -> Point:
     """Pass over all frames."""
     of_object, of_probe = steps
-    frames, noise = sweeps.problem.used, stage.noise or "amplitude"
-    sums = sweeps.gather(state, frames, object=of_object is not None, probe=of_probe is not None, noise=noise)
+    frames, noise = backend.problem.used, stage.noise or "amplitude"
+    sums = backend.gather(state, frames, object=of_object is not None, probe=of_probe is not None, noise=noise)
     pull, weights = [], []
     if of_object:
         pull.append(arrays.copy(sums.object))
-        weights.append(weight(sums.illumination, of_object) ** 0.5 * state.object.conj() / (abs(state.object) + TINY))
+        weights.append(weight(sums.probe_density, of_object) ** 0.5 * state.object.conj() / (abs(state.object) + TINY))
     if of_probe:
         pull.append(arrays.copy(sums.probe))
-        weights.append(weight(sums.transmission, of_probe))
+        weights.append(weight(sums.object_density, of_probe))
     return Point(pull, weights, float(sums.loss), sums.misfit)
 
 
@@ -148,7 +149,7 @@ def preconditioned(memory: _Memory, weights: Vector, vector: Vector) -> Vector:
     """Return B of a vector."""
     if memory.filters is None:
         return [weights[0] * vector[0]]
-    obj = weights[0].conj() * unmix(memory.filters, weights[0] * vector[0], memory.workers)
+    obj = weights[0].conj() * precondition(memory.filters, weights[0] * vector[0], memory.workers)
     return [obj, *(b * each for b, each in zip(weights[1:], vector[1:], strict=True))]
 
 
@@ -177,7 +178,7 @@ def direction(memory: _Memory, here: Point) -> Vector:
 
 
 def search(
-    state: State, sweeps: Sweeps, stage: Stage, steps: Steps, here: Point, line: Vector, slope: float
+    state: State, backend: Backend, stage: Stage, steps: Steps, here: Point, line: Vector, slope: float
 ) -> tuple[Point, float]:
     """Go along a line in place until the loss is lower, and return what is there and how far that is.
 
@@ -187,7 +188,7 @@ def search(
     gone, length = 0.0, 1.0
     for _ in range(TRIALS):
         add(targets, line, length - gone)
-        gone, there = length, look(state, sweeps, stage, steps)
+        gone, there = length, look(state, backend, stage, steps)
         if there.loss <= here.loss - ENOUGH * 2 * length * slope:
             return there, length
         bend = slope - dot(there.pull, line)

@@ -13,7 +13,7 @@ directions are those of rPIE, and the batch says how far to go along them:
 
 M. Odstrcil, A. Menzel and M. Guizar-Sicairos, Opt. Express 26, 3108 (2018), eq. 22 to 25, who solve this for every
 frame and take means. The batch as a whole comes to lengths within some percent of these and to the same errors, and its
-normal equations need no chi of any frame: but for what dO P and dP O have in common (`Sweeps.crossing`), they are made
+normal equations need no chi of any frame: but for what dO P and dP O have in common (`Backend.crossing`), they are made
 of the sums that give the directions. They are derived for what they are solved for, real lengths.
 
 Random and sparse batches are used one after the other, with `momentum`. Compact batches, the pieces of one field, are
@@ -32,10 +32,11 @@ from exitwave.engine import arrays
 from exitwave.engine.algorithms.batches import batches
 from exitwave.engine.algorithms.epie import choose
 from exitwave.engine.algorithms.momentum import STILL, Moving, moving, push, velocity
-from exitwave.engine.algorithms.step_decay import settled
-from exitwave.engine.parallel.tiles import Whole
+from exitwave.engine.algorithms.step_decay import decayed
+from exitwave.engine.backend import Backend, Misfit, Step, Sums
+from exitwave.engine.parallel.tiles import WholeObject
 from exitwave.engine.recipe import Stage
-from exitwave.engine.state import Misfit, State, Step, Sums, Sweeps
+from exitwave.engine.state import State
 
 OBJECT, PROBE = Step(0.5, 0.3), Step(1.0, 0.1)
 """Length and alpha of the steps, where the stage does not say. The object alone could explain a frame that no other
@@ -73,33 +74,33 @@ class _Momentum:
     """Iterations since the last restart."""
 
 
-def step(state: State, sweeps: Sweeps, stage: Stage) -> Misfit:
+def step(state: State, backend: Backend, stage: Stage) -> Misfit:
     """Do one iteration in place and return its misfit."""
     compact = stage.batching == "compact"
     steps = _steps(state, stage, compact)
-    frames = sweeps.problem.used
+    frames = backend.problem.used
     if steps == (None, None):
-        return sweeps.misfit(state, frames)
+        return backend.misfit(state, frames)
     size = stage.batch or batch_size(len(frames), COMPACT_BATCHES if compact else BATCHES)
-    groups = batches(stage.batching or "random", state.rng, frames, size, sweeps.problem.pixels)
+    groups = batches(stage.batching or "random", state.rng, frames, size, backend.problem.pixels)
     directions = arrays.zeros_like(state.object), arrays.zeros_like(state.probe)
     total, lengths = None, []
     pushed = STILL if compact else moving(state, *steps)
     difference = signal = 0.0
     for batch in groups:
-        sums, length = weigh(state, sweeps, batch, steps, directions)
+        sums, length = weigh(state, backend, batch, steps, directions)
         difference, signal = difference + sums.misfit.difference, signal + sums.misfit.signal
         if compact:
             total = _add(total, sums)
             lengths.append(length)
         else:
-            advance(state, sweeps, sums, steps, length, pushed)
+            advance(state, backend, sums, steps, length, pushed)
         push(state.object, pushed.object, ETA, EVERY)
         push(state.probe, pushed.probe, ETA, EVERY)
     if total is not None:
         before = arrays.copy(state.object), arrays.copy(state.probe)
-        advance(state, sweeps, total, steps, np.min(lengths, axis=0))
-        _accelerate(state, sweeps.problem.tile, before, difference, steps)
+        advance(state, backend, total, steps, np.min(lengths, axis=0))
+        _accelerate(state, backend.problem.tile, before, difference, steps)
     return Misfit(difference, signal)
 
 
@@ -109,24 +110,28 @@ def batch_size(frames: int, count: int) -> int:
 
 
 def weigh(
-    state: State, sweeps: Sweeps, batch: NDArray[np.int64], steps: _Steps, directions: tuple[NDArray[Any], NDArray[Any]]
+    state: State,
+    backend: Backend,
+    batch: NDArray[np.int64],
+    steps: _Steps,
+    directions: tuple[NDArray[Any], NDArray[Any]],
 ) -> tuple[Sums, NDArray[np.float64]]:
     """Return the sums of a batch, and how far (s, t) to go along the directions of object and probe, written in place.
 
     A quantity that has no step has no direction.
     """
-    sums = sweeps.gather(state, batch, object=steps.object is not None, probe=steps.probe is not None)
+    sums = backend.gather(state, batch, object=steps.object is not None, probe=steps.probe is not None)
     d_object, d_probe = directions
     d_object[:], d_probe[:] = 0, 0
     if steps.object:
-        sweeps.descend(d_object, sums.object, sums.illumination, Step(1.0, steps.object.alpha))
+        backend.descend(d_object, sums.object, sums.probe_density, Step(1.0, steps.object.alpha))
     if steps.probe:
-        sweeps.descend(d_probe, sums.probe, sums.transmission, Step(1.0, steps.probe.alpha))
-    return sums, solve(*products(state, sweeps, batch, sums, d_object, d_probe))
+        backend.descend(d_probe, sums.probe, sums.object_density, Step(1.0, steps.probe.alpha))
+    return sums, solve(*products(state, backend, batch, sums, d_object, d_probe))
 
 
 def products(
-    state: State, sweeps: Sweeps, batch: NDArray[np.int64], sums: Sums, d_object: NDArray[Any], d_probe: NDArray[Any]
+    state: State, backend: Backend, batch: NDArray[np.int64], sums: Sums, d_object: NDArray[Any], d_probe: NDArray[Any]
 ) -> tuple[float, ...]:
     """Return <a, a>, <b, b>, <a, b>, <a, chi>, <b, chi> of the batch, with a = dO_j P_k and b = dP_k O_j.
 
@@ -134,16 +139,16 @@ def products(
     for b; <x, y> = Re sum conj(x) y. In <b, b> windows are taken at the nearest whole pixel, as in <a, b>, for which
     some of the frames speak for all.
     """
-    tile = sweeps.problem.tile
+    tile = backend.problem.tile
     found = tile.total(
-        arrays.power(tile.own(d_object), tile.own(sums.illumination)),
-        arrays.power(tile.own(d_probe), sums.transmission),
+        arrays.power(tile.own(d_object), tile.own(sums.probe_density)),
+        arrays.power(tile.own(d_probe), sums.object_density),
         arrays.inner(tile.own(d_object), tile.own(sums.object)),
         arrays.inner(tile.own(d_probe), tile.own(sums.probe)),
     )
     aa, bb, aw, bw = map(float, found)
     asked = np.sort(batch)[:: max(1, len(batch) // ASKED)]
-    return aa, bb, len(batch) / len(asked) * sweeps.crossing(state, asked, d_object, d_probe), aw, bw
+    return aa, bb, len(batch) / len(asked) * backend.cross_term(state, asked, d_object, d_probe), aw, bw
 
 
 def solve(aa: float, bb: float, ab: float, aw: float, bw: float, damping: float = DAMPING) -> NDArray[np.float64]:
@@ -170,7 +175,7 @@ def solve(aa: float, bb: float, ab: float, aw: float, bw: float, damping: float 
 
 def advance(
     state: State,
-    sweeps: Sweeps,
+    backend: Backend,
     sums: Sums,
     steps: _Steps,
     lengths: NDArray[np.float64],
@@ -179,14 +184,14 @@ def advance(
     """Take the steps, of the lengths that the batch wants, in place, with the velocities of the momenta."""
     if steps.object:
         step = _scaled(steps.object, lengths[0])
-        sweeps.descend(state.object, sums.object, sums.illumination, step, velocity(pushed.object))
+        backend.descend(state.object, sums.object, sums.probe_density, step, velocity(pushed.object))
     if steps.probe:
         step = _scaled(steps.probe, lengths[1])
-        sweeps.descend(state.probe, sums.probe, sums.transmission, step, velocity(pushed.probe))
+        backend.descend(state.probe, sums.probe, sums.object_density, step, velocity(pushed.probe))
 
 
 def _accelerate(
-    state: State, tile: Whole, before: tuple[NDArray[Any], NDArray[Any]], difference: float, steps: _Steps
+    state: State, tile: WholeObject, before: tuple[NDArray[Any], NDArray[Any]], difference: float, steps: _Steps
 ) -> None:
     """Extrapolate from the last point through this one, in place: x_n + (n / (n + 3)) (x_n - x_(n-1)).
 
@@ -213,7 +218,7 @@ def _steps(state: State, stage: Stage, compact: bool) -> _Steps:
     defaults = (COMPACT_OBJECT, COMPACT_PROBE) if compact else (OBJECT, PROBE)
     updates = stage.object_update, stage.probe_update
     steps = [choose(u, d, state.iteration) for u, d in zip(updates, defaults, strict=True)]
-    return _Steps(*(steps if compact else (settled(step, state) for step in steps)))
+    return _Steps(*(steps if compact else (decayed(step, state) for step in steps)))
 
 
 def _scaled(step: Step, factor: float) -> Step:
@@ -224,14 +229,14 @@ def _scaled(step: Step, factor: float) -> Step:
 def _add(total: Sums | None, more: Sums) -> Sums:
     """Return the sums of both in new arrays: those of a pass are the backend's, and its next pass overwrites them."""
     if total is None:
-        names = "object", "illumination", "probe", "transmission"
+        names = "object", "probe_density", "probe", "object_density"
         return replace(more, **{name: arrays.copy(getattr(more, name)) for name in names})
     misfit = Misfit(total.misfit.difference + more.misfit.difference, total.misfit.signal + more.misfit.signal)
     return Sums(
         total.object + more.object,
-        total.illumination + more.illumination,
+        total.probe_density + more.probe_density,
         total.probe + more.probe,
-        total.transmission + more.transmission,
+        total.object_density + more.object_density,
         misfit,
         total.loss + more.loss,
     )

@@ -1,18 +1,18 @@
 """Maximum likelihood by preconditioned conjugate gradients with an exact line search.
 
-With L the loss of a noise model (`sweeps.Noise`), g = (g_O, g_P) minus its gradient with respect to conj(O) and
+With L the loss of a noise model (`backend.Noise`), g = (g_O, g_P) minus its gradient with respect to conj(O) and
 conj(P) over all frames, and <a, b> = Re sum conj(a) b over object and probe:
 
     z_O = step_O * g_O / ((1 - alpha_O) sum_jk |P_k|^2 + alpha_O max sum_jk |P_k|^2)       (preconditioned)
     z_P = step_P * g_P / ((1 - alpha_P) sum_j  |O_j|^2 + alpha_P max sum_j  |O_j|^2)
     h   = z + max(0, <g - g_last, z> / <g_last, z_last>) h_last                            (Polak and Ribiere)
-    (O, P) <- (O, P) + t h,   t the first minimum of L(O + t h_O, P + t h_P)               (`Sweeps.along`)
+    (O, P) <- (O, P) + t h,   t the first minimum of L(O + t h_O, P + t h_P)               (`Backend.along`)
 
 P. Thibault and M. Guizar-Sicairos, New J. Phys. 14, 063004 (2012). The denominators are the diagonal of the Hessian,
 close to the solution; they put object and probe on one scale, so the steps' lengths only weigh one against the other.
 
 Where positions are refined they are unknowns like the others, with g_j minus half the gradient of L with respect to the
-position of frame j, and the block of the Gauss-Newton matrix that belongs to it as preconditioner (`Sweeps.moves`):
+position of frame j, and the block of the Gauss-Newton matrix that belongs to it as preconditioner (`Backend.moves`):
 
     z_j = [yy yx; yx xx]^-1 g_j,    p_j <- p_j + t h_j
 
@@ -34,10 +34,11 @@ from numpy.typing import NDArray
 from exitwave.engine import arrays
 from exitwave.engine.algorithms import lbfgs
 from exitwave.engine.algorithms.epie import choose
+from exitwave.engine.backend import Backend, Line, Misfit, Noise, Step, Sums
 from exitwave.engine.model.positions import inside, solve
-from exitwave.engine.parallel.tiles import Whole
+from exitwave.engine.parallel.tiles import WholeObject
 from exitwave.engine.recipe import Stage
-from exitwave.engine.state import Line, Misfit, Noise, State, Step, Sums, Sweeps
+from exitwave.engine.state import State
 
 OBJECT, PROBE = Step(1.0, 0.1), Step(1.0, 0.1)
 """Length and alpha of the steps, where the stage does not say."""
@@ -68,19 +69,19 @@ class _Last:
     length: float
 
 
-def step(state: State, sweeps: Sweeps, stage: Stage) -> Misfit:
+def step(state: State, backend: Backend, stage: Stage) -> Misfit:
     """Do one iteration in place and return its misfit."""
-    if sweeps.problem.slices:
-        return lbfgs.step(state, sweeps, stage)
-    frames, noise, tile = sweeps.problem.used, stage.noise or "amplitude", sweeps.problem.tile
+    if backend.problem.slices:
+        return lbfgs.step(state, backend, stage)
+    frames, noise, tile = backend.problem.used, stage.noise or "amplitude", backend.problem.tile
     object_step = choose(stage.object_update, OBJECT, state.iteration)
     probe_step = choose(stage.probe_update, PROBE, state.iteration)
     places = stage.position_update
     moving = places is not None and places.schedule.active(state.iteration)
-    sums = sweeps.gather(state, frames, object=object_step is not None, probe=probe_step is not None, noise=noise)
+    sums = backend.gather(state, frames, object=object_step is not None, probe=probe_step is not None, noise=noise)
     pulled, moves = Line(sums.object, sums.probe), None
     if moving:
-        pull, moves = newton(state, sweeps, frames, noise)
+        pull, moves = newton(state, backend, frames, noise)
         pulled = pulled._replace(moves=pull)
     steps = (object_step, probe_step, moving)
     last = state.memory.pop("ML", None)
@@ -92,30 +93,30 @@ def step(state: State, sweeps: Sweeps, stage: Stage) -> Misfit:
     slope = -2 * inner(pulled, line, tile)
     if slope == 0:  # nothing to update, or nothing left to improve
         return sums.misfit
-    length = minimise(lambda lengths: sweeps.along(state, line, frames, lengths, noise), slope, length)
+    length = minimise(lambda lengths: backend.line_derivatives(state, line, frames, lengths, noise), slope, length)
     for target, direction, update in zip((state.object, state.probe), line[:2], (object_step, probe_step), strict=True):
         if update:
             go(target, direction, length)
     if places is not None and line.moves is not None:
-        move(state, sweeps, length * line.moves, places.largest)
-        move(state, sweeps, newton(state, sweeps, sweeps.problem.held_out, noise)[1], places.largest)
+        move(state, backend, length * line.moves, places.largest)
+        move(state, backend, newton(state, backend, backend.problem.held_out, noise)[1], places.largest)
     state.memory["ML"] = _Last(state.iteration, steps, gradient, product, line, length)
     return sums.misfit
 
 
-def newton(state: State, sweeps: Sweeps, frames: NDArray[np.int64], noise: Noise) -> tuple[Moves, Moves]:
+def newton(state: State, backend: Backend, frames: NDArray[np.int64], noise: Noise) -> tuple[Moves, Moves]:
     """Return the pull on the frames' positions, and the move that would follow it alone; 0 for other frames."""
-    told = sweeps.moves(state, frames, noise) if len(frames) else np.zeros((0, 5))
-    pull, moves = np.zeros((2, len(sweeps.problem.pixels), 2))
+    told = backend.position_derivatives(state, frames, noise) if len(frames) else np.zeros((0, 5))
+    pull, moves = np.zeros((2, len(backend.problem.pixels), 2))
     pull[frames], moves[frames] = told[:, :2], solve(told.T, DAMPING)
     return pull, moves
 
 
-def move(state: State, sweeps: Sweeps, moves: Moves, largest: float) -> None:
+def move(state: State, backend: Backend, moves: Moves, largest: float) -> None:
     """Move the positions, none further than so many object pixels."""
-    positions = sweeps.problem.pixels.astype(np.float64) if state.positions is None else state.positions
+    positions = backend.problem.pixels.astype(np.float64) if state.positions is None else state.positions
     length = np.maximum(np.hypot(*moves.T), np.finfo(float).tiny)
-    state.positions = inside(positions + moves * np.minimum(1, largest / length)[:, None], sweeps.problem)
+    state.positions = inside(positions + moves * np.minimum(1, largest / length)[:, None], backend.problem)
 
 
 def keep(pulled: Line, last: _Last | None) -> Line:
@@ -128,7 +129,7 @@ def keep(pulled: Line, last: _Last | None) -> Line:
 
 
 def turn(
-    last: _Last | None, pulled: Line, sums: Sums, steps: Steps, moves: Moves | None, tile: Whole
+    last: _Last | None, pulled: Line, sums: Sums, steps: Steps, moves: Moves | None, tile: WholeObject
 ) -> tuple[Line, float]:
     """Return the direction h and <g, z>: h conjugate, in the place of the last one, or z where that does not fall."""
     if last is None:
@@ -150,7 +151,7 @@ def turn(
 
 
 def preconditioned(
-    tile: Whole, sums: Sums, steps: Steps, *lines: Line, once: bool = False
+    tile: WholeObject, sums: Sums, steps: Steps, *lines: Line, once: bool = False
 ) -> Iterator[tuple[Any, ...]]:
     """Yield z of what is updated, some rows at a time as it is as large as the object, and these rows of some lines.
 
@@ -158,8 +159,8 @@ def preconditioned(
     """
     modes = range(len(sums.probe))
     parts: list[tuple[Any, ...]]
-    parts = [(steps[0], sums.illumination, sums.object, *(line.object for line in lines))]
-    parts += [(steps[1], sums.transmission, sums.probe[k], *(line.probe[k] for line in lines)) for k in modes]
+    parts = [(steps[0], sums.probe_density, sums.object, *(line.object for line in lines))]
+    parts += [(steps[1], sums.object_density, sums.probe[k], *(line.probe[k] for line in lines)) for k in modes]
     for step, curvature, *others in parts:
         if step:
             floor = step.alpha * tile.largest(curvature) + TINY
@@ -174,7 +175,7 @@ def go(target: NDArray[np.complexfloating], direction: NDArray[np.complexfloatin
         part += length * step
 
 
-def inner(a: Line, b: Line, tile: Whole) -> float:
+def inner(a: Line, b: Line, tile: WholeObject) -> float:
     """Return Re sum conj(a) b over object, probe and positions."""
     object, probe = (arrays.inner(tile.own(x), tile.own(y)) for x, y in zip(a[:2], b[:2], strict=True))
     total: float = tile.total(float(object + probe) + tile.once(overlap(a.moves, b.moves)))[0]
@@ -186,7 +187,7 @@ def overlap(a: Moves | None, b: Moves | None) -> float:
     return 0.0 if a is None or b is None else float(np.vdot(a, b))
 
 
-def minimise(slopes: Callable[[NDArray[np.float64]], NDArray[np.float64]], slope: float, expected: float) -> float:
+def minimise(gradients: Callable[[NDArray[np.float64]], NDArray[np.float64]], slope: float, expected: float) -> float:
     """Return the first length at which a falling function stops to fall.
 
     Parameters
@@ -208,7 +209,7 @@ def minimise(slopes: Callable[[NDArray[np.float64]], NDArray[np.float64]], slope
     falling = 0.0
     for _ in range(PASSES):
         lengths = expected * TRIALS
-        first, second = slopes(lengths).T
+        first, second = gradients(lengths).T
         if not np.isfinite(first).all():
             return falling
         if first[0] >= 0:

@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.engine import arrays
-from exitwave.engine.state import State, Step
+from exitwave.engine.backend import Step
+from exitwave.engine.state import State
 
 
 @dataclass
@@ -45,12 +46,12 @@ STILL = Moving(None, None)
 def moving(state: State, object_step: Step | None, probe_step: Step | None) -> Moving:
     """Return the momenta of the quantities that this iteration updates."""
     return Moving(
-        carried(state, "object", state.object) if object_step else None,
-        carried(state, "probe", state.probe) if probe_step else None,
+        local_frames(state, "object", state.object) if object_step else None,
+        local_frames(state, "probe", state.probe) if probe_step else None,
     )
 
 
-def carried(state: State, name: str, quantity: NDArray[np.complexfloating[Any]]) -> Momentum:
+def local_frames(state: State, name: str, quantity: NDArray[np.complexfloating[Any]]) -> Momentum:
     """Return the momentum of the iteration before, or none where there was no such iteration."""
     last = state.memory.get(f"momentum of the {name}")
     if last is None or last.iteration != state.iteration - 1:

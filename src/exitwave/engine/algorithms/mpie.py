@@ -11,9 +11,10 @@ from exitwave.engine.algorithms import rpie
 from exitwave.engine.algorithms.batches import batches
 from exitwave.engine.algorithms.epie import choose, shared
 from exitwave.engine.algorithms.momentum import moving, push
-from exitwave.engine.algorithms.step_decay import settled
+from exitwave.engine.algorithms.step_decay import decayed
+from exitwave.engine.backend import Backend, Misfit, Step
 from exitwave.engine.recipe import Stage
-from exitwave.engine.state import Misfit, State, Step, Sweeps
+from exitwave.engine.state import State
 
 OBJECT, PROBE = Step(0.5, 0.1), Step(0.5, 0.3)
 """Length and alpha of the steps, where the stage does not say."""
@@ -24,17 +25,17 @@ ETA, EVERY = 0.9, 2
 """The part of the momentum that is kept, and the batches from one push to the next (T)."""
 
 
-def step(state: State, sweeps: Sweeps, stage: Stage) -> Misfit:
+def step(state: State, backend: Backend, stage: Stage) -> Misfit:
     """Do one iteration in place and return its misfit."""
-    object_step = settled(choose(stage.object_update, shared(OBJECT, sweeps), state.iteration), state)
-    probe = FLYING if sweeps.problem.exposures else PROBE
-    probe_step = settled(choose(stage.probe_update, probe, state.iteration), state)
+    object_step = decayed(choose(stage.object_update, shared(OBJECT, backend), state.iteration), state)
+    probe = FLYING if backend.problem.exposures else PROBE
+    probe_step = decayed(choose(stage.probe_update, probe, state.iteration), state)
     pushed = moving(state, object_step, probe_step)
     difference = signal = 0.0
-    frames = sweeps.problem.used
+    frames = backend.problem.used
     size = stage.batch or rpie.batch_size(frames)
-    for batch in batches(stage.batching or "random", state.rng, frames, size, sweeps.problem.pixels):
-        misfit = rpie.update(state, sweeps, batch, object_step, probe_step, pushed)
+    for batch in batches(stage.batching or "random", state.rng, frames, size, backend.problem.pixels):
+        misfit = rpie.update(state, backend, batch, object_step, probe_step, pushed)
         push(state.object, pushed.object, ETA, EVERY)
         push(state.probe, pushed.probe, ETA, EVERY)
         difference, signal = difference + misfit.difference, signal + misfit.signal

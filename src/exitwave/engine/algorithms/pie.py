@@ -17,38 +17,39 @@ from numpy.typing import NDArray
 from exitwave.engine.algorithms import rpie
 from exitwave.engine.algorithms.batches import batches
 from exitwave.engine.algorithms.epie import choose, shared
+from exitwave.engine.backend import Backend, Misfit, Step
 from exitwave.engine.recipe import Stage
-from exitwave.engine.state import Misfit, State, Step, Sweeps
+from exitwave.engine.state import State
 
 OBJECT, PROBE = Step(1.0, 0.005), Step(1.0, 0.1)
 """Length and alpha of the steps, where the stage does not say; the object's alpha settles as that of rPIE."""
 
 
-def step(state: State, sweeps: Sweeps, stage: Stage) -> Misfit:
+def step(state: State, backend: Backend, stage: Stage) -> Misfit:
     """Do one iteration in place and return its misfit."""
-    object_step = choose(stage.object_update, rpie.settle(shared(OBJECT, sweeps), state), state.iteration)
+    object_step = choose(stage.object_update, rpie.decay(shared(OBJECT, backend), state), state.iteration)
     probe_step = choose(stage.probe_update, PROBE, state.iteration)
     difference = signal = 0.0
-    frames = sweeps.problem.used
+    frames = backend.problem.used
     size = stage.batch or rpie.batch_size(frames)
-    for batch in batches(stage.batching or "random", state.rng, frames, size, sweeps.problem.pixels):
-        sums = sweeps.gather(state, batch, object=object_step is not None, probe=probe_step is not None)
+    for batch in batches(stage.batching or "random", state.rng, frames, size, backend.problem.pixels):
+        sums = backend.gather(state, batch, object=object_step is not None, probe=probe_step is not None)
         if object_step:
-            descend(sweeps, state.object, sums.object, sums.illumination, object_step)
+            descend(backend, state.object, sums.object, sums.probe_density, object_step)
         if probe_step:
-            descend(sweeps, state.probe, sums.probe, sums.transmission, probe_step)
+            descend(backend, state.probe, sums.probe, sums.object_density, probe_step)
         difference, signal = difference + sums.misfit.difference, signal + sums.misfit.signal
     return Misfit(difference, signal)
 
 
 def descend(
-    sweeps: Sweeps,
+    backend: Backend,
     target: NDArray[np.complexfloating],
     numerator: NDArray[np.complexfloating],
     denominator: NDArray[np.floating],
     step: Step,
 ) -> None:
     """Add the step with the weight of PIE in place; the denominator is that of rPIE with another alpha and length."""
-    weight = (denominator / sweeps.problem.tile.largest(denominator)) ** 0.5
+    weight = (denominator / backend.problem.tile.largest(denominator)) ** 0.5
     rescaled = Step(step.length / (1 + step.alpha), step.alpha / (1 + step.alpha))
-    sweeps.descend(target, weight * numerator, denominator, rescaled)
+    backend.descend(target, weight * numerator, denominator, rescaled)

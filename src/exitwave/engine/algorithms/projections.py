@@ -19,35 +19,36 @@ of least error nearby.
 """
 
 from exitwave.engine.algorithms.epie import choose
+from exitwave.engine.backend import Backend, Misfit, ProjectionWeights, Step
 from exitwave.engine.recipe import Stage
-from exitwave.engine.state import Misfit, State, Step, Sweeps, Weights
+from exitwave.engine.state import State
 
 OBJECT, PROBE = Step(1.0, 0.01), Step(1.0, 0.01)
 """Length and alpha of the steps of the overlap projection, where the stage does not say."""
-ALTERNATING = Weights(0.0, 1.0, 1.0)
+ALTERNATING = ProjectionWeights(0.0, 1.0, 1.0)
 """psi <- Pi_F Pi_O psi."""
 
 
-def iterate(state: State, sweeps: Sweeps, stage: Stage, weights: Weights) -> Misfit:
+def iterate(state: State, backend: Backend, stage: Stage, weights: ProjectionWeights) -> Misfit:
     """Take the exit waves one step, project them on the overlap, and return the misfit that the model had before."""
-    frames, memory = sweeps.problem.used, state.memory
-    if state.settling:
+    frames, memory = backend.problem.used, state.memory
+    if state.decaying:
         weights = ALTERNATING
     if "waves" not in memory:
-        memory["waves"] = sweeps.room((len(frames), *state.probe.shape))
+        memory["waves"] = backend.allocate_waves((len(frames), *state.probe.shape))
         # the same step from psi = P O, where Pi_O psi = psi, needs no waves yet
-        weights = Weights(1 - weights.b, weights.b, 1.0)
+        weights = ProjectionWeights(1 - weights.b, weights.b, 1.0)
     waves = memory["waves"]
     object_step = choose(stage.object_update, OBJECT, state.iteration)
     probe_step = choose(stage.probe_update, PROBE, state.iteration)
     # the sums for the first of the two updates cost no pass of their own
     probe_first = object_step is None and probe_step is not None
-    sums = sweeps.project(state, frames, waves, weights, object=object_step is not None, probe=probe_first)
+    sums = backend.project(state, frames, waves, weights, object=object_step is not None, probe=probe_first)
     misfit = sums.misfit
     if object_step:
-        sweeps.descend(state.object, sums.object, sums.illumination, object_step)
+        backend.descend(state.object, sums.object, sums.probe_density, object_step)
     if object_step and probe_step:
-        sums = sweeps.project(state, frames, waves, None, object=False)
+        sums = backend.project(state, frames, waves, None, object=False)
     if probe_step:
-        sweeps.descend(state.probe, sums.probe, sums.transmission, probe_step)
+        backend.descend(state.probe, sums.probe, sums.object_density, probe_step)
     return misfit

@@ -14,19 +14,20 @@ which are the `Weights` below. Pi_F is not linear, and is used at no place but R
 """
 
 from exitwave.engine.algorithms import projections
+from exitwave.engine.backend import Backend, Misfit, ProjectionWeights
 from exitwave.engine.recipe import Stage
-from exitwave.engine.state import Misfit, State, Sweeps, Weights
+from exitwave.engine.state import State
 
 BETA = 0.9
 """Relaxation, where the stage does not say. The usual 0.75 takes about twice as many iterations."""
 
 
-def step(state: State, sweeps: Sweeps, stage: Stage) -> Misfit:
+def step(state: State, backend: Backend, stage: Stage) -> Misfit:
     """Do one iteration in place and return its misfit."""
     beta = BETA if stage.relaxation is None else stage.relaxation
-    return projections.iterate(state, sweeps, stage, weights(beta))
+    return projections.iterate(state, backend, stage, weights(beta))
 
 
-def weights(beta: float) -> Weights:
+def weights(beta: float) -> ProjectionWeights:
     """Return the averaged reflections as a `Weights`."""
-    return Weights(1.0 - 2.0 * beta, beta, 2.0)
+    return ProjectionWeights(1.0 - 2.0 * beta, beta, 2.0)

@@ -3,10 +3,11 @@
 from collections.abc import Callable
 
 from exitwave.engine.algorithms import adam, dm, epie, lsqml, ml, mpie, pie, raar, rpie
+from exitwave.engine.backend import Backend, Misfit
 from exitwave.engine.recipe import Stage
-from exitwave.engine.state import Misfit, State, Sweeps
+from exitwave.engine.state import State
 
-Step = Callable[[State, Sweeps, Stage], Misfit]
+Step = Callable[[State, Backend, Stage], Misfit]
 ALGORITHMS: dict[str, Step] = {
     "rPIE": rpie.step,
     "ePIE": epie.step,

@@ -16,34 +16,35 @@ from numpy.typing import NDArray
 from exitwave.engine.algorithms.batches import batches
 from exitwave.engine.algorithms.epie import choose, shared
 from exitwave.engine.algorithms.momentum import STILL, Moving, velocity
+from exitwave.engine.backend import Backend, Misfit, Step
 from exitwave.engine.recipe import Stage
-from exitwave.engine.state import Misfit, State, Step, Sweeps
+from exitwave.engine.state import State
 
 OBJECT, PROBE = Step(1.0, 0.02), Step(1.0, 1.0)
 """Length and alpha of the steps, where the stage does not say."""
-SETTLED_ALPHA = 0.5
+DECAY_ALPHA = 0.5
 """A small alpha of the object is quick but keeps the noise of the last batches, a large one averages over many: so this
 one is taken when the stage settles, where the stage does not say."""
 BATCH, FEWEST_BATCHES = 64, 8
 """Frames that share an update, and updates in an iteration, where the stage does not say."""
 
 
-def step(state: State, sweeps: Sweeps, stage: Stage) -> Misfit:
+def step(state: State, backend: Backend, stage: Stage) -> Misfit:
     """Do one iteration in place and return its misfit."""
-    object_step = choose(stage.object_update, settle(shared(OBJECT, sweeps), state), state.iteration)
+    object_step = choose(stage.object_update, decay(shared(OBJECT, backend), state), state.iteration)
     probe_step = choose(stage.probe_update, PROBE, state.iteration)
     difference = signal = 0.0
-    frames = sweeps.problem.used
+    frames = backend.problem.used
     size = stage.batch or batch_size(frames)
-    for batch in batches(stage.batching or "random", state.rng, frames, size, sweeps.problem.pixels):
-        misfit = update(state, sweeps, batch, object_step, probe_step)
+    for batch in batches(stage.batching or "random", state.rng, frames, size, backend.problem.pixels):
+        misfit = update(state, backend, batch, object_step, probe_step)
         difference, signal = difference + misfit.difference, signal + misfit.signal
     return Misfit(difference, signal)
 
 
-def settle(step: Step, state: State) -> Step:
+def decay(step: Step, state: State) -> Step:
     """Return the object's step, with the larger alpha when the stage settles."""
-    return step._replace(alpha=SETTLED_ALPHA) if state.settling else step
+    return step._replace(alpha=DECAY_ALPHA) if state.decaying else step
 
 
 def batch_size(frames: NDArray[np.int64]) -> int:
@@ -53,16 +54,16 @@ def batch_size(frames: NDArray[np.int64]) -> int:
 
 def update(
     state: State,
-    sweeps: Sweeps,
+    backend: Backend,
     batch: NDArray[np.int64],
     object_step: Step | None,
     probe_step: Step | None,
     pushed: Moving = STILL,
 ) -> Misfit:
     """Update object and probe in place from one batch, with the velocities of their momenta; return its misfit."""
-    sums = sweeps.gather(state, batch, object=object_step is not None, probe=probe_step is not None)
+    sums = backend.gather(state, batch, object=object_step is not None, probe=probe_step is not None)
     if object_step:
-        sweeps.descend(state.object, sums.object, sums.illumination, object_step, velocity(pushed.object))
+        backend.descend(state.object, sums.object, sums.probe_density, object_step, velocity(pushed.object))
     if probe_step:
-        sweeps.descend(state.probe, sums.probe, sums.transmission, probe_step, velocity(pushed.probe))
+        backend.descend(state.probe, sums.probe, sums.object_density, probe_step, velocity(pushed.probe))
     return sums.misfit

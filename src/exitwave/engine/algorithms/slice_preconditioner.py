@@ -94,7 +94,7 @@ def inverse(overlap: NDArray[Any], eps: float = EPS) -> NDArray[np.complex64]:
     return out
 
 
-def unmix(filters: Any, gradient: Any, workers: int = 1) -> Any:
+def precondition(filters: Any, gradient: Any, workers: int = 1) -> Any:
     """Return the gradient, shape (slices, rows, columns), behind the filters that `inverse` returns."""
     spectrum, out = arrays.fourier(gradient, workers), arrays.zeros_like(gradient)
     for own, row in zip(out, filters, strict=True):

@@ -10,12 +10,13 @@ is infinite and whose squares' sum is not reach the mean over all frames: H. Rob
 kept or averaged; cf. B. T. Polyak and A. B. Juditsky, SIAM J. Control Optim. 30, 838 (1992).
 """
 
-from exitwave.engine.state import State, Step
+from exitwave.engine.backend import Step
+from exitwave.engine.state import State
 
 
-def settled(step: Step | None, state: State) -> Step | None:
+def decayed(step: Step | None, state: State) -> Step | None:
     """Return the step, shorter in every iteration of the part in which the stage settles."""
-    if step is None or not state.settling:
+    if step is None or not state.decaying:
         return step
     since = state.iteration - state.memory.setdefault("settling since", state.iteration)
     return step._replace(length=step.length / (2 + since))

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from exitwave.engine.model.responses import Told
+from exitwave.engine.model.responses import Responses
 from exitwave.engine.problem import Problem
 from exitwave.engine.settings import Settings
 
@@ -71,7 +71,7 @@ def fit(
     return Fit(image, dict(zip(free, found.tolist(), strict=False)))
 
 
-def drawn(positions: NDArray[np.float64], told: Told, settings: Affine, problem: Problem) -> NDArray[np.float64]:
+def drawn(positions: NDArray[np.float64], told: Responses, settings: Affine, problem: Problem) -> NDArray[np.float64]:
     """Return the positions, each drawn to the affine image of the scan's: the less it is determined, the further."""
     weights = determined(told)
     weights[np.setdiff1d(np.arange(len(weights)), problem.used)] = 0
@@ -101,7 +101,7 @@ def bounded(positions: NDArray[np.float64], problem: Problem) -> NDArray[np.floa
     return positions
 
 
-def determined(told: Told) -> NDArray[np.float64]:
+def determined(told: Responses) -> NDArray[np.float64]:
     """Return how well every frame determines its position, det G / tr G, shape (npos,)."""
     yy, xx, yx = (np.nan_to_num(told.response(name)) for name in ("yy", "xx", "yx"))
     return np.maximum(yy * xx - yx**2, 0) / (yy + xx + np.finfo(float).tiny)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy.ndimage import gaussian_filter
 
-from exitwave.engine.model.responses import Told
+from exitwave.engine.model.responses import Responses
 from exitwave.engine.problem import Problem
 from exitwave.engine.settings import Refinement, Schedule
 from exitwave.engine.state import State
@@ -62,7 +62,7 @@ def prepare(state: State, problem: Problem, settings: BackgroundUpdate) -> None:
         state.background = np.full(total.shape, max(float(darkest), LEAST))
 
 
-def update(state: State, told: Told, settings: BackgroundUpdate, problem: Problem) -> None:
+def update(state: State, told: Responses, settings: BackgroundUpdate, problem: Problem) -> None:
     """Multiply by the mean ratio of measured and modelled counts."""
     assert state.background is not None
     assert told.background is not None

@@ -36,7 +36,7 @@ def mean_curvature(state: State, problem: Problem, changes: Callable[[Waves], Wa
     ny, nx = problem.shape
     count = len(changes(state.object[:ny, :nx]))
     sums = np.zeros((count + 1, count))  # K, and the power
-    here = chosen[problem.here(chosen)[0]]
+    here = chosen[problem.local(chosen)[0]]
     for top, left in problem.windows(state.positions)[0][here] - problem.tile.origin:
         window = state.object[top : top + ny, left : left + nx]
         waves, change = _at_detector(problem, state.probe * window), _at_detector(problem, changes(window))
@@ -45,7 +45,7 @@ def mean_curvature(state: State, problem: Problem, changes: Callable[[Waves], Wa
         flat = radial.reshape(len(change), -1).astype(np.float64)
         sums[:-1] += flat @ flat.T
         sums[-1] += float((amplitude**2).sum())
-    problem.team.add(sums)
+    problem.communicator.add(sums)
     return sums[:-1] / sums[-1]
 
 

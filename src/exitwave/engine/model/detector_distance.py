@@ -27,13 +27,13 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from exitwave.engine.model.positions import inside
-from exitwave.engine.model.responses import Told
+from exitwave.engine.model.responses import Responses
 from exitwave.engine.problem import Problem
 from exitwave.engine.settings import Refinement, Schedule
 from exitwave.engine.state import State
 from exitwave.errors import InputError
 
-SLOPES = True
+NEEDS_GRADIENTS = True
 LARGEST = 0.01
 """Longest step, as a part of the scale."""
 REACH = 0.1
@@ -76,7 +76,7 @@ def prepare(state: State, problem: Problem, settings: DistanceUpdate) -> None:
         state.distance = np.array(1.0)
 
 
-def update(state: State, told: Told, settings: DistanceUpdate, problem: Problem) -> None:
+def update(state: State, told: Responses, settings: DistanceUpdate, problem: Problem) -> None:
     """Scale all positions."""
     assert state.positions is not None
     step = settings.momentum * state.memory.get(VELOCITY, 0.0) + settings.step * change(state.positions, told, problem)
@@ -93,7 +93,7 @@ def centre(problem: Problem) -> Positions:
     return np.asarray(problem.scanned[problem.used].mean(0))
 
 
-def change(positions: Positions, told: Told, problem: Problem) -> float:
+def change(positions: Positions, told: Responses, problem: Problem) -> float:
     """Return ds, from the frames that are used."""
     y, x = (positions - centre(problem))[problem.used].T
     yy, xx, yx, of_y, of_x = (np.nan_to_num(told.response(name))[problem.used] for name in ("yy", "xx", "yx", "y", "x"))

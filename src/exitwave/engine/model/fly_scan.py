@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from exitwave.engine.state import State
 
 ALGORITHMS = ("rPIE", "mPIE", "PIE", "Adam", "ML")
-"""The algorithms that need no more of a backend than `Sweeps.gather` and `Sweeps.along`, which know of exposures."""
+"""The algorithms that need no more of a backend than `Backend.gather` and `Backend.along`, which know of exposures."""
 
 
 class FlyScan(Settings):
@@ -57,12 +57,12 @@ class Exposures:
         ``pixels`` are the positions, shape (npos, 2), of a state that has none.
         """
         places = pixels if state.positions is None else state.positions
-        scales = np.ones(len(places)) if state.scales is None else state.scales
+        probe_factors = np.ones(len(places)) if state.probe_factors is None else state.probe_factors
         return replace(
             state,
             positions=(places[:, None].astype(np.float64) + self.offsets).reshape(-1, 2),
-            scales=np.repeat(scales / np.sqrt(self.count), self.count),
-            weights=None if state.weights is None else np.repeat(state.weights, self.count, axis=0),
+            probe_factors=np.repeat(probe_factors / np.sqrt(self.count), self.count),
+            opr_weights=None if state.opr_weights is None else np.repeat(state.opr_weights, self.count, axis=0),
         )
 
 

@@ -11,28 +11,30 @@ all frames together say how strong the probe is.
 import numpy as np
 from pydantic import Field
 
-from exitwave.engine.model.responses import Told
+from exitwave.engine.model.responses import Responses
 from exitwave.engine.problem import Problem
 from exitwave.engine.settings import Refinement
 from exitwave.engine.state import State
 
 
-class ScaleUpdate(Refinement):
+class IntensityUpdate(Refinement):
     """How the intensity of every frame is refined."""
 
     step: float = Field(0.5, gt=0, le=1, description="length of the step")
 
 
-def prepare(state: State, problem: Problem, settings: ScaleUpdate) -> None:
+def prepare(state: State, problem: Problem, settings: IntensityUpdate) -> None:
     """Start from 1."""
-    if state.scales is None:
-        state.scales = np.ones(len(problem.pixels))
+    if state.probe_factors is None:
+        state.probe_factors = np.ones(len(problem.pixels))
 
 
-def update(state: State, told: Told, settings: ScaleUpdate, problem: Problem) -> None:
+def update(state: State, told: Responses, settings: IntensityUpdate, problem: Problem) -> None:
     """Refine the factors of all frames."""
-    assert state.scales is not None
+    assert state.probe_factors is not None
     with np.errstate(invalid="ignore", divide="ignore"):
         change = told.response("gain") / told.response("power")
-    scales = state.scales * (1 + settings.step * np.clip(np.nan_to_num(change, posinf=0, neginf=0), -0.5, 0.5))
-    state.scales = scales / scales[problem.used].mean()
+    probe_factors = state.probe_factors * (
+        1 + settings.step * np.clip(np.nan_to_num(change, posinf=0, neginf=0), -0.5, 0.5)
+    )
+    state.probe_factors = probe_factors / probe_factors[problem.used].mean()

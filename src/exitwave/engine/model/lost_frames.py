@@ -13,9 +13,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from exitwave.engine.model.responses import Told
+from exitwave.engine.backend import RESPONSES
+from exitwave.engine.model.responses import Responses
 from exitwave.engine.problem import Problem
-from exitwave.engine.state import RESPONSES, State
+from exitwave.engine.state import State
 from exitwave.poisson import noise_misfit
 
 VELOCITY = "velocity of the positions"
@@ -37,7 +38,7 @@ BETTER = 0.9
 """A place must have at most this part of the misfit to be taken."""
 
 
-def search(state: State, told: Told, problem: Problem) -> None:
+def search(state: State, told: Responses, problem: Problem) -> None:
     """Try the lost frames elsewhere, and leave each where it fits best."""
     assert state.positions is not None
     difference, power = told.response("difference"), told.response("power")

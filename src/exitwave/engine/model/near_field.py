@@ -10,7 +10,7 @@ sample z is z1 z2 / (z1 + z2), on pixels demagnified by z1 / (z1 + z2); see `Sca
 The detector sees where the exit wave is. It is the sample that moves, while probe and detector stand still; but the
 frame's wave is the probe shifted by the rest s of the position, times a window of the object on whole pixels. So the
 wave is shifted back on its way, by exp(2 pi i f s) beside H. The derivative of the wave at the detector by the position
-is then A of the shifted-back product of the shifted probe and the derivative of the object, as `sweeps.RESPONSES` have
+is then A of the shifted-back product of the shifted probe and the derivative of the object, as `backend.RESPONSES` have
 it.
 """
 

@@ -35,12 +35,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from exitwave.engine.algorithms.step_decay import settled
+from exitwave.engine.algorithms.step_decay import decayed
+from exitwave.engine.backend import Step, Sums
 from exitwave.engine.model.curvature import mean_curvature
-from exitwave.engine.model.responses import Told
+from exitwave.engine.model.responses import Responses
 from exitwave.engine.problem import Problem
 from exitwave.engine.settings import Refinement, Schedule
-from exitwave.engine.state import State, Step, Sums
+from exitwave.engine.state import State
 from exitwave.optics import orthogonalise
 
 STEP = Step(0.5, 0.1)
@@ -55,7 +56,7 @@ FAINT = 0.1
 TINY = float(np.finfo(np.float32).tiny)
 
 
-class VariationUpdate(Refinement):
+class OprUpdate(Refinement):
     """How the variation of the probe from frame to frame is refined."""
 
     number: int = Field(1, ge=1, le=16, description="variations of the first mode")
@@ -63,37 +64,37 @@ class VariationUpdate(Refinement):
     schedule: Schedule = Schedule(start=1)
 
 
-def prepare(state: State, problem: Problem, settings: VariationUpdate) -> None:
+def prepare(state: State, problem: Problem, settings: OprUpdate) -> None:
     """Start the variations that are not there yet from random weights.
 
     The modes become orthogonal first, so that the first of them, which varies, is the strongest.
     """
-    there = 0 if state.variations is None else len(state.variations)
+    there = 0 if state.opr_modes is None else len(state.opr_modes)
     if there == settings.number:
         return
-    variations = np.zeros((settings.number, *problem.shape), state.probe.dtype)
+    opr_modes = np.zeros((settings.number, *problem.shape), state.probe.dtype)
     weights = 0.1 * state.rng.standard_normal((len(problem.pixels), settings.number))
     weights -= weights[problem.used].mean(0)
-    if state.variations is not None and state.weights is not None:
+    if state.opr_modes is not None and state.opr_weights is not None:
         kept = min(there, settings.number)
-        variations[:kept], weights[:, :kept] = state.variations[:kept], state.weights[:, :kept]
+        opr_modes[:kept], weights[:, :kept] = state.opr_modes[:kept], state.opr_weights[:, :kept]
     elif len(state.probe) > 1:
         state.probe[:] = orthogonalise(state.probe)
-    state.variations, state.weights = variations, weights
+    state.opr_modes, state.opr_weights = opr_modes, weights
 
 
-def follow(state: State, frames: NDArray[np.int64], sums: Sums, settings: VariationUpdate, problem: Problem) -> None:
+def follow(state: State, frames: NDArray[np.int64], sums: Sums, settings: OprUpdate, problem: Problem) -> None:
     """Step the variations after a pass over some frames."""
-    assert state.variations is not None
-    assert state.weights is not None
-    step = settled(STEP, state)
-    if sums.variations is None or step is None or not sums.transmission.any():
+    assert state.opr_modes is not None
+    assert state.opr_weights is not None
+    step = decayed(STEP, state)
+    if sums.opr_modes is None or step is None or not sums.object_density.any():
         return
-    scatter = np.maximum(np.mean(state.weights[problem.used] ** 2, axis=0), TINY)
-    seen = (1 - step.alpha) * sums.transmission + step.alpha * sums.transmission.max()
-    length = step.length / _leverage(state.weights[frames] / np.sqrt(scatter))
-    change = (length / scatter)[:, None, None].astype(seen.dtype) / seen * sums.variations
-    state.variations = state.variations + change.astype(state.variations.dtype, copy=False)
+    scatter = np.maximum(np.mean(state.opr_weights[problem.used] ** 2, axis=0), TINY)
+    seen = (1 - step.alpha) * sums.object_density + step.alpha * sums.object_density.max()
+    length = step.length / _leverage(state.opr_weights[frames] / np.sqrt(scatter))
+    change = (length / scatter)[:, None, None].astype(seen.dtype) / seen * sums.opr_modes
+    state.opr_modes = state.opr_modes + change.astype(state.opr_modes.dtype, copy=False)
 
 
 def _leverage(weights: NDArray[np.float64]) -> float:
@@ -105,40 +106,40 @@ def _leverage(weights: NDArray[np.float64]) -> float:
     return max(1.0, float(np.linalg.eigvalsh(columns.T @ columns / len(columns))[-1]))
 
 
-def update(state: State, told: Told, settings: VariationUpdate, problem: Problem) -> None:
+def update(state: State, told: Responses, settings: OprUpdate, problem: Problem) -> None:
     """Refine the weights, choose the axes, and let noise fade."""
-    assert state.variations is not None
-    assert state.weights is not None
+    assert state.opr_modes is not None
+    assert state.opr_weights is not None
     used, norm = problem.used, float(np.linalg.norm(state.probe[0]))
-    varied = state.variations[:, None]
+    varied = state.opr_modes[:, None]
     curvature = mean_curvature(state, problem, lambda window: varied * window)
-    change = told.relative(told.variations) @ np.linalg.pinv(curvature, rcond=1e-3, hermitian=True)
-    weights = state.weights + settings.step * change
+    change = told.relative(told.opr_modes) @ np.linalg.pinv(curvature, rcond=1e-3, hermitian=True)
+    weights = state.opr_weights + settings.step * change
     weights -= weights[used].mean(0)
-    variations = without(state.variations, state.probe[0], whole=state.scales is not None)
-    turn, weights = orthogonal(variations, weights, used, norm)
+    opr_modes = without(state.opr_modes, state.probe[0], whole=state.probe_factors is not None)
+    turn, weights = orthogonal(opr_modes, weights, used, norm)
     reach = OUTLIER * np.median(np.abs(weights[used]), axis=0)
     weights = np.clip(weights, -reach, reach)
-    state.variations = np.tensordot(turn, variations, 1).astype(variations.dtype)
+    state.opr_modes = np.tensordot(turn, opr_modes, 1).astype(opr_modes.dtype)
     power = np.mean(weights[used] ** 2, axis=0) * np.diag(turn @ curvature @ turn.T)
     lack = told.response("difference")[used].mean() / told.response("power")[used].mean()
-    state.weights = weights * significance(power, float(lack) / len(used))
+    state.opr_weights = weights * significance(power, float(lack) / len(used))
 
 
 def without(
-    variations: NDArray[np.complexfloating[Any]], mode: NDArray[np.complexfloating[Any]], *, whole: bool
+    opr_modes: NDArray[np.complexfloating[Any]], mode: NDArray[np.complexfloating[Any]], *, whole: bool
 ) -> NDArray[np.complexfloating[Any]]:
     """Return the variations without their part along i P, which is the phase of the mode P.
 
     With ``whole`` they lose their part along P too: frames have intensities of their own.
     """
-    along = np.tensordot(variations, mode.conj(), 2) / np.linalg.norm(mode) ** 2
+    along = np.tensordot(opr_modes, mode.conj(), 2) / np.linalg.norm(mode) ** 2
     along = along if whole else 1j * along.imag
-    return np.asarray(variations - along[:, None, None] * mode, variations.dtype)
+    return np.asarray(opr_modes - along[:, None, None] * mode, opr_modes.dtype)
 
 
 def orthogonal(
-    variations: NDArray[np.complexfloating[Any]], weights: NDArray[np.float64], used: NDArray[np.int64], norm: float
+    opr_modes: NDArray[np.complexfloating[Any]], weights: NDArray[np.float64], used: NDArray[np.int64], norm: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return what turns variations into orthogonal ones, the strongest first, and the weights that go with these.
 
@@ -160,7 +161,7 @@ def orthogonal(
     weights : ndarray of shape (npos, n)
         The products with the new variations are those of the old ones.
     """
-    flat = np.ascontiguousarray(variations, np.complex128).reshape(len(variations), -1).view(np.float64)
+    flat = np.ascontiguousarray(opr_modes, np.complex128).reshape(len(opr_modes), -1).view(np.float64)
     triangle = np.linalg.qr(flat.T)[1]
     _, _, axes = np.linalg.svd(weights[used] @ triangle.T, full_matrices=False)
     return norm * axes @ np.linalg.pinv(triangle.T, rcond=1e-6), weights @ triangle.T @ axes.T / norm

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from exitwave.engine.model.curvature import Waves, mean_curvature
-from exitwave.engine.model.responses import Told
+from exitwave.engine.model.responses import Responses
 from exitwave.engine.problem import Problem
 from exitwave.engine.settings import Refinement, Schedule
 from exitwave.engine.state import State
@@ -28,14 +28,14 @@ REACH = 0.5
 """Longest step along rows, and along columns, in detector pixels."""
 
 
-class TiltUpdate(Refinement):
+class PointingUpdate(Refinement):
     """How the pointing of the beam in every frame is refined."""
 
     step: float = Field(0.5, gt=0, le=1, description="length of the step")
     schedule: Schedule = Schedule(start=2)
 
 
-def prepare(state: State, problem: Problem, settings: TiltUpdate) -> None:
+def prepare(state: State, problem: Problem, settings: PointingUpdate) -> None:
     """Start from 0.
 
     Raises
@@ -44,18 +44,18 @@ def prepare(state: State, problem: Problem, settings: TiltUpdate) -> None:
         In the near field, where another angle of the beam does not shift an image as a whole; and in a fly scan.
     """
     if problem.exposures is not None:
-        remedy = "Leave tilt_update out"
+        remedy = "Leave pointing_update out"
         raise InputError("Pointing is not refined in a fly scan", found="frames of several exposures", remedy=remedy)
     if problem.propagator is not None:
-        remedy = "Leave tilt_update out; positions can be refined"
+        remedy = "Leave pointing_update out; positions can be refined"
         raise InputError("Pointing is refined in the far field only", found="a scan in the near field", remedy=remedy)
-    if state.tilts is None:
-        state.tilts = np.zeros((len(problem.pixels), 2))
+    if state.pointing is None:
+        state.pointing = np.zeros((len(problem.pixels), 2))
 
 
-def update(state: State, told: Told, settings: TiltUpdate, problem: Problem) -> None:
+def update(state: State, told: Responses, settings: PointingUpdate, problem: Problem) -> None:
     """Refine the pointing of all frames."""
-    assert state.tilts is not None
+    assert state.pointing is not None
     axes = ((np.arange(n) - n // 2) / n for n in problem.shape)
     ramps = (2j * np.pi * np.stack(np.meshgrid(*axes, indexing="ij"))).astype(state.probe.dtype)
 
@@ -63,6 +63,6 @@ def update(state: State, told: Told, settings: TiltUpdate, problem: Problem) -> 
         return np.asarray(ramps[:, None] * (state.probe * window))
 
     curvature = mean_curvature(state, problem, changes)
-    change: NDArray[np.float64] = told.relative(told.tilts) @ np.linalg.pinv(curvature, hermitian=True)
-    tilts = state.tilts + np.clip(settings.step * change, -REACH, REACH)
-    state.tilts = tilts - tilts[problem.used].mean(0)
+    change: NDArray[np.float64] = told.relative(told.pointing) @ np.linalg.pinv(curvature, hermitian=True)
+    pointing = state.pointing + np.clip(settings.step * change, -REACH, REACH)
+    state.pointing = pointing - pointing[problem.used].mean(0)

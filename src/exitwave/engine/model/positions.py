@@ -28,14 +28,14 @@ from pydantic import Field
 from exitwave.engine.model import affine
 from exitwave.engine.model.affine import Affine
 from exitwave.engine.model.lost_frames import AFTER, VELOCITY, search
-from exitwave.engine.model.responses import Told
+from exitwave.engine.model.responses import Responses
 from exitwave.engine.problem import Problem
 from exitwave.engine.settings import Refinement, Schedule
 from exitwave.engine.state import State
 from exitwave.errors import Finding
 from exitwave.findings import finding
 
-SLOPES = True
+NEEDS_GRADIENTS = True
 DAMPING = 0.01
 """Of the mean diagonal of all frames, added to a frame's: one without detail stays where it is."""
 OUTLIER, FREE = 10, 0.5
@@ -60,7 +60,7 @@ def prepare(state: State, problem: Problem, settings: PositionUpdate) -> None:
     state.positions = inside(positions, problem)
 
 
-def update(state: State, told: Told, settings: PositionUpdate, problem: Problem) -> None:
+def update(state: State, told: Responses, settings: PositionUpdate, problem: Problem) -> None:
     """Refine the positions of all frames."""
     assert state.positions is not None
     move = moves(told, settings.step, settings.largest)
@@ -73,7 +73,7 @@ def update(state: State, told: Told, settings: PositionUpdate, problem: Problem)
         search(state, told, problem)
 
 
-def moves(told: Told, step: float, largest: float) -> Moves:
+def moves(told: Responses, step: float, largest: float) -> Moves:
     """Return how far every frame wants to move, shape (npos, 2), robustly clipped; 0 for frames that were not asked."""
     asked = [np.nan_to_num(told.response(name)) for name in ("y", "x", "yy", "xx", "yx")]
     move = step * solve(np.array(asked), DAMPING)

@@ -105,8 +105,8 @@ def constrain(state: State, problem: Problem, settings: ProbeConstraints, *, wit
 def _each(state: State, change: Any) -> None:
     """Change the probe in place, and what varies in it from frame to frame."""
     state.probe[...] = change(state.probe)
-    if state.variations is not None:
-        state.variations = np.asarray(change(state.variations), state.variations.dtype)
+    if state.opr_modes is not None:
+        state.opr_modes = np.asarray(change(state.opr_modes), state.opr_modes.dtype)
 
 
 def centre(state: State, problem: Problem, by: Literal["whole", "subpixel"]) -> None:

@@ -19,9 +19,9 @@ from types import ModuleType
 from typing import Any
 
 from exitwave.engine.model import background, detector_distance, object_constraints, positions, probe_constraints
-from exitwave.engine.model import intensities as scales
-from exitwave.engine.model import opr as variations
-from exitwave.engine.model import pointing as tilts
+from exitwave.engine.model import intensities as probe_factors
+from exitwave.engine.model import opr as opr_modes
+from exitwave.engine.model import pointing as pointing
 from exitwave.engine.model import slice_smoothing as smoothing
 from exitwave.engine.model import slice_spacing as spacing
 from exitwave.engine.problem import Problem
@@ -30,9 +30,9 @@ from exitwave.engine.state import State
 REFINEMENTS: dict[str, ModuleType] = {
     "position_update": positions,
     "distance_update": detector_distance,
-    "scale_update": scales,
-    "variation_update": variations,
-    "tilt_update": tilts,
+    "intensity_update": probe_factors,
+    "opr_update": opr_modes,
+    "pointing_update": pointing,
     "background_update": background,
     "spacing_update": spacing,
     "slice_smoothing": smoothing,

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy import fft
 
-from exitwave.engine.model.responses import Told
+from exitwave.engine.model.responses import Responses
 from exitwave.engine.model.slices import refuse_thin
 from exitwave.engine.problem import Problem
 from exitwave.engine.settings import Refinement
 from exitwave.engine.state import State
 
-ASKS = False
+NEEDS_RESPONSES = False
 """The frames need not tell anything."""
 FAINTEST = 1e-3
 """Amplitudes below this count as this."""
@@ -38,7 +38,7 @@ def prepare(state: State, problem: Problem, settings: SliceSmoothing) -> None:
         raise refuse_thin("slice_smoothing")
 
 
-def update(state: State, told: Told | None, settings: SliceSmoothing, problem: Problem) -> None:
+def update(state: State, told: Responses | None, settings: SliceSmoothing, problem: Problem) -> None:
     """Damp the differences between slices in place; their product stays."""
     assert problem.slices is not None
     slices = state.object

@@ -14,7 +14,7 @@ Neural Networks, 586 (1993).
 import numpy as np
 from pydantic import Field
 
-from exitwave.engine.model.responses import Told
+from exitwave.engine.model.responses import Responses
 from exitwave.engine.model.slices import refuse_thin
 from exitwave.engine.problem import Problem
 from exitwave.engine.settings import Refinement, Schedule
@@ -38,16 +38,16 @@ def prepare(state: State, problem: Problem, settings: SpacingUpdate) -> None:
     """Start from what was assumed; refuse a thin sample."""
     if problem.slices is None:
         raise refuse_thin("spacing_update")
-    if state.spacing is None:
-        state.spacing = np.array(1.0)
+    if state.slice_spacing is None:
+        state.slice_spacing = np.array(1.0)
 
 
-def update(state: State, told: Told, settings: SpacingUpdate, problem: Problem) -> None:
+def update(state: State, told: Responses, settings: SpacingUpdate, problem: Problem) -> None:
     """Refine the spacing."""
-    assert state.spacing is not None
-    length, before = state.memory.get("spacing", (settings.step, 0.0))
-    sign = float(np.sign(told.spacing))
+    assert state.slice_spacing is not None
+    length, before = state.memory.get("slice_spacing", (settings.step, 0.0))
+    sign = float(np.sign(told.slice_spacing))
     if before:
         length = min(length * (GROW if sign == before else SHRINK), LARGEST)
-    state.spacing = np.clip(state.spacing + sign * length, *RANGE)
-    state.memory["spacing"] = length, sign
+    state.slice_spacing = np.clip(state.slice_spacing + sign * length, *RANGE)
+    state.memory["slice_spacing"] = length, sign

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from exitwave.engine.backends import device as devices
-from exitwave.engine.parallel.launcher import Place
+from exitwave.engine.parallel.launcher import LaunchInfo
 from exitwave.errors import InputError, RunError
 
 JOINING = timedelta(minutes=5)
@@ -48,11 +48,11 @@ def _real(array: Any) -> Any:
     return torch.view_as_real(tensor) if tensor.is_complex() else tensor
 
 
-class LostError(RunError):
+class LostProcessError(RunError):
     """Another process of the run has failed or died."""
 
 
-class Alone:
+class Communicator:
     """A team of one process, which has nobody to ask."""
 
     rank, size = 0, 1
@@ -93,10 +93,10 @@ class Alone:
         return True
 
 
-ALONE = Alone()
+ONE_PROCESS = Communicator()
 
 
-class Team(Alone):
+class TorchCommunicator(Communicator):
     """Several processes.
 
     Parameters
@@ -112,7 +112,7 @@ class Team(Alone):
         If the others are not found.
     """
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: LaunchInfo) -> None:
         if not util.find_spec("torch"):
             remedy = "Install it with pip install 'exitwave[cuda]', or start one process"
             found = f"{place.size} processes"
@@ -257,7 +257,7 @@ class Team(Alone):
             failure = self._asked("failure")
             remedy = "Look at what it says, or whether it was killed or ran out of memory"
             what = failure or "Another process of this run has died or does not answer"
-            raise LostError(what, found="" if failure else _short(error), remedy=remedy) from None
+            raise LostProcessError(what, found="" if failure else _short(error), remedy=remedy) from None
 
     def fail(self, message: str) -> None:
         """Tell the others why this process ends."""

@@ -25,7 +25,7 @@ PORTS = range(20000, 30000)
 
 
 @dataclass(frozen=True)
-class Place:
+class LaunchInfo:
     """The place of this process among several."""
 
     rank: int
@@ -38,7 +38,7 @@ class Place:
     """The port there."""
 
 
-def find(environ: Mapping[str, str], parent: int) -> Place | None:
+def find(environ: Mapping[str, str], parent: int) -> LaunchInfo | None:
     """Return the place of this process, or None where it is the only one.
 
     Parameters
@@ -60,7 +60,7 @@ def find(environ: Mapping[str, str], parent: int) -> Place | None:
             break
     else:
         return None
-    return Place(rank, size, *_meeting(environ, size, parent)) if size > 1 else None
+    return LaunchInfo(rank, size, *_meeting(environ, size, parent)) if size > 1 else None
 
 
 def _meeting(environ: Mapping[str, str], size: int, parent: int) -> tuple[str, int]:

@@ -17,11 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.engine import arrays
-from exitwave.engine.parallel.communicator import Alone
+from exitwave.engine.backend import Line, Misfit, Noise, ProjectionWeights, Step, Sums
+from exitwave.engine.parallel.communicator import Communicator
 from exitwave.engine.parallel.tiles import Tile
 from exitwave.engine.problem import Problem
 from exitwave.engine.recipe import Recipe
-from exitwave.engine.state import Line, Misfit, Noise, State, Step, Sums, Weights
+from exitwave.engine.state import State
 from exitwave.errors import InputError
 
 _TILEABLE = "all algorithms but ePIE, all refinements, and limits of amplitude and phase, supports and power"
@@ -31,11 +32,11 @@ _OF_ALL_PIXELS = {
     "probe_constraints": ("centre", "ramp"),
 }
 """The constraints that look from one pixel of the object to others."""
-OF_FRAMES = ("positions", "scales", "weights", "tilts")
+PER_FRAME_FIELDS = ("positions", "probe_factors", "opr_weights", "pointing")
 """What a `State` has for every frame."""
 
 
-def check(recipe: Recipe, problem: Problem, team: Alone) -> None:
+def check(recipe: Recipe, problem: Problem, communicator: Communicator) -> None:
     """Refuse what several processes cannot do.
 
     Raises
@@ -43,14 +44,14 @@ def check(recipe: Recipe, problem: Problem, team: Alone) -> None:
     InputError
         If a stage goes from frame to frame, or a process would have no frame.
     """
-    if team.size == 1:
+    if communicator.size == 1:
         return
     if any(stage.algorithm == "ePIE" for stage in recipe.stages):
         remedy = "Use rPIE, which is ePIE in batches, or any other algorithm, or one process"
-        found = f"ePIE in {team.size} processes"
+        found = f"ePIE in {communicator.size} processes"
         raise InputError("An update after every frame cannot be shared out", found=found, remedy=remedy)
-    if team.size > len(problem.used):
-        found = f"{team.size} processes for {len(problem.used)} frames"
+    if communicator.size > len(problem.used):
+        found = f"{communicator.size} processes for {len(problem.used)} frames"
         raise InputError("There are more processes than frames", found=found, remedy="Start fewer processes")
 
 
@@ -73,8 +74,8 @@ def refuse_tiles(recipe: Recipe, slices: int) -> None:
         raise InputError("This needs the whole object, and not a tile of it", found=", ".join(found), remedy=remedy)
 
 
-class SharedSweeps:
-    """The sweeps over the frames of all processes; see `Sweeps` for what each does.
+class DistributedBackend:
+    """The sweeps over the frames of all processes; see `Backend` for what each does.
 
     Parameters
     ----------
@@ -85,12 +86,13 @@ class SharedSweeps:
     """
 
     def __init__(self, problem: Problem, make: Callable[[Problem], Any]) -> None:
-        assert problem.carried is not None
-        self.problem, self._team, self._mine = problem, problem.team, problem.carried
+        assert problem.local_frames is not None
+        self.problem, self._communicator, self._mine = problem, problem.communicator, problem.local_frames
         used, held_out = (self._own(group)[1] for group in (problem.used, problem.held_out))
-        part = replace(problem.part(self._mine, problem.stack), used=used, held_out=held_out)
+        part = replace(problem.with_frames(self._mine, problem.counts), used=used, held_out=held_out)
         here = {"pixels": (part.pixels - problem.tile.origin).astype(np.float32), "object_shape": problem.full_shape}
-        self._sweeps = make(replace(part, **here) if isinstance(problem.tile, Tile) else part)
+        self._backend = make(replace(part, **here) if isinstance(problem.tile, Tile) else part)
+        self.threads = self._backend.threads
         self._cut: dict[str, tuple[Any, Any]] = {}
         self._sums: dict[str, Any] = {}
 
@@ -103,19 +105,19 @@ class SharedSweeps:
         probe: bool = True,
         noise: Noise = "amplitude",
         responses: NDArray[np.float64] | None = None,
-        slopes: bool = True,
+        gradients: bool = True,
     ) -> Sums:
-        """Pass over the frames without changing the state; see `Sweeps.gather`."""
-        wanted: dict[str, Any] = {"object": object, "probe": probe, "noise": noise, "slopes": slopes}
+        """Pass over the frames without changing the state; see `Backend.gather`."""
+        wanted: dict[str, Any] = {"object": object, "probe": probe, "noise": noise, "slopes": gradients}
         places, own = self._own(frames)
         told = None if responses is None else np.zeros((len(own), responses.shape[1]))
-        sums = self._sweeps.gather(self._state(state), own, responses=told, **wanted)
+        sums = self._backend.gather(self._state(state), own, responses=told, **wanted)
         if responses is not None:
             responses[:] = 0
             responses[places] = told
-            self._team.add(responses)
+            self._communicator.add(responses)
         if state.background is not None and sums.background is None:  # of no frame
-            sums = replace(sums, background=np.zeros((2, *self.problem.stack.shape[1:])))
+            sums = replace(sums, background=np.zeros((2, *self.problem.counts.shape[1:])))
         return self._total(sums, object, probe)
 
     def project(
@@ -123,70 +125,73 @@ class SharedSweeps:
         state: State,
         frames: NDArray[np.int64],
         waves: Any,
-        weights: Weights | None,
+        weights: ProjectionWeights | None,
         *,
         object: bool = True,
         probe: bool = True,
     ) -> Sums:
-        """Advance this process's own exit waves, and sum over those of all; see `Sweeps.project`."""
+        """Advance this process's own exit waves, and sum over those of all; see `Backend.project`."""
         own = self._own(frames)[1]
-        sums = self._sweeps.project(self._state(state), own, waves, weights, object=object, probe=probe)
+        sums = self._backend.project(self._state(state), own, waves, weights, object=object, probe=probe)
         return self._total(sums, object, probe)
 
-    def room(self, shape: tuple[int, ...]) -> Any:
+    def allocate_waves(self, shape: tuple[int, ...]) -> Any:
         """Return zeros for the exit waves of this process's frames, where all used ones are to have some."""
-        return self._sweeps.room((self._count(self.problem.used), *shape[1:]))
+        return self._backend.allocate_waves((self._count(self.problem.used), *shape[1:]))
 
     def misfit(self, state: State, frames: NDArray[np.int64]) -> Misfit:
-        """Compare the model with the measurement; see `Sweeps.misfit`."""
-        own = self._sweeps.misfit(self._state(state), self._own(frames)[1])
+        """Compare the model with the measurement; see `Backend.misfit`."""
+        own = self._backend.misfit(self._state(state), self._own(frames)[1])
         total = np.array([float(each) for each in own])
-        self._team.add(total)
+        self._communicator.add(total)
         return Misfit(*total.tolist())
 
-    def crossing(self, state: State, frames: NDArray[np.int64], object: Any, probe: Any) -> float:
-        """Return how much of the exit waves two changes change alike; see `Sweeps.crossing`."""
-        out = np.array([self._sweeps.crossing(self._state(state), self._own(frames)[1], object, probe)])
-        self._team.add(out)
+    def cross_term(self, state: State, frames: NDArray[np.int64], object: Any, probe: Any) -> float:
+        """Return how much of the exit waves two changes change alike; see `Backend.crossing`."""
+        out = np.array([self._backend.cross_term(self._state(state), self._own(frames)[1], object, probe)])
+        self._communicator.add(out)
         return float(out[0])
 
-    def along(
+    def line_derivatives(
         self, state: State, line: Line, frames: NDArray[np.int64], lengths: NDArray[np.float64], noise: Noise
     ) -> NDArray[np.float64]:
-        """Return the loss's derivatives along a line; see `Sweeps.along`."""
+        """Return the loss's derivatives along a line; see `Backend.along`."""
         line = line if line.moves is None else line._replace(moves=line.moves[self._mine])
-        out = np.array(self._sweeps.along(self._state(state), line, self._own(frames)[1], lengths, noise))
-        self._team.add(out)
+        out = np.array(self._backend.line_derivatives(self._state(state), line, self._own(frames)[1], lengths, noise))
+        self._communicator.add(out)
         return out
 
-    def moves(self, state: State, frames: NDArray[np.int64], noise: Noise) -> NDArray[np.float64]:
-        """Return what the frames tell of their positions; see `Sweeps.moves`."""
+    def position_derivatives(self, state: State, frames: NDArray[np.int64], noise: Noise) -> NDArray[np.float64]:
+        """Return what the frames tell of their positions; see `Backend.moves`."""
         (places, own), out = self._own(frames), np.zeros((len(frames), 5))
-        out[places] = self._sweeps.moves(self._state(state), own, noise)
-        self._team.add(out)
+        out[places] = self._backend.position_derivatives(self._state(state), own, noise)
+        self._communicator.add(out)
         return out
+
+    def sequential(self, state: State, frames: NDArray[np.int64], object: Step | None, probe: Step | None) -> Misfit:
+        """Refuse: an update after every frame cannot be divided among processes; see `check`."""
+        raise NotImplementedError("sequential updates are not distributed")
 
     def descend(self, target: Any, numerator: Any, denominator: Any, step: Step, velocity: Any = None) -> None:
         """Add the regularised step to the target in place; every process does."""
         tile = self.problem.tile
         with tile.levelled(denominator) if isinstance(tile, Tile) and tile.holds(denominator) else nullcontext():
-            self._sweeps.descend(target, numerator, denominator, step, velocity)
+            self._backend.descend(target, numerator, denominator, step, velocity)
 
-    def __getattr__(self, name: str) -> Any:
-        if name in ("tensor", "threads"):
-            return getattr(self._sweeps, name)
-        raise AttributeError(name)
+    def take(self, array: Any) -> Any:
+        """Return an array on the device of the passes; see `Backend.take`."""
+        return self._backend.take(array)
 
     def _own(self, frames: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return which of some frames are of this process, and their numbers here."""
-        return self.problem.here(frames)
+        return self.problem.local(frames)
 
     def _count(self, frames: NDArray[np.int64]) -> int:
         return len(self._own(frames)[0])
 
     def _state(self, state: State) -> State:
         """Return the state with what this process's frames have of their own: the same arrays as long as it is."""
-        for name in OF_FRAMES:
+        for name in PER_FRAME_FIELDS:
             whole = getattr(state, name)
             if name not in self._cut or self._cut[name][0] is not whole:
                 own = None if whole is None else np.ascontiguousarray(whole[self._mine])
@@ -197,17 +202,17 @@ class SharedSweeps:
 
     def _total(self, sums: Sums, object: bool, probe: bool) -> Sums:
         """Return the sums over all processes, in other arrays: a backend counts on what it has left in its own."""
-        scalars = np.array([float(each) for each in (*sums.misfit, sums.loss, sums.spacing)])
-        names = ["object", "illumination"] * object + ["probe", "transmission", "variations"] * probe
+        scalars = np.array([float(each) for each in (*sums.misfit, sums.loss, sums.slice_spacing)])
+        names = ["object", "probe_density"] * object + ["probe", "object_density", "opr_modes"] * probe
         names = [name for name in [*names, "background"] if getattr(sums, name) is not None]
         tile, totals = self.problem.tile, {name: self._copy(name, getattr(sums, name)) for name in names}
         alike = names[2 * object :] if isinstance(tile, Tile) else names
-        self._team.add(scalars, *(totals[name] for name in alike))
+        self._communicator.add(scalars, *(totals[name] for name in alike))
         if isinstance(tile, Tile):
             for name in names[: 2 * object]:
                 tile.add(totals[name])
         difference, signal, loss, spacing = scalars.tolist()
-        return replace(sums, **totals, misfit=Misfit(difference, signal), loss=loss, spacing=spacing)
+        return replace(sums, **totals, misfit=Misfit(difference, signal), loss=loss, slice_spacing=spacing)
 
     def _copy(self, name: str, array: Any) -> Any:
         """Return a copy of an array, in the place of the last one of this name where it has its kind and shape."""

@@ -18,13 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.engine import arrays
-from exitwave.engine.parallel.communicator import ALONE, Alone
+from exitwave.engine.parallel.communicator import ONE_PROCESS, Communicator
 
 SPARE = 4
 """Rows around what the frames see: for the object's derivatives, and one that no frame sees."""
 
 
-class Whole:
+class WholeObject:
     """The whole object, in this process and in all others alike."""
 
     origin: Any = 0
@@ -72,14 +72,14 @@ class Whole:
         return (power / count) ** 0.5
 
 
-WHOLE = Whole()
+WHOLE_OBJECT = WholeObject()
 
 
 @dataclass(frozen=True, eq=False)
-class Tile(Whole):
+class Tile(WholeObject):
     """What one of several processes has of the object."""
 
-    team: Alone
+    communicator: Communicator
     number: int
     """Which of the tiles it is."""
     edges: NDArray[np.int64]
@@ -102,11 +102,11 @@ class Tile(Whole):
     @property
     def complete(self) -> bool:  # type: ignore[override]
         """Whether `assembled` has all that there is: in the first process, and where the others are lost."""
-        return self.number == 0 or self.team.size == 1
+        return self.number == 0 or self.communicator.size == 1
 
     def alone(self) -> "Tile":
         """Return the tile of a process whose others are lost."""
-        return replace(self, team=ALONE)
+        return replace(self, communicator=ONE_PROCESS)
 
     def shape(self, whole: tuple[int, int]) -> tuple[int, int]:
         """Return the shape of the tile."""
@@ -116,13 +116,13 @@ class Tile(Whole):
         """Return the tile of the object that the first process has."""
         tile = whole[slice(*self.spans[self.number])].copy()
         others = [(k, np.ascontiguousarray(whole[slice(*span)])) for k, span in enumerate(self.spans) if k]
-        self.team.exchange(*((others, []) if self.number == 0 else ([], [(0, tile)])))
+        self.communicator.exchange(*((others, []) if self.number == 0 else ([], [(0, tile)])))
         return tile
 
     def assembled(self, array: NDArray[Any], rest: Any) -> NDArray[Any]:
         """Return the whole object in the first process, and where the others are lost; else 0 outside of the stripe."""
         whole = np.zeros((self.edges[-1], array.shape[1]), array.dtype)  # rows that nobody writes take no memory
-        if self.team.size == 1:
+        if self.communicator.size == 1:
             whole[:] = rest
             whole[slice(*self.spans[self.number])] = array
             return whole
@@ -130,7 +130,7 @@ class Tile(Whole):
         stripes[self.number][:] = self.own(array)
         others = [(k, stripe) for k, stripe in enumerate(stripes) if k and len(stripe)]
         mine = [(0, stripe) for k, stripe in others if k == self.number]
-        self.team.exchange(mine, [] if self.number else others)
+        self.communicator.exchange(mine, [] if self.number else others)
         return whole
 
     def holds(self, array: Any) -> bool:
@@ -145,13 +145,13 @@ class Tile(Whole):
     def total(self, *values: Any) -> Sequence[Any]:
         """Return the sums of some numbers over the processes."""
         totals = np.array([float(each) for each in values])
-        self.team.add(totals)
+        self.communicator.add(totals)
         found: list[float] = totals.tolist()
         return found
 
     def largest(self, array: Any) -> Any:
         """Return the largest value in all processes."""
-        return self.team.largest(float(array.max()))
+        return self.communicator.largest(float(array.max()))
 
     @contextmanager
     def levelled(self, denominator: Any) -> Iterator[None]:
@@ -169,7 +169,7 @@ class Tile(Whole):
         """
         rows = {k: shared for k in range(len(self.spans)) if (shared := self._shared(k))}
         pieces = {k: arrays.zeros_like(total[shared]) for k, shared in rows.items()}
-        self.team.exchange([(k, total[shared]) for k, shared in rows.items()], list(pieces.items()))
+        self.communicator.exchange([(k, total[shared]) for k, shared in rows.items()], list(pieces.items()))
         before, after = ([k for k in rows if (k < self.number) == first] for first in (True, False))
         top = total[: max((rows[k].stop for k in before), default=0)]
         own = arrays.copy(top)
@@ -188,7 +188,12 @@ class Tile(Whole):
 
 
 def cut(
-    rows: NDArray[np.float64], wanted: NDArray[np.int64], shape: tuple[int, int], ny: int, room: int, team: Alone
+    rows: NDArray[np.float64],
+    wanted: NDArray[np.int64],
+    shape: tuple[int, int],
+    ny: int,
+    room: int,
+    communicator: Communicator,
 ) -> Tile:
     """Return the tile of this process.
 
@@ -210,11 +215,11 @@ def cut(
     order = np.argsort(rows.mean(1), kind="stable")
     counted = np.isin(order, wanted)
     owner = np.empty(len(rows), np.int64)
-    owner[order] = np.minimum((np.cumsum(counted) - counted) * team.size // len(wanted), team.size - 1)
-    groups = [rows[owner == k] for k in range(team.size)]
+    owner[order] = np.minimum((np.cumsum(counted) - counted) * communicator.size // len(wanted), communicator.size - 1)
+    groups = [rows[owner == k] for k in range(communicator.size)]
     edges = np.array([0, *(round(float(each.mean(1).min())) for each in groups[1:]), shape[0]])
     margin = ny // 2 + room + SPARE
     low = [min(math.floor(each.min()) - margin, edge) for each, edge in zip(groups, edges[:-1], strict=True)]
     high = [max(math.ceil(each.max()) + margin, edge) for each, edge in zip(groups, edges[1:], strict=True)]
     spans = np.clip(np.stack([np.array(low) // 2 * 2, high], axis=1), 0, shape[0])
-    return Tile(team, team.rank, edges, spans, np.flatnonzero(owner == team.rank), float(room))
+    return Tile(communicator, communicator.rank, edges, spans, np.flatnonzero(owner == communicator.rank), float(room))

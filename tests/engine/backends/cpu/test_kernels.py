@@ -7,20 +7,20 @@ from importlib import util
 
 import numpy as np
 import pytest
-from problems import GPU, Backend, double, make_problem, perturb, single
+from problems import GPU, Build, double, make_problem, perturb, single
 from test_fly_scan import flying
 from test_multislice import copy, thick
 from test_multislice import own as own_of_slices
 from test_responses import own
 
-from exitwave.engine.backends.reference.multislice import SlicedReference
-from exitwave.engine.backends.reference.passes import ReferenceSweeps
-from exitwave.engine.state import RESPONSES, Step, Weights
+from exitwave.engine.backend import RESPONSES, ProjectionWeights, Step
+from exitwave.engine.backends.reference.multislice import MultisliceReference
+from exitwave.engine.backends.reference.passes import ReferenceBackend
 
 if not GPU:  # where there is one, the tests of the sweeps run the kernels on it
     os.environ.setdefault("TRITON_INTERPRET", "1")  # before the kernels are imported
 pytestmark = pytest.mark.skipif(GPU, reason="the interpreter is not for a machine with a GPU")
-NAMES = "object", "illumination", "probe", "transmission"
+NAMES = "object", "probe_density", "probe", "object_density"
 
 
 def close(a, b, tolerance=1e-4):
@@ -36,7 +36,7 @@ def fused(monkeypatch):
 
     monkeypatch.setattr(fused, "_used", lambda _: True)
     monkeypatch.setattr(kernels, "BLOCK", 256)  # so that a frame may have two, and the last is not full
-    return Backend("torch-cpu")
+    return Build("torch-cpu")
 
 
 CASES = [
@@ -50,7 +50,7 @@ CASES = [
 def test_gather_agrees_with_the_reference(shape, modes, noise, dtype, fused):
     problem, truth = make_problem(shape, frames=6, modes=modes, mask=0.1, dtype=dtype)
     state, found = perturb(truth), single(perturb(truth))
-    expected = ReferenceSweeps(problem).gather(state, problem.used, noise=noise)
+    expected = ReferenceBackend(problem).gather(state, problem.used, noise=noise)
     sums = fused(problem, modes).gather(found, problem.used, noise=noise)
     for name in NAMES:
         assert close(getattr(sums, name), getattr(expected, name)), name
@@ -63,11 +63,11 @@ def test_all_that_frames_have_of_their_own_agrees_with_the_reference(fused):
     state = own(problem, perturb(truth))
     found = own(problem, single(state))
     rng = np.random.default_rng(2)
-    state.tilts = found.tilts = rng.uniform(-0.4, 0.4, (len(problem.stack), 2))
+    state.pointing = found.pointing = rng.uniform(-0.4, 0.4, (len(problem.counts), 2))
     told = [np.zeros((len(problem.used), len(RESPONSES) + 4)) for _ in range(2)]
-    expected = ReferenceSweeps(problem).gather(state, problem.used, responses=told[0])
+    expected = ReferenceBackend(problem).gather(state, problem.used, responses=told[0])
     sums = fused(problem, 2).gather(found, problem.used, responses=told[1])
-    for name in (*NAMES, "variations"):
+    for name in (*NAMES, "opr_modes"):
         assert close(getattr(sums, name), getattr(expected, name)), name
     for column in range(told[0].shape[1]):
         np.testing.assert_allclose(told[1][:, column], told[0][:, column], atol=1e-4 * np.abs(told[0][:, column]).max())
@@ -77,7 +77,7 @@ def test_all_that_frames_have_of_their_own_agrees_with_the_reference(fused):
 def test_a_fly_scan_agrees_with_the_reference(near, fused):
     problem, truth = make_problem((16, 16), frames=3, margin=5)
     problem = flying(problem, truth, near=near)
-    expected = ReferenceSweeps(problem).gather(perturb(truth), problem.used)
+    expected = ReferenceBackend(problem).gather(perturb(truth), problem.used)
     sums = fused(problem, 1).gather(single(perturb(truth)), problem.used)
     for name in NAMES:
         assert close(getattr(sums, name), getattr(expected, name)), name
@@ -86,9 +86,9 @@ def test_a_fly_scan_agrees_with_the_reference(near, fused):
 def test_a_thick_sample_agrees_with_the_reference(fused):
     problem, state = thick((16, 16), 2, 2, frames=6)
     state = own_of_slices(problem, state)
-    expected = SlicedReference(problem).gather(state, problem.used)
+    expected = MultisliceReference(problem).gather(state, problem.used)
     sums = fused(problem, 2).gather(copy(state, np.complex64), problem.used)
-    for name in (*NAMES, "variations"):
+    for name in (*NAMES, "opr_modes"):
         assert close(getattr(sums, name), getattr(expected, name)), name
 
 
@@ -102,7 +102,7 @@ def test_the_passes_that_change_something_agree_with_plain_code(fused, monkeypat
         state, rng = single(perturb(truth)), np.random.default_rng(1)
         waves = (rng.standard_normal((3, 2, 15, 20, 2)) @ [4, 4j]).astype(np.complex64)
         misfit = fused(problem, 2).sequential(state, problem.used, Step(0.9, 0.3), Step(0.5, 1.0))
-        sums = fused(problem, 2).project(state, problem.used, waves, Weights(-0.9, 1.0, 1.9))
+        sums = fused(problem, 2).project(state, problem.used, waves, ProjectionWeights(-0.9, 1.0, 1.9))
         outcomes.append([state.object, state.probe, waves, sums.object, sums.probe, misfit.difference])
     for a, b in zip(*outcomes, strict=True):
         assert close(a, b, 1e-5)
@@ -111,9 +111,9 @@ def test_the_passes_that_change_something_agree_with_plain_code(fused, monkeypat
 @pytest.mark.parametrize("moving", [False, True])
 def test_descend_agrees_with_the_reference(moving, fused):
     problem, state = make_problem((15, 20), frames=3, modes=2)
-    sums, expected, found = ReferenceSweeps(problem).gather(perturb(state), problem.used), double(state), single(state)
-    ReferenceSweeps(problem).descend(expected.probe, sums.probe, sums.transmission, Step(0.7, 0.2))
-    parts, velocity = (sums.probe.astype("c8"), sums.transmission.astype("f4")), np.zeros_like(found.probe)
+    sums, expected, found = ReferenceBackend(problem).gather(perturb(state), problem.used), double(state), single(state)
+    ReferenceBackend(problem).descend(expected.probe, sums.probe, sums.object_density, Step(0.7, 0.2))
+    parts, velocity = (sums.probe.astype("c8"), sums.object_density.astype("f4")), np.zeros_like(found.probe)
     fused(problem, 2).descend(found.probe, *parts, Step(0.7, 0.2), velocity if moving else None)
     assert close(found.probe, expected.probe, 1e-5)
     assert close(velocity, (expected.probe - state.probe) * moving)
@@ -121,10 +121,10 @@ def test_descend_agrees_with_the_reference(moving, fused):
 
 def test_frames_from_the_host_are_compared_as_those_on_the_device(fused):
     problem, truth = make_problem((16, 20), frames=6, mask=0.1)
-    sweeps, state = fused(problem, 1), single(perturb(truth))
-    kept = sweeps.gather(state, problem.used)
-    sweeps.frames.resident = False
-    assert close(sweeps.gather(state, problem.used).object, kept.object, 1e-6)
+    backend, state = fused(problem, 1), single(perturb(truth))
+    kept = backend.gather(state, problem.used)
+    backend.frames.resident = False
+    assert close(backend.gather(state, problem.used).object, kept.object, 1e-6)
 
 
 COMPILE = """
@@ -134,7 +134,7 @@ from exitwave.engine.backends.cuda import kernels
 
 KINDS = {"views": "*i64", "corners": "*i64", "frames": "*i64", "share": "fp32", "fade": "fp32", "readout": "fp32"}
 KINDS |= {"length": "fp32", "alpha": "fp32"}
-REAL = "out spectrum shifts scales back waves obj num den beam chi difference loss far target also largest".split()
+REAL = "out spectrum shifts probe_factors back waves obj num den beam chi difference loss far target also largest".split()
 WHOLE, FLOAT = {"stack": "*i16", "invalid": "i32"}, {"stack": "*fp32", "invalid": "fp32"}
 jobs = [
     (kernels._shift, {"SCALED": True}, {}),

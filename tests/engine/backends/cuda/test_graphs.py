@@ -4,17 +4,17 @@ import os
 
 import numpy as np
 import pytest
-from problems import GPU, Backend, make_problem, perturb, single
+from problems import GPU, Build, make_problem, perturb, single
 
-from exitwave.engine.backends.reference.passes import ReferenceSweeps
-from exitwave.engine.state import Step
+from exitwave.engine.backend import Step
+from exitwave.engine.backends.reference.passes import ReferenceBackend
 
 if not GPU:
     os.environ.setdefault("TRITON_INTERPRET", "1")  # before the kernels are imported
 torch = pytest.importorskip("torch")
 pytest.importorskip("triton")
 pytestmark = pytest.mark.skipif(GPU, reason="the stand-in is not for a machine with a GPU")
-NAMES = "object", "illumination", "probe", "transmission"
+NAMES = "object", "probe_density", "probe", "object_density"
 
 
 @pytest.fixture
@@ -43,9 +43,9 @@ def recording(monkeypatch):
     monkeypatch.setattr(graphs.Recorder, "_capture", capture)
 
     def make(problem, modes):
-        sweeps = Backend("torch-cpu")(problem, modes)
-        sweeps.recorder.works = True
-        return sweeps
+        backend = Build("torch-cpu")(problem, modes)
+        backend.recorder.works = True
+        return backend
 
     return make, log
 
@@ -63,11 +63,11 @@ def close(a, b, tolerance=1e-4):
 def test_passes_that_are_played_back_agree_with_the_reference(recording, noise):
     make, log = recording
     problem, truth = make_problem((16, 16), frames=8, modes=2, mask=0.1, dtype=np.uint16)
-    sweeps, plain, rng = make(problem, 2), ReferenceSweeps(problem), np.random.default_rng(0)
+    backend, plain, rng = make(problem, 2), ReferenceBackend(problem), np.random.default_rng(0)
     state, found = perturb(truth), on_tensors(single(perturb(truth)))
     for _ in range(7):
         batch = rng.permutation(8)[:4]
-        expected, sums = plain.gather(state, batch, noise=noise), sweeps.gather(found, batch, noise=noise)
+        expected, sums = plain.gather(state, batch, noise=noise), backend.gather(found, batch, noise=noise)
         for name in NAMES:
             assert close(getattr(sums, name), getattr(expected, name)), name
         assert float(sums.loss) == pytest.approx(expected.loss, rel=1e-4)
@@ -80,12 +80,12 @@ def test_passes_that_are_played_back_agree_with_the_reference(recording, noise):
 def test_other_positions_are_other_recordings(recording):
     make, log = recording
     problem, truth = make_problem((16, 16), frames=6, margin=4)
-    sweeps, plain = make(problem, 1), ReferenceSweeps(problem)
+    backend, plain = make(problem, 1), ReferenceBackend(problem)
     state, found = perturb(truth), on_tensors(single(perturb(truth)))
     for move in (0.0, 0.3):
         state.positions = found.positions = problem.pixels.astype(float) + move
         for _ in range(4):
-            expected, sums = plain.gather(state, problem.used), sweeps.gather(found, problem.used)
+            expected, sums = plain.gather(state, problem.used), backend.gather(found, problem.used)
             assert close(sums.object, expected.object)
     assert log.count("recorded") == 2
 
@@ -95,7 +95,7 @@ def test_a_difference_of_the_first_playback_ends_recordings(recording, monkeypat
 
     make, _ = recording
     problem, truth = make_problem((16, 16), frames=6)
-    sweeps, found = make(problem, 1), on_tensors(single(perturb(truth)))
+    backend, found = make(problem, 1), on_tensors(single(perturb(truth)))
     honest = graphs.Recorder._capture
 
     def wrong(self, act):
@@ -103,9 +103,9 @@ def test_a_difference_of_the_first_playback_ends_recordings(recording, monkeypat
         return tuple(2 * each for each in results), lambda: None
 
     monkeypatch.setattr(graphs.Recorder, "_capture", wrong)
-    sums = [sweeps.gather(found, problem.used).object.clone() for _ in range(5)]
+    sums = [backend.gather(found, problem.used).object.clone() for _ in range(5)]
     assert all(torch.equal(each, sums[0]) for each in sums)
-    assert not sweeps.recorder.works
+    assert not backend.recorder.works
 
 
 def test_what_cannot_be_recorded_is_done_as_before(recording, monkeypatch):
@@ -117,12 +117,12 @@ def test_what_cannot_be_recorded_is_done_as_before(recording, monkeypatch):
     make, _ = recording
     monkeypatch.setattr(graphs.Recorder, "_capture", fails)
     problem, _ = make_problem((16, 16), frames=6)
-    sweeps, target = make(problem, 1), torch.zeros((8, 8), dtype=torch.complex64)
+    backend, target = make(problem, 1), torch.zeros((8, 8), dtype=torch.complex64)
     num, den = torch.ones_like(target), torch.full((8, 8), 2.0)
     for count in range(1, 6):
-        sweeps.descend(target, num, den, Step(1.0, 0.5))
+        backend.descend(target, num, den, Step(1.0, 0.5))
         assert torch.allclose(target, torch.full_like(target, count / 2))
-    assert not sweeps.recorder.works
+    assert not backend.recorder.works
 
 
 def test_steps_are_taken_once_each_time(recording, monkeypatch):
@@ -132,10 +132,10 @@ def test_steps_are_taken_once_each_time(recording, monkeypatch):
     played = []
     monkeypatch.setattr(graphs.Recorder, "_capture", lambda self, act: ((), lambda: (played.append(1), act())))
     problem, _ = make_problem((16, 16), frames=6)
-    sweeps, target = make(problem, 1), torch.zeros((8, 8), dtype=torch.complex64)
+    backend, target = make(problem, 1), torch.zeros((8, 8), dtype=torch.complex64)
     velocity, num, den = torch.zeros_like(target), torch.ones_like(target), torch.full((8, 8), 2.0)
     for count in range(1, 8):
-        sweeps.descend(target, num, den, Step(1.0, 0.5), velocity)
+        backend.descend(target, num, den, Step(1.0, 0.5), velocity)
         assert torch.allclose(target, torch.full_like(target, count / 2))
         assert torch.allclose(velocity, target)
     assert len(played) == 5

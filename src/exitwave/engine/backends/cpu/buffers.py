@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from exitwave.engine.backend import RESPONSES
 from exitwave.engine.backends.cpu.fft import transforms
 from exitwave.engine.backends.cpu.kernels.sums import share_out
 from exitwave.engine.backends.cpu.kernels.vectors import WIDTH
 from exitwave.engine.problem import Problem
-from exitwave.engine.state import RESPONSES
 
 
 class Beam(NamedTuple):
@@ -69,10 +69,10 @@ class Totals:
         """The sums in the order of the loops."""
         return self.object_num, self.object_den, self.probe_num, self.spectrum_num, self.probe_den, self.varied_num
 
-    def vary(self, variations: int) -> None:
+    def vary(self, opr_modes: int) -> None:
         """Make room for the sums of some variations."""
         sets, _, height, width = self.varied_num.shape
-        self.varied_num = transforms.zeros(sets, variations, height, width)
+        self.varied_num = transforms.zeros(sets, opr_modes, height, width)
         self._collecting = {}
 
     def share(self, frames: NDArray[np.int64], tops: NDArray[np.int64], height: int) -> list[Share]:

@@ -6,21 +6,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from exitwave.engine.backend import NOISE, Noise, Sums
 from exitwave.engine.backends.cpu.buffers import Share
 from exitwave.engine.backends.cpu.fft import transforms
 from exitwave.engine.backends.cpu.kernels import multislice as slices
-from exitwave.engine.backends.cpu.passes import CpuSweeps
+from exitwave.engine.backends.cpu.passes import CpuBackend
 from exitwave.engine.backends.reference.multislice import GatherOnly
 from exitwave.engine.model.slices import refuse
 from exitwave.engine.problem import Problem
-from exitwave.engine.state import NOISE, Noise, State, Sums
+from exitwave.engine.state import State
 from exitwave.errors import InputError
 
 _F32 = np.float32
 
 
-class SlicedSweeps(GatherOnly, CpuSweeps):
-    """The sweeps through several slices; see `CpuSweeps` for the parameters."""
+class MultisliceCpuBackend(GatherOnly, CpuBackend):
+    """The sweeps through several slices; see `CpuBackend` for the parameters."""
 
     def __init__(self, problem: Problem, modes: int, threads: int | None = None) -> None:
         assert problem.slices is not None
@@ -38,16 +39,16 @@ class SlicedSweeps(GatherOnly, CpuSweeps):
         return waves, tangents, transforms.zeros(2 * nx), transforms.zeros(ny + 1, nx), transforms.zeros(*shape)
 
     def gather(self, state: State, frames: NDArray[np.int64], **wanted: Any) -> Sums:
-        """Pass over the frames without changing the state; see `Sweeps.gather`."""
+        """Pass over the frames without changing the state; see `Backend.gather`."""
         self._apart[:] = 0
-        return replace(super().gather(state, frames, **wanted), spacing=float(self._apart.sum()))
+        return replace(super().gather(state, frames, **wanted), slice_spacing=float(self._apart.sum()))
 
     def _carry(
         self,
         state: State,
         shares: list[Share],
         told: NDArray[np.float64],
-        slopes: bool,
+        gradients: bool,
         object: bool,
         probe: bool,
         noise: Noise,
@@ -57,7 +58,7 @@ class SlicedSweeps(GatherOnly, CpuSweeps):
         def share(number: int) -> tuple[float, float]:
             self._make_room(number)
             return slices.gather(
-                shares[number].frames, shares[number].places, self.problem.stack, self._invalid, self._floor,
+                shares[number].frames, shares[number].places, self.problem.counts, self._invalid, self._floor,
                 self._own, self._plans, state.object.view(_F32), *self._beam, self._transfer[0], self._steeper[0],
                 NOISE.index(noise), object, probe, told, self._apart[number], self._scratch[number].gather,
                 self._thick[number], *self._parts.of(number),
@@ -67,11 +68,11 @@ class SlicedSweeps(GatherOnly, CpuSweeps):
         return sum(differences), sum(losses)
 
     def _load_state(self, state: State) -> None:
-        """Check the state, and copy what is not an array of the loops; see `CpuSweeps`."""
-        if state.tilts is not None:
+        """Check the state, and copy what is not an array of the loops; see `CpuBackend`."""
+        if state.pointing is not None:
             raise refuse("tilts of the beam")
         super()._load_state(state)
-        spacing = 1.0 if state.spacing is None else float(state.spacing)
+        spacing = 1.0 if state.slice_spacing is None else float(state.slice_spacing)
         if spacing != self._spacing:
             transfer = self._slices.transfer(spacing)
             normal = 1 / transfer.size
@@ -80,8 +81,8 @@ class SlicedSweeps(GatherOnly, CpuSweeps):
             self._spacing = spacing
 
 
-def make_sweeps(problem: Problem, modes: int, threads: int | None = None) -> CpuSweeps:
-    """Return the sweeps for a problem, of a thin or a thick sample; see `CpuSweeps` for the parameters.
+def make_backend(problem: Problem, modes: int, threads: int | None = None) -> CpuBackend:
+    """Return the sweeps for a problem, of a thin or a thick sample; see `CpuBackend` for the parameters.
 
     Raises
     ------
@@ -92,4 +93,4 @@ def make_sweeps(problem: Problem, modes: int, threads: int | None = None) -> Cpu
         what = "Slices go" if problem.slices else "Fly scans go"
         remedy = "Leave the settings of the group detector out, and set detector.flat to false"
         raise InputError(f"{what} with an ideal detector only, so far", found="a detector model", remedy=remedy)
-    return (SlicedSweeps if problem.slices else CpuSweeps)(problem, modes, threads)
+    return (MultisliceCpuBackend if problem.slices else CpuBackend)(problem, modes, threads)

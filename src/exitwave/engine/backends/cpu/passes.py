@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from exitwave.engine.arrays import to_host
+from exitwave.engine.backend import NOISE, Line, Misfit, Noise, ProjectionWeights, Step, Sums
 from exitwave.engine.backends.cpu.buffers import Beam, Scratch, Share, Totals
 from exitwave.engine.backends.cpu.fft import transforms
 from exitwave.engine.backends.cpu.kernels.detector import Pixels
 from exitwave.engine.backends.cpu.kernels.fly_scan import gather_fly
-from exitwave.engine.backends.cpu.kernels.gather import Own, gather
+from exitwave.engine.backends.cpu.kernels.gather import FrameParameters, gather
 from exitwave.engine.backends.cpu.kernels.line import along
 from exitwave.engine.backends.cpu.kernels.moves import moves
 from exitwave.engine.backends.cpu.kernels.near_field import Near
@@ -24,7 +26,7 @@ from exitwave.engine.backends.cpu.kernels.sequential import sequential
 from exitwave.engine.backends.cpu.kernels.sums import (
     clear,
     collect,
-    crossing,
+    cross_term,
     descend,
     descend_together,
     describe,
@@ -32,13 +34,13 @@ from exitwave.engine.backends.cpu.kernels.sums import (
     take,
 )
 from exitwave.engine.backends.cpu.kernels.waves import load, transform_columns, transform_rows
-from exitwave.engine.backends.cpu.threads import Crew, default_threads, task
+from exitwave.engine.backends.cpu.threads import ThreadPool, default_threads, task
 from exitwave.engine.backends.host_memory import room
 from exitwave.engine.model import fly_scan
 from exitwave.engine.model.detector import ideal
 from exitwave.engine.model.near_field import refuse_moves
 from exitwave.engine.problem import Problem
-from exitwave.engine.state import NOISE, Line, Misfit, Noise, State, Step, Sums, Weights
+from exitwave.engine.state import State
 from exitwave.errors import InputError
 
 _F32 = np.float32
@@ -51,8 +53,8 @@ _TINY = 1e-20
 _COLLECT, _DESCEND = task(collect), task(descend_together)
 
 
-class CpuSweeps:
-    """The sweeps on all cores; see `Sweeps` for what each does.
+class CpuBackend:
+    """The sweeps on all cores; see `Backend` for what each does.
 
     Parameters
     ----------
@@ -68,22 +70,26 @@ class CpuSweeps:
         self.problem = problem
         self.threads = threads or default_threads()
         self._plans = transforms.plans(problem.shape)
-        if not problem.stack.flags.c_contiguous:
+        if not problem.counts.flags.c_contiguous:
             raise TypeError("a problem needs a contiguous stack")
-        self._invalid, self._floor = problem.stack.dtype.type(problem.invalid), _F32(problem.floor)
-        self._signals = signals(problem.stack, self._invalid)
+        self._invalid, self._floor = problem.counts.dtype.type(problem.invalid), _F32(problem.floor)
+        self._signals = signals(problem.counts, self._invalid)
         self._beam = self._empty_beam(modes)
         self._parts = Totals(problem, modes, self._plans, self.threads)
         self._wanted = np.zeros((modes, *problem.shape), np.complex64)
         self._exposures = problem.exposures.count if problem.exposures else 1
         self._scratch = [Scratch(self._plans, modes * self._exposures, *problem.shape) for _ in range(self.threads)]
         self._near = [self._way() for _ in range(self.threads)]
-        self._crew = Crew(self.threads)
+        self._pool = ThreadPool(self.threads)
         said: NDArray[np.int64] = np.zeros(9, np.int64)
         self._descent = said, said[7:].view(_F32)
         self._seen: tuple[Any, ...] = ()
-        self._own: Own
+        self._own: FrameParameters
         self._pixels: list[Pixels | None] = [None] * self.threads
+
+    def take(self, array: Any) -> NDArray[Any]:
+        """Return an array on the host; see `Backend.take`."""
+        return to_host(array)
 
     def gather(
         self,
@@ -94,22 +100,22 @@ class CpuSweeps:
         probe: bool = True,
         noise: Noise = "amplitude",
         responses: NDArray[np.float64] | None = None,
-        slopes: bool = True,
+        gradients: bool = True,
     ) -> Sums:
-        """Pass over the frames without changing the state; see `Sweeps.gather`."""
+        """Pass over the frames without changing the state; see `Backend.gather`."""
         self._load_state(state)
         told = np.zeros((0, 0)) if responses is None else responses
-        if responses is not None and (slopes or self.problem.slices):
+        if responses is not None and (gradients or self.problem.slices):
             self._check_slopes(frames)
         self._clear()
         shares = self._shares(frames)
-        misfit, loss = self._carry(state, shares, told, slopes, object, probe, noise)
+        misfit, loss = self._carry(state, shares, told, gradients, object, probe, noise)
         return self._sums(object, probe, self._misfit(misfit, frames), loss)
 
-    def along(
+    def line_derivatives(
         self, state: State, line: Line, frames: NDArray[np.int64], lengths: NDArray[np.float64], noise: Noise
     ) -> NDArray[np.float64]:
-        """Return the loss's derivatives along a line; see `Sweeps.along`."""
+        """Return the loss's derivatives along a line; see `Backend.along`."""
         self._load_state(state)
         aside = self._empty_beam(len(state.probe))
         self._load(aside, line.probe)
@@ -120,7 +126,7 @@ class CpuSweeps:
             waves, out = [self._waves(len(wave)) for _ in range(2)], np.zeros((len(lengths), 2))
             second = self._waves(len(state.probe))
             along(
-                part.frames, self.problem.stack, self._invalid, self._floor, self._own, self._plans,
+                part.frames, self.problem.counts, self._invalid, self._floor, self._own, self._plans,
                 state.object.view(_F32), *self._beam, line.object.view(_F32), *aside, moved, NOISE.index(noise),
                 lengths.astype(_F32), out, near, pixels, self._exposures,
                 (wave, *waves, first[: len(state.probe)], second, row_ramp, column_ramp, self._slants()),
@@ -132,8 +138,8 @@ class CpuSweeps:
         own = self._scratch, self._near, self._pixels
         return np.sum(self._run(share, self._shares(frames), *own), axis=0)
 
-    def moves(self, state: State, frames: NDArray[np.int64], noise: Noise) -> NDArray[np.float64]:
-        """Return what the frames tell of their positions; see `Sweeps.moves`."""
+    def position_derivatives(self, state: State, frames: NDArray[np.int64], noise: Noise) -> NDArray[np.float64]:
+        """Return what the frames tell of their positions; see `Backend.moves`."""
         self._refuse_exposures()
         refuse_moves(self.problem.propagator)
         self._load_state(state)
@@ -143,7 +149,7 @@ class CpuSweeps:
             wave, beam, row_ramp, column_ramp = scratch.gather[:4]
             waves = wave, *(self._waves(len(state.probe)) for _ in range(2)), beam
             moves(
-                part.frames, part.places, self.problem.stack, self._invalid, self._floor, self._own, self._plans,
+                part.frames, part.places, self.problem.counts, self._invalid, self._floor, self._own, self._plans,
                 state.object.view(_F32), self._beam.spectrum, NOISE.index(noise), out, pixels, waves,
                 (row_ramp, column_ramp, self._slants()), transforms.zeros(10, *self.problem.shape),
             )  # fmt: skip
@@ -156,12 +162,12 @@ class CpuSweeps:
         state: State,
         frames: NDArray[np.int64],
         waves: NDArray[np.complexfloating[Any]],
-        weights: Weights | None,
+        weights: ProjectionWeights | None,
         *,
         object: bool = True,
         probe: bool = True,
     ) -> Sums:
-        """Advance the frames' own exit waves and add up what the model lacks of them; see `Sweeps.project`."""
+        """Advance the frames' own exit waves and add up what the model lacks of them; see `Backend.project`."""
         self._load_state(state)
         self._clear()
         kept, shares = self._flat(waves, frames, state), self._shares(frames)
@@ -170,7 +176,7 @@ class CpuSweeps:
         def share(number: int) -> float:
             self._make_room(number)
             return project(
-                shares[number].frames, shares[number].places, kept, self.problem.stack, self._invalid,
+                shares[number].frames, shares[number].places, kept, self.problem.counts, self._invalid,
                 self._floor, self._own, self._plans, state.object.view(_F32), *self._beam,
                 weights is not None, *factors, object, probe, self._near[number], self._pixels[number],
                 self._scratch[number].project, *self._parts.of(number),
@@ -180,12 +186,12 @@ class CpuSweeps:
         misfit = self._misfit(difference, frames) if weights else Misfit(0.0, 0.0)
         return self._sums(object, probe, misfit)
 
-    def room(self, shape: tuple[int, ...]) -> NDArray[np.complex64]:
-        """Return zeros for the frames' own waves; see `Sweeps.room`."""
+    def allocate_waves(self, shape: tuple[int, ...]) -> NDArray[np.complex64]:
+        """Return zeros for the frames' own waves; see `Backend.room`."""
         return room(shape)
 
     def misfit(self, state: State, frames: NDArray[np.int64]) -> Misfit:
-        """Compare the model with the measurement; see `Sweeps.misfit`."""
+        """Compare the model with the measurement; see `Backend.misfit`."""
         self._load_state(state)
         silent = np.zeros((0, 0))
         return self._misfit(
@@ -193,12 +199,12 @@ class CpuSweeps:
         )
 
     def sequential(self, state: State, frames: NDArray[np.int64], object: Step | None, probe: Step | None) -> Misfit:
-        """Update the state in place after every frame; see `Sweeps.sequential`."""
+        """Update the state in place after every frame; see `Backend.sequential`."""
         self._refuse_exposures()
         self._load_state(state)
         ny, nx = self.problem.shape
         difference = sequential(
-            frames, self.problem.stack, self._invalid, self._floor, self._own, self._plans,
+            frames, self.problem.counts, self._invalid, self._floor, self._own, self._plans,
             state.object.view(_F32), self._beam.spectrum, *(object or (0.0, 1.0)), *(probe or (0.0, 1.0)),
             self._near[0], self._pixels[0], self._scratch[0].gather,
             transforms.zeros(ny, nx), transforms.zeros(ny, nx), transforms.zeros(2 * nx),
@@ -207,18 +213,18 @@ class CpuSweeps:
             state.probe[:] = self._inverse(self._beam.spectrum) / _F32(ny * nx)
         return self._misfit(difference, frames)
 
-    def crossing(
+    def cross_term(
         self,
         state: State,
         frames: NDArray[np.int64],
         object: NDArray[np.complexfloating[Any]],
         probe: NDArray[np.complexfloating[Any]],
     ) -> float:
-        """Return how much of the exit waves two changes change alike; see `Sweeps.crossing`."""
+        """Return how much of the exit waves two changes change alike; see `Backend.crossing`."""
         self._refuse_exposures()
         self._know(state)
         both = (state.probe.conj() * probe).sum(0).view(_F32)
-        return float(crossing(frames, self._own.corners, state.object.view(_F32), object.view(_F32), both))
+        return float(cross_term(frames, self._own.corners, state.object.view(_F32), object.view(_F32), both))
 
     def descend(
         self,
@@ -228,7 +234,7 @@ class CpuSweeps:
         step: Step,
         velocity: NDArray[np.complexfloating[Any]] | None = None,
     ) -> None:
-        """Add the regularised step to the target in place; see `Sweeps.descend`."""
+        """Add the regularised step to the target in place; see `Backend.descend`."""
         arrays = target, numerator, target[:0] if velocity is None else velocity
         den = denominator.reshape(-1)
         out, num, also = (array.reshape(-1, den.size).view(_F32) for array in arrays)
@@ -239,11 +245,11 @@ class CpuSweeps:
                 descend(*rows, *factors)
             else:
                 describe(*self._descent, self.threads, *rows, *factors)
-                self._crew.share(_DESCEND, self._descent[0])
+                self._pool.share(_DESCEND, self._descent[0])
 
     def _shares(self, frames: NDArray[np.int64]) -> list[Share]:
         """Return every thread's share of some frames."""
-        tops = self._own.corners[:, 0].reshape(len(self.problem.stack), -1)[frames]
+        tops = self._own.corners[:, 0].reshape(len(self.problem.counts), -1)[frames]
         return self._parts.share(frames, tops, self.problem.shape[0])
 
     def _carry(
@@ -251,7 +257,7 @@ class CpuSweeps:
         state: State,
         shares: list[Share],
         told: NDArray[np.float64],
-        slopes: bool,
+        gradients: bool,
         object: bool,
         probe: bool,
         noise: Noise,
@@ -260,9 +266,9 @@ class CpuSweeps:
 
         def moving(number: int) -> tuple[float, float]:
             return gather_fly(
-                shares[number].frames, shares[number].places, self.problem.stack, self._invalid, self._floor,
+                shares[number].frames, shares[number].places, self.problem.counts, self._invalid, self._floor,
                 self._own, self._plans, state.object.view(_F32), self._beam.spectrum,
-                NOISE.index(noise), object, probe, told, slopes, self._near[number], self._exposures,
+                NOISE.index(noise), object, probe, told, gradients, self._near[number], self._exposures,
                 self._scratch[number].gather, *self._parts.of(number),
             )  # fmt: skip
 
@@ -271,9 +277,9 @@ class CpuSweeps:
             if self.problem.exposures:
                 return moving(number)
             return gather(
-                shares[number].frames, shares[number].places, self.problem.stack, self._invalid, self._floor,
+                shares[number].frames, shares[number].places, self.problem.counts, self._invalid, self._floor,
                 self._own, self._plans, state.object.view(_F32), *self._beam,
-                NOISE.index(noise), object, probe, told, slopes, self._near[number], self._pixels[number],
+                NOISE.index(noise), object, probe, told, gradients, self._near[number], self._pixels[number],
                 self._scratch[number].gather, *self._parts.of(number),
             )  # fmt: skip
 
@@ -287,7 +293,7 @@ class CpuSweeps:
     def _sums(self, object: bool, probe: bool, misfit: Misfit, loss: float = 0.0) -> Sums:
         """Add what the threads have collected to the sums of the first, in the order of the threads."""
         if self.threads > 1:
-            self._crew.share(_COLLECT, self._parts.collecting(object, probe))
+            self._pool.share(_COLLECT, self._parts.collecting(object, probe))
         self._parts.collected(object)
         object_num, object_den, probe_num, spectrum_num, probe_den, varied_num = (each[0] for each in self._parts.all)
         if probe:
@@ -301,7 +307,7 @@ class CpuSweeps:
             probe_den[:-1] / _F32(self._exposures) if self.problem.exposures else probe_den[:-1],
             misfit,
             loss,
-            variations=self._inverse(varied_num) if len(varied_num) else None,
+            opr_modes=self._inverse(varied_num) if len(varied_num) else None,
             background=self._blamed(),
         )
 
@@ -346,7 +352,7 @@ class CpuSweeps:
         The threads own buffers: none may go on when an interrupt ends the pass.
         """
         try:
-            return self._crew.run(function, *arguments)
+            return self._pool.run(function, *arguments)
         except BaseException:
             self._parts.empty()
             raise
@@ -388,32 +394,41 @@ class CpuSweeps:
 
     def _know(self, state: State) -> None:
         """Copy what the frames have of their own, where it is new."""
-        seen = state.positions, state.scales, state.variations, state.weights, state.tilts, state.background
+        seen = (
+            state.positions,
+            state.probe_factors,
+            state.opr_modes,
+            state.opr_weights,
+            state.pointing,
+            state.background,
+        )
         if len(seen) != len(self._seen) or any(a is not b for a, b in zip(seen, self._seen, strict=True)):
             self._own, self._seen = self._load_own(state), seen
             self._pixels = [self._load_detector(state) for _ in range(self.threads)]
 
-    def _load_own(self, state: State) -> Own:
+    def _load_own(self, state: State) -> FrameParameters:
         """Return what the frames have of their own, in the layout of the loops."""
         if self.problem.exposures:
             state = self.problem.exposures.spread(state, self.problem.pixels)
         corners, shifts = self.problem.windows(state.positions)
-        npos, variations = len(corners), state.variations
-        scales = np.ones(npos) if state.scales is None else state.scales
-        count = 0 if variations is None else len(variations)
+        npos, opr_modes = len(corners), state.opr_modes
+        probe_factors = np.ones(npos) if state.probe_factors is None else state.probe_factors
+        count = 0 if opr_modes is None else len(opr_modes)
         if count != self._parts.varied_num.shape[1]:
             self._parts.vary(count)
         beam = self._empty_beam(count)
-        if variations is not None:
-            self._load(beam, variations)
-        weights = np.zeros((npos, 0)) if state.weights is None else state.weights
-        tilts = np.zeros((0, 2)) if state.tilts is None else state.tilts
-        places, factors, parts, angles = (np.ascontiguousarray(each, _F32) for each in (shifts, scales, weights, tilts))
-        return Own(np.ascontiguousarray(corners), places, factors, parts, beam.spectrum, angles)
+        if opr_modes is not None:
+            self._load(beam, opr_modes)
+        weights = np.zeros((npos, 0)) if state.opr_weights is None else state.opr_weights
+        pointing = np.zeros((0, 2)) if state.pointing is None else state.pointing
+        places, factors, parts, angles = (
+            np.ascontiguousarray(each, _F32) for each in (shifts, probe_factors, weights, pointing)
+        )
+        return FrameParameters(np.ascontiguousarray(corners), places, factors, parts, beam.spectrum, angles)
 
     def _load_detector(self, state: State) -> Pixels | None:
         """Return the detector in the layout of the loops, with scratch for a thread; None: it is ideal."""
-        problem, frame = self.problem, self.problem.stack.shape[1:]
+        problem, frame = self.problem, self.problem.counts.shape[1:]
         if problem.detector is None and state.background is None:
             return None
         detector = problem.detector or ideal((frame[0], frame[1]))
@@ -431,7 +446,7 @@ class CpuSweeps:
 
     def _check_slopes(self, frames: NDArray[np.int64]) -> None:
         """Refuse windows so near to the object's edge that it has no derivative there."""
-        corners, size = self._own.corners.reshape(len(self.problem.stack), -1, 2)[frames], np.array(self.problem.shape)
+        corners, size = self._own.corners.reshape(len(self.problem.counts), -1, 2)[frames], np.array(self.problem.shape)
         if (corners < 2).any() or (corners + size + 2 > self.problem.object_shape).any():
             remedy = "Positions and object do not belong together; start again from the scan"
             raise InputError(

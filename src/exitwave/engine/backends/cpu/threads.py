@@ -95,7 +95,7 @@ def _caught(job: Callable[[int], Any], number: int) -> tuple[Any, BaseException 
         return None, error
 
 
-class Crew:
+class ThreadPool:
     """Some threads, of which the caller's is the first.
 
     Nobody is at work any more when a method returns or raises, be it for an interrupt.

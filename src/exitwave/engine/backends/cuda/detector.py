@@ -7,11 +7,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from exitwave.engine.backend import READOUT, Noise
 from exitwave.engine.backends.cuda.frames import Counts
 from exitwave.engine.backends.cuda.fused import fused
 from exitwave.engine.backends.cuda.probes import tensor
 from exitwave.engine.problem import Problem
-from exitwave.engine.state import READOUT, Noise
 
 
 def power(waves: Tensor) -> Tensor:
@@ -82,7 +82,7 @@ class Detector:
         """Return the correction, where it is wanted, of waves (frames, waves, ny, nx), and what the counts say."""
         kernels = fused(far.device) if self._background is None and self._flat is None else None
         if kernels is not None:
-            arguments = measured.stack, measured.frames, measured.invalid, self.floor, noise
+            arguments = measured.array, measured.frames, measured.invalid, self.floor, noise
             corrected, parts = kernels.judge(far, *arguments)
             return corrected, Judged(parts, None)
         model = self.counts(power(far))

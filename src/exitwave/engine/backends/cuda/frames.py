@@ -15,7 +15,7 @@ from exitwave.engine.problem import Problem
 class Counts:
     """What some frames have measured."""
 
-    stack: Tensor
+    array: Tensor
     """Where the frames are, on the device: float32, or uint16 as int16 of the same bits, shape (some, ny, nx)."""
     frames: Tensor
     """Which of these they are."""
@@ -24,7 +24,7 @@ class Counts:
 
     @cached_property
     def _raw(self) -> Tensor:
-        return self.stack[self.frames]
+        return self.array[self.frames]
 
     @cached_property
     def valid(self) -> Tensor:
@@ -34,7 +34,7 @@ class Counts:
     @cached_property
     def counts(self) -> Tensor:
         """The counts, float32; 0 where there is no measurement."""
-        counts = (self._raw.int() & 0xFFFF).float() if self.stack.dtype == torch.int16 else self._raw
+        counts = (self._raw.int() & 0xFFFF).float() if self.array.dtype == torch.int16 else self._raw
         return torch.where(self.valid, counts, 0.0)
 
     def __len__(self) -> int:
@@ -55,7 +55,7 @@ class Frames:
     """
 
     def __init__(self, problem: Problem, device: torch.device, *, resident: bool) -> None:
-        stack, mark = problem.stack, np.array(problem.invalid, problem.stack.dtype)
+        stack, mark = problem.counts, np.array(problem.invalid, problem.counts.dtype)
         if stack.dtype == np.uint16:  # PyTorch can do little with unsigned integers
             stack, mark = stack.view(np.int16), mark.view(np.int16)
         self._invalid, self._device, self.resident = mark.item(), device, resident

@@ -9,7 +9,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from exitwave.engine.state import READOUT
+from exitwave.engine.backend import READOUT
 
 BLOCK = 512
 """Pixels of a program that goes through a frame."""
@@ -27,13 +27,13 @@ def _phase(p, shift_y, shift_x, ny, nx):
 
 
 @triton.jit
-def _shift(out, spectrum, shifts, scales, views, modes, ny, nx, SCALED: tl.constexpr, N: tl.constexpr):
+def _shift(out, spectrum, shifts, probe_factors, views, modes, ny, nx, SCALED: tl.constexpr, N: tl.constexpr):
     i, p = tl.program_id(1), tl.program_id(0) * N + tl.arange(0, N)
     view, inside = tl.load(views + i), p < ny * nx
     angle = _phase(p, tl.load(shifts + 2 * view), tl.load(shifts + 2 * view + 1), ny, nx)
     re, im = tl.cos(angle), tl.sin(angle)
     if SCALED:
-        scale = tl.load(scales + view)
+        scale = tl.load(probe_factors + view)
         re, im = scale * re, scale * im
     for k in range(modes):
         at, to = 2 * (k * ny * nx + p), 2 * ((i * modes + k) * ny * nx + p)
@@ -43,7 +43,7 @@ def _shift(out, spectrum, shifts, scales, views, modes, ny, nx, SCALED: tl.const
 
 
 @triton.jit
-def _shift_back(out, back, shifts, scales, views, count, modes, ny, nx, SCALED: tl.constexpr, N: tl.constexpr):
+def _shift_back(out, back, shifts, probe_factors, views, count, modes, ny, nx, SCALED: tl.constexpr, N: tl.constexpr):
     k, p = tl.program_id(1), tl.program_id(0) * N + tl.arange(0, N)
     inside, to = p < ny * nx, 2 * (k * ny * nx + p)
     total_re, total_im = tl.load(out + to, mask=inside), tl.load(out + to + 1, mask=inside)
@@ -52,7 +52,7 @@ def _shift_back(out, back, shifts, scales, views, count, modes, ny, nx, SCALED: 
         angle = -_phase(p, tl.load(shifts + 2 * view), tl.load(shifts + 2 * view + 1), ny, nx)
         re, im = tl.cos(angle), tl.sin(angle)
         if SCALED:
-            scale = tl.load(scales + view)
+            scale = tl.load(probe_factors + view)
             re, im = scale * re, scale * im
         at = 2 * ((i * modes + k) * ny * nx + p)
         a, b = tl.load(back + at, mask=inside), tl.load(back + at + 1, mask=inside)
@@ -172,7 +172,7 @@ def _descend(target, also, num, den, largest, length, alpha, modes, pixels, MOVI
 def descend(
     target: Tensor, num: Tensor, den: Tensor, length: float, alpha: float, velocity: Tensor | None = None
 ) -> None:
-    """Add the regularised step to contiguous tensors in place; see `TorchSweeps.descend`."""
+    """Add the regularised step to contiguous tensors in place; see `TorchBackend.descend`."""
     also, pixels = target if velocity is None else velocity, den.numel()
     _descend[(triton.cdiv(pixels, BLOCK),)](
         *map(_pairs, (target, also, num)), den.contiguous(), den.max(), length, alpha, target.numel() // pixels, pixels,
@@ -180,23 +180,32 @@ def descend(
     )  # fmt: skip
 
 
-def shift(spectrum: Tensor, shifts: Tensor, scales: Tensor | None, views: Tensor) -> Tensor:
+def shift(spectrum: Tensor, shifts: Tensor, probe_factors: Tensor | None, views: Tensor) -> Tensor:
     """Return the spectra of the shifted and scaled probe in some views; see `Beams.shifted`."""
     modes, ny, nx = spectrum.shape
     out = spectrum.new_empty((len(views), modes, ny, nx))
-    given = shifts if scales is None else scales
+    given = shifts if probe_factors is None else probe_factors
     _shift[(triton.cdiv(ny * nx, BLOCK), len(views))](
-        *map(_pairs, (out, spectrum)), shifts, given, views, modes, ny, nx, SCALED=scales is not None, N=BLOCK
+        *map(_pairs, (out, spectrum)), shifts, given, views, modes, ny, nx, SCALED=probe_factors is not None, N=BLOCK
     )
     return out
 
 
-def shift_back(total: Tensor, back: Tensor, shifts: Tensor, scales: Tensor | None, views: Tensor) -> None:
+def shift_back(total: Tensor, back: Tensor, shifts: Tensor, probe_factors: Tensor | None, views: Tensor) -> None:
     """Add spectra in some views to that of the probe, (modes, ny, nx), shifted back; see `Totals.add_probe`."""
     modes, ny, nx = total.shape
-    given = shifts if scales is None else scales
+    given = shifts if probe_factors is None else probe_factors
     _shift_back[(triton.cdiv(ny * nx, BLOCK), modes)](
-        *map(_pairs, (total, back)), shifts, given, views, len(views), modes, ny, nx, SCALED=scales is not None, N=BLOCK
+        *map(_pairs, (total, back)),
+        shifts,
+        given,
+        views,
+        len(views),
+        modes,
+        ny,
+        nx,
+        SCALED=probe_factors is not None,
+        N=BLOCK,
     )
 
 

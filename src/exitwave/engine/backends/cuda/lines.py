@@ -7,14 +7,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from exitwave.engine.backend import READOUT, Line, Noise
 from exitwave.engine.backends.cuda.detector import power
 from exitwave.engine.backends.cuda.probes import tensor
 from exitwave.engine.backends.cuda.windows import cut
 from exitwave.engine.model.near_field import refuse_moves
-from exitwave.engine.state import READOUT, Line, Noise, State
+from exitwave.engine.state import State
 
 if TYPE_CHECKING:
-    from exitwave.engine.backends.cuda.passes import TorchSweeps
+    from exitwave.engine.backends.cuda.passes import TorchBackend
 
 CUTS = 64
 """Windows that are cut at the same time."""
@@ -31,39 +32,39 @@ def mixed(a: Tensor, b: Tensor) -> Tensor:
     return (torch.view_as_real(a) * torch.view_as_real(b)).sum((1, -1))
 
 
-def responses(slopes: tuple[Tensor, ...], psi: Tensor, chi: Tensor, exposures: int = 1) -> list[Tensor]:
-    """Return what frames tell, without the difference, and without slopes 0 in their place; see `sweeps.RESPONSES`."""
+def responses(gradients: tuple[Tensor, ...], psi: Tensor, chi: Tensor, exposures: int = 1) -> list[Tensor]:
+    """Return what frames tell, without the difference, and without slopes 0 in their place; see `backend.RESPONSES`."""
     own = [inner(a, b, exposures) for a, b in ((psi, psi), (psi, chi))]
-    if not slopes:
+    if not gradients:
         return [torch.zeros_like(own[0])] * 5 + own
-    y, x = slopes
+    y, x = gradients
     pairs = [(y, y), (x, x), (y, x), (y, chi), (x, chi)]
     return [inner(a, b, exposures) for a, b in pairs] + own
 
 
 def along(
-    sweeps: "TorchSweeps",
+    backend: "TorchBackend",
     state: State,
     line: Line,
     frames: NDArray[np.int64],
     lengths: NDArray[np.float64],
     noise: Noise,
 ) -> NDArray[np.float64]:
-    """Return the loss's derivatives along a line; see `Sweeps.along`. The intensity is a quartic in the length."""
-    here = sweeps.load(state)
-    change, direction = sweeps.tensor(line.object), torch.fft.fft2(sweeps.tensor(line.probe))
-    steps = None if line.moves is None else tensor(line.moves, sweeps.device)
-    out = torch.zeros((len(lengths), 2), dtype=torch.float64, device=sweeps.device)
-    for part in sweeps.parts(here.beams, frames):
-        window, (beam, psi) = sweeps.window(here, part), sweeps.enter(here, part)
+    """Return the loss's derivatives along a line; see `Backend.along`. The intensity is a quartic in the length."""
+    here = backend.load(state)
+    change, direction = backend.take(line.object), torch.fft.fft2(backend.take(line.probe))
+    steps = None if line.moves is None else tensor(line.moves, backend.device)
+    out = torch.zeros((len(lengths), 2), dtype=torch.float64, device=backend.device)
+    for part in backend.parts(here.beams, frames):
+        window, (beam, psi) = backend.window(here, part), backend.enter(here, part)
         aside = here.beams.shifted(direction[None], part.views)
         if steps is not None:
             for axis, each in enumerate(here.beams.changes(here.spectrum, part.views)):
-                aside = aside + steps[part.views // sweeps.exposures][:, axis, None, None, None] * each
-        other = cut(change, here.beams.corners[part.views], sweeps.problem.shape)[:, None]
+                aside = aside + steps[part.views // backend.exposures][:, axis, None, None, None] * each
+        other = cut(change, here.beams.corners[part.views], backend.problem.shape)[:, None]
         waves = psi, beam * other + aside * window[:, None], aside * other
-        far = (sweeps.way.forth(each, here.beams, part.views) for each in waves)
-        a, b, c = (each.reshape(len(part.measured), -1, *sweeps.problem.shape) for each in far)
+        far = (backend.way.forth(each, here.beams, part.views) for each in waves)
+        a, b, c = (each.reshape(len(part.measured), -1, *backend.problem.shape) for each in far)
         quartic = [power(a), 2 * mixed(a, b), power(b) + 2 * mixed(a, c), 2 * mixed(b, c), power(c)]
         for i, t in enumerate(lengths.tolist()):
             d0 = sum(q * t**n for n, q in enumerate(quartic))
@@ -77,15 +78,15 @@ def along(
     return out.cpu().numpy()
 
 
-def moves(sweeps: "TorchSweeps", state: State, frames: NDArray[np.int64], noise: Noise) -> NDArray[np.float64]:
-    """Return what the frames tell of their positions; see `Sweeps.moves`."""
-    refuse_moves(sweeps.problem.propagator)
-    here, rows = sweeps.load(state), [np.zeros((0, 5))]
-    spare = READOUT if noise == "Poisson" else sweeps.problem.floor**2
-    for part in sweeps.parts(here.beams, frames):
-        window, (_, psi) = sweeps.window(here, part), sweeps.enter(here, part)
+def moves(backend: "TorchBackend", state: State, frames: NDArray[np.int64], noise: Noise) -> NDArray[np.float64]:
+    """Return what the frames tell of their positions; see `Backend.moves`."""
+    refuse_moves(backend.problem.propagator)
+    here, rows = backend.load(state), [np.zeros((0, 5))]
+    spare = READOUT if noise == "Poisson" else backend.problem.floor**2
+    for part in backend.parts(here.beams, frames):
+        window, (_, psi) = backend.window(here, part), backend.enter(here, part)
         changed = [each * window[:, None] for each in here.beams.changes(here.spectrum, part.views)]
-        far, *ways = (sweeps.way.forth(each, here.beams, part.views) for each in (psi, *changed))
+        far, *ways = (backend.way.forth(each, here.beams, part.views) for each in (psi, *changed))
         y, x = (here.detector.linear(2 * mixed(far, each)) for each in ways)
         model = here.detector.counts(power(far))
         force, _ = here.detector.derivatives(part.measured, model, noise)
@@ -95,11 +96,11 @@ def moves(sweeps: "TorchSweeps", state: State, frames: NDArray[np.int64], noise:
     return np.concatenate(rows, dtype=np.float64)
 
 
-def crossing(sweeps: "TorchSweeps", state: State, frames: NDArray[np.int64], object: Any, probe: Any) -> float:
-    """Return how much of the exit waves two changes change alike; see `Sweeps.crossing`."""
-    here = sweeps.load(state)
-    both = sweeps.tensor(object).conj() * here.obj
-    wanted = (here.probe.conj() * sweeps.tensor(probe)).sum(0)
-    corners = here.beams.corners[sweeps.tensor(frames)]
-    found = [(cut(both, each, sweeps.problem.shape).sum(0) * wanted).sum().real for each in corners.split(CUTS)]
+def cross_term(backend: "TorchBackend", state: State, frames: NDArray[np.int64], object: Any, probe: Any) -> float:
+    """Return how much of the exit waves two changes change alike; see `Backend.crossing`."""
+    here = backend.load(state)
+    both = backend.take(object).conj() * here.obj
+    wanted = (here.probe.conj() * backend.take(probe)).sum(0)
+    corners = here.beams.corners[backend.take(frames)]
+    found = [(cut(both, each, backend.problem.shape).sum(0) * wanted).sum().real for each in corners.split(CUTS)]
     return float(sum(found))

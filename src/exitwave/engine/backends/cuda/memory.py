@@ -44,7 +44,7 @@ def plan(problem: Problem, modes: int, device: torch.device) -> Plan:
     slices = problem.slices.number if problem.slices else 1
     wave = COMPLEX * modes * views * math.prod(problem.shape)
     fixed, frame = needed(problem.full_shape, modes, slices * views, problem.shape)
-    stack = problem.stack.nbytes if device.type != "cpu" else 0  # the host has it already
+    stack = problem.counts.nbytes if device.type != "cpu" else 0  # the host has it already
     if fixed + frame > free:
         found = f"{(fixed + frame) / 1e9:.3g} GB for object, probe and one frame, {free / 1e9:.3g} GB free on {device}"
         remedy = "Use fewer modes or slices, crop the frames (exitwave prepare), start more processes, each with a GPU "

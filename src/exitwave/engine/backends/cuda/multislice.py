@@ -6,16 +6,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from exitwave.engine.backend import Noise
 from exitwave.engine.backends.cuda import lines, windows
-from exitwave.engine.backends.cuda.passes import Loaded, Part, TorchSweeps
+from exitwave.engine.backends.cuda.passes import Loaded, Part, TorchBackend
 from exitwave.engine.backends.cuda.sums import Totals
 from exitwave.engine.backends.reference.multislice import GatherOnly
 from exitwave.engine.model.slices import refuse
-from exitwave.engine.state import Noise, State
+from exitwave.engine.state import State
 
 
-class SlicedTorchSweeps(GatherOnly, TorchSweeps):
-    """The sweeps through several slices; see `TorchSweeps` for the parameters."""
+class MultisliceTorchBackend(GatherOnly, TorchBackend):
+    """The sweeps through several slices; see `TorchBackend` for the parameters."""
 
     _spacing = 0.0
     _transfer: Tensor
@@ -23,14 +24,14 @@ class SlicedTorchSweeps(GatherOnly, TorchSweeps):
 
     def load(self, state: State) -> Loaded:
         """Return object and probe on the device, after making the way between slices the state's."""
-        if state.tilts is not None:
+        if state.pointing is not None:
             raise refuse("tilts of the beam")
         assert self.problem.slices is not None
-        spacing = 1.0 if state.spacing is None else float(state.spacing)
+        spacing = 1.0 if state.slice_spacing is None else float(state.slice_spacing)
         if spacing != self._spacing:
             transfer = self.problem.slices.transfer(spacing)
             steeper = 1j * self.problem.slices.phase * transfer
-            self._transfer, self._steeper = (self.tensor(each).to(torch.complex64) for each in (transfer, steeper))
+            self._transfer, self._steeper = (self.take(each).to(torch.complex64) for each in (transfer, steeper))
             self._spacing = spacing
         return super().load(state)
 
@@ -44,7 +45,7 @@ class SlicedTorchSweeps(GatherOnly, TorchSweeps):
         probe: bool,
         noise: Noise,
         responses: NDArray[Any] | None,
-        slopes: bool = True,
+        gradients: bool = True,
     ) -> None:
         """Carry some frames through the slices, and add up what they ask for."""
         window, entering = self.window(here, part), [here.beams.of(here.spectrum, part.views)]
@@ -71,18 +72,18 @@ class SlicedTorchSweeps(GatherOnly, TorchSweeps):
     ) -> list[Tensor]:
         """Return what frames tell of positions and power, and add what they tell of the spacing."""
         corners, shape = here.beams.corners[part.views], self.problem.shape
-        slopes = windows.slopes(here.obj, corners, shape)
-        y, x = (slope[0][:, None] * entering[0] for slope in slopes)
+        gradients = windows.gradients(here.obj, corners, shape)
+        y, x = (slope[0][:, None] * entering[0] for slope in gradients)
         z = torch.zeros_like(y)
         for number in range(1, len(window)):
             push = _through(window[number - 1][:, None] * entering[number - 1], self._steeper)
             own = window[number][:, None]
             y, x = (
                 own * _through(wave, self._transfer) + slope[number][:, None] * entering[number]
-                for wave, slope in zip((y, x), slopes, strict=True)
+                for wave, slope in zip((y, x), gradients, strict=True)
             )
             z = own * (_through(z, self._transfer) + push)
-        totals.spacing = totals.spacing + lines.inner(z, change).sum(dtype=torch.float64)
+        totals.slice_spacing = totals.slice_spacing + lines.inner(z, change).sum(dtype=torch.float64)
         return lines.responses((y, x), window[-1][:, None] * entering[-1], change)
 
 

@@ -24,7 +24,7 @@ def ramps(shape: tuple[int, int], shifts: Tensor) -> tuple[Tensor, Tensor]:
     return torch.polar(one.expand_as(y), y)[:, :, None], torch.polar(one.expand_as(x), x)[:, None, :]
 
 
-class Beams:
+class FrameProbes:
     """The probes of all views at a state: shifted, scaled, varied and tilted. A view is a frame, or an exposure of one.
 
     Parameters
@@ -44,17 +44,17 @@ class Beams:
         self.places, rest = problem.windows(state.positions)
         self.corners = tensor(self.places, device, torch.int64)
         self.shifts = tensor(rest, device)
-        self.scales = None if state.scales is None else tensor(state.scales, device)
-        self.tilts = None if state.tilts is None else tensor(state.tilts, device)
-        self.variations = self.weights = None
-        if state.variations is not None and state.weights is not None:
-            self.variations = torch.fft.fft2(tensor(state.variations, device, torch.complex64))
-            self.weights = tensor(state.weights, device)
+        self.probe_factors = None if state.probe_factors is None else tensor(state.probe_factors, device)
+        self.pointing = None if state.pointing is None else tensor(state.pointing, device)
+        self.opr_modes = self.weights = None
+        if state.opr_modes is not None and state.opr_weights is not None:
+            self.opr_modes = torch.fft.fft2(tensor(state.opr_modes, device, torch.complex64))
+            self.weights = tensor(state.opr_weights, device)
 
     @property
     def count(self) -> int:
         """Number of variations."""
-        return 0 if self.variations is None else len(self.variations)
+        return 0 if self.opr_modes is None else len(self.opr_modes)
 
     def of(self, spectrum: Tensor, views: Tensor) -> Tensor:
         """Return the probes of some views, shape (views, modes, ny, nx), from the spectrum of the probe."""
@@ -62,20 +62,20 @@ class Beams:
 
     def _varied(self, spectrum: Tensor, views: Tensor) -> Tensor:
         """Return the spectra of the probes before they are shifted, shape (views or 1, modes, ny, nx)."""
-        if self.variations is None or self.weights is None:
+        if self.opr_modes is None or self.weights is None:
             return spectrum[None]
         waves = spectrum[None].repeat(len(views), 1, 1, 1)
-        waves[:, 0] += torch.tensordot(self.weights[views].to(torch.complex64), self.variations, 1)
+        waves[:, 0] += torch.tensordot(self.weights[views].to(torch.complex64), self.opr_modes, 1)
         return waves
 
     def shifted(self, spectra: Tensor, views: Tensor) -> Tensor:
         """Return waves of spectra (views or 1, modes, ny, nx) as they are in some views."""
         if len(spectra) == 1 and (kernels := fused(spectra.device)) is not None:
-            turned = kernels.shift(spectra[0], self.shifts, self.scales, views)
+            turned = kernels.shift(spectra[0], self.shifts, self.probe_factors, views)
         else:
             turned = spectra * self._ramp(views)[:, None]
         beam = torch.fft.ifft2(turned)
-        return beam if self.tilts is None else beam * self._tilt(views)[:, None]
+        return beam if self.pointing is None else beam * self._tilt(views)[:, None]
 
     def changes(self, spectrum: Tensor, views: Tensor) -> list[Tensor]:
         """Return how the probes of some views change with their positions along rows and columns."""
@@ -85,10 +85,10 @@ class Beams:
 
     def back(self, total: Tensor, wanted: Tensor, views: Tensor) -> Tensor:
         """Add the spectra of the adjoint of `shifted` to a total in place, and return those of the first mode."""
-        wanted = wanted if self.tilts is None else wanted * self._tilt(views)[:, None].conj()
+        wanted = wanted if self.pointing is None else wanted * self._tilt(views)[:, None].conj()
         back = torch.fft.fft2(wanted)
         if (kernels := fused(total.device)) is not None:
-            kernels.shift_back(total, back, self.shifts, self.scales, views)
+            kernels.shift_back(total, back, self.shifts, self.probe_factors, views)
         else:
             total += (back * self._ramp(views)[:, None].conj()).sum(0)
         return back[:, 0]
@@ -102,12 +102,12 @@ class Beams:
     def _ramp(self, views: Tensor) -> Tensor:
         """Return the factor of a spectrum, shape (views, ny, nx)."""
         rows, columns = ramps(self.shape, self.shifts[views])
-        return (rows if self.scales is None else rows * self.scales[views][:, None, None]) * columns
+        return (rows if self.probe_factors is None else rows * self.probe_factors[views][:, None, None]) * columns
 
     def _tilt(self, views: Tensor) -> Tensor:
         """Return the factor that tilts beams, shape (views, ny, nx)."""
-        assert self.tilts is not None
-        angles = [2 * torch.pi * self.tilts[views][:, a, None] * axis for a, axis in enumerate(self.axes())]
+        assert self.pointing is not None
+        angles = [2 * torch.pi * self.pointing[views][:, a, None] * axis for a, axis in enumerate(self.axes())]
         rows, columns = (torch.polar(torch.ones_like(angle), angle) for angle in angles)
         return rows[:, :, None] * columns[:, None, :]
 

@@ -8,11 +8,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from exitwave.engine.backend import Misfit, Sums
 from exitwave.engine.backends.cuda import windows
 from exitwave.engine.backends.cuda.detector import Judged, power
 from exitwave.engine.backends.cuda.fused import fused
-from exitwave.engine.backends.cuda.probes import Beams
-from exitwave.engine.state import Misfit, Sums
+from exitwave.engine.backends.cuda.probes import FrameProbes
 
 
 class Totals:
@@ -28,14 +28,14 @@ class Totals:
         Views of a frame.
     """
 
-    def __init__(self, obj: Tensor, probe: Tensor, beams: Beams, exposures: int) -> None:
+    def __init__(self, obj: Tensor, probe: Tensor, beams: FrameProbes, exposures: int) -> None:
         self._beams, self._share = beams, 1 / exposures
         frame = tuple(probe.shape[1:])
         complexes, reals = [obj.shape, probe.shape, (beams.count, *frame)], [obj.shape, frame]
         zeros = _zeros(obj, complexes, reals)
-        self.object, self.spectrum, self.varied, self.illumination, self.transmission = zeros
+        self.object, self.spectrum, self.varied, self.probe_density, self.object_density = zeros
         self.scalars = obj.new_zeros((2,), dtype=torch.float64)
-        self.spacing: Tensor | float = 0.0
+        self.slice_spacing: Tensor | float = 0.0
         self.background: Tensor | None = None
 
     def compare(self, judged: Judged) -> None:
@@ -48,7 +48,7 @@ class Totals:
         self, beam: Tensor, chi: Tensor, views: Tensor, places: NDArray[np.int64], layer: int | None = None
     ) -> None:
         """Add conj(P) chi and |P|^2 of waves (views, modes, ny, nx), where the corners of their windows are."""
-        num, den = (each if layer is None else each[layer] for each in (self.object, self.illumination))
+        num, den = (each if layer is None else each[layer] for each in (self.object, self.probe_density))
         if (kernels := fused(num.device)) is not None:
             kernels.collect(num, den, beam, chi, self._beams.corners, views)
             return
@@ -61,16 +61,16 @@ class Totals:
         first = beams.back(self.spectrum, windows.multiply(chi, obj, beams, views, conjugate=True), views)
         beams.vary_back(self.varied, first, views)
         if (kernels := fused(obj.device)) is not None:
-            kernels.see(self.transmission, obj, beams.corners, views, self._share)
+            kernels.see(self.object_density, obj, beams.corners, views, self._share)
         else:
             window = windows.cut(obj, beams.corners[views], beams.shape)
-            self.transmission += self._share * torch.view_as_real(window).square().sum((0, -1))
+            self.object_density += self._share * torch.view_as_real(window).square().sum((0, -1))
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
         """The sums in the order of those of `Sums`, and after them difference and loss."""
         probe = torch.fft.ifft2(self.spectrum)
-        return self.object, self.illumination, probe, self.transmission, self.scalars
+        return self.object, self.probe_density, probe, self.object_density, self.scalars
 
     def sums(self, signal: float, *, as_numpy: bool) -> Sums:
         """Return the sums of the pass, as tensors or as NumPy arrays."""
@@ -79,13 +79,13 @@ class Totals:
         varied, background = self._beams.count, self.background
         return Sums(
             as_wanted(self.object),
-            as_wanted(self.illumination),
+            as_wanted(self.probe_density),
             as_wanted(torch.fft.ifft2(self.spectrum)),
-            as_wanted(self.transmission),
+            as_wanted(self.object_density),
             Misfit(difference, signal),
             loss,
-            variations=torch.fft.ifft2(self.varied).cpu().numpy() if varied else None,
-            spacing=float(self.spacing),
+            opr_modes=torch.fft.ifft2(self.varied).cpu().numpy() if varied else None,
+            slice_spacing=float(self.slice_spacing),
             background=None if background is None else background.cpu().numpy(),
         )
 

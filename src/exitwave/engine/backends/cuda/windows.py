@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from exitwave.engine.backends.cuda.fused import fused
-from exitwave.engine.backends.cuda.probes import Beams
+from exitwave.engine.backends.cuda.probes import FrameProbes
 from exitwave.engine.problem import RIM
 
 
@@ -18,7 +18,7 @@ def cut(obj: Tensor, corners: Tensor, shape: tuple[int, int]) -> Tensor:
     return obj[..., rows, columns]
 
 
-def multiply(waves: Tensor, obj: Tensor, beams: Beams, views: Tensor, *, conjugate: bool = False) -> Tensor:
+def multiply(waves: Tensor, obj: Tensor, beams: FrameProbes, views: Tensor, *, conjugate: bool = False) -> Tensor:
     """Return waves, shape (views, modes, ny, nx), times what their views see of a thin object, or its conjugate."""
     if (kernels := fused(obj.device)) is not None:
         return kernels.multiply(waves, obj, beams.corners, views, conjugate=conjugate)
@@ -26,8 +26,8 @@ def multiply(waves: Tensor, obj: Tensor, beams: Beams, views: Tensor, *, conjuga
     return (window.conj() if conjugate else window) * waves
 
 
-def slopes(obj: Tensor, corners: Tensor, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Return the derivatives of an object along rows and columns in windows; see `sweeps.gradient`."""
+def gradients(obj: Tensor, corners: Tensor, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Return the derivatives of an object along rows and columns in windows; see `backend.gradient`."""
     (ny, nx), r = shape, RIM
     wide = cut(obj, corners - r, (ny + 2 * r, nx + 2 * r))
 

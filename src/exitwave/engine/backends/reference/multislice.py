@@ -6,38 +6,39 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from exitwave.engine.backends.reference.passes import ReferenceSweeps
+from exitwave.engine.backend import Misfit, Noise, Step, Sums, gradient
+from exitwave.engine.backends.reference.passes import ReferenceBackend
 from exitwave.engine.model.slices import refuse
-from exitwave.engine.state import Misfit, Noise, State, Step, Sums, gradient
+from exitwave.engine.state import State
 
 Waves = NDArray[np.complexfloating[Any]]
 
 
 class GatherOnly:
-    """The passes of a thick sample that are not `Sweeps.gather`: made of it, or refused."""
+    """The passes of a thick sample that are not `Backend.gather`: made of it, or refused."""
 
     def sequential(self, state: State, frames: NDArray[np.int64], object: Step | None, probe: Step | None) -> Misfit:
-        """Update object and probe after every frame, by passes over single frames; see `Sweeps.sequential`."""
-        sweeps: Any = self
+        """Update object and probe after every frame, by passes over single frames; see `Backend.sequential`."""
+        backend: Any = self
         difference = signal = 0.0
         for j in frames:
-            sums = sweeps.gather(state, np.array([j]), object=object is not None, probe=probe is not None)
+            sums = backend.gather(state, np.array([j]), object=object is not None, probe=probe is not None)
             if object:
-                sweeps.descend(state.object, sums.object, sums.illumination, object)
+                backend.descend(state.object, sums.object, sums.probe_density, object)
             if probe:
-                sweeps.descend(state.probe, sums.probe, sums.transmission, probe)
+                backend.descend(state.probe, sums.probe, sums.object_density, probe)
             difference, signal = difference + sums.misfit.difference, signal + sums.misfit.signal
         return Misfit(difference, signal)
 
-    def crossing(self, *arguments: Any) -> float:
+    def cross_term(self, *arguments: Any) -> float:
         """Refuse: the exit wave is not linear in the object."""
         raise refuse("products of changes")
 
-    def along(self, *arguments: Any) -> NDArray[np.float64]:
+    def line_derivatives(self, *arguments: Any) -> NDArray[np.float64]:
         """Refuse: the exit wave is not quadratic along a line."""
         raise refuse("derivatives along a line")
 
-    def moves(self, *arguments: Any) -> NDArray[np.float64]:
+    def position_derivatives(self, *arguments: Any) -> NDArray[np.float64]:
         """Refuse: the positions of a thick sample are refined after an iteration."""
         raise refuse("moves along a line")
 
@@ -46,8 +47,8 @@ class GatherOnly:
         raise refuse("projections of exit waves")
 
 
-class SlicedReference(GatherOnly, ReferenceSweeps):
-    """The sweeps through several slices; see `ReferenceSweeps`."""
+class MultisliceReference(GatherOnly, ReferenceBackend):
+    """The sweeps through several slices; see `ReferenceBackend`."""
 
     def gather(
         self,
@@ -58,9 +59,9 @@ class SlicedReference(GatherOnly, ReferenceSweeps):
         probe: bool = True,
         noise: Noise = "amplitude",
         responses: NDArray[np.float64] | None = None,
-        slopes: bool = True,
+        gradients: bool = True,
     ) -> Sums:
-        """Pass over the frames without changing the state; see `Sweeps.gather`."""
+        """Pass over the frames without changing the state; see `Backend.gather`."""
         sums, spacing = self.empty(state), 0.0
         difference = signal = loss = 0.0
         for i, j in enumerate(frames):
@@ -76,7 +77,7 @@ class SlicedReference(GatherOnly, ReferenceSweeps):
             sums,
             misfit=Misfit(difference, signal),
             loss=loss,
-            spacing=spacing,
+            slice_spacing=spacing,
         )
 
     def _window(self, state: State, j: int) -> tuple[slice, slice]:
@@ -85,7 +86,7 @@ class SlicedReference(GatherOnly, ReferenceSweeps):
 
     def _transfer(self, state: State) -> Waves:
         assert self.problem.slices is not None
-        return self.problem.slices.transfer(1.0 if state.spacing is None else float(state.spacing))
+        return self.problem.slices.transfer(1.0 if state.slice_spacing is None else float(state.slice_spacing))
 
     def _through(self, state: State, wave: Waves, change: NDArray[Any] | float = 1.0) -> Waves:
         """Return the wave at the next slice; ``change`` is a factor of the transfer function."""
@@ -127,31 +128,31 @@ class SlicedReference(GatherOnly, ReferenceSweeps):
         if object:
             for number, (wave, change) in enumerate(zip(entering, changes, strict=True)):
                 sums.object[number][window] += (wave.conj() * change).sum(0)
-                sums.illumination[number][window] += (np.abs(wave) ** 2).sum(0)
+                sums.probe_density[number][window] += (np.abs(wave) ** 2).sum(0)
         if probe:
             first = state.object[0][window]
             self.add_probe(sums, state, j, first.conj() * changes[0])
-            sums.transmission[:] += np.abs(first) ** 2
+            sums.object_density[:] += np.abs(first) ** 2
 
     def _tell(
         self, state: State, j: int, window: tuple[slice, slice], entering: list[Waves], change: Waves
     ) -> tuple[list[float], float]:
         """Return what frame j tells, without its difference, and <Z, chi> of the spacing."""
-        slopes = [[slope[window] for slope in gradient(each)] for each in state.object]
+        gradients = [[slope[window] for slope in gradient(each)] for each in state.object]
         slices = [each[window] for each in state.object]
-        y, x = (slopes[0][axis] * entering[0] for axis in (0, 1))
+        y, x = (gradients[0][axis] * entering[0] for axis in (0, 1))
         z = np.zeros_like(y)
         assert self.problem.slices is not None
         for number in range(1, len(slices)):
             push = self._through(state, slices[number - 1] * entering[number - 1], 1j * self.problem.slices.phase)
             y, x = (
-                slices[number] * self._through(state, wave) + slopes[number][axis] * entering[number]
+                slices[number] * self._through(state, wave) + gradients[number][axis] * entering[number]
                 for axis, wave in enumerate((y, x))
             )
             z = slices[number] * (self._through(state, z) + push)
         psi = slices[-1] * entering[-1]
         pairs = [(y, y), (x, x), (y, x), (y, change), (x, change), (psi, psi), (psi, change)]
-        if state.variations is not None:
+        if state.opr_modes is not None:
             first = self._changes(state, window, change)[0]
-            pairs += [(self._shifted(state, j, each) * slices[0], first[0]) for each in state.variations]
+            pairs += [(self._shifted(state, j, each) * slices[0], first[0]) for each in state.opr_modes]
         return [np.vdot(a, b).real for a, b in pairs], float(np.vdot(z, change).real)

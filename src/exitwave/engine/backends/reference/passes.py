@@ -6,16 +6,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from exitwave.engine.backend import READOUT, Line, Misfit, Noise, ProjectionWeights, Step, Sums, gradient
 from exitwave.engine.backends.host_memory import room
 from exitwave.engine.backends.reference import fly_scan as reference_fly
 from exitwave.engine.model.detector import ideal
 from exitwave.engine.model.near_field import refuse_moves
 from exitwave.engine.problem import Problem
-from exitwave.engine.state import READOUT, Line, Misfit, Noise, State, Step, Sums, Weights, gradient
+from exitwave.engine.state import State
 from exitwave.optics import phase_ramp
 
 
-class ReferenceSweeps:
+class ReferenceBackend:
     """The sweeps in float64, slow and plain. Every other backend is tested against this one.
 
     Parameters
@@ -37,9 +38,9 @@ class ReferenceSweeps:
         probe: bool = True,
         noise: Noise = "amplitude",
         responses: NDArray[np.float64] | None = None,
-        slopes: bool = True,
+        gradients: bool = True,
     ) -> Sums:
-        """Pass over the frames without changing the state; see `Sweeps.gather`."""
+        """Pass over the frames without changing the state; see `Backend.gather`."""
         if self.problem.exposures:
             wanted: Any = {"object": object, "probe": probe, "noise": noise, "responses": responses}
             return reference_fly.gather(self, self.problem.exposures, state, frames, **wanted)
@@ -57,10 +58,10 @@ class ReferenceSweeps:
                 responses[i] = misfit.difference, *self.responses(state, j, window, beam, change)
             if object:
                 sums.object[window] += (beam.conj() * change).sum(0)
-                sums.illumination[window] += (np.abs(beam) ** 2).sum(0)
+                sums.probe_density[window] += (np.abs(beam) ** 2).sum(0)
             if probe:
                 self.add_probe(sums, state, j, state.object[window].conj() * change)
-                sums.transmission[:] += np.abs(state.object[window]) ** 2
+                sums.object_density[:] += np.abs(state.object[window]) ** 2
         return replace(sums, misfit=Misfit(difference, signal), loss=loss)
 
     def empty(self, state: State) -> Sums:
@@ -71,7 +72,7 @@ class ReferenceSweeps:
             np.zeros(state.probe.shape, complex),
             np.zeros(self.problem.shape),
             Misfit(0, 0),
-            variations=None if state.variations is None else np.zeros(state.variations.shape, complex),
+            opr_modes=None if state.opr_modes is None else np.zeros(state.opr_modes.shape, complex),
             background=None if state.background is None else np.zeros((2, *state.background.shape)),
         )
 
@@ -79,8 +80,8 @@ class ReferenceSweeps:
         """Add what frame j wants of its shifted and scaled probe, shape (modes, ny, nx), to the sums of the probe."""
         back = self._adjoint_beam(state, j, wanted)
         sums.probe[:] += back
-        if sums.variations is not None and state.weights is not None:
-            sums.variations[:] += state.weights[j][:, None, None] * back[0]
+        if sums.opr_modes is not None and state.opr_weights is not None:
+            sums.opr_modes[:] += state.opr_weights[j][:, None, None] * back[0]
 
     def responses(
         self, state: State, j: int, window: tuple[slice, slice], beam: NDArray[Any], chi: NDArray[Any]
@@ -89,17 +90,17 @@ class ReferenceSweeps:
         psi = beam * state.object[window]
         y, x = (beam * slope[window] for slope in gradient(state.object))
         pairs = [(y, y), (x, x), (y, x), (y, chi), (x, chi), (psi, psi), (psi, chi)]
-        if state.variations is not None:
-            pairs += [(self._shifted(state, j, each) * state.object[window], chi[0]) for each in state.variations]
-        if state.tilts is not None:
+        if state.opr_modes is not None:
+            pairs += [(self._shifted(state, j, each) * state.object[window], chi[0]) for each in state.opr_modes]
+        if state.pointing is not None:
             axes = ((np.arange(n) - n // 2) / n for n in self.problem.shape)
             pairs += [(2j * np.pi * axis * psi, chi) for axis in np.meshgrid(*axes, indexing="ij")]
         return [np.vdot(a, b).real for a, b in pairs]
 
-    def along(
+    def line_derivatives(
         self, state: State, line: Line, frames: NDArray[np.int64], lengths: NDArray[np.float64], noise: Noise
     ) -> NDArray[np.float64]:
-        """Return the loss's derivatives along a line; see `Sweeps.along`."""
+        """Return the loss's derivatives along a line; see `Backend.along`."""
         out = np.zeros((len(lengths), 2))
         for j in frames:
             if self.problem.exposures:
@@ -126,8 +127,8 @@ class ReferenceSweeps:
         slope, bend = beam * line.object[window] + aside * state.object[window], aside * line.object[window]
         return start, self.forth(state, j, slope), self.forth(state, j, bend)
 
-    def moves(self, state: State, frames: NDArray[np.int64], noise: Noise) -> NDArray[np.float64]:
-        """Return what the frames tell of their positions; see `Sweeps.moves`."""
+    def position_derivatives(self, state: State, frames: NDArray[np.int64], noise: Noise) -> NDArray[np.float64]:
+        """Return what the frames tell of their positions; see `Backend.moves`."""
         refuse_moves(self.problem.propagator)
         rows = []
         for j in frames:
@@ -146,18 +147,18 @@ class ReferenceSweeps:
     def _derivatives(self, state: State, j: int) -> list[NDArray[Any]]:
         """Return how the probe of frame j changes with its position along rows and columns."""
         probe = state.probe.astype(complex)
-        if state.variations is not None and state.weights is not None:
-            probe[0] += np.tensordot(state.weights[j], state.variations, 1)
+        if state.opr_modes is not None and state.opr_weights is not None:
+            probe[0] += np.tensordot(state.opr_weights[j], state.opr_modes, 1)
         fy, fx = (np.fft.fftfreq(n) for n in self.problem.shape)
         spectrum = np.fft.fft2(probe)
         return [self._shifted(state, j, np.fft.ifft2(-2j * np.pi * f * spectrum)) for f in (fy[:, None], fx)]
 
     def misfit(self, state: State, frames: NDArray[np.int64]) -> Misfit:
-        """Compare the model with the measurement; see `Sweeps.misfit`."""
+        """Compare the model with the measurement; see `Backend.misfit`."""
         return self.gather(state, frames, object=False, probe=False).misfit
 
     def sequential(self, state: State, frames: NDArray[np.int64], object: Step | None, probe: Step | None) -> Misfit:
-        """Update the state in place after every frame; see `Sweeps.sequential`."""
+        """Update the state in place after every frame; see `Backend.sequential`."""
         difference = signal = 0.0
         for j in frames:
             window, beam, far = self._frame(state, j)
@@ -178,12 +179,12 @@ class ReferenceSweeps:
         state: State,
         frames: NDArray[np.int64],
         waves: NDArray[np.complexfloating[Any]],
-        weights: Weights | None,
+        weights: ProjectionWeights | None,
         *,
         object: bool = True,
         probe: bool = True,
     ) -> Sums:
-        """Advance the frames' own exit waves and add up what the model lacks of them; see `Sweeps.project`."""
+        """Advance the frames' own exit waves and add up what the model lacks of them; see `Backend.project`."""
         sums = self.empty(state)
         total = Misfit(0.0, 0.0)
         for i, j in enumerate(frames):
@@ -197,14 +198,14 @@ class ReferenceSweeps:
             lack = self.back(state, j, waves[i]) - beam * state.object[window]
             if object:
                 sums.object[window] += (beam.conj() * lack).sum(0)
-                sums.illumination[window] += (np.abs(beam) ** 2).sum(0)
+                sums.probe_density[window] += (np.abs(beam) ** 2).sum(0)
             if probe:
                 self.add_probe(sums, state, j, state.object[window].conj() * lack)
-                sums.transmission[:] += np.abs(state.object[window]) ** 2
+                sums.object_density[:] += np.abs(state.object[window]) ** 2
         return replace(sums, misfit=total)
 
-    def room(self, shape: tuple[int, ...]) -> NDArray[np.complex64]:
-        """Return zeros for the frames' own waves; see `Sweeps.room`."""
+    def allocate_waves(self, shape: tuple[int, ...]) -> NDArray[np.complex64]:
+        """Return zeros for the frames' own waves; see `Backend.room`."""
         return room(shape)
 
     def modulus(self, state: State, j: int, far: NDArray[Any]) -> NDArray[Any]:
@@ -216,14 +217,14 @@ class ReferenceSweeps:
         """
         return far * (1 + self.judged(state, j, far)[0])
 
-    def crossing(
+    def cross_term(
         self,
         state: State,
         frames: NDArray[np.int64],
         object: NDArray[np.complexfloating[Any]],
         probe: NDArray[np.complexfloating[Any]],
     ) -> float:
-        """Return how much of the exit waves two changes change alike; see `Sweeps.crossing`."""
+        """Return how much of the exit waves two changes change alike; see `Backend.crossing`."""
         both = object.conj() * state.object
         seen = sum(both[self.window(state, j)] for j in frames)
         return float((seen * (state.probe.conj() * probe).sum(0)).sum().real)
@@ -236,7 +237,7 @@ class ReferenceSweeps:
         step: Step,
         velocity: NDArray[np.complexfloating[Any]] | None = None,
     ) -> None:
-        """Add the regularised step to the target in place; see `Sweeps.descend`."""
+        """Add the regularised step to the target in place; see `Backend.descend`."""
         change = step.length * numerator / ((1 - step.alpha) * denominator + step.alpha * denominator.max() + 1e-20)
         target += change
         if velocity is not None:
@@ -286,8 +287,8 @@ class ReferenceSweeps:
 
     def _measured(self, j: int, model: NDArray[Any]) -> tuple[NDArray[np.bool_], NDArray[Any], NDArray[np.bool_]]:
         """Return where frame j has a measurement, its counts, and where these ask for something of the model."""
-        valid = self.problem.stack[j] != self.problem.invalid
-        counts = np.where(valid, self.problem.stack[j], 0).astype(float)
+        valid = self.problem.counts[j] != self.problem.invalid
+        counts = np.where(valid, self.problem.counts[j], 0).astype(float)
         return valid, counts, valid & ((counts < self._detector.cap) | (model < counts))
 
     def _likelihood(self, j: int, model: NDArray[Any], noise: Noise) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
@@ -314,23 +315,23 @@ class ReferenceSweeps:
     def beam(self, state: State, j: int) -> NDArray[Any]:
         """Return the probe of frame j, shape (modes, ny, nx)."""
         probe = state.probe.astype(complex)
-        if state.variations is not None and state.weights is not None:
-            probe[0] += np.tensordot(state.weights[j], state.variations, 1)
+        if state.opr_modes is not None and state.opr_weights is not None:
+            probe[0] += np.tensordot(state.opr_weights[j], state.opr_modes, 1)
         return self._shifted(state, j, probe)
 
     def _shifted(self, state: State, j: int, waves: NDArray[Any]) -> NDArray[Any]:
         """Return waves as they are in frame j: at its position, scaled and tilted."""
-        scale = 1 if state.scales is None else state.scales[j]
+        scale = 1 if state.probe_factors is None else state.probe_factors[j]
         return scale * self._tilt(state, j) * self._shift(waves, self._windows(state)[1][j])
 
     def _adjoint_beam(self, state: State, j: int, wanted: NDArray[Any]) -> NDArray[Any]:
         """Return the adjoint of `_shifted`."""
-        scale = 1 if state.scales is None else state.scales[j]
+        scale = 1 if state.probe_factors is None else state.probe_factors[j]
         return scale * self._shift(wanted * self._tilt(state, j).conj(), -self._windows(state)[1][j])
 
     def _tilt(self, state: State, j: int) -> NDArray[np.complex128]:
         """Return the factor that tilts the beam of frame j, shape (ny, nx)."""
-        tilt = np.zeros(2) if state.tilts is None else state.tilts[j]
+        tilt = np.zeros(2) if state.pointing is None else state.pointing[j]
         return phase_ramp(self.problem.shape, 2 * np.pi * tilt / np.array(self.problem.shape))
 
     def _shift(self, waves: NDArray[Any], shift: NDArray[Any]) -> NDArray[Any]:

@@ -9,12 +9,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from exitwave.engine.backend import READOUT
 from exitwave.engine.backends.cpu.fft.transforms import execute
 from exitwave.engine.backends.cpu.kernels import rows
 from exitwave.engine.backends.cpu.kernels.compiled import compiled
 from exitwave.engine.backends.cpu.kernels.noise import AMPLITUDE, INTENSITY, POISSON, derivatives
 from exitwave.engine.backends.cpu.kernels.waves import transform_columns
-from exitwave.engine.state import READOUT
 
 _READOUT = np.float32(READOUT)
 _ZERO, _HALF, _ONE, _TWO, _THREE, _FOUR, _TWELVE = map(np.float32, (0, 0.5, 1, 2, 3, 4, 12))
@@ -296,13 +296,13 @@ def compare_along(start, slope, bend, frame, invalid, floor, noise, lengths, out
         see(seen[n], q[n], pixels, pixels.planes[3])
     for r in range(frame.shape[0]):
         for i in range(lengths.shape[0]):
-            first, second = slopes(seen, r, frame[r], invalid, floor, noise, lengths[i], normal, pixels)
+            first, second = gradients(seen, r, frame[r], invalid, floor, noise, lengths[i], normal, pixels)
             out[i, 0] += first
             out[i, 1] += second
 
 
 @compiled
-def slopes(q, r, counts, invalid, floor, noise, t, normal, pixels):
+def gradients(q, r, counts, invalid, floor, noise, t, normal, pixels):
     """Return the first and second derivative of one row's loss at t, for intensities of coefficients normal * q."""
     first, second, fade = _ZERO, _ZERO, floor * floor
     flat, background, cap = pixels.flat[r], pixels.background[r], pixels.cap[r]

@@ -17,7 +17,7 @@ from exitwave.engine.backends.cpu.kernels.near_field import forth, judge, shift_
 
 @compiled
 def gather_fly(frames, places, stack, invalid, floor, own, plans, obj, spectrum, noise, want_object, want_probe,
-               responses, slopes, near, exposures, scratch, home, object_num, object_den, probe_num,
+               responses, gradients, near, exposures, scratch, home, object_num, object_den, probe_num,
                spectrum_num, probe_den, varied_num):  # fmt: skip
     """Do what `chain.gather` does where a frame is an incoherent sum of exposures.
 
@@ -29,7 +29,7 @@ def gather_fly(frames, places, stack, invalid, floor, own, plans, obj, spectrum,
     modes = spectrum.shape[0]
     misfit, loss = 0.0, 0.0
     listen = responses.shape[0] > 0
-    heard = hear(heard, listen, slopes)
+    heard = hear(heard, listen, gradients)
     wanted = want_object or want_probe or listen
     for i, j in enumerate(frames):
         for e in range(exposures):

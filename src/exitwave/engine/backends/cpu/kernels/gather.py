@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from exitwave.engine.backend import RESPONSES
 from exitwave.engine.backends.cpu.fft.transforms import execute, execute_turned
 from exitwave.engine.backends.cpu.kernels import detector, rows
 from exitwave.engine.backends.cpu.kernels.compiled import compiled
@@ -16,33 +17,32 @@ from exitwave.engine.backends.cpu.kernels.near_field import compare_near
 from exitwave.engine.backends.cpu.kernels.noise import AMPLITUDE, weigh
 from exitwave.engine.backends.cpu.kernels.pointing import respond_to_tilt, tilt
 from exitwave.engine.backends.cpu.kernels.waves import ramp, transform_rows
-from exitwave.engine.state import RESPONSES
 
 TOLD, OF_SLOPES = len(RESPONSES), 5
 """What a frame tells before what is of variations and tilts, and how much of it, after the first, is of slopes."""
 
 
-class Own(NamedTuple):
+class FrameParameters(NamedTuple):
     """What every frame has of its own."""
 
     corners: NDArray[np.int64]
     """First row and column of the object's window, shape (npos, 2)."""
     shifts: NDArray[np.float32]
     """Sub-pixel shift of the probe, shape (npos, 2)."""
-    scales: NDArray[np.float32]
+    probe_factors: NDArray[np.float32]
     """Factor of the probe, shape (npos,)."""
     weights: NDArray[np.float32]
     """Weights of the variations, shape (npos, variations)."""
     spectra: NDArray[np.float32]
     """Spectra of the variations, shape (variations, height, 2 * stride)."""
-    tilts: NDArray[np.float32]
+    pointing: NDArray[np.float32]
     """Shift of the pattern in detector pixels, shape (npos, 2), or (0, 2) where no frame has one."""
 
 
 @compiled
 def ramps(row_ramp, column_ramp, own, j, ny, nx):
     """Write the ramps that shift and scale a spectrum for frame j, with the normalisation of the transform back."""
-    ramp(row_ramp, own.shifts[j, 0], ny, own.scales[j] / (ny * nx))
+    ramp(row_ramp, own.shifts[j, 0], ny, own.probe_factors[j] / (ny * nx))
     ramp(column_ramp, own.shifts[j, 1], nx, 1.0)
 
 
@@ -50,7 +50,7 @@ def ramps(row_ramp, column_ramp, own, j, ny, nx):
 def as_it_is(own, j):
     """Say whether frame j has the probe as it is: on whole pixels, not scaled, varied or tilted."""
     whole = own.shifts[j, 0] == 0.0 and own.shifts[j, 1] == 0.0
-    return whole and own.scales[j] == 1.0 and own.spectra.shape[0] + own.tilts.shape[0] == 0
+    return whole and own.probe_factors[j] == 1.0 and own.spectra.shape[0] + own.pointing.shape[0] == 0
 
 
 @compiled
@@ -88,14 +88,14 @@ def turn_columns(beam, spectrum, spectra, weights, row_ramp, column_ramp, plans,
 def end_shift(beam, own, j, column_ramp, plans, ny, nx):
     """End a Fourier shift whose columns are done, and tilt the beam of frame j; the ramp's place is used for that."""
     transform_rows(plans.rows_backward, beam, plans)
-    if own.tilts.shape[0]:
-        tilt(beam, column_ramp, own.tilts[j, 0], own.tilts[j, 1], ny, nx)
+    if own.pointing.shape[0]:
+        tilt(beam, column_ramp, own.pointing[j, 0], own.pointing[j, 1], ny, nx)
 
 
 @compiled
 def tilt_back(wave, own, j, row_ramp, column_ramp, plans, ny, nx):
     """Do the adjoint of a tilt, transform the rows, and write the ramps of the shift anew, whose place it takes."""
-    tilt(wave, column_ramp, -own.tilts[j, 0], -own.tilts[j, 1], ny, nx)
+    tilt(wave, column_ramp, -own.pointing[j, 0], -own.pointing[j, 1], ny, nx)
     transform_rows(plans.rows_forward, wave, plans)
     ramps(row_ramp, column_ramp, own, j, ny, nx)
 
@@ -150,7 +150,7 @@ def vary_back(spectra_num, products, spectra, weights, wave, plans, ny, sums):
 
 @compiled
 def respond(sums, obj, row, left, beam, wave, nx):
-    """Add what one row of a mode tells; see `sweeps.RESPONSES`. ``sums`` is (7, vector)."""
+    """Add what one row of a mode tells; see `backend.RESPONSES`. ``sums`` is (7, vector)."""
     width, first = 2 * nx, 2 * left
     o = obj[row]
     rows.add_responses(
@@ -163,9 +163,9 @@ def respond(sums, obj, row, left, beam, wave, nx):
 
 
 @compiled
-def hear(heard, listen, slopes):
+def hear(heard, listen, gradients):
     """Return scratch for what frames tell: for all of it, for what is not of slopes, or for nothing."""
-    return heard[:0] if not listen else heard if slopes else heard[OF_SLOPES:]
+    return heard[:0] if not listen else heard if gradients else heard[OF_SLOPES:]
 
 
 @compiled
@@ -299,7 +299,7 @@ def leave(wave, beam, whole, tilted, remainder, obj, top, left, plans, ny, nx, w
 
 @compiled
 def gather(frames, places, stack, invalid, floor, own, plans, obj, probe, spectrum, noise, want_object, want_probe,
-           responses, slopes, near, pixels, scratch, home, object_num, object_den, probe_num, spectrum_num,
+           responses, gradients, near, pixels, scratch, home, object_num, object_den, probe_num, spectrum_num,
            probe_den, varied_num):  # fmt: skip
     """Carry frames through the model and add up what an update needs; returns misfit and loss.
 
@@ -311,8 +311,8 @@ def gather(frames, places, stack, invalid, floor, own, plans, obj, probe, spectr
     wave, shifted, row_ramp, column_ramp, model, sums, heard = scratch
     ny, nx = field(stack, pixels)
     misfit, loss = 0.0, 0.0
-    listen, tilted = responses.shape[0] > 0, own.tilts.shape[0] > 0
-    heard = hear(heard, listen, slopes)
+    listen, tilted = responses.shape[0] > 0, own.pointing.shape[0] > 0
+    heard = hear(heard, listen, gradients)
     wanted = want_object or want_probe or listen
     for i, j in enumerate(frames):
         top, left = own.corners[j, 0], own.corners[j, 1]
@@ -324,7 +324,7 @@ def gather(frames, places, stack, invalid, floor, own, plans, obj, probe, spectr
             shift_columns(beam, spectrum, own.spectra, own.weights[j], row_ramp, column_ramp, plans, ny)
         if tilted:
             transform_rows(plans.rows_backward, beam, plans)
-            tilt(beam, column_ramp, own.tilts[j, 0], own.tilts[j, 1], ny, nx)
+            tilt(beam, column_ramp, own.pointing[j, 0], own.pointing[j, 1], ny, nx)
         enter(wave, beam, not whole and not tilted, obj, top, left, plans, ny, nx)
         if pixels is not None:
             frame_misfit, frame_loss = detector.compare(

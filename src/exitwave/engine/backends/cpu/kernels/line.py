@@ -8,7 +8,7 @@ from exitwave.engine.backends.cpu.kernels.compiled import compiled
 from exitwave.engine.backends.cpu.kernels.gather import as_it_is, end_shift, enter, field, ramps, shift_columns
 from exitwave.engine.backends.cpu.kernels.moves import move_columns, turn_rows
 from exitwave.engine.backends.cpu.kernels.near_field import forth
-from exitwave.engine.backends.cpu.kernels.noise import slopes
+from exitwave.engine.backends.cpu.kernels.noise import gradients
 from exitwave.engine.backends.cpu.kernels.waves import transform_columns, transform_rows
 
 
@@ -107,6 +107,6 @@ def compare_row(start, slope, bend, r, part, counts, invalid, floor, noise, leng
         a, b, c = start[k, r, part], slope[k, r, part], bend[k, r, part]
         rows.add_quartic(q[0], q[1], q[2], q[3], q[4], a, b, c, counts.shape[0])
     for i in range(lengths.shape[0]):
-        first, second = slopes(q, counts, invalid, floor, noise, lengths[i], normal)
+        first, second = gradients(q, counts, invalid, floor, noise, lengths[i], normal)
         out[i, 0] += first
         out[i, 1] += second

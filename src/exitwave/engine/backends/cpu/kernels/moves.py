@@ -63,7 +63,7 @@ def turn_rows(beam, spectrum, row_ramp, column_ramp, ny, n):
 @compiled
 def moves(frames, places, stack, invalid, floor, own, plans, obj, spectrum, noise, out, pixels, waves, ramped,
           planes):  # fmt: skip
-    """Write what every frame tells of its position, at its place in ``out``; see `Sweeps.moves`.
+    """Write what every frame tells of its position, at its place in ``out``; see `Backend.moves`.
 
     ``waves`` are three of exit waves and one of a beam, ``ramped`` the ramps of the shift and scratch for two more,
     ``planes`` scratch: ten of samples.

@@ -55,7 +55,7 @@ def propagate_back(wave, transfer, plans, ny):
 
 @compiled
 def slope(out, obj, row, left, axis, nx):
-    """Write one row of the object's derivative along an axis; see `sweeps.gradient`."""
+    """Write one row of the object's derivative along an axis; see `backend.gradient`."""
     ahead = 2 if axis == 1 else obj.shape[1]
     flat, first = obj.reshape(-1), row * obj.shape[1] + 2 * left
     for i in range(2 * nx):
@@ -144,7 +144,7 @@ def differentiate(tangents, beam, waves, obj, top, left, transfer, steeper, plan
 
 @compiled
 def tell(told, apart, tangents, entering, obj, top, left, chi, ny, nx):
-    """Write what a frame tells after its difference; see `sweeps.RESPONSES`. ``apart`` takes what the spacing wants."""
+    """Write what a frame tells after its difference; see `RESPONSES`. ``apart`` takes what the spacing wants."""
     y, x, z, psi = tangents[0], tangents[1], tangents[2], tangents[3]
     for k in range(psi.shape[0]):
         for r in range(ny):

@@ -1,15 +1,15 @@
 """Compiled loops for the noise models: the gradient's factor in a pass, and the loss along a line.
 
-For arrays and their layout see `kernels`; for the models `sweeps.NOISE`.
+For arrays and their layout see `kernels`; for the models `backend.NOISE`.
 """
 
 import numpy as np
 
+from exitwave.engine.backend import READOUT
 from exitwave.engine.backends.cpu.kernels.compiled import compiled
-from exitwave.engine.state import READOUT
 
 AMPLITUDE, INTENSITY, POISSON = 0, 1, 2
-"""The noise models as the loops know them: their places in `sweeps.NOISE`."""
+"""The noise models as the loops know them: their places in `backend.NOISE`."""
 _READOUT = np.float32(READOUT)
 _HALF, _ONE, _TWO, _THREE, _FOUR, _TWELVE = map(np.float32, (0.5, 1, 2, 3, 4, 12))  # an integer makes it double
 
@@ -67,7 +67,7 @@ def derivatives(intensity, model, noise, fade):
 
 
 @compiled
-def slopes(q, counts, invalid, floor, noise, t, normal):
+def gradients(q, counts, invalid, floor, noise, t, normal):
     """Return the first and second derivative of one row's loss at t, for intensities of coefficients normal * q.
 
     With f(model) = - dL/dmodel and c = d2L/dmodel2, L' = - f model' and L'' = c model'^2 - f model''.

@@ -134,7 +134,7 @@ def project(frames, places, kept, stack, invalid, floor, own, plans, obj, probe,
     """
     wave, shifted, row_ramp, column_ramp, modelled, mixed, sums, heard = scratch
     ny, nx = field(stack, pixels)
-    misfit, tilted, silent = 0.0, own.tilts.shape[0] > 0, np.zeros(0)
+    misfit, tilted, silent = 0.0, own.pointing.shape[0] > 0, np.zeros(0)
     for i, j in enumerate(frames):
         waves, top, left = kept[places[i]], own.corners[j, 0], own.corners[j, 1]
         whole = as_it_is(own, j)
@@ -145,7 +145,7 @@ def project(frames, places, kept, stack, invalid, floor, own, plans, obj, probe,
             shift_columns(beam, spectrum, own.spectra, own.weights[j], row_ramp, column_ramp, plans, ny)
             transform_rows(plans.rows_backward, beam, plans)
         if tilted:
-            tilt(beam, column_ramp, own.tilts[j, 0], own.tilts[j, 1], ny, nx)
+            tilt(beam, column_ramp, own.pointing[j, 0], own.pointing[j, 1], ny, nx)
         shift = own.shifts[j]
         if move:
             enter(wave, beam, False, obj, top, left, plans, ny, nx)

@@ -250,7 +250,7 @@ def add_crossing(v: Any, rows: Any) -> None:
 
 @_operation("ccccccccccc" + "ddddddd")
 def add_responses(v: Any, rows: Any) -> None:
-    """Add what a frame tells, after its difference; see `sweeps.RESPONSES`.
+    """Add what a frame tells, after its difference; see `backend.RESPONSES`.
 
     Rows are the object 2 and 1 columns before and 1 and 2 after, the same along rows, the object, p, w, and the sums.
     With q = conj(p) w, <d p, w> is <d, q>, and <d p, e p> the sum of |p|^2 Re conj(d) e.

@@ -74,14 +74,14 @@ def sequential(frames, stack, invalid, floor, own, plans, obj, spectrum, object_
     ny, nx = field(stack, pixels)
     object_share, probe_share = np.float32(1 - object_alpha), np.float32(1 - probe_alpha)
     window = obj.reshape((1, obj.shape[0], obj.shape[1]))
-    misfit, tilted = 0.0, own.tilts.shape[0] > 0
+    misfit, tilted = 0.0, own.pointing.shape[0] > 0
     for j in frames:
         top, left = own.corners[j, 0], own.corners[j, 1]
         ramps(row_ramp, column_ramp, own, j, ny, nx)
         shift_columns(beam, spectrum, own.spectra, own.weights[j], row_ramp, column_ramp, plans, ny)
         if tilted:
             transform_rows(plans.rows_backward, beam, plans)
-            tilt(beam, column_ramp, own.tilts[j, 0], own.tilts[j, 1], ny, nx)
+            tilt(beam, column_ramp, own.pointing[j, 0], own.pointing[j, 1], ny, nx)
         enter(wave, beam, not tilted, obj, top, left, plans, ny, nx)
         if pixels is not None:
             misfit += detector.compare(

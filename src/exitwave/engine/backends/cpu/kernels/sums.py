@@ -151,7 +151,7 @@ def weigh(array, weights):
 
 
 @compiled
-def crossing(frames, corners, obj, change, both):
+def cross_term(frames, corners, obj, change, both):
     """Return Re sum conj(change) obj both over the windows of frames at their corners, shape (npos, 2).
 
     ``both``, shape (ny, 2 * nx), is the same in every window: of a probe and its change, sum_k conj(P_k) dP_k.
