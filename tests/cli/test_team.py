@@ -4,7 +4,7 @@ import pytest
 import typer
 
 from exitwave.cli.team import SAVED, _told, joined
-from exitwave.engine.parallel.communicator import ALONE, LostError
+from exitwave.engine.parallel.communicator import ONE_PROCESS, LostProcessError
 from exitwave.errors import InputError
 
 
@@ -24,7 +24,7 @@ class Some:
 
 
 OURS = InputError("There is no scan", where="scan.cxi", remedy="Look again")
-LOST = LostError("Another process has died", remedy="Look at it")
+LOST = LostProcessError("Another process has died", remedy="Look at it")
 
 
 def test_the_first_process_says_its_error_and_tells_the_others():
@@ -43,7 +43,7 @@ def test_another_one_says_which_it_is_unless_the_first_has_the_same():
 def test_a_loss_is_told_by_the_first_process_or_by_who_has_saved():
     assert _told(Some(0), LOST) is LOST
     assert isinstance(_told(Some(1), LOST), typer.Exit)
-    saved = LostError(LOST.what, remedy=f"{SAVED} after 3 iterations")
+    saved = LostProcessError(LOST.what, remedy=f"{SAVED} after 3 iterations")
     assert _told(Some(1), saved) is saved
 
 
@@ -51,6 +51,6 @@ def test_one_process_is_alone(monkeypatch):
     monkeypatch.delenv("RANK", raising=False)
     monkeypatch.setattr("exitwave.engine.world.find", lambda *_: None)
     with joined() as team:
-        assert team is ALONE
+        assert team is ONE_PROCESS
     with pytest.raises(InputError), joined():
         raise OURS

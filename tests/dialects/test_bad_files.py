@@ -15,7 +15,7 @@ from exitwave.analysis.summary import summarise
 from exitwave.cxi.schema import path
 from exitwave.dialects.registry import known
 from exitwave.errors import InputError
-from exitwave.reconstruction.loading import load_stack
+from exitwave.reconstruction.loading import load_counts
 from exitwave.scan import Scan
 
 MASK = f"{cxi.DETECTOR}/mask"
@@ -141,7 +141,7 @@ def test_the_count_of_bad_pixels_is_no_measurement(kind: str, tmp_path: Path) ->
     assert isinstance(back, Scan)
     assert not lost
     for each in (scan, back):
-        stack, invalid, findings = load_stack(each)
+        stack, invalid, findings = load_counts(each)
         assert (stack == invalid).sum() == 1
         assert stack[stack != invalid].max() == cxi.FRAMES.max()
         assert [finding.code for finding in findings] == ["W233"]

@@ -134,7 +134,8 @@ from exitwave.engine.backends.cuda import kernels
 
 KINDS = {"views": "*i64", "corners": "*i64", "frames": "*i64", "share": "fp32", "fade": "fp32", "readout": "fp32"}
 KINDS |= {"length": "fp32", "alpha": "fp32"}
-REAL = "out spectrum shifts probe_factors back waves obj num den beam chi difference loss far target also largest".split()
+REAL = "out spectrum shifts probe_factors back waves obj num den beam chi".split()
+REAL += "difference loss far target also largest".split()
 WHOLE, FLOAT = {"stack": "*i16", "invalid": "i32"}, {"stack": "*fp32", "invalid": "fp32"}
 jobs = [
     (kernels._shift, {"SCALED": True}, {}),
