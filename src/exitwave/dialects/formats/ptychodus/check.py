@@ -8,7 +8,7 @@ import h5py
 from exitwave.cxi.energy import HIGHEST, LOWEST
 from exitwave.cxi.hdf import resolve, whole
 from exitwave.cxi.mask import HAS_SIGNAL
-from exitwave.dialects.formats.ptychodus.cxi import ENERGY, FRAMES, MASK, PIXEL, PATHS
+from exitwave.dialects.formats.ptychodus.cxi import ENERGY, FRAMES, MASK, PATHS, PIXEL
 from exitwave.dialects.tools.array_file import ArrayFile, Hdf5Arrays, NpzArrays, open_arrays
 from exitwave.dialects.tools.product import POSITIONS, TRANSLATION, archive_name
 from exitwave.errors import Finding, InputError
