@@ -333,13 +333,15 @@ _RESULT = (
         "probe_factors", "factor of the probe in every frame", ("npos",), "float64", former="scales",
     ),
     _model(
-        "opr_modes", "OPR modes: waves that are added to the first probe mode", ("nopr", *FRAME), "complex64", former="variations",
+        "opr_modes", "OPR modes: waves that are added to the first probe mode", ("nopr", *FRAME), "complex64",
+        former="variations",
     ),
     _model(
         "opr_weights", "weights of the OPR modes in every frame", ("npos", "nopr"), "float64", former="weights",
     ),
     _model(
-        "pointing", "shift of every pattern on the detector in pixels, columns y, x", ("npos", 2), "float64", former="tilts",
+        "pointing", "shift of every pattern on the detector in pixels, columns y, x", ("npos", 2), "float64",
+        former="tilts",
     ),
     _result("model_distance", "refined detector distance; detector_1 has it too", (), "float64", units="m"),
     _result("model_assumed_distance", "detector distance before the refinement", (), "float64", units="m"),
@@ -395,13 +397,15 @@ _TRUTH = (
         "probe_factors", "factor of the probe in every frame", ("npos",), "float64", former="scales",
     ),
     _true_model(
-        "opr_modes", "OPR modes: waves that are added to the first probe mode", ("nopr", *FRAME), "complex64", former="variations",
+        "opr_modes", "OPR modes: waves that are added to the first probe mode", ("nopr", *FRAME), "complex64",
+        former="variations",
     ),
     _true_model(
         "opr_weights", "weights of the OPR modes in every frame", ("npos", "nopr"), "float64", former="weights",
     ),
     _true_model(
-        "pointing", "shift of every pattern on the detector in pixels, columns y, x", ("npos", 2), "float64", former="tilts",
+        "pointing", "shift of every pattern on the detector in pixels, columns y, x", ("npos", 2), "float64",
+        former="tilts",
     ),
     _true_model("background", "counts without the beam, zero frequency at n//2", FRAME, "float64"),
 )  # fmt: skip
