@@ -1,4 +1,4 @@
-"""Inputs and outputs that cannot be used: how to make each from a good file, and what must happen then."""
+"""Inputs and outputs that cannot be used: how to make each from a valid file, and the expected message or finding."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ Change = Callable[[Path], None]
 
 @dataclass(frozen=True)
 class BadInput:
-    """One way in which a file is wrong: refused with a message that has a fragment, or repaired with a finding."""
+    """An error in a file: refused with a message that contains ``refusal``, or repaired with the finding ``code``."""
 
     name: str
     corrupt: Change
@@ -26,7 +26,7 @@ class BadInput:
 
 @dataclass(frozen=True)
 class BadOutput:
-    """One place that cannot be written: ``prepare(input)`` returns it, and the message has a fragment."""
+    """An output that cannot be written: ``prepare(input)`` returns its path, and the message contains ``refusal``."""
 
     name: str
     prepare: Callable[[Path], Path]
@@ -39,7 +39,7 @@ class BadOutput:
 
 
 def inside(change: Callable[[h5py.File], None]) -> Change:
-    """Return a change of the file from a change of the open file."""
+    """Return a change of a file, from a change of the open file."""
 
     def corrupt(file: Path) -> None:
         with h5py.File(file, "r+") as opened:
@@ -49,14 +49,14 @@ def inside(change: Callable[[h5py.File], None]) -> Change:
 
 
 def put(key: str, value: Any, units: str | None = None, **options: Any) -> Change:
-    """Return a change that writes another value, computed from the old one where ``value`` is a function."""
+    """Return a change that writes a new value; a function computes it from the old value."""
 
     def change(file: h5py.File) -> None:
-        place = path(key)
-        old = file[place][()] if place in file else None
-        if place in file:
-            del file[place]
-        dataset = file.create_dataset(place, data=value(old) if callable(value) else value, **options)
+        name = path(key)
+        old = file[name][()] if name in file else None
+        if name in file:
+            del file[name]
+        dataset = file.create_dataset(name, data=value(old) if callable(value) else value, **options)
         if units is not None:
             dataset.attrs["units"] = units
         elif BY_KEY[key].group_units:
@@ -76,7 +76,7 @@ def drop(*keys: str) -> Change:
 
 
 def relink(key: str, link: Any) -> Change:
-    """Return a change that puts a link in the place of an entry."""
+    """Return a change that replaces an entry by a link."""
 
     def change(file: h5py.File) -> None:
         del file[path(key)]
@@ -85,7 +85,7 @@ def relink(key: str, link: Any) -> Change:
     return inside(change)
 
 
-def _elsewhere(file: h5py.File) -> None:
+def _move_frames(file: h5py.File) -> None:
     file.move(path("frames"), "/entry_1/stack")
 
 
@@ -130,7 +130,7 @@ def _nan_positions(old: Any) -> Any:
     return np.full_like(old, np.nan)
 
 
-def _lost_position(old: Any) -> Any:
+def _far_position(old: Any) -> Any:
     return np.where(np.arange(len(old))[:, None] == 5, 0.3, old)
 
 
@@ -155,7 +155,7 @@ BAD_INPUTS = (
     BadInput("absent", lambda file: file.unlink(), "no such file"),
     BadInput("no frames", drop("data_frames", "frames"), "no patterns"),
     BadInput("no frames, but a link to them", drop("frames"), "The link has no target"),
-    BadInput("frames in another place", inside(_elsewhere), "/entry_1/stack (200, 64, 64)"),
+    BadInput("frames at another path", inside(_move_frames), "/entry_1/stack (200, 64, 64)"),
     BadInput("no positions", drop("positions", "data_positions", "detector_positions"), "no positions"),
     BadInput("no distance", drop("distance"), "--set distance=2m"),
     BadInput("no pixel size", drop("x_pixel_size"), "--set pixel_size=75um"),
@@ -172,7 +172,7 @@ BAD_INPUTS = (
     BadInput("positions of four columns", put("positions", np.zeros((200, 4)), "m"), "wrong shape"),
     BadInput("positions with NaN", put("positions", _nan_position, "m"), code="W243"),
     BadInput("positions of NaN", put("positions", _nan_positions, "m"), "the first at index 0"),
-    BadInput("a lost position", put("positions", _lost_position, "m"), code="W244"),
+    BadInput("a position far away", put("positions", _far_position, "m"), code="W244"),
     BadInput("positions (3, N)", put("positions", np.transpose, "m"), code="W205"),
     BadInput("positions (2, N)", put("positions", lambda old: old[:, :2].T, "m"), code="W205"),
     BadInput("positions (N, 2)", put("positions", lambda old: old[:, :2], "m"), code="I303"),
@@ -190,10 +190,10 @@ BAD_INPUTS = (
     BadInput("energy in keV, corrected", put("energy", 8.80025), code="I304", settings=(("energy", "8.80025keV"),)),
     BadInput("energy in J, with a unit", put("energy", HC_JOULES, "J"), code="W201"),
     BadInput("energy in J, without a unit", put("energy", HC_JOULES), code="W201"),
-    BadInput("energy of the ring, photons in beam_1", inside(_machine_energy), code="W202"),
-    BadInput("energy of the ring alone", inside(_storage_ring_only), "storage ring"),
+    BadInput("energy of the ring, photon energy in beam_1", inside(_machine_energy), code="W202"),
+    BadInput("only the energy of the ring", inside(_storage_ring_only), "storage ring"),
     BadInput("energy missing", drop("energy"), code="I305"),
-    BadInput("energy against wavelength", put("wavelength", 1e-10, "m"), code="W203"),
+    BadInput("energy and wavelength differ", put("wavelength", 1e-10, "m"), code="W203"),
     BadInput("energies that differ", put("energy", np.linspace(8000, 9000, 200), "eV"), "One number is needed"),
     BadInput("mask inverted", put("mask", lambda old: 1 - old), "--set mask=inverted"),
     BadInput("mask inverted, corrected", put("mask", lambda old: 1 - old), code="I304",
@@ -201,7 +201,7 @@ BAD_INPUTS = (
     BadInput("mask of another shape", put("mask", np.zeros((32, 64), "u1")), "(32, 64), patterns of shape (64, 64)"),
     BadInput("mask for each frame", put("mask", lambda old: np.repeat(old[None], 200, axis=0)), code="I302"),
     BadInput("mask of CXI bits", put("mask", lambda old: np.where(old, 0x1008, 0x1000).astype("u4")), code="I302"),
-    BadInput("mask that leaves nothing", put("mask", np.ones((64, 64), "u1")), "no good pixel"),
+    BadInput("mask without a good pixel", put("mask", np.ones((64, 64), "u1")), "no good pixel"),
     BadInput("distance 0", put("distance", 0.0), "must be positive"),
     BadInput("distance in mm", put("distance", 2000.0), "impossible object pixel"),
     BadInput("pixel size in um", put("x_pixel_size", 75.0), "impossible object pixel"),
@@ -209,7 +209,7 @@ BAD_INPUTS = (
     BadInput("detector mirrored", inside(_mirrored), code="W206"),
     BadInput("dangling soft link", relink("frames", h5py.SoftLink("/nowhere")), "The link has no target"),
     BadInput("dangling external link", relink("frames", h5py.ExternalLink("gone.h5", "/data")), "gone.h5:/data"),
-    BadInput("links in a circle", relink("frames", h5py.SoftLink(path("data_frames"))), "loop"),
+    BadInput("links in a loop", relink("frames", h5py.SoftLink(path("data_frames"))), "loop"),
     BadInput("virtual frames without their source", inside(_virtual), "missing_source.h5:data"),
     BadInput("unknown compression filter", inside(_unknown_filter), "compression filter 40123"),
     BadInput("unknown setting", lambda file: None, "Did you mean energy", settings=(("enrgy", "8keV"),)),
@@ -239,8 +239,8 @@ def _folder(file: Path) -> Path:
 BAD_OUTPUTS = (
     BadOutput("output exists", _existing, "The output exists", yields_to_overwrite=True),
     BadOutput("missing folder", lambda file: file.with_name("missing") / "out.cxi", "does not exist"),
-    BadOutput("below a regular file", lambda file: file / "out.cxi", "does not exist"),
+    BadOutput("inside a regular file", lambda file: file / "out.cxi", "does not exist"),
     BadOutput("read-only folder", _read_only, "not writable", needs_permissions=True),
-    BadOutput("a folder of this name", _folder, "is a folder"),
+    BadOutput("a folder with this name", _folder, "is a folder"),
     BadOutput("the input itself", lambda file: file, "The output is an input"),
 )

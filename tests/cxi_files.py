@@ -1,4 +1,4 @@
-"""Files of the CXI family as their programs write them: made by hand, never through the writer."""
+"""Files of the CXI family as other programs write them, made without the writer of the package."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +25,7 @@ GEOMETRY = "entry_1/sample_1/geometry_1"
 
 
 def write(file: Path, entries: dict[str, Any], change: Callable[[h5py.File], None] | None = None) -> Path:
-    """Write datasets by path; a value that begins with ``->`` is a soft link, a path with ``@`` an attribute."""
+    """Write datasets by path. A value that starts with ``->`` is a soft link; a path with ``@`` is an attribute."""
     with h5py.File(file, "w") as opened:
         for place, value in entries.items():
             owner, _, attribute = place.partition("@")
@@ -41,7 +41,7 @@ def write(file: Path, entries: dict[str, Any], change: Callable[[h5py.File], Non
 
 
 def plain(**others: Any) -> dict[str, Any]:
-    """Return the entries that all of them have, with others in their place, and without those that are None."""
+    """Return the entries of all variants, updated by ``others``, without those that are None."""
     entries = {
         "cxi_version": 140,
         f"{SOURCE}/energy": JOULES,

@@ -1,4 +1,4 @@
-"""Results made by hand, of which everything is known: what the tests of analysis and figures share."""
+"""Synthetic results with known truth, for the tests of analysis and figures."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,7 @@ def specimen(shape: tuple[int, int], seed: int = 0, phase: float = 0.8) -> NDArr
 
 
 def zone_plate(shape: tuple[int, int], modes: int = 1) -> NDArray[np.complex64]:
-    """Return the defocused focus of a zone plate with a central stop, and weaker odd modes; 1e6 counts in all."""
+    """Return the defocused probe of a zone plate with a central stop, and weaker odd modes; 1e6 counts in total."""
     qy, qx = np.fft.fftfreq(shape[0])[:, None], np.fft.fftfreq(shape[1])
     radius = np.hypot(qy, qx)
     pupil = (radius < 0.2) * (radius > 0.07) * np.exp(60j * np.pi * radius**2)
@@ -53,7 +53,7 @@ def blank_scan(shape: tuple[int, int], npos: int = 12, step: float = 60e-9) -> S
 
 
 def known_result(shape: tuple[int, int] = (96, 104), modes: int = 1, npos: int = 30, seed: int = 0) -> Result:
-    """Return a result that is the truth itself, within a disc of coverage; its frames are empty."""
+    """Return a result that equals the truth, covered within a disc; its frames are empty."""
     scan = blank_scan(shape, npos)
     y, x = object_grid(scan.positions, shape, PIXEL)
     object = specimen((y.size, x.size), seed).astype(np.complex64)

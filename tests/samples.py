@@ -1,4 +1,4 @@
-"""Small scans and results that every test may use: valid, typical and quick to write."""
+"""Small, valid and typical scans and results for all tests."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ NPOS, SIDE = 200, 64
 
 
 def small_scan(npos: int = NPOS, side: int = SIDE, **changes: Any) -> Scan:
-    """Return a scan of sparse counts with a probe, whose every field is set but the truth."""
+    """Return a scan of sparse counts with a probe, in which all fields but the truth are set."""
     rng = np.random.default_rng(1)
     mask = np.zeros((side, side), np.uint8)
     mask[3, 4:7] = 1
@@ -44,17 +44,17 @@ def small_scan(npos: int = NPOS, side: int = SIDE, **changes: Any) -> Scan:
 
 
 def small_truth(scan: Scan) -> Truth:
-    """Return a truth that fits a scan."""
+    """Return a truth for a scan."""
     y, x = object_grid(scan.positions, scan.patterns.shape[1:], scan.object_pixel)
     rng = np.random.default_rng(2)
     transmission = (rng.random((y.size, x.size)) + 1j * rng.random((y.size, x.size))).astype(np.complex64)
     assert scan.probe is not None
-    own = _own(len(scan.positions), scan.probe.shape[-2:])
-    return Truth(transmission, x, y, scan.probe, scan.positions + 1e-9, own)
+    model = _random_model(len(scan.positions), scan.probe.shape[-2:])
+    return Truth(transmission, x, y, scan.probe, scan.positions + 1e-9, model)
 
 
-def _own(npos: int, shape: tuple[int, ...]) -> dict[str, Any]:
-    """Return something in the place of everything that frames may have of their own."""
+def _random_model(npos: int, shape: tuple[int, ...]) -> dict[str, Any]:
+    """Return random values for all entries of a model that frames may have."""
     rng = np.random.default_rng(4)
     return {
         "probe_factors": rng.random(npos),
@@ -66,7 +66,7 @@ def _own(npos: int, shape: tuple[int, ...]) -> dict[str, Any]:
 
 
 def small_result(scan: Scan, modes: int = 2, iterations: int = 5) -> Result:
-    """Return a result on the object grid of a scan, as if it had been reconstructed."""
+    """Return a result on the object grid of a scan, with random values."""
     y, x = object_grid(scan.positions, scan.patterns.shape[1:], scan.object_pixel)
     rng = np.random.default_rng(3)
     assert scan.probe is not None
@@ -90,7 +90,7 @@ def small_result(scan: Scan, modes: int = 2, iterations: int = 5) -> Result:
             "stopped_by": "iterations",
             "device": "cpu",
         },
-        model=_own(len(scan.positions), scan.probe.shape[-2:]),
+        model=_random_model(len(scan.positions), scan.probe.shape[-2:]),
         frc=FRC(np.array([1e6, 2e6]), np.array([0.9, 0.1]), np.array([0.4, 0.3]), 0.3e-6, False, "counts"),
         choices=(Decision("modes", "two", {"modes": 2}, "the beam is partly coherent"),),
     )

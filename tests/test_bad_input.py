@@ -1,4 +1,4 @@
-"""Every bad input gives one clear message or a documented repair, every bad output a message; no file is harmed."""
+"""Every bad input gives one message or a finding, every bad output a message; no existing file is changed."""
 
 import os
 from pathlib import Path
@@ -37,7 +37,7 @@ def test_a_bad_input_is_refused_or_repaired_and_never_changed(bad: BadInput, sca
         scan, good = read(scan_file, dict(bad.settings)), small_scan()
         assert isinstance(scan, Scan)
         assert [finding.code for finding in scan.findings] == [bad.code]
-        lost = {frame for why in scan.left_out.keys() - good.left_out.keys() for frame in scan.left_out[why]}
+        lost = {frame for reason in scan.left_out.keys() - good.left_out.keys() for frame in scan.left_out[reason]}
         used = np.setdiff1d(np.arange(len(good.positions)), list(lost))
         assert (lost == {5}) == (bad.code in ("W243", "W244"))
         np.testing.assert_allclose(scan.positions[used], good.positions[used], rtol=1e-12, atol=1e-18)
@@ -51,7 +51,7 @@ REFUSED = [(bad, overwrite) for bad in BAD_OUTPUTS for overwrite in (False, True
 
 
 @pytest.mark.parametrize(("bad", "overwrite"), REFUSED, ids=lambda value: getattr(value, "name", f"overwrite={value}"))
-def test_a_bad_output_is_refused_and_nothing_is_left_behind(bad: BadOutput, overwrite: bool, scan_file: Path) -> None:
+def test_a_bad_output_is_refused_without_any_new_file(bad: BadOutput, overwrite: bool, scan_file: Path) -> None:
     scan = read(scan_file)
     assert isinstance(scan, Scan)
     target = bad.prepare(scan_file)
@@ -67,8 +67,8 @@ def test_a_bad_output_is_refused_and_nothing_is_left_behind(bad: BadOutput, over
     assert contents(scan_file.parent) == before
 
 
-def _spoil(value: float) -> Change:
-    """Return a change that puts impossible counts into one frame, on a good pixel."""
+def _impossible_counts(value: float) -> Change:
+    """Return a change that writes impossible counts to good pixels of one frame."""
 
     def change(file: h5py.File) -> None:
         file[path("frames")][5, 20, 30:33] = value
@@ -77,10 +77,10 @@ def _spoil(value: float) -> Change:
 
 
 BROKEN_COUNTS = (
-    BadInput("NaN counts", _spoil(np.nan), code="W231"),
-    BadInput("infinite counts", _spoil(np.inf), code="W231"),
-    BadInput("negative counts", _spoil(-1.0), code="W232"),
-    BadInput("saturated counts", _spoil(65535.0), code="W233"),
+    BadInput("NaN counts", _impossible_counts(np.nan), code="W231"),
+    BadInput("infinite counts", _impossible_counts(np.inf), code="W231"),
+    BadInput("negative counts", _impossible_counts(-1.0), code="W232"),
+    BadInput("saturated counts", _impossible_counts(65535.0), code="W233"),
     BadInput("no counts", put("frames", np.zeros((200, 64, 64), "f4")), "hold no counts"),
 )
 

@@ -1,4 +1,4 @@
-"""Quantities for people and from people."""
+"""Quantities as text: conversion in both directions."""
 
 import pytest
 
@@ -18,7 +18,7 @@ from exitwave.units import factor, parse, show
         (float("inf"), 3, "inf B"),
     ],
 )
-def test_a_value_is_shown_with_the_prefix_of_what_is_shown(value: float, digits: int, words: str) -> None:
+def test_the_prefix_belongs_to_the_rounded_value(value: float, digits: int, words: str) -> None:
     assert show(value, "B", digits) == words
 
 
@@ -28,11 +28,11 @@ def test_an_energy_is_a_number_and_a_unit(text: str, number: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "keV", "1.2.3nm", "inf", "nan m", "5 parsec", "5 5"])
-def test_what_is_no_length_is_refused_with_advice(text: str) -> None:
+def test_text_that_is_not_a_length_is_refused_with_a_remedy(text: str) -> None:
     with pytest.raises(InputError) as refusal:
         parse(text, "length")
     assert refusal.value.remedy
 
 
-def test_micro_has_two_signs() -> None:
+def test_both_signs_for_micro_are_accepted() -> None:
     assert factor("\u00b5m", "length") == factor("\u03bcm", "length") == 1e-6

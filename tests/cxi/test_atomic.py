@@ -1,4 +1,4 @@
-"""An output is whole or not there, and an older one survives every failure."""
+"""An output is complete or absent, and a failure does not change an existing file."""
 
 import errno
 import os
@@ -25,7 +25,7 @@ def old(tmp_path: Path) -> Path:
     return target
 
 
-def test_a_good_end_replaces_the_target(old: Path) -> None:
+def test_a_complete_file_replaces_the_target(old: Path) -> None:
     with atomic(old, overwrite=True) as partial:
         assert partial.parent == old.parent
         assert partial.name == f".out.cxi.partial-{os.getpid()}"
@@ -36,7 +36,7 @@ def test_a_good_end_replaces_the_target(old: Path) -> None:
 
 
 @pytest.mark.parametrize("failure", [KeyboardInterrupt(), ValueError("a defect"), InputError("bad frames")])
-def test_a_failure_leaves_the_old_file_and_nothing_else(old: Path, failure: BaseException) -> None:
+def test_after_a_failure_only_the_old_file_exists(old: Path, failure: BaseException) -> None:
     def fail() -> None:
         with atomic(old, overwrite=True) as partial:
             partial.write_bytes(b"half of it")
@@ -48,7 +48,7 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(old: Path, failure: Base
     assert list(old.parent.iterdir()) == [old]
 
 
-def test_a_full_disk_is_told_in_words(old: Path) -> None:
+def test_a_full_disk_is_reported(old: Path) -> None:
     with pytest.raises(OutputError, match="The disk is full"), atomic(old, overwrite=True):
         raise OSError(errno.ENOSPC, "No space left on device")
     assert list(old.parent.iterdir()) == [old]
@@ -69,7 +69,7 @@ except OutputError as error:
 """
 
 
-def test_running_out_of_space_leaves_the_old_file(old: Path) -> None:
+def test_a_full_disk_does_not_change_the_old_file(old: Path) -> None:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])}
     command = [sys.executable, "-c", FULL, str(old)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
@@ -79,14 +79,14 @@ def test_running_out_of_space_leaves_the_old_file(old: Path) -> None:
     assert list(old.parent.iterdir()) == [old]
 
 
-def test_what_the_disk_said_is_told_and_not_what_hdf5_made_of_it(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_of_the_disk_is_reported_instead_of_that_of_hdf5(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("exitwave.cxi.atomic._Disk.failure", OSError(errno.ENOSPC, "No space left on device"))
     with pytest.raises(OutputError, match="The disk is full"), atomic(old, True) as partial, create(partial):
         raise OSError("Can't synchronously write data (address of object past end of allocation)")
     assert old.read_bytes() == b"an older result"
 
 
-def test_frames_that_fail_half_way_leave_nothing(tmp_path: Path) -> None:
+def test_frames_that_cannot_be_read_leave_no_partial_file(tmp_path: Path) -> None:
     class Failing(Frames):
         def __getitem__(self, index: slice) -> np.ndarray:
             raise InputError("The frames cannot be read")
@@ -96,7 +96,7 @@ def test_frames_that_fail_half_way_leave_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_link_to_the_input_is_the_input(scan_file: Path) -> None:
+def test_a_link_to_the_input_is_refused_as_output(scan_file: Path) -> None:
     scan = read(scan_file)
     assert isinstance(scan, Scan)
     alias = scan_file.with_name("alias.cxi")
@@ -105,7 +105,7 @@ def test_a_link_to_the_input_is_the_input(scan_file: Path) -> None:
         scan.save(alias, overwrite=True)
 
 
-def test_the_target_of_a_link_is_replaced_not_the_link(old: Path) -> None:
+def test_the_target_of_a_link_is_replaced_and_the_link_stays(old: Path) -> None:
     alias = old.with_name("alias.cxi")
     alias.symlink_to(old)
     small_scan().save(alias, overwrite=True)

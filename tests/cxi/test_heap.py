@@ -1,4 +1,4 @@
-"""A damaged heap of text, which would keep HDF5 busy for ever, is told before HDF5 reads it."""
+"""A damaged heap of text that would keep HDF5 in an endless loop is detected before HDF5 reads it."""
 
 import struct
 from pathlib import Path
@@ -19,12 +19,12 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "a.h5"
 
 
-def test_a_good_heap_is_good(file: Path, scan_file: Path, result_file: Path) -> None:
+def test_valid_heaps_are_accepted(file: Path, scan_file: Path, result_file: Path) -> None:
     assert not any(map(is_endless, (file, scan_file, result_file)))
 
 
 @pytest.mark.parametrize(("index", "length"), [(0, 0), (3, 2**64 - 16), (3, 2**64 - 1024)])
-def test_a_step_that_leads_nowhere_is_refused(file: Path, index: int, length: int) -> None:
+def test_an_endless_heap_is_refused(file: Path, index: int, length: int) -> None:
     data = bytearray(file.read_bytes())
     first = data.index(MARK) + 16
     data[first : first + 16] = struct.pack("<HHIQ", index, 1, 0, length)
@@ -36,6 +36,6 @@ def test_a_step_that_leads_nowhere_is_refused(file: Path, index: int, length: in
 @pytest.mark.parametrize(
     "data", [b"", MARK, MARK + b"\0\0\0" + b"\xff" * 8, MARK + b"\0\0\0" + struct.pack("<Q", 17) + b"\0"]
 )
-def test_what_only_looks_like_a_heap_is_not_one(tmp_path: Path, data: bytes) -> None:
+def test_the_signature_of_a_heap_alone_is_accepted(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "a").write_bytes(data)
     assert not is_endless(tmp_path / "a")

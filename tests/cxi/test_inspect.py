@@ -27,14 +27,14 @@ def test_the_tree_shows_every_object_with_shape_type_units_and_value(result_file
     assert all(nodes[parent].kind == "group" for parent in (path("entry"), path("specific")))
 
 
-def test_parents_come_before_their_children(scan_file: Path) -> None:
+def test_groups_are_listed_before_their_members(scan_file: Path) -> None:
     seen = set()
     for node in tree(scan_file):
         assert node.path == "/" or (node.path.rsplit("/", 1)[0] or "/") in seen
         seen.add(node.path)
 
 
-def test_the_tree_is_json_whatever_the_values(scan_file: Path) -> None:
+def test_the_tree_can_be_written_as_json_for_any_values(scan_file: Path) -> None:
     with h5py.File(scan_file, "r+") as file:
         file["/odd/nan"] = np.nan
         file["/odd/complex"] = 1 + 2j
@@ -53,7 +53,7 @@ def test_the_tree_is_json_whatever_the_values(scan_file: Path) -> None:
     assert (values["/odd/nan"], values["/odd/bytes"], values["/odd/flag"]) == ("nan", "x", True)
 
 
-def test_links_that_lead_nowhere_are_marked(scan_file: Path) -> None:
+def test_dangling_links_are_marked(scan_file: Path) -> None:
     with h5py.File(scan_file, "r+") as file:
         del file[path("frames")]
         file["/away"] = h5py.ExternalLink("gone.h5", "/data")

@@ -1,4 +1,4 @@
-"""What the reader accepts without being asked, what the user may override, and that it stays lazy."""
+"""The reader: which variants of a file it accepts, what the user may override, and that patterns are read lazily."""
 
 import subprocess
 import sys
@@ -37,9 +37,9 @@ def test_a_file_is_a_scan_or_a_result(scan_file: Path, result_file: Path) -> Non
     assert exitwave.open(scan_file, distance="3m").detector.distance == 3.0
 
 
-def test_reading_leaves_the_stack_alone(scan_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_opening_a_file_does_not_read_the_patterns(scan_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(self, index):
-        raise AssertionError("the stack was read")
+        raise AssertionError("the patterns were read")
 
     monkeypatch.setattr(Frames, "__getitem__", refuse)
     shapes = []
@@ -91,7 +91,7 @@ def test_the_unit_may_be_on_the_group_alone(scan_file: Path) -> None:
 
 
 @pytest.mark.parametrize(("key", "group"), [("frames", "data_frames"), ("positions", "detector_positions")])
-def test_frames_and_positions_are_found_in_their_other_places(key: str, group: str, scan_file: Path) -> None:
+def test_frames_and_positions_are_found_at_their_other_paths(key: str, group: str, scan_file: Path) -> None:
     with h5py.File(scan_file, "r+") as file:
         links = [
             name
@@ -107,7 +107,7 @@ def test_frames_and_positions_are_found_in_their_other_places(key: str, group: s
     assert scan.patterns.dataset == path("data_frames" if key == "frames" else "frames")
 
 
-def test_frames_are_named_by_the_dataset_that_holds_them(scan_file: Path) -> None:
+def test_path_and_dataset_of_frames_are_those_behind_all_links(scan_file: Path) -> None:
     with h5py.File(scan_file.with_name("raw.h5"), "w") as raw:
         raw["/deep/stack"] = np.ones((200, 64, 64), "u2")
         raw["/alias"] = h5py.SoftLink("/deep/stack")
@@ -140,7 +140,7 @@ def test_masks_of_any_type(kind: str, scan_file: Path) -> None:
     np.testing.assert_array_equal(scan.detector.mask, small_scan().detector.mask)
 
 
-def test_without_a_mask_all_pixels_are_good_unless_a_pixel_mask_tells(scan_file: Path) -> None:
+def test_without_a_mask_the_pixel_mask_is_used_or_all_pixels_are_good(scan_file: Path) -> None:
     with h5py.File(scan_file, "r+") as file:
         del file[path("mask")]
     np.testing.assert_array_equal(scan_of(scan_file).detector.mask, small_scan().detector.mask)
@@ -151,7 +151,7 @@ def test_without_a_mask_all_pixels_are_good_unless_a_pixel_mask_tells(scan_file:
     assert [finding.code for finding in scan.findings] == ["I301"]
 
 
-def test_a_mask_may_be_kept_turned_or_left_aside(scan_file: Path) -> None:
+def test_a_mask_may_be_inverted_kept_or_ignored(scan_file: Path) -> None:
     good = small_scan().detector.mask
     change(scan_file, "mask", 1 - good)
     np.testing.assert_array_equal(scan_of(scan_file, mask="inverted").detector.mask, good)
@@ -159,7 +159,7 @@ def test_a_mask_may_be_kept_turned_or_left_aside(scan_file: Path) -> None:
     assert not scan_of(scan_file, mask="none").detector.mask.any()
 
 
-def test_overrides_replace_what_the_file_says_and_are_remarked(scan_file: Path) -> None:
+def test_overrides_replace_values_of_the_file_with_a_finding(scan_file: Path) -> None:
     scan = scan_of(scan_file, energy="9keV", distance="1500 mm", pixel_size="55um", positions="mm")
     assert (scan.energy, scan.detector.distance) == (9000.0, 1.5)
     assert scan.detector.pixel_size == pytest.approx((55e-6, 55e-6))
@@ -172,7 +172,7 @@ def test_overrides_replace_what_the_file_says_and_are_remarked(scan_file: Path) 
 
 
 @pytest.mark.parametrize("key", ["incident_beam_energy", "beam_energy"])
-def test_the_photons_of_a_nexus_file_are_in_its_beam(key: str, scan_file: Path) -> None:
+def test_the_photon_energy_of_a_nexus_file_is_read_from_beam_1(key: str, scan_file: Path) -> None:
     with h5py.File(scan_file, "r+") as file:
         file[path("energy")][()] = 7e9
         del file[path("incident_energy")]
@@ -189,14 +189,14 @@ def test_dark_and_flat_stacks_are_averaged(scan_file: Path) -> None:
     np.testing.assert_allclose(scan_of(scan_file).detector.dark, stack.mean(axis=0))
 
 
-def test_a_probe_that_does_not_fit_is_left_aside(scan_file: Path) -> None:
+def test_a_probe_of_the_wrong_shape_is_not_used(scan_file: Path) -> None:
     change(scan_file, "illumination", np.ones((32, 32), "c8"))
     scan = scan_of(scan_file)
     assert scan.probe is None
     assert [finding.code for finding in scan.findings] == ["W207"]
 
 
-def test_a_result_drawn_as_in_the_specification_alone_opens(result_file: Path) -> None:
+def test_a_result_with_only_the_entries_of_the_specification_opens(result_file: Path) -> None:
     with h5py.File(result_file, "r+") as file:
         image = file[path("image")]
         for name in list(image):
@@ -219,7 +219,7 @@ def test_foreign_file_in_joules_opens(measured: Path) -> None:
     assert [finding.code for finding in scan.findings] == ["W201"]
 
 
-def test_measured_file_of_the_schema_opens_without_a_remark(measured: Path) -> None:
+def test_measured_file_of_the_schema_opens_without_a_finding(measured: Path) -> None:
     scan = scan_of(measured / "velociprobe_siemens_star.cxi")
     assert scan.findings == ()
     assert scan.probe is not None
@@ -243,7 +243,7 @@ print(int(re.search(r"VmHWM:\\s*(\\d+)", Path("/proc/self/status").read_text())[
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc, which Linux has")
-def test_a_scan_of_five_gigabytes_is_inspected_in_little_memory(scan_file: Path) -> None:
+def test_a_scan_of_five_gigabytes_is_inspected_within_200_megabytes(scan_file: Path) -> None:
     shape = (4800, 512, 512)
     with h5py.File(scan_file, "r+") as file:
         for key in ("frames", "positions", "mask", "pixel_mask", "dark", "flat", "illumination", "probe_link"):
@@ -259,7 +259,7 @@ def test_a_scan_of_five_gigabytes_is_inspected_in_little_memory(scan_file: Path)
     assert megabytes < 200
 
 
-def test_a_result_whose_input_has_moved_away_opens_without_its_frames(result_file: Path, scan_file: Path) -> None:
+def test_a_result_with_a_missing_input_file_opens_without_its_patterns(result_file: Path, scan_file: Path) -> None:
     before = read(result_file)
     scan_file.rename(scan_file.with_name("elsewhere.cxi"))
     result = read(result_file)
@@ -269,9 +269,9 @@ def test_a_result_whose_input_has_moved_away_opens_without_its_frames(result_fil
     assert result.scan.patterns.path == scan_file
     assert [(finding.code, finding.path) for finding in result.scan.findings] == [("W211", path("frames"))]
     np.testing.assert_array_equal(result.object, before.object)
-    for look in (lambda frames: frames[0], np.asarray, lambda frames: next(frames.blocks())):
+    for read_frames in (lambda frames: frames[0], np.asarray, lambda frames: next(frames.blocks())):
         with pytest.raises(InputError, match="patterns of this result are missing"):
-            look(result.scan.patterns)
+            read_frames(result.scan.patterns)
     result.save(result_file.with_name("copy.cxi"))
     scan_file.with_name("elsewhere.cxi").rename(scan_file)
     again = read(result_file.with_name("copy.cxi"))
@@ -286,7 +286,7 @@ def test_a_scan_whose_frames_are_missing_is_refused(result_file: Path, scan_file
         read(result_file)
 
 
-def test_frames_are_picked_from_a_file_that_is_opened_once(scan_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_file_is_opened_once_for_many_frames(scan_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     change(scan_file, "frames", lambda old: old, chunks=(100, 64, 64), compression="gzip")
     frames, stack, opened = scan_of(scan_file).patterns, small_scan().patterns[:], []
     monkeypatch.setattr("exitwave.frames.frames.open_hdf5", lambda file: opened.append(file) or open_hdf5(file))
@@ -295,7 +295,7 @@ def test_frames_are_picked_from_a_file_that_is_opened_once(scan_file: Path, monk
     assert opened == [scan_file, scan_file]
 
 
-def test_lists_of_any_length_are_refused(scan_file: Path) -> None:
+def test_lists_of_variable_length_are_refused(scan_file: Path) -> None:
     with h5py.File(scan_file, "r+") as file:
         del file[path("description")]
         file.create_dataset(path("description"), (), h5py.vlen_dtype(np.uint8))
@@ -303,7 +303,7 @@ def test_lists_of_any_length_are_refused(scan_file: Path) -> None:
         read(scan_file)
 
 
-def test_frames_that_are_gone_since_the_file_was_opened(scan_file: Path) -> None:
+def test_patterns_that_were_deleted_after_opening_raise_an_error(scan_file: Path) -> None:
     scan = scan_of(scan_file)
     with h5py.File(scan_file, "r+") as file:
         del file[scan.patterns.dataset]

@@ -1,4 +1,4 @@
-"""What is written is read back, bit for bit, and written again to the same bytes."""
+"""Scans and results are read back bit for bit, and a second file has the same bytes."""
 
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
@@ -45,7 +45,7 @@ def opened_result(file: Path) -> Result:
     return result
 
 
-def test_a_scan_comes_back_bit_for_bit(tmp_path: Path) -> None:
+def test_a_scan_is_read_back_bit_for_bit(tmp_path: Path) -> None:
     scan = small_scan(truth=small_truth(small_scan()))
     scan.save(tmp_path / "a.cxi")
     again = opened(tmp_path / "a.cxi")
@@ -55,7 +55,7 @@ def test_a_scan_comes_back_bit_for_bit(tmp_path: Path) -> None:
     assert (tmp_path / "a.cxi").read_bytes() == (tmp_path / "b.cxi").read_bytes()
 
 
-def test_a_bare_scan_is_complete_in_the_file_and_stable(tmp_path: Path) -> None:
+def test_missing_values_of_a_scan_are_completed_in_the_file(tmp_path: Path) -> None:
     full = small_scan()
     bare = replace(full.detector, corner_position=None, saturation=None, pixel_mask=None, dark=None, flat=None)
     scan = small_scan(detector=bare, probe=None, name="", description="", instrument="")
@@ -72,7 +72,7 @@ def test_a_bare_scan_is_complete_in_the_file_and_stable(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("modes", [1, 3])
 @pytest.mark.parametrize("embed", [False, True])
-def test_a_result_comes_back_bit_for_bit(modes: int, embed: bool, scan_file: Path, tmp_path: Path) -> None:
+def test_a_result_is_read_back_bit_for_bit(modes: int, embed: bool, scan_file: Path, tmp_path: Path) -> None:
     result = small_result(opened(scan_file), modes)
     result.save(tmp_path / "a.cxi", embed=embed)
     again = opened_result(tmp_path / "a.cxi")
@@ -83,7 +83,7 @@ def test_a_result_comes_back_bit_for_bit(modes: int, embed: bool, scan_file: Pat
     assert (tmp_path / "a.cxi").read_bytes() == (tmp_path / "b.cxi").read_bytes()
 
 
-def test_a_linked_result_names_its_frames_relative_to_its_folder(scan_file: Path, tmp_path: Path) -> None:
+def test_the_link_to_the_patterns_is_relative_to_the_folder_of_the_result(scan_file: Path, tmp_path: Path) -> None:
     folder = tmp_path / "results"
     folder.mkdir()
     small_result(opened(scan_file)).save(folder / "a.cxi")
@@ -99,7 +99,7 @@ def test_a_linked_result_names_its_frames_relative_to_its_folder(scan_file: Path
     np.testing.assert_array_equal(again.scan.patterns[5], small_scan().patterns[5])
 
 
-def test_frames_that_are_computed_are_embedded(tmp_path: Path, scan_file: Path) -> None:
+def test_computed_patterns_are_embedded(tmp_path: Path, scan_file: Path) -> None:
     class Doubled(Frames):
         def __getitem__(self, index: Any) -> Any:
             return 2 * super().__getitem__(index)
@@ -111,12 +111,12 @@ def test_frames_that_are_computed_are_embedded(tmp_path: Path, scan_file: Path) 
     np.testing.assert_array_equal(opened_result(tmp_path / "a.cxi").scan.patterns[7], 2 * scan.patterns[7])
 
 
-def test_a_long_history_fits(tmp_path: Path) -> None:
+def test_a_long_error_metric_can_be_stored(tmp_path: Path) -> None:
     small_result(small_scan(), iterations=20_000).save(tmp_path / "a.cxi")
     assert opened_result(tmp_path / "a.cxi").errors.shape == (20_000,)
 
 
-def test_every_row_of_the_table_is_written_as_it_says(result_file: Path) -> None:
+def test_every_row_of_the_table_is_written_with_its_type_value_and_units(result_file: Path) -> None:
     with h5py.File(result_file) as file:
         for entry in TABLE:
             if entry.need == "foreign" or entry.key in (
@@ -143,7 +143,7 @@ def test_every_row_of_the_table_is_written_as_it_says(result_file: Path) -> None
                 assert np.array_equal(stored, entry.value)
 
 
-def test_frames_are_stored_one_to_a_chunk_and_compressed(scan_file: Path) -> None:
+def test_every_frame_is_one_compressed_chunk(scan_file: Path) -> None:
     with h5py.File(scan_file) as file:
         stack = file[path("frames")]
         assert stack.chunks == (1, 64, 64)
@@ -151,7 +151,7 @@ def test_frames_are_stored_one_to_a_chunk_and_compressed(scan_file: Path) -> Non
         assert stack.shuffle
 
 
-def test_integer_counts_are_exact_in_float32_or_remarked(tmp_path: Path) -> None:
+def test_integer_counts_are_exact_in_float32_or_give_a_finding(tmp_path: Path) -> None:
     from exitwave.cxi.write import write_scan
 
     counts = np.ones((200, 64, 64), np.uint32)
@@ -169,17 +169,17 @@ def test_integer_counts_are_exact_in_float32_or_remarked(tmp_path: Path) -> None
     offset=st.tuples(*[st.floats(-1e-3, 1e-3)] * 3),
     name=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")),
 )
-def test_any_number_and_any_text_come_back(tmp_path_factory: pytest.TempPathFactory, energy, offset, name) -> None:
+def test_any_number_and_any_text_are_read_back(tmp_path_factory: pytest.TempPathFactory, energy, offset, name) -> None:
     scan = small_scan(4, 8, energy=energy, name=name, probe=None)
     file = tmp_path_factory.mktemp("text") / "a.cxi"
-    factor = 1e-9 / max(scan.object_pixel)  # keep the object pixel believable at every energy
+    factor = 1e-9 / max(scan.object_pixel)  # keep the object pixel plausible at every energy
     scan = replace(scan, detector=replace(scan.detector, distance=scan.detector.distance * factor))
     scan = replace(scan, positions=np.array(offset) + np.linspace(0, 1e-8, 12).reshape(4, 3))
     scan.save(file)
     assert_same(scan, opened(file))
 
 
-def test_units_are_on_the_dataset_and_on_the_group_that_the_specification_draws(scan_file: Path) -> None:
+def test_units_are_on_the_dataset_and_on_the_group_of_the_specification(scan_file: Path) -> None:
     with h5py.File(scan_file) as file:
         for key in ("energy", "positions"):
             dataset = file[path(key)]

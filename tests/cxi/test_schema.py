@@ -25,7 +25,7 @@ def test_keys_and_paths_are_unique_and_references_resolve() -> None:
             assert BY_KEY[entry.group_units].owner == entry.owner
 
 
-def test_the_table_holds_everything_that_the_specification_draws(specification: str) -> None:
+def test_the_required_entries_are_those_of_the_specification(specification: str) -> None:
     drawing = re.search(r"## CXI HDF5 Hierarchy\s+```\n(.*?)```", specification, re.DOTALL)
     assert drawing
     names = [line.split()[0] for line in drawing[1].splitlines() if line.strip()]
@@ -42,7 +42,7 @@ def test_the_reference_page_is_the_output_of_the_module() -> None:
     assert all(f"`{entry.path}`" in printed for entry in TABLE)
 
 
-def test_no_other_file_of_the_room_repeats_a_path() -> None:
+def test_no_other_module_repeats_a_path() -> None:
     for file in CXI.glob("*.py"):
         if file.name != "schema.py":
             assert not re.search(r"[/\"'](entry|source|detector|sample|geometry|image|process)_1/", file.read_text()), (

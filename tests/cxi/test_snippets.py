@@ -1,4 +1,4 @@
-"""The specification's own Python examples run unchanged on what is written here."""
+"""The Python examples of the specification run unchanged on written files."""
 
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""The validator is silent about good files and speaks about every departure, with the right code."""
+"""The validator gives no finding for valid files and the right code for every departure from the schema."""
 
 import shutil
 from pathlib import Path
@@ -22,7 +22,7 @@ def codes(file: Path, level: str = "") -> list[str]:
     return [finding.code for finding in validate(file) if not level or finding.level == level]
 
 
-def test_what_is_written_has_no_finding(scan_file: Path, result_file: Path, tmp_path: Path) -> None:
+def test_written_files_have_no_finding(scan_file: Path, result_file: Path, tmp_path: Path) -> None:
     assert validate(scan_file) == []
     assert validate(result_file) == []
     small_result(read(scan_file), modes=1).save(tmp_path / "embedded.cxi", embed=True)
@@ -41,14 +41,14 @@ def test_saving_a_foreign_file_makes_it_valid(measured: Path, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("entry", REQUIRED, ids=lambda entry: entry.key)
-def test_every_required_entry_is_missed(entry: Entry, result_file: Path) -> None:
+def test_every_missing_required_entry_is_found(entry: Entry, result_file: Path) -> None:
     with h5py.File(result_file, "r+") as file:
         if entry.kind == "attribute":
             del file[entry.owner].attrs[entry.name]
         else:
             del file[entry.path]
     found = validate(result_file)
-    if entry.key == "image":  # then it is a scan
+    if entry.key == "image":  # without it the file is a scan
         assert found == []
     elif entry.key == "object":
         assert [(finding.code, finding.path) for finding in found] == [("E101", entry.path)]
@@ -57,7 +57,7 @@ def test_every_required_entry_is_missed(entry: Entry, result_file: Path) -> None
 
 
 @pytest.mark.parametrize("entry", ARRAYS, ids=lambda entry: entry.key)
-def test_every_required_array_is_asked_for_its_type_shape_and_kind(entry: Entry, result_file: Path) -> None:
+def test_type_shape_and_kind_of_every_required_array_are_checked(entry: Entry, result_file: Path) -> None:
     with h5py.File(result_file) as file:
         value = file[entry.path][()]
     other = value.astype({"complex64": "complex128", "float32": "float64"}.get(entry.dtype, "float32"))
@@ -85,10 +85,10 @@ def test_every_bad_input_is_invalid_or_cannot_be_opened(bad: BadInput, scan_file
     except InputError:
         assert bad.name in ("not HDF5", "empty", "truncated", "absent")
         return
-    if bad.name == "energy against wavelength":
+    if bad.name == "energy and wavelength differ":
         assert [finding.code for finding in findings] == ["W203"]
     elif bad.name in ("detector turned", "detector mirrored", "unknown kind of mask"):
-        assert findings == []  # entries that the schema does not have are welcome
+        assert findings == []  # additional entries are allowed
     else:
         assert any(finding.level == "error" for finding in findings)
     assert all(finding.remedy and finding.found for finding in findings)
@@ -125,7 +125,7 @@ def test_bad_counts_are_found_in_good_pixels_only(value: float, scan_file: Path)
     assert codes(scan_file) == ["E112"]
 
 
-def test_history_and_iterations_agree(result_file: Path) -> None:
+def test_error_metric_and_iterations_must_agree(result_file: Path) -> None:
     with h5py.File(result_file, "r+") as file:
         file[path("process")].attrs["iterations"] = 6
     assert codes(result_file) == ["E113", "E104"] or codes(result_file) == ["E113"]
@@ -135,7 +135,7 @@ def test_history_and_iterations_agree(result_file: Path) -> None:
     assert codes(result_file) == ["E111"]
 
 
-def test_links_must_be_soft_and_lead_to_the_right_place(scan_file: Path) -> None:
+def test_links_must_be_soft_with_the_right_target(scan_file: Path) -> None:
     with h5py.File(scan_file, "r+") as file:
         del file[path("data_positions")]
         file[path("data_positions")] = file[path("positions")]
@@ -145,19 +145,19 @@ def test_links_must_be_soft_and_lead_to_the_right_place(scan_file: Path) -> None
     assert found == {path("data_positions"): "E102", path("data_frames"): "E107"}
 
 
-def test_dimensions_beyond_the_typical_are_warnings(tmp_path: Path) -> None:
+def test_dimensions_outside_the_typical_ranges_are_warnings(tmp_path: Path) -> None:
     small_scan(20, 32).save(tmp_path / "small.cxi")
     assert codes(tmp_path / "small.cxi") == ["W221", "W222"]
 
 
-def test_further_entries_are_welcome(scan_file: Path) -> None:
+def test_additional_entries_are_allowed(scan_file: Path) -> None:
     with h5py.File(scan_file, "r+") as file:
         file["/entry_1/note_1/text"] = "anything"
         file[BY_KEY["source"].path].attrs["facility"] = "APS"
     assert validate(scan_file) == []
 
 
-def test_the_stack_is_sampled_not_read(scan_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_a_sample_of_the_frames_is_read(scan_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reads = []
     original = h5py.Dataset.__getitem__
 
@@ -171,6 +171,6 @@ def test_the_stack_is_sampled_not_read(scan_file: Path, monkeypatch: pytest.Monk
     assert 2 <= len(reads) <= 16
 
 
-def test_an_impossible_energy_is_one_error_and_not_an_impossible_object_pixel_too(scan_file: Path) -> None:
+def test_an_impossible_energy_gives_no_second_error_for_the_object_pixel(scan_file: Path) -> None:
     put("energy", 8800.25 * 1.602176634e-19, "eV")(scan_file)
     assert [code for code in codes(scan_file, "error") if code in ("E109", "E116", "E117")] == ["E109"]

@@ -71,13 +71,13 @@ def test_orthogonalise_keeps_the_intensity_in_every_plane():
 
 
 def test_orthogonalise_uses_the_hermitian_product():
-    """Modes that differ by a phase ramp of i are dependent only under the Hermitian product."""
+    """Modes that differ by the factor i are linearly dependent only with the Hermitian product."""
     base = random_modes(1)[0]
     result = orthogonalise(np.stack([base, 1j * base]))
     assert powers(result)[1] < 1e-12 * powers(result)[0]
 
 
-def test_orthogonalise_leaves_orthogonal_modes_alone():
+def test_orthogonalise_keeps_orthogonal_modes():
     modes = starting_modes(random_modes(1)[0], 4)
     assert np.allclose(orthogonalise(modes), modes, atol=1e-9)
     assert np.allclose(orthogonalise(modes[::-1]), modes, atol=1e-9)
@@ -97,7 +97,7 @@ def test_probe_diameter_of_a_disc_and_of_a_gaussian():
     assert probe_diameter(beam.astype(complex), (1e-9, 1e-9)) == pytest.approx(24e-9, rel=1e-6)
 
 
-def test_probe_diameter_knows_no_scale_and_no_mode_basis():
+def test_probe_diameter_does_not_depend_on_scale_or_mode_basis():
     modes = random_modes(3) * gaussian((24, 30), 5.0)
     size = probe_diameter(modes, (1e-9, 1e-9))
     assert probe_diameter(1e6 * modes, (1e-9, 1e-9)) == pytest.approx(size)

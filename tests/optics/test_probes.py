@@ -61,7 +61,7 @@ def test_defocus_is_propagation_from_the_focus():
     assert np.allclose(sample, angular_spectrum(focus, -3e-4, LAMBDA, PIXEL), atol=1e-6)
 
 
-def test_astigmatism_focuses_each_axis_on_its_own():
+def test_with_astigmatism_the_axes_focus_independently():
     lens = {"aperture": (30e-6, 30e-6), "focal_length": (20e-3, 20e-3)}
     both = rectangular_probe((128, 128), PIXEL, LAMBDA, **lens, defocus=(3e-4, 0.0))
     along_y = rectangular_probe((128, 128), PIXEL, LAMBDA, **lens, defocus=3e-4)
@@ -69,7 +69,7 @@ def test_astigmatism_focuses_each_axis_on_its_own():
     assert correlation(both, np.outer(along_y[:, 64], focus[64])) == pytest.approx(1, abs=1e-9)
 
 
-def test_far_from_the_focus_a_lens_casts_its_shadow():
+def test_far_from_the_focus_the_probe_is_the_geometric_shadow_of_the_lens():
     probe = zone_plate_probe((512, 512), PIXEL, LAMBDA, diameter=160e-6, outermost_zone=60e-9, defocus=1.6e-3)
     assert probe_diameter(probe, PIXEL) == pytest.approx(LAMBDA / 60e-9 * 1.6e-3, rel=0.05)
     stopped = zone_plate_probe((512, 512), PIXEL, LAMBDA, **LENS, defocus=1.6e-3)
@@ -88,8 +88,8 @@ def test_far_field_of_a_zone_plate_probe_is_the_ring():
     assert pupil[(radius < 0.39) | (radius > 1.05)].max() < 1e-12
 
 
-def test_probe_is_smooth_in_the_lens():
-    """A pupil with hard pixels would jump, or not move at all."""
+def test_the_probe_changes_continuously_with_the_lens():
+    """A pupil without soft edges would change in steps of whole pixels."""
     base, near, far = (
         zone_plate_probe((128, 128), PIXEL, LAMBDA, **(LENS | {"outermost_zone": zone}))
         for zone in (60e-9, 60.003e-9, 60.03e-9)
@@ -107,7 +107,7 @@ def test_probe_is_smooth_in_the_lens():
         ({"central_stop": 170e-6}, "covers the zone plate"),
     ],
 )
-def test_zone_plate_that_does_not_fit_is_refused(change, message):
+def test_a_zone_plate_that_does_not_fit_the_array_is_refused(change, message):
     zone_plate_probe((128, 128), PIXEL, LAMBDA, **LENS)
     with pytest.raises(InputError, match=message):
         zone_plate_probe((128, 128), PIXEL, LAMBDA, **(LENS | change))
@@ -133,7 +133,7 @@ def test_probe_from_pattern_finds_the_probe_despite_bad_pixels_and_background():
     assert correlation(wrong, truth) < 0.5
 
 
-def test_probe_from_pattern_sits_at_the_centre():
+def test_probe_from_pattern_is_centred():
     y, x = np.indices((65, 64))
     pattern = 100.0 * np.exp(-((y - 32) ** 2 + (x - 32) ** 2) / 50)
     probe = probe_from_pattern(pattern, np.zeros((65, 64), np.uint8), defocus=0, wavelength=LAMBDA, pixel=PIXEL)
@@ -151,7 +151,7 @@ DATA = Path(os.environ.get("EXITWAVE_DATA", Path(__file__).parents[3] / "shared"
 STAR = DATA / "velociprobe_siemens_star.cxi"
 
 
-@pytest.mark.skipif(not STAR.exists(), reason=f"the measured data set {STAR} is not here; set EXITWAVE_DATA")
+@pytest.mark.skipif(not STAR.exists(), reason=f"the measured data set {STAR} is missing; set EXITWAVE_DATA")
 def test_probe_from_the_measured_mean_pattern_is_the_reconstructed_probe_at_one_defocus():
     with h5py.File(STAR, "r", locking=False) as file:
         detector = file["entry_1/instrument_1/detector_1"]

@@ -38,7 +38,7 @@ def test_propagators_are_unitary(name, shape):
     assert not np.allclose(forward(a), a, atol=0.1)
 
 
-def test_band_limited_fresnel_keeps_its_adjoint_and_gains_no_energy():
+def test_band_limited_fresnel_has_its_adjoint_and_does_not_increase_the_norm():
     forward, backward = FAR_FRESNEL
     a, b = random_wave((64, 48), 0), random_wave((64, 48), 1)
     assert np.vdot(forward(a), b) == pytest.approx(np.vdot(a, backward(b)), rel=1e-10)
@@ -46,7 +46,7 @@ def test_band_limited_fresnel_keeps_its_adjoint_and_gains_no_energy():
     assert np.allclose(forward(backward(forward(a))), forward(a), atol=1e-11)
 
 
-def test_distances_add_up():
+def test_two_propagations_equal_one_over_the_total_distance():
     wave = random_wave((64, 48), 0)
     once = angular_spectrum(wave, 5e-5, LAMBDA, PIXEL)
     twice = angular_spectrum(angular_spectrum(wave, 2e-5, LAMBDA, PIXEL), 3e-5, LAMBDA, PIXEL)
@@ -55,15 +55,15 @@ def test_distances_add_up():
 
 @pytest.mark.parametrize("propagate", [angular_spectrum, fresnel])
 @pytest.mark.parametrize("distance", [-1.5e-4, 5e-5, 1.5e-4])
-def test_gaussian_beam_spreads_curves_and_turns_its_phase_as_the_closed_form(propagate, distance):
+def test_gaussian_beam_agrees_with_the_closed_form(propagate, distance):
     """Width, curvature and Gouy phase at once; 1.5e-4 m are about three Rayleigh lengths."""
     shape, waist = (192, 224), 4.5e-8
     wave = propagate(gaussian_beam(shape, PIXEL, waist, 0.0), distance, LAMBDA, PIXEL)
     assert np.abs(wave - gaussian_beam(shape, PIXEL, waist, distance)).max() < 2e-5
 
 
-def test_fresnel_far_away_has_no_replicas_where_the_beam_is():
-    """Beyond n dx^2 / lambda an unlimited transfer function would fold back the sides."""
+def test_fresnel_over_long_distances_has_no_replicas_inside_the_beam():
+    """Beyond n dx^2 / lambda a transfer function without band limit causes aliasing from the sides."""
     shape, pixel, waist, distance = (128, 128), (1e-8, 1e-8), 1.2e-8, 3e-4
     wave = fresnel(gaussian_beam(shape, pixel, waist, 0.0), distance, LAMBDA, pixel)
     exact = gaussian_beam(shape, pixel, waist, distance)

@@ -15,7 +15,7 @@ from exitwave.positions import (
 
 
 def specification_fermat_spiral(n_points, step_size=100e-9):
-    """Generate Fermat spiral scan positions (the file schema's own lines)."""
+    """Generate Fermat spiral scan positions (code of the specification)."""
     golden_angle = np.pi * (3 - np.sqrt(5))
     indices = np.arange(n_points)
     radii = step_size * np.sqrt(indices)
@@ -26,13 +26,13 @@ def specification_fermat_spiral(n_points, step_size=100e-9):
 
 
 @pytest.mark.parametrize(("n", "step"), [(1, 1e-7), (400, 1e-7), (5000, 3.3e-8)])
-def test_fermat_spiral_is_the_specifications_bit_for_bit(n, step):
+def test_fermat_spiral_equals_that_of_the_specification_bit_for_bit(n, step):
     assert np.array_equal(fermat_spiral(n, step), specification_fermat_spiral(n, step))
     assert np.array_equal(fermat_spiral(n), specification_fermat_spiral(n))
 
 
 @pytest.mark.parametrize("n", [200, 1000, 5000])
-def test_fermat_neighbour_constant_is_measured(n):
+def test_fermat_neighbour_constant_is_the_measured_one(n):
     assert neighbour_distance(fermat_spiral(n, 1.0)) == pytest.approx(FERMAT_NEIGHBOUR, rel=0.01)
 
 
@@ -47,7 +47,7 @@ def test_raster_runs_along_x_and_is_centred(rows, columns, step):
     assert not positions[:, 2].any()
 
 
-def test_concentric_rings_hold_k_times_the_points_at_k_times_the_step():
+def test_ring_k_has_k_times_the_points_at_k_times_the_step():
     positions = concentric_rings(4, 5, 2e-7)
     ring = np.rint(np.hypot(positions[:, 0], positions[:, 1]) / 2e-7).astype(int)
     assert np.allclose(np.hypot(positions[:, 0], positions[:, 1]), ring * 2e-7)
@@ -55,7 +55,7 @@ def test_concentric_rings_hold_k_times_the_points_at_k_times_the_step():
     assert neighbour_distance(positions) > 1.9e-7
 
 
-def test_jitter_stays_within_its_amplitude_and_follows_the_seed():
+def test_jitter_is_within_its_amplitude_and_reproducible_by_its_seed():
     grid = raster((20, 30), 1e-7)
     shift = jittered_grid((20, 30), 1e-7, 3e-8, seed=4) - grid
     assert 2.8e-8 < np.abs(shift[:, :2]).max() <= 3e-8
@@ -76,6 +76,6 @@ def test_jitter_stays_within_its_amplitude_and_follows_the_seed():
         lambda: jittered_grid((3, 3), 1e-7, -1e-9),
     ],
 )
-def test_patterns_refuse_nonsense(make):
+def test_impossible_patterns_are_refused(make):
     with pytest.raises(InputError, match="scan pattern"):
         make()
