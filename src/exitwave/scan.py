@@ -237,12 +237,12 @@ class Result:
     """program, version, date, command, stopped_by, input and its digest."""
     model: dict[str, NDArray[Any]] = field(default_factory=dict)
     """Refined parts of the forward model beside object, probe and positions, by the names of the engine's state:
-    ``probe_factors`` (npos,), factor of the probe in every frame; ``opr_modes`` (n, ny, nx), OPR modes, and
-    ``opr_weights`` (npos, n), their weights in every frame; ``exposures`` (npos, n, 2), positions of
-    the exposures of a fly scan relative to those of their frames, columns x and y in metres; ``pointing`` (npos, 2), shift of the pattern on the
-    detector in pixels (row, column); ``background`` (ny, nx), counts without the beam in addition to the known dark
-    frame, zero frequency at n//2; ``distance`` and ``assumed_distance`` (), the refined detector distance in metres
-    (the scan has it too) and the distance before the refinement."""
+    ``probe_factors`` (npos,), factor of the probe in every frame; ``opr_modes`` (n, ny, nx), modes that are added to
+    the first probe mode, and ``opr_weights`` (npos, n), their weights in every frame; ``exposures`` (npos, n, 2),
+    positions of the exposures of a fly scan relative to those of their frames, columns x and y in metres; ``pointing``
+    (npos, 2), shift of the pattern on the detector in pixels (row, column); ``background`` (ny, nx), counts without
+    the beam in addition to the known dark frame, zero frequency at n//2; ``distance`` and ``assumed_distance`` (), the
+    refined detector distance in metres (the scan has it too) and the distance before the refinement."""
 
     z: NDArray[np.float64] | None = None
     """Coordinates of the slices along the beam in metres, shape (slices,), the first at 0; None: a thin sample."""

@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 from bad_files import put
-from samples import small_scan
+from samples import small_scan, small_truth
 
 import exitwave
 from exitwave.cxi.read import read
@@ -309,3 +309,25 @@ def test_patterns_that_were_deleted_after_opening_raise_an_error(scan_file: Path
         del file[scan.patterns.dataset]
     with pytest.raises(InputError, match="The patterns cannot be read"):
         scan.patterns[0]
+
+
+FORMER = {"probe_factors": "scales", "opr_modes": "variations", "opr_weights": "weights", "pointing": "tilts"}
+
+
+@pytest.mark.parametrize("former", FORMER.values())
+def test_entries_of_the_model_are_read_at_their_former_paths(former: str, result_file: Path, scan_file: Path) -> None:
+    name = next(name for name, before in FORMER.items() if before == former)
+    expected = read(result_file)
+    assert isinstance(expected, Result)
+    for file, new, old in (
+        (result_file, path(f"model_{name}"), f"{path('process')}/model_{former}"),
+        (scan_file, path(f"true_model_{name}"), f"{path('truth')}/{former}"),
+    ):
+        with h5py.File(file, "r+") as opened:
+            opened.move(new, old)
+    result, scan = read(result_file), read(scan_file)
+    assert isinstance(result, Result)
+    assert isinstance(scan, Scan)
+    np.testing.assert_array_equal(result.model[name], expected.model[name], strict=True)
+    assert scan.truth is not None
+    np.testing.assert_array_equal(scan.truth.model[name], small_truth(small_scan()).model[name], strict=True)

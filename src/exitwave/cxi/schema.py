@@ -42,7 +42,7 @@ class Entry:
     group_units: str = ""
     """Key of the attribute of the parent group that has the unit as well, as the specification requires."""
     also: tuple[str, ...] = ()
-    """Paths at which other programs write it; the reader tries them after ``path``, the validator does not."""
+    """Paths of other programs or earlier versions; the reader tries them after ``path``, the validator does not."""
 
     @property
     def owner(self) -> str:
@@ -329,20 +329,10 @@ _RESULT = (
     ),
     _result("held_out", "indices of the held-out frames", ("nheld",), "int64"),
     _result("used_positions", "positions that were used, columns x, y, z", POSITIONS, "float64", "translation", "m"),
-    _model(
-        "probe_factors", "factor of the probe in every frame", ("npos",), "float64", former="scales",
-    ),
-    _model(
-        "opr_modes", "OPR modes: waves that are added to the first probe mode", ("nopr", *FRAME), "complex64",
-        former="variations",
-    ),
-    _model(
-        "opr_weights", "weights of the OPR modes in every frame", ("npos", "nopr"), "float64", former="weights",
-    ),
-    _model(
-        "pointing", "shift of every pattern on the detector in pixels, columns y, x", ("npos", 2), "float64",
-        former="tilts",
-    ),
+    _model("probe_factors", "factor of the probe in every frame", ("npos",), "float64", former="scales"),
+    _model("opr_modes", "modes added to the first probe mode", ("nopr", *FRAME), "complex64", former="variations"),
+    _model("opr_weights", "weights of opr_modes in every frame", ("npos", "nopr"), "float64", former="weights"),
+    _model("pointing", "shift of every pattern in detector pixels, columns y, x", ("npos", 2), "float64", former="tilts"),
     _result("model_distance", "refined detector distance; detector_1 has it too", (), "float64", units="m"),
     _result("model_assumed_distance", "detector distance before the refinement", (), "float64", units="m"),
     _result(
@@ -393,20 +383,10 @@ _TRUTH = (
     _truth("probe", "probe modes", ("modes", *FRAME), "complex64"),
     _truth("positions", "true centre of the probe on the sample, columns x, y, z", POSITIONS, "float64", "m"),
     _true_model("motion", "displacement of the probe during a frame of a fly scan, columns x, y", (2,), "float64", "m"),
-    _true_model(
-        "probe_factors", "factor of the probe in every frame", ("npos",), "float64", former="scales",
-    ),
-    _true_model(
-        "opr_modes", "OPR modes: waves that are added to the first probe mode", ("nopr", *FRAME), "complex64",
-        former="variations",
-    ),
-    _true_model(
-        "opr_weights", "weights of the OPR modes in every frame", ("npos", "nopr"), "float64", former="weights",
-    ),
-    _true_model(
-        "pointing", "shift of every pattern on the detector in pixels, columns y, x", ("npos", 2), "float64",
-        former="tilts",
-    ),
+    _true_model("probe_factors", "factor of the probe in every frame", ("npos",), "float64", former="scales"),
+    _true_model("opr_modes", "modes added to the first probe mode", ("nopr", *FRAME), "complex64", former="variations"),
+    _true_model("opr_weights", "weights of opr_modes in every frame", ("npos", "nopr"), "float64", former="weights"),
+    _true_model("pointing", "shift of every pattern in detector pixels, columns y, x", ("npos", 2), "float64", former="tilts"),
     _true_model("background", "counts without the beam, zero frequency at n//2", FRAME, "float64"),
 )  # fmt: skip
 
@@ -416,7 +396,7 @@ TABLE: tuple[Entry, ...] = (*_HEAD, *_BEAM, *_DETECTOR, *_SAMPLE, *_RESULT, *_TR
 BY_KEY = {entry.key: entry for entry in TABLE}
 BY_PATH = {entry.path: entry for entry in TABLE}
 ALSO = {entry.key: (entry.path, *entry.also) for entry in TABLE if entry.also}
-"""All paths of entries that other programs write elsewhere, by key."""
+"""All paths of the entries that other programs or earlier versions write elsewhere, by key."""
 
 
 def path(key: str) -> str:
