@@ -332,7 +332,7 @@ _RESULT = (
     _model("probe_factors", "factor of the probe in every frame", ("npos",), "float64", former="scales"),
     _model("opr_modes", "modes added to the first probe mode", ("nopr", *FRAME), "complex64", former="variations"),
     _model("opr_weights", "weights of opr_modes in every frame", ("npos", "nopr"), "float64", former="weights"),
-    _model("pointing", "shift of every pattern in detector pixels, columns y, x", ("npos", 2), "float64", former="tilts"),
+    _model("pointing", "shift of the pattern in pixels, columns y, x", ("npos", 2), "float64", former="tilts"),
     _result("model_distance", "refined detector distance; detector_1 has it too", (), "float64", units="m"),
     _result("model_assumed_distance", "detector distance before the refinement", (), "float64", units="m"),
     _result(
@@ -386,7 +386,7 @@ _TRUTH = (
     _true_model("probe_factors", "factor of the probe in every frame", ("npos",), "float64", former="scales"),
     _true_model("opr_modes", "modes added to the first probe mode", ("nopr", *FRAME), "complex64", former="variations"),
     _true_model("opr_weights", "weights of opr_modes in every frame", ("npos", "nopr"), "float64", former="weights"),
-    _true_model("pointing", "shift of every pattern in detector pixels, columns y, x", ("npos", 2), "float64", former="tilts"),
+    _true_model("pointing", "shift of the pattern in pixels, columns y, x", ("npos", 2), "float64", former="tilts"),
     _true_model("background", "counts without the beam, zero frequency at n//2", FRAME, "float64"),
 )  # fmt: skip
 
