@@ -10,8 +10,8 @@ SHAPE = (10, 12)
 COUNTS = np.random.default_rng(3).poisson(5, (9, *SHAPE)).astype(np.uint32)
 GAP = (slice(4, 5), slice(None))
 TRIGGERS = np.repeat(np.arange(5, 14), 4)
-PLACES = np.random.default_rng(5).normal(size=(9, 2)) * 2
-"""Micrometres."""
+POSITIONS = np.random.default_rng(5).normal(size=(9, 2)) * 2
+"""Positions (x, y) in um."""
 
 
 def eiger(folder: Path, *, files: int = 3, links: int = 3, dtype: Any = "u4", chi: float = 0.0) -> Path:
@@ -90,7 +90,7 @@ def hxn(folder: Path, angle: float = 0.0) -> Path:
     """Write a file of HXN's program: amplitudes (N, x, y) with the zero frequency at [0, 0]; return it."""
     with h5py.File(folder / "scan_1.h5", "w") as file:
         file["diffamp"] = np.sqrt(np.fft.ifftshift(COUNTS.astype(float).swapaxes(1, 2), axes=(1, 2)))
-        file["points"], file["angle"] = PLACES.T, angle
+        file["points"], file["angle"] = POSITIONS.T, angle
         file["z_m"], file["lambda_nm"], file["ccd_pixel_um"] = 2.05, 0.137, 75.0
     return folder / "scan_1.h5"
 
@@ -101,7 +101,7 @@ def hxn_matlab(folder: Path, probe: Any, image: Any) -> Path:
     with h5py.File(folder / "scan.mat", "w") as file:
         file["det_data"] = COUNTS.astype("u2")
         file["det_dist"], file["det_pixel_size"], file["energy"] = [[2.05e6]], [[75.0]], [[9.05]]
-        file["pos_xy"] = np.concatenate([np.arange(9)[None], PLACES.T])
+        file["pos_xy"] = np.concatenate([np.arange(9)[None], POSITIONS.T])
         for name, wave in (("prb", probe), ("obj", image)):
             file[name] = np.rec.fromarrays([wave.real, wave.imag], dtype=pair)
     return folder / "scan.mat"
@@ -112,7 +112,7 @@ def foldslice(folder: Path, wavelength: float = 1.24e-10, pixel: float = 20e-9) 
     with h5py.File(folder / "data_roi0_dp.hdf5", "w") as file:
         file["dp"] = COUNTS.astype("f4")
     with h5py.File(folder / "data_roi0_para.hdf5", "w") as file:
-        file["ppX"], file["ppY"] = 1e-6 * PLACES[:, :1], 1e-6 * PLACES.T[1:]
+        file["ppX"], file["ppY"] = 1e-6 * POSITIONS[:, :1], 1e-6 * POSITIONS.T[1:]
         file["lambda"], file["dx"], file["angle"] = [[wavelength]], [[pixel]], [[0.0]]
     return folder / "data_roi0_dp.hdf5"
 
@@ -131,7 +131,7 @@ def mapped(folder: Path) -> Path:
     """Write raw.h5 and its map; return the map."""
     with h5py.File(folder / "raw.h5", "w") as file:
         file["frames"] = np.fft.ifftshift(COUNTS, axes=(1, 2)).swapaxes(0, 1)
-        file["x"], file["y"], file["pixel"], file["z"] = PLACES[:, 0], PLACES[:, 1], 75.0, 1900.0
+        file["x"], file["y"], file["pixel"], file["z"] = POSITIONS[:, 0], POSITIONS[:, 1], 75.0, 1900.0
         file["z"].attrs["units"], file["good"] = "mm", np.ones(SHAPE, bool)
     (folder / "scan.yaml").write_text(MAP, encoding="utf-8")
     return folder / "scan.yaml"

@@ -60,7 +60,7 @@ def samples(folder: Path) -> list[Sample]:
             made.append(Sample(name, next(iter(each.write(data, target, False).files))))
     rng = np.random.default_rng(2)
     waves = (rng.normal(size=(*beamline_files.SHAPE, 2)) @ [1, 1j], rng.normal(size=(30, 40)) + 1j)
-    beamline_files.text(_new(folder / "eiger") / "scan.csv", beamline_files.PLACES)
+    beamline_files.text(_new(folder / "eiger") / "scan.csv", beamline_files.POSITIONS)
     return [
         *made,
         Sample("eiger", beamline_files.eiger(folder / "eiger", links=4), {"positions": "um"}),

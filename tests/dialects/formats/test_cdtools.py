@@ -122,16 +122,16 @@ def test_cdtools_reads_the_written_file(kind: str, tmp_path: Path, scan_file: Pa
     scan = data.scan if isinstance(data, Result) else data
     assert CDTOOLS.write is not None
     CDTOOLS.write(data, tmp_path / "a.cxi", False)
-    theirs = Ptycho2DDataset.from_cxi(tmp_path / "a.cxi")
-    assert float(theirs.wavelength) == pytest.approx(scan.wavelength, rel=1e-6)
-    np.testing.assert_array_equal(theirs.patterns.numpy(), scan.patterns[:])
-    np.testing.assert_array_equal(theirs.mask.numpy(), scan.detector.mask == 0)
-    np.testing.assert_array_equal(theirs.background.numpy(), scan.detector.dark)
-    np.testing.assert_array_equal(theirs.qe_mask.numpy(), scan.detector.flat)
-    geometry = theirs.detector_geometry
+    read = Ptycho2DDataset.from_cxi(tmp_path / "a.cxi")
+    assert float(read.wavelength) == pytest.approx(scan.wavelength, rel=1e-6)
+    np.testing.assert_array_equal(read.patterns.numpy(), scan.patterns[:])
+    np.testing.assert_array_equal(read.mask.numpy(), scan.detector.mask == 0)
+    np.testing.assert_array_equal(read.background.numpy(), scan.detector.dark)
+    np.testing.assert_array_equal(read.qe_mask.numpy(), scan.detector.flat)
+    geometry = read.detector_geometry
     assert float(geometry["distance"]) == pytest.approx(scan.detector.distance, rel=1e-6)
     shape = torch.Size(scan.patterns.shape[1:])
-    basis = initializers.exit_wave_geometry(geometry["basis"], shape, theirs.wavelength, geometry["distance"])
-    pixels = interactions.translations_to_pixel(basis, theirs.translations).numpy()
+    basis = initializers.exit_wave_geometry(geometry["basis"], shape, read.wavelength, geometry["distance"])
+    pixels = interactions.translations_to_pixel(basis, read.translations).numpy()
     py, px = scan.object_pixel
     np.testing.assert_allclose(pixels, scan.positions[:, 1::-1] / [py, px], atol=1e-3)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from beamline_files import COUNTS, PLACES, SHAPE, foldslice
+from beamline_files import COUNTS, POSITIONS, SHAPE, foldslice
 
 import exitwave
 from exitwave.errors import InputError
@@ -28,7 +28,7 @@ def test_pair_is_read_by_either_name(pair: Path) -> None:
     scan = _open(pair, pixel_size="75um")
     assert "foldslice" in scan.findings[0].found
     assert np.array_equal(scan.patterns[:], COUNTS)
-    assert scan.positions[:, :2] == pytest.approx(1e-6 * PLACES)
+    assert scan.positions[:, :2] == pytest.approx(1e-6 * POSITIONS)
     assert scan.wavelength == pytest.approx(WAVELENGTH)
     assert scan.object_pixel[1] == pytest.approx(PIXEL)
     assert scan.detector.distance == pytest.approx(PIXEL * SHAPE[1] * 75e-6 / WAVELENGTH)
@@ -38,7 +38,7 @@ def test_pair_is_read_by_either_name(pair: Path) -> None:
 
 def test_user_sets_sign_and_transposition(pair: Path) -> None:
     scan = _open(pair, pixel_size="75um", negate="xy", transpose="yes")
-    assert scan.positions[:, :2] == pytest.approx(-1e-6 * PLACES)
+    assert scan.positions[:, :2] == pytest.approx(-1e-6 * POSITIONS)
     assert np.array_equal(scan.patterns[:], COUNTS.swapaxes(1, 2))
     with pytest.raises(InputError, match="transpose=yes or no"):
         _open(pair, pixel_size="75um", transpose="maybe")

@@ -15,7 +15,7 @@ from exitwave.scan import Scan
 
 RNG = np.random.default_rng(9)
 COUNTS = RNG.poisson(30, (6, 8, 11)).astype(np.uint16)
-PLACES = RNG.normal(size=(6, 2)) * 2
+POSITIONS = RNG.normal(size=(6, 2)) * 2
 GEOMETRY = {"energy": "8.8 keV", "distance": {"path": "/z"}, "pixel_size": {"path": "/pixel", "unit": "um"}}
 MAP = {"file": "raw.h5", "frames": "/frames", "positions": {"path": "/xy", "unit": "um"}, **GEOMETRY}
 
@@ -23,12 +23,12 @@ MAP = {"file": "raw.h5", "frames": "/frames", "positions": {"path": "/xy", "unit
 @pytest.fixture
 def raw(tmp_path: Path) -> Path:
     with h5py.File(tmp_path / "raw.h5", "w") as file:
-        file["frames"], file["xy"], file["pixel"], file["z"] = COUNTS, PLACES, 75.0, 1900.0
+        file["frames"], file["xy"], file["pixel"], file["z"] = COUNTS, POSITIONS, 75.0, 1900.0
         file["z"].attrs["units"] = "mm"
         file["amplitude"] = np.fft.ifftshift(np.sqrt(COUNTS.astype(float)), axes=(1, 2))
         file["turned"] = COUNTS.transpose(2, 1, 0)
         file["raster"] = COUNTS.reshape(2, 3, 8, 11).swapaxes(2, 3)
-        file["x"], file["y"] = PLACES[:, 0].reshape(2, 3), PLACES[:, 1].reshape(2, 3)
+        file["x"], file["y"] = POSITIONS[:, 0].reshape(2, 3), POSITIONS[:, 1].reshape(2, 3)
         good = np.ones((8, 11), np.uint8)
         good[2, 3] = 0
         file["good"], file["dark"] = good, np.full((8, 11), 0.5)
@@ -52,7 +52,7 @@ def test_map_is_opened_in_place_of_the_file(raw: Path, tmp_path: Path) -> None:
     more = {"mask": {"path": "/good", "bad": "zero"}, "dark": "/dark", "probe": "/probe", "name": "a star"}
     scan = _open(_map(tmp_path, **more))
     assert np.array_equal(scan.patterns[:], COUNTS)
-    assert scan.positions[:, :2] == pytest.approx(PLACES * 1e-6)
+    assert scan.positions[:, :2] == pytest.approx(POSITIONS * 1e-6)
     assert (scan.energy, scan.detector.distance) == (8800, pytest.approx(1.9))
     assert scan.detector.pixel_size == pytest.approx((75e-6, 75e-6))
     assert np.argwhere(scan.detector.mask).tolist() == [[2, 3]]
@@ -76,24 +76,24 @@ def test_one_map_for_many_files(raw: Path, tmp_path: Path) -> None:
     ],
 )
 def test_frames_with_any_order_of_axes_are_read_lazily(raw: Path, tmp_path: Path, frames: dict[str, object]) -> None:
-    seen = _open(_map(tmp_path, frames=frames)).patterns
-    assert np.array_equal(seen[:], COUNTS)
-    assert np.array_equal(seen[1:4, 2], COUNTS[1:4, 2])
-    assert np.array_equal(seen[-1], COUNTS[-1])
-    assert np.array_equal(np.concatenate([block for _, block in seen.blocks(4)]), COUNTS)
+    patterns = _open(_map(tmp_path, frames=frames)).patterns
+    assert np.array_equal(patterns[:], COUNTS)
+    assert np.array_equal(patterns[1:4, 2], COUNTS[1:4, 2])
+    assert np.array_equal(patterns[-1], COUNTS[-1])
+    assert np.array_equal(np.concatenate([block for _, block in patterns.blocks(4)]), COUNTS)
 
 
 def test_positions_from_arrays_rows_and_text(raw: Path, tmp_path: Path) -> None:
     with h5py.File(raw, "r+") as file:
-        file["rows"] = np.concatenate([np.zeros((1, 6)), PLACES.T])
-    (tmp_path / "places.txt").write_text("time sx sy\n" + "".join(f"0 {x} {y}\n" for x, y in PLACES))
-    for place in (
+        file["rows"] = np.concatenate([np.zeros((1, 6)), POSITIONS.T])
+    (tmp_path / "positions.txt").write_text("time sx sy\n" + "".join(f"0 {x} {y}\n" for x, y in POSITIONS))
+    for source in (
         {"x": "/x", "y": "/y"},
         {"path": "/rows", "columns": [1, 2]},
-        {"file": "places.txt", "columns": ["sx", "sy"]},
+        {"file": "positions.txt", "columns": ["sx", "sy"]},
     ):
-        scan = _open(_map(tmp_path, positions=place | {"unit": "um", "negate": "y"}))
-        assert scan.positions[:, :2] == pytest.approx(PLACES * [1e-6, -1e-6])
+        scan = _open(_map(tmp_path, positions=source | {"unit": "um", "negate": "y"}))
+        assert scan.positions[:, :2] == pytest.approx(POSITIONS * [1e-6, -1e-6])
 
 
 @pytest.mark.parametrize(

@@ -53,12 +53,12 @@ def test_frames_of_a_raster_are_read_row_by_row(tmp_path: Path) -> None:
     frames = np.arange(6 * cxi.NY * cxi.NX, dtype=np.int32).reshape(2, 3, cxi.NY, cxi.NX)
     translation = f"{cxi.DETECTOR}/translation"
     entries = nexus(**{f"{cxi.DETECTOR}/data": frames, translation: cxi.POSITIONS[:6] * 1e6})
-    file = cxi.write(tmp_path / "a.cxi", {place.replace("entry_1", "entry"): value for place, value in entries.items()})
+    file = cxi.write(tmp_path / "a.cxi", {entry.replace("entry_1", "entry"): value for entry, value in entries.items()})
     with h5py.File(file, "r+") as opened:
-        for place in ("data_1/data", "data_1/translation", "sample_1/geometry_1/translation"):
-            name = place.rpartition("/")[2]
-            del opened[f"entry/{place}"]
-            opened[f"entry/{place}"] = h5py.SoftLink(f"/entry/instrument_1/detector_1/{name}")
+        for entry in ("data_1/data", "data_1/translation", "sample_1/geometry_1/translation"):
+            name = entry.rpartition("/")[2]
+            del opened[f"entry/{entry}"]
+            opened[f"entry/{entry}"] = h5py.SoftLink(f"/entry/instrument_1/detector_1/{name}")
     scan = exitwave.open(file)
     assert isinstance(scan, Scan)
     assert "I308" in {each.code for each in scan.findings}

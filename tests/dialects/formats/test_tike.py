@@ -79,15 +79,15 @@ def test_model_of_the_arrays_is_that_of_exitwave(side: int) -> None:
     whole = replace(result, positions=np.round(result.positions / result.object_pixel[0]) * result.object_pixel[0])
     arrays = whole.to_tike()
     row, column = np.rint(arrays["scan"][3]).astype(int)
-    patch = arrays["psi"][0, row : row + side, column : column + side]
-    theirs = np.abs(np.fft.fft2(arrays["probe"][0, 0, 0] * patch, norm="ortho")) ** 2
+    window = arrays["psi"][0, row : row + side, column : column + side]
+    intensity = np.abs(np.fft.fft2(arrays["probe"][0, 0, 0] * window, norm="ortho")) ** 2
     from exitwave.positions import to_pixels
 
     frame = result.scan.wanted[3]
     top, left = np.rint(to_pixels(whole.positions[[frame]], result.y, result.x))[0].astype(int) - side // 2
-    wave = result.probe[0] * result.object[top : top + side, left : left + side]
-    ours = np.abs(np.fft.fftshift(np.fft.fft2(np.fft.ifftshift(wave), norm="ortho"))) ** 2
-    assert np.allclose(np.fft.fftshift(theirs), ours, rtol=1e-4)
+    exit_wave = result.probe[0] * result.object[top : top + side, left : left + side]
+    expected = np.abs(np.fft.fftshift(np.fft.fft2(np.fft.ifftshift(exit_wave), norm="ortho"))) ** 2
+    assert np.allclose(np.fft.fftshift(intensity), expected, rtol=1e-4)
 
 
 def test_arrays_have_the_types_and_shapes_of_tike(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from beamline_files import PLACES, text, velociprobe, velociprobe_rows
+from beamline_files import POSITIONS, text, velociprobe, velociprobe_rows
 
 import exitwave
 from exitwave.errors import InputError
@@ -42,7 +42,7 @@ def test_frame_of_a_lost_trigger_is_left_out(tmp_path: Path) -> None:
 def test_text_file_distinguishes_velociprobe_from_eiger(tmp_path: Path) -> None:
     master = velociprobe(tmp_path)
     assert "velociprobe" in _open(master).findings[0].found
-    text(tmp_path / "scan.csv", PLACES)
+    text(tmp_path / "scan.csv", POSITIONS)
     assert "eiger" in _open(master, positions="um").findings[0].found
 
 

@@ -81,7 +81,7 @@ def _check(profile: Profile) -> None:
 
 
 def _check_axes(profile: Profile, group: str) -> None:
-    """Require the positions beside the data if data@axes names them, because CXI expects them in the same group."""
+    """Require the positions in the group of the data if data@axes names them, because CXI expects them there."""
     data = profile.first(f"{group}/data")
     axes = "" if data is None else str(np.asarray(data.attrs.get("axes", b"")).astype(str))
     if "translation" in axes.split(":"):

@@ -51,11 +51,11 @@ def _read(file: Path, settings: Settings) -> Scan | Result:
     if not entry:
         remedy = f"Write {DEFINITIONS[0]} to entry_1/definition, or omit --from"
         raise InputError("The file does not follow the definition NXcxi_ptycho", where=file, remedy=remedy)
-    places = dict(DEFAULT_LAYOUT.paths) | {
+    paths = dict(DEFAULT_LAYOUT.paths) | {
         "energy": PHOTONS,
         "pixel_mask": (f"{DETECTOR}/pixel_mask", path("pixel_mask")),
     }
-    return read_cxi(file, settings, Layout(places, entry), normal=("I301", "I302"))
+    return read_cxi(file, settings, Layout(paths, entry), normal=("I301", "I302"))
 
 
 def _amend(file: h5py.File, data: Scan | Result) -> list[Finding]:

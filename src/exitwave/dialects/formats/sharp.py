@@ -64,8 +64,8 @@ def _read(file: Path, settings: Settings) -> Scan | Result:
     with reading(file) as opened:
         stored = [name for name in (MODES, f"{image}/{FINAL}") if name in opened]
         origin = array_at(opened, ORIGIN)
-    places = dict(layout.paths) | {"illumination": tuple(stored[:1]) or ALSO["illumination"]}
-    data = read_cxi(file, settings, replace(layout, paths=places), normal=("I301",))
+    paths = dict(layout.paths) | {"illumination": tuple(stored[:1]) or ALSO["illumination"]}
+    data = read_cxi(file, settings, replace(layout, paths=paths), normal=("I301",))
     if origin is None:
         return data
     if origin.shape != (3,) or origin.dtype.kind != "f":
@@ -111,7 +111,7 @@ def _amend(file: h5py.File, data: Scan | Result) -> list[Finding]:
 
 
 def _amend_probe(file: h5py.File) -> None:
-    """Write the first probe mode as the illumination, which is one image in SHARP, and all modes beside it."""
+    """Write the first probe mode as the illumination, which is one image in SHARP, and all modes in another dataset."""
     probe = file.get(path("illumination"))
     if probe is not None and probe.ndim == 3:
         modes = whole(probe)

@@ -89,7 +89,8 @@ def product_entries(data: Scan | Result, origin: tuple[float, float] = (0.0, 0.0
     positions = data.positions - np.array([*origin, 0.0])
     step = float(y[1] - y[0]), float(x[1] - x[0])
     centre = [
-        c.mean() + half_pixel_offset(n) * d - o for c, n, d, o in zip((y, x), shape, step, origin[::-1], strict=True)
+        axis.mean() + half_pixel_offset(n) * pixel - start
+        for axis, n, pixel, start in zip((y, x), shape, step, origin[::-1], strict=True)
     ]
     errors = data.errors if isinstance(data, Result) else np.zeros(0, np.float32)
     probe = probe_of(data)
@@ -115,9 +116,9 @@ def product_entries(data: Scan | Result, origin: tuple[float, float] = (0.0, 0.0
         "loss_epochs": np.arange(len(errors)),
         "loss_values": errors.astype(np.float64),
     }
-    for axis, name in enumerate(("height", "width")):
-        values[f"object@pixel_{name}_m"] = values[f"probe@pixel_{name}_m"] = step[axis]
-        values[f"object@center_{'yx'[axis]}_m"] = float(centre[axis])
+    for name, axis, pixel, middle in zip(("height", "width"), "yx", step, centre, strict=True):
+        values[f"object@pixel_{name}_m"] = values[f"probe@pixel_{name}_m"] = pixel
+        values[f"object@center_{axis}_m"] = float(middle)
     return values
 
 
