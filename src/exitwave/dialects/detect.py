@@ -83,14 +83,15 @@ def read(file: str | Path, settings: Settings | None = None, name: str = "auto")
 
 def recognise(file: Path) -> list[tuple[Dialect, Evidence]]:
     """Return the dialects with the strongest evidence in a file, and that evidence."""
-    found = [(each, evidence) for each in known().values() if each.read and (evidence := _evidence(each, file))]
+    readable = [each for each in known().values() if each.read]
+    found = [(each, evidence) for each in readable if (evidence := _evidence(each, file))]
     best = max((evidence.strength for _, evidence in found), default=0)
     return [(each, evidence) for each, evidence in found if evidence.strength == best]
 
 
-def _evidence(each: Dialect, file: Path) -> Evidence | None:
+def _evidence(dialect: Dialect, file: Path) -> Evidence | None:
     try:
-        return each.detect(file) if each.detect else None
+        return dialect.detect(file) if dialect.detect else None
     except (ExitwaveError, *DAMAGE):
         return None
 
@@ -146,14 +147,14 @@ def _agreed(candidates: list[tuple[Dialect, Evidence]], file: Path, settings: Se
     if not readings:
         raise failures[0]
     first, evidence, data = readings[0]
-    for other, reason, reading in readings[1:]:
+    for other, other_evidence, reading in readings[1:]:
         differing = differences(data, reading)
         if differing:
             raise InputError(
                 "Two file formats fit this file, and they read it differently",
                 where=file,
-                found=f"{first.name} ({evidence.reason}) and {other.name} ({reason.reason}) differ in "
-                f"{', '.join(differing)}",
+                found=f"{first.name}: {evidence.reason}; {other.name}: {other_evidence.reason}; "
+                f"different: {', '.join(differing)}",
                 remedy=f"Choose one: --from {first.name} or --from {other.name} (in Python: dialect=...)",
             )
     return data
@@ -162,7 +163,7 @@ def _agreed(candidates: list[tuple[Dialect, Evidence]], file: Path, settings: Se
 def differences(one: Scan | Result, other: Scan | Result) -> list[str]:
     """Return the names of what differs between two readings; patterns are compared by shape and location only."""
     if isinstance(one, Result) != isinstance(other, Result):
-        return ["whether it holds a reconstruction"]
+        return ["the presence of a reconstruction"]
     a, b = (scan_in(each) for each in (one, other))
     pairs = {
         "the frames": (a.patterns.shape, b.patterns.shape),

@@ -38,7 +38,7 @@ def write_files(files: Sequence[OutputFile], scan: Scan, overwrite: bool) -> Non
 
     Parameters
     ----------
-    files : sequence of File
+    files : sequence of OutputFile
         The files.
     scan : Scan
         The source; its files are never replaced.
