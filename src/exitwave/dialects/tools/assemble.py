@@ -210,26 +210,14 @@ def result_of(
     InputError
         If object or probe are not complex images of fitting shapes.
     """
-    image, waves = np.asarray(transmission), np.asarray(probe)
-    if image.dtype.kind != "c" or image.ndim not in (2, 3) or min(image.shape[-2:]) < 2:
-        found = describe(image)
-        raise InputError(
-            "The reconstruction is not a complex image",
-            where=scan.path or "",
-            found=found,
-            remedy="Write complex numbers of shape (ny, nx) or (slices, ny, nx)",
-        )
-    if waves.dtype.kind != "c" or waves.ndim != 3 or waves.shape[1:] != tuple(scan.patterns.shape[1:]):
-        found = describe(waves)
-        remedy = f"Expected complex numbers of shape (modes, {scan.patterns.shape[1]}, {scan.patterns.shape[2]})"
-        raise InputError("The probe does not fit the frames", where=scan.path or "", found=found, remedy=remedy)
+    image, waves = _checked_images(scan, np.asarray(transmission), np.asarray(probe))
     rows, columns = image.shape[-2:]
     middle = (scan.positions.min(axis=0) + scan.positions.max(axis=0)) / 2
     py, px = scan.object_pixel
     return Result(
         scan=scan,
-        object=image.astype(np.complex64, copy=False),
-        probe=waves.astype(np.complex64, copy=False),
+        object=image,
+        probe=waves,
         x=middle[0] + (np.arange(columns) - columns // 2) * px if x is None else x,
         y=middle[1] + (np.arange(rows) - rows // 2) * py if y is None else y,
         positions=scan.positions if positions is None else positions,
@@ -242,6 +230,25 @@ def result_of(
         provenance={"program": program} if program else {},
         z=z,
     )
+
+
+def _checked_images(
+    scan: Scan, image: NDArray[Any], waves: NDArray[Any]
+) -> tuple[NDArray[np.complex64], NDArray[np.complex64]]:
+    """Return object and probe modes as complex64 after a check of their type and shape."""
+    if image.dtype.kind != "c" or image.ndim not in (2, 3) or min(image.shape[-2:]) < 2:
+        found = describe(image)
+        raise InputError(
+            "The reconstruction is not a complex image",
+            where=scan.path or "",
+            found=found,
+            remedy="Write complex numbers of shape (ny, nx) or (slices, ny, nx)",
+        )
+    if waves.dtype.kind != "c" or waves.ndim != 3 or waves.shape[1:] != tuple(scan.patterns.shape[1:]):
+        found = describe(waves)
+        remedy = f"Expected complex numbers of shape (modes, {scan.patterns.shape[1]}, {scan.patterns.shape[2]})"
+        raise InputError("The probe does not fit the frames", where=scan.path or "", found=found, remedy=remedy)
+    return image.astype(np.complex64, copy=False), waves.astype(np.complex64, copy=False)
 
 
 def _history(errors: NDArray[Any]) -> NDArray[np.float32]:

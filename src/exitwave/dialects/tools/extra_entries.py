@@ -39,10 +39,17 @@ def extra_entries(data: Scan | Result, dialect: str, skip: tuple[str, ...] = (),
         ``pixel_mask``, ``monitor``, ``probe`` (modes, ny, nx); of a result also ``used_positions``, ``x``, ``y``,
         ``z``, ``inside`` and ``errors``.
     """
+    notes, arrays = {"dialect": dialect} | _notes(data) | more, _arrays(data)
+    if scan_in(data).detector.mask.ndim == 3:
+        skip = tuple(name for name in skip if name != "mask")  # formats have one mask for all frames
+    return {NOTES: json.dumps(notes)} | {name: value for name, value in arrays.items() if name not in skip}
+
+
+def _notes(data: Scan | Result) -> dict[str, Any]:
+    """Return numbers and text, ready for JSON."""
     scan = scan_in(data)
     detector, near = scan.detector, scan.near
     notes: dict[str, Any] = {
-        "dialect": dialect,
         "result": isinstance(data, Result),
         "energy": scan.energy,
         "distance": detector.distance,
@@ -58,9 +65,18 @@ def extra_entries(data: Scan | Result, dialect: str, skip: tuple[str, ...] = (),
         "left_out": scan.left_out,
         "preparation": [asdict(step) for step in scan.preparation],
     }
-    arrays: dict[str, Any] = {
+    if isinstance(data, Result):
+        notes |= {"algorithm": data.algorithm, "program": data.provenance.get("program", "")}
+    return notes
+
+
+def _arrays(data: Scan | Result) -> dict[str, NDArray[Any]]:
+    """Return the arrays that exist, in SI units."""
+    scan = scan_in(data)
+    detector = scan.detector
+    arrays: dict[str, NDArray[Any] | None] = {
         "positions": scan.positions,
-        "mask": detector.mask if detector.mask.ndim == 3 or "mask" not in skip else None,
+        "mask": detector.mask,
         "dark": detector.dark,
         "flat": detector.flat,
         "pixel_mask": detector.pixel_mask,
@@ -68,13 +84,9 @@ def extra_entries(data: Scan | Result, dialect: str, skip: tuple[str, ...] = (),
         "probe": probe_of(data),
     }
     if isinstance(data, Result):
-        notes |= {"algorithm": data.algorithm, "program": data.provenance.get("program", "")}
         arrays |= {"used_positions": data.positions, "x": data.x, "y": data.y, "z": data.z}
         arrays |= {"inside": data.mask, "errors": data.errors}
-    extra = {
-        name: value for name, value in arrays.items() if value is not None and (name == "mask" or name not in skip)
-    }
-    return {NOTES: json.dumps(notes | more)} | extra
+    return {name: values for name, values in arrays.items() if values is not None}
 
 
 def probe_of(data: Scan | Result) -> NDArray[np.complex64] | None:
