@@ -17,8 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.cxi.frames import unreadable
-from exitwave.cxi.hdf import LARGE, PACKED, holds_lists, resolve, text
-from exitwave.dialects.tools.array_checks import describe
+from exitwave.cxi.hdf import LARGE, PACKED, holds_lists, one_number, resolve, text
 from exitwave.dialects.tools.assemble import check_frames
 from exitwave.dialects.tools.hdf5_values import frames_at, reading
 from exitwave.errors import DAMAGE, InputError, damaged
@@ -77,14 +76,9 @@ class ArrayFile(ABC):
     def __contains__(self, name: str) -> bool: ...
 
     def number(self, name: str) -> float | None:
-        """Return a number stored as a scalar or as an array of one value, or None."""
+        """Return a number stored as a scalar or as an array of equal values, or None."""
         values = self.array(name)
-        if values is None:
-            return None
-        if values.size != 1 or values.dtype.kind not in "biuf":
-            found = describe(values)
-            raise InputError("Not a number", where=self.where(name), found=found, remedy="Write one number")
-        return float(values.ravel()[0])
+        return None if values is None else one_number(values, self.where(name))
 
     def text(self, name: str) -> str:
         """Return text, or an empty string."""
