@@ -1,11 +1,12 @@
-"""The parameter-free run against the best run with everything known, on simulated scans drawn at random.
+"""The run without settings beside the best run with the true values, on random simulated scans.
 
     python benchmarks/auto.py [--scans 20] [--first 0] [--threads 2]
 
 The scans have the schema's typical ranges: both presets, four patterns, 1e5 to 1e8 photons in a frame, 1 to 3 modes,
 position errors of 0 to 2 pixels, 0 to 1 % bad pixels, dark current, a centre that is off by up to 8 pixels. Half of the
-files know their bad pixels, half have a dark frame; none has a probe. The run to compare with knows positions, probe,
-bad pixels, dark current and centre, and is the best of several ends (KNOWING). Prints a Markdown table.
+files have a mask of their bad pixels, half have a dark frame; none has a probe. The reference run has the true
+positions, probe, bad pixels, dark current and centre, and is the best of several stages (STAGES). Prints a Markdown
+table.
 """
 
 import argparse
@@ -24,26 +25,26 @@ from exitwave.simulation import simulate
 from exitwave.simulation.presets import preset
 
 POISSON = {"algorithm": "ML", "noise": "Poisson"}
-KNOWING: dict[str, dict[str, Any]] = {
+STAGES: dict[str, dict[str, Any]] = {
     "mPIE 40": {"iterations": 40},
     "ML 20": {**POISSON, "iterations": 20},
     "ML 100": {**POISSON, "iterations": 80},
 }
-"""Stages with everything known, each from where the one before ended; the best of the three ends is the reference."""
-ENOUGH = 1.25
-"""Error of the object over that of the best run with everything known that counts as found."""
+"""Stages of the reference run, each continuing the one before; the best result of the three is the reference."""
+TOLERANCE = 1.25
+"""Largest error of the object, relative to the reference, that counts as success."""
 
 
 @dataclass(frozen=True)
 class Draw:
-    """A simulated scan as it is, and as a file has it."""
+    """A simulated scan with the true values, and as a user has it."""
 
     known: Scan
-    """Its positions are the true ones, its probe is the true one, at the true centre."""
+    """The scan with the true positions, the true probe and the true centre."""
     given: Scan
-    """What a user has."""
+    """The scan as a user has it."""
     words: list[str]
-    """What was drawn."""
+    """The random settings, as cells of the table."""
 
 
 def draw(number: int) -> Draw:
@@ -54,7 +55,7 @@ def draw(number: int) -> Draw:
     side, frames = 128, int(rng.integers(200, 300))
     photons, modes = 10 ** rng.uniform(5, 8), int(rng.integers(1, 4))
     jitter, bad, dark = rng.uniform(0, 2), rng.uniform(0, 0.01), float(rng.choice([0, 0.01, 0.1, 0.5]))
-    centre = tuple(int(each) for each in rng.integers(-8, 9, 2))
+    centre = tuple(int(shift) for shift in rng.integers(-8, 9, 2))
     specimen = str(rng.choice(["cells", "star", "texture", "particles"]))
     settings: dict[str, Any] = {"scan": pattern, "detector": side, "specimen": specimen}
     pixel = preset(name).probe((side, side))[1][0]
@@ -75,22 +76,22 @@ def draw(number: int) -> Draw:
     return Draw(known, replace(scan, probe=None, detector=detector), words)
 
 
-def best(scan: Scan, threads: int) -> tuple[float, str]:
-    """Return the least error of the object of the runs that know everything, and after which stage that was."""
+def reference(scan: Scan, threads: int) -> tuple[float, str]:
+    """Return the least error of the object of the reference run, and the name of its stage."""
     found: dict[str, float] = {}
     state: Any = scan
-    for name, stage in KNOWING.items():
+    for name, stage in STAGES.items():
         state = exitwave.reconstruct(state, threads=threads, **stage)
         found[name] = exitwave.compare(state).error
     name = min(found, key=found.__getitem__)
     return found[name], name
 
 
-def alone(scan: Scan, threads: int) -> tuple[float, str]:
-    """Return the error of the object of the parameter-free run, and what it chose."""
+def without_settings(scan: Scan, threads: int) -> tuple[float, str]:
+    """Return the error of the object of the run without settings, and what was chosen."""
     found = exitwave.choose(scan, threads=threads)
     result = exitwave.reconstruct(found.scan, found.recipe, choices=found.choices)
-    chosen = "; ".join(f"{step.name}" for step in (*result.scan.preparation, *result.choices))
+    chosen = "; ".join(f"{decision.name}" for decision in (*result.scan.preparation, *result.choices))
     return exitwave.compare(result).error, chosen
 
 
@@ -101,22 +102,22 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     head = ["", "beamline", "pattern", "sample", "frames", "photons", "modes", "jitter (px)", "bad", "dark", "centre"]
-    head += ["best knowing all", "", "alone", "ratio", "seconds", "chosen"]
+    head += ["reference", "stage", "without settings", "ratio", "seconds", "chosen"]
     print("| " + " | ".join(head) + " |\n" + "|---" * len(head) + "|", flush=True)
     good = 0
     for number in range(options.first, options.first + options.scans):
         scan = draw(number)
-        least, name = best(scan.known, options.threads)
+        least, name = reference(scan.known, options.threads)
         begin = time.perf_counter()
         try:
-            error, chosen = alone(scan.given, options.threads)
+            error, chosen = without_settings(scan.given, options.threads)
         except ExitwaveError as failure:
             error, chosen = np.inf, str(failure)
         seconds = time.perf_counter() - begin
-        good += error < ENOUGH * least
+        good += error < TOLERANCE * least
         row = [f"{number}", *scan.words, f"{least:.1%}", name, f"{error:.1%}", f"{error / least:.2f}", f"{seconds:.0f}"]
         print("| " + " | ".join([*row, chosen]) + " |", flush=True)
-    print(f"\n{good} of {options.scans} within {ENOUGH - 1:.0%}. * not in the file")
+    print(f"\n{good} of {options.scans} within {TOLERANCE - 1:.0%}. * not in the file")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the parts of the benchmark share."""
+"""Settings and helpers that the parts of the benchmark share."""
 
 import sys
 from dataclasses import dataclass
@@ -9,29 +9,29 @@ from peer import HERE, Peer
 from exitwave.engine.backends.cpu.threads import default_threads
 
 OUT = HERE / "out"
-"""What is measured on the way, and what --quick writes."""
+"""Intermediate measurements, and the output of --quick."""
 Pythons = dict[Peer, Path]
-"""The Python of every peer that can be run here."""
+"""The Python interpreter of each peer that can run here."""
 
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is done."""
+    """Amount of work."""
 
     sizes: tuple[int, ...]
-    """Pixels along a frame, for throughput."""
+    """Pixels along a frame, for throughput; the next for the peers."""
     peer_sizes: tuple[int, ...]
     modes: tuple[int, ...]
     thinning: int
-    """Scans have their frames divided by this."""
+    """Divisor of the number of frames of the scans."""
     seconds: float
-    """Time of a measurement of throughput, where one pass does not take longer."""
+    """Time of one measurement of throughput; at least one pass is measured."""
     repeats: int
-    """Times that programs are measured in turns; the best counts."""
+    """Number of alternating measurements of all programs; the best one is reported."""
     epochs: int
-    """Passes of the peers on the way to quality."""
+    """Epochs of the peers in the comparison of quality."""
     large: tuple[int, int]
-    """Frames, and pixels along each, of the scan that measures memory."""
+    """Number of frames, and pixels along a frame, of the scan for the measurement of memory."""
 
 
 FULL = Effort((64, 128, 256, 512), (128, 256), (1, 2, 4, 8), 1, 0.4, 2, 60, (4000, 256))
@@ -44,15 +44,15 @@ def thread_counts() -> list[int]:
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
-    """Return a Markdown table, numbers to the right."""
+    """Return a Markdown table with right-aligned cells."""
     return "\n".join("| " + " | ".join(cells) + " |" for cells in (head, ["---:"] * len(head), *rows))
 
 
 def count(number: int, noun: str) -> str:
-    """Return a number of things in words."""
+    """Return a number with its noun, in the plural where needed."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def say(text: str) -> None:
-    """Tell how far it is."""
+    """Print a line of progress to stderr."""
     print(text, file=sys.stderr, flush=True)

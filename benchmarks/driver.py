@@ -1,11 +1,11 @@
-"""What the peers' drivers share: jobs come in, seconds, objects and probes go out. Needs NumPy only.
+"""The common part of the peers' drivers: read jobs, write seconds, objects and probes. Needs NumPy only.
 
-A driver is run by `peer.py` with the Python of the peer's own environment:
+`peer.py` runs a driver with the Python of the peer's own environment:
 
     python ptychi_driver.py ORDER     ORDER: JSON {"data": NPZ, "jobs": [JOB, ...]}
 
-The NPZ holds what `scans.save_for_peer` wrote. A job is {"algorithm", "settings", "threads", "marks", "save"}: the
-epochs after which the seconds so far are wanted and, where "save" names a file, object and probe too.
+The NPZ file is written by `scans.save_for_peer`. A job is {"algorithm", "settings", "threads", "marks", "save"}; marks
+are the epochs after which the elapsed seconds are recorded and, where "save" names a file, object and probe too.
 """
 
 import json
@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 
 Marks = Iterator[tuple[float, np.ndarray, np.ndarray]]
-"""At every mark the seconds of iterating so far, the object (rows, columns) and the probe (modes, ny, nx), which are
-those of a unitary Fourier transform."""
+"""At each mark: the seconds of iterating so far, the object (rows, columns) and the probe (modes, ny, nx), for a
+unitary Fourier transform."""
 
 
 def serve(reconstruct: Callable[[dict[str, Any], dict[str, Any]], Marks], packages: tuple[str, ...]) -> None:
-    """Do the jobs of the command line; print seconds at the marks, the peak of memory in bytes, and versions."""
+    """Run the jobs of the command line; print seconds at the marks, the peak of memory in bytes, and versions."""
     order = json.loads(sys.argv[1])
     with np.load(order["data"]) as file:
         data = dict(file)
@@ -40,7 +40,7 @@ def serve(reconstruct: Callable[[dict[str, Any], dict[str, Any]], Marks], packag
 def peak_memory() -> int:
     """Return the largest resident set of this process in bytes.
 
-    On Linux `resource.getrusage` may tell that of the parent, which a child starts with; /proc does not.
+    On Linux `resource.getrusage` may return that of the parent process, which a child inherits; /proc does not.
     """
     status = Path("/proc/self/status")
     if status.exists():

@@ -1,9 +1,9 @@
-"""The resolution of two halves of a scan beside that against the truth. Prints a Markdown table.
+"""The resolution from two halves of a scan beside the resolution against the truth. Prints a Markdown table.
 
     python benchmarks/frc.py [--seed N] [FILE]
 
-Simulated scans have 128 x 128 pixels; a measured FILE has no truth. Everything runs on one thread. A star is at the
-halves that are taken where nothing is said.
+Simulated scans have 128 x 128 pixels; a measured FILE has no truth. Everything runs on one thread. A star marks the
+default halves.
 """
 
 import argparse
@@ -33,28 +33,28 @@ STAGES: list[dict[str, Any]] = [
     {"algorithm": "mPIE", "iterations": 40},
     {"algorithm": "ML", "noise": "Poisson", "iterations": 60},
 ]
-"""As a run without settings does it; mPIE alone weighs photons less well, and its halves differ more."""
+"""The stages of a run without settings. The weights of mPIE suit Poisson noise less well, so its halves differ more."""
 
 
 def row(name: str, scan: Scan, modes: int = 1) -> None:
-    """Reconstruct a scan and its halves, and print what they say; the halves that are taken by default are marked."""
+    """Reconstruct a scan and its halves, and print their resolutions; a star marks the default halves."""
     result = exitwave.reconstruct(scan, threads=1, stages=STAGES, modes=modes)
     truth = None if scan.truth is None else exitwave.compare(result).frc.resolution
-    taken = usual_split(result)
+    default = usual_split(result)
     cells = [name, f"{noise_limit(result).ratio:.2f}", f"{result.object_pixel[0] * 1e9:.1f} nm"]
     cells.append("" if truth is None else f"{truth * 1e9:.1f} nm")
     for split in get_args(Split):
         begin = time.perf_counter()
         found = exitwave.half_scan_frc(result, split=split).resolution
         ratio = "" if truth is None else f" = {found / truth:.2f}"
-        cells.append(f"{found * 1e9:.1f} nm{ratio}{' *' * (split == taken)} ({time.perf_counter() - begin:.0f} s)")
+        cells.append(f"{found * 1e9:.1f} nm{ratio}{' *' * (split == default)} ({time.perf_counter() - begin:.0f} s)")
     print("|", " | ".join(cells), "|", flush=True)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("files", nargs="*", help="measured scans")
-    parser.add_argument("--seed", type=int, default=3, help="of the simulated scans; their samples and noise")
+    parser.add_argument("--seed", type=int, default=3, help="seed of the samples and the noise of the simulated scans")
     arguments = parser.parse_args()
     print(
         "| Scan | Error over noise | Object pixel | Against the truth | Halves of the counts | Halves of the frames |"

@@ -1,10 +1,10 @@
-"""Speed of Exitwave on a GPU, beside what the card's memory allows, the CPU, and pty-chi on the same card.
+"""Speed of Exitwave on a GPU, beside the memory bandwidth of the device, the CPU, and pty-chi on the same device.
 
     python benchmarks/gpu.py [throughput] [quality] [peer] [file] [--device cuda] [--quick]
 
-All parts where none is named. pty-chi is measured where its environment is there already: benchmarks/.venv-ptychi, or
-the Python that EXITWAVE_PTYCHI_PYTHON names. Writes benchmarks/out/gpu.md and gpu.json. With --quick --device
-torch-cpu it runs anywhere in a minute, to see that all works; such numbers say nothing.
+All parts where none is named. pty-chi is measured only if its environment exists: benchmarks/.venv-ptychi, or the
+Python that EXITWAVE_PTYCHI_PYTHON names. Writes benchmarks/out/gpu.md and gpu.json. --quick --device torch-cpu is a
+test of the script that runs anywhere in a minute; its numbers have no meaning.
 """
 
 import argparse
@@ -35,21 +35,21 @@ ALGORITHMS = ("rPIE", "mPIE", "LSQ-ML", "PIE", "Adam", "ML", "DM", "RAAR", "ePIE
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is done."""
+    """Amount of work."""
 
     frames: dict[int, int]
-    """Frames of a scan by their size."""
+    """Number of frames of a scan, by their size."""
     modes: tuple[int, ...]
     batches: tuple[int | None, ...]
-    """Frames that share an update; None: what the engine chooses."""
+    """Frames that share an update; None: the engine's choice."""
     seconds: float
-    """Time of a measurement, where one pass does not take longer."""
+    """Time of one measurement; at least one pass is measured."""
     iterations: int
-    """Of the way to quality."""
+    """Iterations of the comparison of quality."""
     file: tuple[int, int, int, int]
-    """Frames, their size, modes and iterations from file to file."""
+    """Number of frames, their size, modes and iterations of the run from file to file."""
     copied: int
-    """Bytes of the copy that measures the memory."""
+    """Bytes of the copy that measures the memory bandwidth."""
 
 
 FULL = Effort(
@@ -59,7 +59,7 @@ QUICK = Effort({64: 32}, (1, 2), (None,), 0.02, 3, (40, 64, 2, 2), 2**24)
 
 
 def bandwidth(device: str, size: int) -> float:
-    """Return the bytes a second that a copy on the device reads and writes, the best of 10."""
+    """Return the bytes per second that a copy on the device reads and writes, best of 10."""
     source = torch.ones(size // 4, device=device.removeprefix("torch-"))
     target, best = torch.empty_like(source), 0.0
     for _ in range(10):
@@ -70,23 +70,24 @@ def bandwidth(device: str, size: int) -> float:
 
 
 def _now(device: str) -> float:
-    """Return the time, when the device has done what it had to do."""
+    """Return the time after all work of the device is done."""
     if device.startswith("cuda"):
         torch.cuda.synchronize(device)
     return time.perf_counter()
 
 
 def moved(size: int, modes: int) -> int:
-    """Return the bytes that a frame of a gradient must move, were every transform one pass over memory and no more.
+    """Return the bytes that one frame of a gradient moves if every transform is exactly one pass over memory.
 
-    For every mode four transforms (probe to its place, to the detector, back, probe's place undone), each reads and
-    writes a complex wave. Once a frame: its counts, the object it sees, and the object's sums, read and written.
+    For each mode four transforms (sub-pixel shift of the probe, to the detector, back, adjoint shift), each of which
+    reads and writes a complex wave. Once per frame: its counts, its window of the object, and the object's sums, read
+    and written.
     """
     return size**2 * (4 * 16 * modes + 2 + 8 + 2 * (8 + 4))
 
 
 def throughput(effort: Effort, device: str) -> list[dict[str, Any]]:
-    """Return a row for every size, number of modes, algorithm and batch."""
+    """Return a row for each size, number of modes, algorithm and batch."""
     copy = bandwidth(device, effort.copied)
     say(f"a copy moves {copy / 1e9:.0f} GB/s")
     rows = []
@@ -113,7 +114,7 @@ def _batch(batch: int | None) -> dict[str, int]:
 
 
 def quality(effort: Effort, device: str) -> list[dict[str, Any]]:
-    """Return how long the device and the CPU take to the CPU's last held-out error within 1 %, and how they differ."""
+    """Return the seconds to within 1 % of the CPU's last held-out error, and the difference of the objects."""
     scan, rows = scans.defocused_scan(max(60, effort.frames.get(128, 60) // 10)), []
     for algorithm in ("mPIE", "LSQ-ML", "rPIE"):
         settings = {"algorithm": algorithm, "iterations": effort.iterations}
@@ -122,7 +123,7 @@ def quality(effort: Effort, device: str) -> list[dict[str, Any]]:
             steps[name], kept = ours.follow(scan, {effort.iterations}, device=name, **settings)
             results[name] = kept[effort.iterations].object
         goal = 1.01 * steps["cpu"][-1].holdout_error
-        reached = {name: _first(each, goal) for name, each in steps.items()}
+        reached = {name: _first(progress, goal) for name, progress in steps.items()}
         apart = np.linalg.norm(results[device] - results["cpu"]) / np.linalg.norm(results["cpu"])
         rows.append({"algorithm": algorithm, "cpu": reached["cpu"], "device": reached[device], "apart": float(apart)})
         say(f"{algorithm}: {rows[-1]}")
@@ -130,15 +131,15 @@ def quality(effort: Effort, device: str) -> list[dict[str, Any]]:
 
 
 def _first(steps: list[Any], goal: float) -> float:
-    """Return the seconds of iterating after which the held-out error is no more than a goal, or infinity."""
+    """Return the seconds of iterating after which the held-out error is at most a goal, or infinity."""
     return next((step.seconds["run"] for step in steps if step.holdout_error <= goal), float("inf"))
 
 
 def beside_peer(effort: Effort, device: str) -> list[dict[str, Any]]:
-    """Return frames a second of Exitwave and pty-chi on one scan and card, in turns, the best of 2."""
+    """Return frames per second of Exitwave and pty-chi on one scan and device, alternating, best of 2."""
     named, folder = os.environ.get(peer.PTYCHI.variable), peer.HERE / ".venv-ptychi"
     if not (named or folder.exists()):
-        say(f"pty-chi is not here: set {peer.PTYCHI.variable} to a Python that has it")
+        say(f"pty-chi is not available: set {peer.PTYCHI.variable} to a Python that has it")
         return []
     python, gpu, rows = peer.interpreter(peer.PTYCHI), device.startswith("cuda"), {}
     for size, number in effort.frames.items():
@@ -159,7 +160,7 @@ def beside_peer(effort: Effort, device: str) -> list[dict[str, Any]]:
 
 
 def from_file_to_file(effort: Effort, device: str) -> list[dict[str, Any]]:
-    """Return the seconds that the command takes from a scan in a file to a result in a file, the start included."""
+    """Return the seconds of the command from a scan in a file to a result in a file, including its start."""
     frames, size, modes, iterations = effort.file
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "scan.cxi"
@@ -174,7 +175,7 @@ def from_file_to_file(effort: Effort, device: str) -> list[dict[str, Any]]:
 
 
 def _large(frames: int, size: int) -> Scan:
-    """Return a scan of many frames, made quickly; that of small frames sees what it would not."""
+    """Return a scan with many frames that is computed quickly."""
     return scans.large_scan(frames, size) if size >= scans.SMALLEST else scans.subpixel_scan(size, frames)
 
 
@@ -186,7 +187,10 @@ def markdown(found: dict[str, Any]) -> str:
         parts.append(f"A copy moves {rows[0]['copy'] / 1e9:.0f} GB/s.\n\n{table(head, [_rate_cells(r) for r in rows])}")
     if rows := found.get("quality"):
         head = ["algorithm", "CPU, s", "device, s", "ratio", "difference of the objects"]
-        parts.append(f"To the CPU's last held-out error within 1 %:\n\n{table(head, [_way_cells(r) for r in rows])}")
+        parts.append(
+            "Seconds to within 1 % of the CPU's last held-out error:\n\n"
+            + table(head, [_quality_cells(r) for r in rows])
+        )
     if rows := found.get("peer"):
         head = ["size", "algorithm", "program", "frames/s", "batch"]
         cells = [[f"{r['size']}", r["algorithm"], r["program"], f"{r['rate']:,.0f}", f"{r['batch']}"] for r in rows]
@@ -199,11 +203,11 @@ def markdown(found: dict[str, Any]) -> str:
 
 
 def _rate_cells(row: dict[str, Any]) -> list[str]:
-    what = f"{row['size']}", f"{row['modes']}", row["algorithm"], f"{row['batch'] or 'own'}"
-    return [*what, f"{row['rate']:,.0f}", f"{row['rate'] * row['modes']:,.0f}", f"{row['share']:.0%}"]
+    cells = f"{row['size']}", f"{row['modes']}", row["algorithm"], f"{row['batch'] or 'default'}"
+    return [*cells, f"{row['rate']:,.0f}", f"{row['rate'] * row['modes']:,.0f}", f"{row['share']:.0%}"]
 
 
-def _way_cells(row: dict[str, Any]) -> list[str]:
+def _quality_cells(row: dict[str, Any]) -> list[str]:
     cpu, device = row["cpu"], row["device"]
     return [row["algorithm"], f"{cpu:.2f}", f"{device:.2f}", f"{cpu / device:.1f}", f"{row['apart']:.1e}"]
 
@@ -215,7 +219,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("part", nargs="*", choices=[[], *PARTS], help=f"{', '.join(PARTS)}; all where none is named")
     parser.add_argument("--device", default="cuda", help="cuda, cuda:1 or torch-cpu")
-    parser.add_argument("--quick", action="store_true", help="little of everything")
+    parser.add_argument("--quick", action="store_true", help="a short run of all parts")
     arguments = parser.parse_args()
     device, effort = resolve(arguments.device), QUICK if arguments.quick else FULL
     OUT.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
-"""The largest amount of memory that a reconstruction takes, each in a process of its own.
+"""The peak of memory of a reconstruction, each measured in its own process.
 
-python memory.py FILE ALGORITHM     some iterations; prints the peak of this process in bytes
+python memory.py FILE ALGORITHM     run some iterations; print the peak of this process in bytes
 """
 
 import sys
@@ -18,9 +18,9 @@ from exitwave.engine.recipe import USES
 GRADIENT = tuple(name for name in USES if "relaxation" not in USES[name])
 """The algorithms that keep no exit waves."""
 ITERATIONS = 3
-"""As many as an algorithm takes to have all that it keeps."""
-FACTOR, ROOM = 1.3, 300e6
-"""The bar: so many times the frames as integers, and so many bytes for everything else."""
+"""Number of iterations after which an algorithm has allocated all its arrays."""
+FACTOR, FIXED_BYTES = 1.3, 300e6
+"""The limit: this factor times the frames as integers, plus the bytes of everything else."""
 
 
 def measure(effort: Effort, pythons: Pythons) -> dict[str, Any]:
@@ -40,12 +40,12 @@ def measure(effort: Effort, pythons: Pythons) -> dict[str, Any]:
     runs = ((peer.PTYCHI, "rPIE"), (peer.PTYCHI, "LSQ-ML"), (peer.PTYLAB, "mPIE"))
     if pythons:
         scans.save_for_peer(scan, data)
-    for who, algorithm in runs:
-        if who in pythons:
-            say(f"memory: {who.name} {algorithm}")
+    for program, algorithm in runs:
+        if program in pythons:
+            say(f"memory: {program.name} {algorithm}")
             job = peer.job(algorithm, thread_counts()[-1], [1], batch=50)
-            peak = peer.run(who, pythons[who], data, [job])["peak"]
-            found["rows"].append({"program": who.name, "algorithm": algorithm, "peak": peak})
+            peak = peer.run(program, pythons[program], data, [job])["peak"]
+            found["rows"].append({"program": program.name, "algorithm": algorithm, "peak": peak})
     data.unlink(missing_ok=True)
     return found
 
@@ -56,23 +56,24 @@ def reconstruct(path: Path, algorithm: str) -> int:
     return driver.peak_memory()
 
 
-def bar(found: dict[str, Any]) -> float:
-    """Return the bytes that a reconstruction may take."""
-    return FACTOR * found["bytes"] + ROOM
+def limit(found: dict[str, Any]) -> float:
+    """Return the limit of memory for a reconstruction in bytes."""
+    return FACTOR * found["bytes"] + FIXED_BYTES
 
 
 def markdown(found: dict[str, Any]) -> list[str]:
     """Return the paragraphs and the table of the report."""
     rows = [
-        [row["program"], row["algorithm"], f"{row['peak'] / 1e6:.0f}", f"{row['peak'] / bar(found):.2f}"]
+        [row["program"], row["algorithm"], f"{row['peak'] / 1e6:.0f}", f"{row['peak'] / limit(found):.2f}"]
         for row in found["rows"]
     ]
     return [
         "## Memory",
         f"{ITERATIONS} iterations (peers: 1) over {found['frames']} frames of {found['size']} x {found['size']} from a "
-        f"file, which are {found['bytes'] / 1e6:.0f} MB as 16-bit integers; the peak of a process of its "
-        f"own, all cores. The bar is {FACTOR:g} times the frames and {ROOM / 1e6:.0f} MB: {bar(found) / 1e6:.0f} MB.",
-        table(["Program", "Algorithm", "Peak (MB)", "Peak / bar"], rows),
+        f"file, which are {found['bytes'] / 1e6:.0f} MB as 16-bit integers; the peak of a separate "
+        f"process, all cores. The limit is {FACTOR:g} times the frames and {FIXED_BYTES / 1e6:.0f} MB: "
+        f"{limit(found) / 1e6:.0f} MB.",
+        table(["Program", "Algorithm", "Peak (MB)", "Peak / limit"], rows),
     ]
 
 

@@ -1,4 +1,4 @@
-"""Exitwave: frames per second, the way to a good object, and the two Fourier transforms that no method avoids."""
+"""Exitwave: frames per second, errors by iteration, and the two Fourier transforms that every method needs."""
 
 import time
 from collections.abc import Collection
@@ -17,9 +17,9 @@ _ENDLESS = 10_000
 
 
 def throughput(scan: Scan, seconds: float, **settings: Any) -> float:
-    """Return frames times passes over the seconds of iterating, over at least one pass and about ``seconds``.
+    """Return frames per second of iterating, measured over about ``seconds`` and at least one pass.
 
-    Compiling and the first pass are left out.
+    Compiling and the first pass are not measured.
     """
     start, passes = None, 0
     for progress in exitwave.iterate(scan, iterations=_ENDLESS, holdout=0.0, probe="file", **settings):
@@ -34,7 +34,7 @@ def throughput(scan: Scan, seconds: float, **settings: Any) -> float:
 
 
 def follow(scan: Scan, marks: Collection[int], **settings: Any) -> tuple[list[Progress], dict[int, Any]]:
-    """Reconstruct; return the progress of every iteration, and the results after those of ``marks``."""
+    """Reconstruct; return the progress of each iteration, and the results after the iterations of ``marks``."""
     steps, results = [], {}
     for progress in exitwave.iterate(scan, probe="file", **settings):
         steps.append(progress)
@@ -44,29 +44,29 @@ def follow(scan: Scan, marks: Collection[int], **settings: Any) -> tuple[list[Pr
 
 
 def two_ffts(size: int, threads: int = 1) -> float:
-    """Return the seconds that one forward and one backward transform of a frame take, in place and in cache.
+    """Return the seconds of one forward and one backward transform of a frame, in place and in cache.
 
-    The plans are FFTW's for two dimensions, the best that a patient search finds, whatever the engine executes. Every
-    thread transforms a frame of its own, so that n threads take about an n-th of the time a frame. Best of 5.
+    The plans are FFTW's in two dimensions from a patient search, not those of the engine. Each thread transforms its
+    own frame, so n threads take about 1/n of the time per frame. Best of 5.
     """
     pairs = [_plans(size) for _ in range(threads)]
     with ThreadPoolExecutor(threads) as pool:
 
-        def measure(turns: int) -> float:
+        def measure(repeats: int) -> float:
             start = time.perf_counter()
-            jobs = [pool.submit(_transform, *pair, turns) for pair in pairs]
+            jobs = [pool.submit(_transform, *pair, repeats) for pair in pairs]
             for job in jobs:
                 job.result()
             return time.perf_counter() - start
 
-        turns = 1
-        while measure(turns) < _CHUNK_SECONDS:
-            turns *= 2
-        return min(measure(turns) for _ in range(5)) / (turns * threads)
+        repeats = 1
+        while measure(repeats) < _CHUNK_SECONDS:
+            repeats *= 2
+        return min(measure(repeats) for _ in range(5)) / (repeats * threads)
 
 
 def _plans(size: int) -> tuple[pyfftw.FFTW, pyfftw.FFTW]:
-    """Return plans of a forward and a backward transform in one buffer of zeros, which stay zeros."""
+    """Return plans of a forward and a backward transform in one buffer of zeros."""
     buffer = pyfftw.zeros_aligned((size, size), np.complex64)
     directions = ("FFTW_FORWARD", "FFTW_BACKWARD")
     forward, backward = (
@@ -76,8 +76,8 @@ def _plans(size: int) -> tuple[pyfftw.FFTW, pyfftw.FFTW]:
     return forward, backward
 
 
-def _transform(forward: pyfftw.FFTW, backward: pyfftw.FFTW, turns: int) -> None:
-    """Run both plans so many times; threads do it at the same time, for plans do not hold Python's lock."""
-    for _ in range(turns):
+def _transform(forward: pyfftw.FFTW, backward: pyfftw.FFTW, repeats: int) -> None:
+    """Run both plans repeatedly; threads run in parallel, because plans release Python's lock."""
+    for _ in range(repeats):
         forward.execute()
         backward.execute()

@@ -1,4 +1,4 @@
-"""The peers: environments of their own, and runs in processes of their own."""
+"""The peers: programs to compare with, each in its own environment and its own process."""
 
 import json
 import os
@@ -13,7 +13,7 @@ HERE = Path(__file__).parent
 
 
 class PeerMissingError(Exception):
-    """A peer's environment cannot be made; the message says why."""
+    """A peer's environment cannot be made; the message has the reason."""
 
 
 @dataclass(frozen=True)
@@ -21,15 +21,15 @@ class Peer:
     """A program to compare with."""
 
     name: str
-    """What it is called."""
+    """Its name in the tables."""
     module: str
-    """What can be imported where it is installed."""
+    """The module to import."""
     key: str
     """Part of the names of its files: KEY-requirements.txt, KEY_driver.py, .venv-KEY."""
 
     @property
     def variable(self) -> str:
-        """The environment variable that names a Python that has the peer already; then no environment is made."""
+        """The environment variable that names a Python with the peer installed; then no environment is made."""
         return f"EXITWAVE_{self.key.upper()}_PYTHON"
 
 
@@ -39,7 +39,7 @@ PEERS = (PTYCHI, PTYLAB)
 
 
 def interpreter(peer: Peer) -> Path:
-    """Return a Python that has the peer, made at the first call (pty-chi: in about 5 GB of disk).
+    """Return a Python with the peer installed; the first call installs it (pty-chi: about 5 GB of disk).
 
     Raises
     ------
@@ -65,27 +65,27 @@ def interpreter(peer: Peer) -> Path:
 def job(
     algorithm: str, threads: int, marks: list[int], save: Path | None = None, *, gpu: bool = False, **settings: Any
 ) -> dict[str, Any]:
-    """Return one run of a peer; ``marks`` are the epochs at which the clock is read, the last one ends it."""
+    """Return one run of a peer; ``marks`` are the epochs at which the time is recorded, the last one ends the run."""
     save = str(save) if save else None
     return {"algorithm": algorithm, "threads": threads, "marks": marks, "save": save, "gpu": gpu, "settings": settings}
 
 
 def run(peer: Peer, python: Path, data: Path, jobs: list[dict[str, Any]]) -> dict[str, Any]:
-    """Do the jobs one after the other in one process; return the driver's answer (`driver.serve`)."""
-    order, gpu = json.dumps({"data": str(data), "jobs": jobs}), any(each["gpu"] for each in jobs)
+    """Run the jobs one after the other in one process; return the output of the driver (`driver.serve`)."""
+    order, gpu = json.dumps({"data": str(data), "jobs": jobs}), any(order["gpu"] for order in jobs)
     return json.loads(call([python, HERE / f"{peer.key}_driver.py", order], gpu=gpu).splitlines()[-1])
 
 
 def call(command: list[Any], *, gpu: bool = False) -> str:
-    """Run a command without our own constraints, and by default without a GPU; return what it prints.
+    """Run a command without Exitwave's constraints, and by default without a GPU; return its output.
 
     Raises
     ------
     RuntimeError
-        With what the command complained about, if it fails.
+        If the command fails, with its error output.
     """
-    ours = ("PIP_CONSTRAINT", "PIP_BUILD_CONSTRAINT", "PYTHONPATH")
-    environment = {k: v for k, v in os.environ.items() if k not in ours}
+    removed = ("PIP_CONSTRAINT", "PIP_BUILD_CONSTRAINT", "PYTHONPATH")
+    environment = {k: v for k, v in os.environ.items() if k not in removed}
     environment |= {} if gpu else {"CUDA_VISIBLE_DEVICES": ""}
     words = [str(part) for part in command]
     done = subprocess.run(words, env=environment, text=True, capture_output=True, check=False)

@@ -1,9 +1,9 @@
-"""How fast a scan is prepared, and in how much memory, beside h5py that only reads and rewrites the same file.
+"""Speed and memory of the preparation of a scan, beside h5py that only reads and rewrites the same file.
 
     python prepare.py [--megabytes 2000] [--repeats 2]
 
-The file has sparse frames of 512 x 512 with dark current and 0.3 % bad pixels that its mask does not know. Both write
-gzip with shuffle, a chunk for each frame. Each runs in a process of its own, in turns; the best counts.
+The file has sparse frames of 512 x 512 with dark current and 0.3 % bad pixels that are not in its mask. Both write
+gzip with shuffle, one chunk per frame. Each runs in its own process, alternating; the best run is reported.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from exitwave.positions import fermat_spiral
 from exitwave.scan import Detector, Scan
 
 SIDE, BLOCK = 512, 16
-WAYS = {
+CASES = {
     "h5py, read and rewritten": [],
     "prepare": [],
     "prepare --bin 2": ["--bin", "2"],
@@ -35,7 +35,7 @@ WAYS = {
 
 
 class SpeckledFrames(Frames):
-    """Frames of speckle in a hollow cone, with dark current, hot and dead pixels; made when they are sliced."""
+    """Frames of speckle in a hollow cone, with dark current, hot and dead pixels; computed when they are sliced."""
 
     def __init__(self, frames: int) -> None:
         self.path, self.dataset = None, ""
@@ -48,9 +48,9 @@ class SpeckledFrames(Frames):
 
     def __getitem__(self, index):
         """Return some frames."""
-        wanted = np.arange(len(self))[index]
-        stack = np.array([self._frame(int(frame)) for frame in wanted.ravel()], np.float32)
-        return stack.reshape(*wanted.shape, SIDE, SIDE)
+        indices = np.arange(len(self))[index]
+        stack = np.array([self._frame(int(frame)) for frame in indices.ravel()], np.float32)
+        return stack.reshape(*indices.shape, SIDE, SIDE)
 
     def _frame(self, number: int) -> np.ndarray:
         rng = np.random.default_rng(number)
@@ -60,7 +60,7 @@ class SpeckledFrames(Frames):
         return counts
 
 
-def make(file: Path, frames: int) -> None:
+def write_scan(file: Path, frames: int) -> None:
     """Write the raw scan."""
     dark, mask = np.full((SIDE, SIDE), 0.1, np.float32), np.zeros((SIDE, SIDE), np.uint8)
     detector = Detector(2.0, (75e-6, 75e-6), mask, saturation=2.0**20 - 1, dark=dark)
@@ -69,7 +69,7 @@ def make(file: Path, frames: int) -> None:
 
 
 def rewrite(file: Path, out: Path) -> None:
-    """Read and rewrite the frames, with h5py alone."""
+    """Read and rewrite the frames with h5py alone."""
     with h5py.File(file) as source, h5py.File(out, "w") as target:
         frames = source[path("frames")]
         how = {"chunks": (1, SIDE, SIDE), "compression": "gzip", "shuffle": True}
@@ -85,19 +85,19 @@ def run(file: Path, out: Path, options: list[str]) -> None:
     app(["prepare", str(file), str(out), "--overwrite", *options], standalone_mode=False)
 
 
-def job(file: Path, out: Path, way: str) -> None:
-    """Do one thing, and print its seconds and the peak of this process in bytes."""
+def job(file: Path, out: Path, case: str) -> None:
+    """Run one case, and print its seconds and the peak of this process in bytes."""
     exitwave.open(file)
     start = time.perf_counter()
-    if way.startswith("h5py"):
+    if case.startswith("h5py"):
         rewrite(file, out)
     else:
-        run(file, out, WAYS[way])
+        run(file, out, CASES[case])
     print(time.perf_counter() - start, peak_memory())
 
 
 def main() -> None:
-    """Measure all ways in turns and print the table."""
+    """Measure all cases alternately and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--megabytes", type=float, default=2000)
     parser.add_argument("--repeats", type=int, default=2)
@@ -106,23 +106,23 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         file, out = Path(folder) / "raw.cxi", Path(folder) / "out.cxi"
         say(f"writing {frames} frames of {SIDE} x {SIDE}")
-        make(file, frames)
+        write_scan(file, frames)
         found: dict[str, tuple[float, int]] = {}
-        for way in list(WAYS) * arguments.repeats:
-            command = [sys.executable, __file__, str(file), str(out), way]
+        for case in list(CASES) * arguments.repeats:
+            command = [sys.executable, __file__, str(file), str(out), case]
             words = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1].split()
-            found[way] = min(found.get(way, (np.inf, 0)), (float(words[0]), int(words[1])))
-            say(f"{way}: {words[0]} s")
+            found[case] = min(found.get(case, (np.inf, 0)), (float(words[0]), int(words[1])))
+            say(f"{case}: {words[0]} s")
             out.unlink()
         size = frames * SIDE**2 * 4 / 1e6
-        base = found[next(iter(WAYS))][0]
-        rows = [[way, f"{size / s:.0f}", f"{base / s:.2f}", f"{peak / 1e6:.0f}"] for way, (s, peak) in found.items()]
+        base = found[next(iter(CASES))][0]
+        rows = [[case, f"{size / s:.0f}", f"{base / s:.2f}", f"{peak / 1e6:.0f}"] for case, (s, peak) in found.items()]
         print(f"{frames} frames of {SIDE} x {SIDE}, {size:.0f} MB, {file.stat().st_size / 1e6:.0f} MB on disk\n")
         print(table(["", "MB/s of frames", "rate / h5py's", "peak memory (MB)"], rows))
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 4 and sys.argv[3] in WAYS:
+    if len(sys.argv) == 4 and sys.argv[3] in CASES:
         job(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])
     else:
         main()

@@ -1,4 +1,4 @@
-"""The peer's side: pty-chi's rPIE and LSQ-ML; see `driver.py`.
+"""Driver of the peer pty-chi: rPIE and LSQ-ML; see `driver.py`.
 
 Settings: "batch" and "batching" (random or compact), "step" (of the object, rPIE) and "momentum" (LSQ-ML).
 """
@@ -17,10 +17,10 @@ OPTIONS = {"rPIE": api.RPIEOptions, "LSQ-ML": api.LSQMLOptions}
 
 
 def make_task(data: dict, job: dict) -> PtychographyTask:
-    """Set up what pty-chi's own examples do: SGD, step 1 where nothing is said, the rest as it comes.
+    """Set up a task as in pty-chi's own examples: SGD, step 1 unless given, defaults otherwise.
 
-    Its forward transform is not normalised, so the probe is divided by the square root of the number of pixels. Its
-    object window starts at round(position) + round(n_object / 2) - n_probe / 2.
+    pty-chi's forward transform is not normalised, so the probe is divided by the square root of the number of pixels.
+    Its object window starts at round(position) + round(n_object / 2) - n_probe / 2.
     """
     options, settings = OPTIONS[job["algorithm"]](), job["settings"]
     options.object_options.optimizer = options.probe_options.optimizer = api.Optimizers.SGD
@@ -49,12 +49,12 @@ def make_task(data: dict, job: dict) -> PtychographyTask:
 
 
 def scale(data: dict) -> float:
-    """Return the probe of a unitary transform over that of one that is not normalised."""
+    """Return the ratio of the probe for a unitary transform to that for a transform without normalisation."""
     return float(np.sqrt(np.prod(data["probe"].shape[-2:])))
 
 
 def reconstruct(data: dict, job: dict) -> driver.Marks:
-    """Do one job."""
+    """Run one job."""
     torch.set_num_threads(job["threads"])
     task, done, seconds = make_task(data, job), 0, 0.0
     for mark in job["marks"]:

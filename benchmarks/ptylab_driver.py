@@ -1,6 +1,6 @@
-"""The peer's side: PtyLab's mPIE on the CPU; see `driver.py`. It has no settings here: all is as it comes.
+"""Driver of the peer PtyLab: mPIE on the CPU with default settings; see `driver.py`.
 
-PtyLab puts every position on the nearest whole pixel, and does one frame after the other.
+PtyLab rounds each position to the nearest whole pixel, and processes one frame after the other.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ def make_engine(data: dict, job: dict) -> Engines.mPIE:
     """Set up mPIE, with lengths in pixels.
 
     The window of a frame starts at round(encoder) + n_object // 2 - n_probe // 2. The transform is unitary.
-    "fftshiftSwitch" keeps the patterns in the order of the FFT, which is quicker, and "saveMemory" keeps no stack of
+    "fftshiftSwitch" keeps the patterns in the order of the FFT, which is faster; "saveMemory" omits the stack of
     errors.
     """
     size, (n,) = int(max(data["object_shape"])), set(data["probe"].shape[-2:])
@@ -43,12 +43,12 @@ def make_engine(data: dict, job: dict) -> Engines.mPIE:
 
 
 def reconstruct(data: dict, job: dict) -> driver.Marks:
-    """Do one job. The clock stands still while a mark is copied."""
-    np.random.seed(0)  # noqa: NPY002  (what PtyLab draws from)
+    """Run one job. The time to copy the arrays at a mark is not counted."""
+    np.random.seed(0)  # noqa: NPY002  (PtyLab uses the global generator)
     engine, (rows, columns), found = make_engine(data, job), data["object_shape"], []
     start = time.perf_counter()
 
-    def look(loop: int, state: PtyLab.Reconstruction) -> None:
+    def record(loop: int, state: PtyLab.Reconstruction) -> None:
         nonlocal start
         now = time.perf_counter()
         if loop + 1 in job["marks"]:
@@ -58,7 +58,7 @@ def reconstruct(data: dict, job: dict) -> driver.Marks:
         start += time.perf_counter() - now
 
     with contextlib.redirect_stdout(io.StringIO()):  # progress bars
-        engine.reconstruct(vis_after_each_iteration=look)
+        engine.reconstruct(vis_after_each_iteration=record)
     yield from found
 
 

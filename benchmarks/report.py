@@ -1,4 +1,4 @@
-"""What was measured, as Markdown and as a figure."""
+"""The report of the measurements: Markdown and a figure."""
 
 import datetime
 import os
@@ -17,15 +17,15 @@ import throughput
 from exitwave.figures import style
 
 PARTS: dict[str, ModuleType] = {"throughput": throughput, "quality": quality, "memory": memory}
-"""What can be measured: modules with `measure` and `markdown`."""
+"""Parts of the benchmark: modules with `measure` and `markdown`."""
 PACKAGES = ("exitwave", "numpy", "numba", "pyfftw", "scipy")
 
 
 def markdown(measured: Mapping[str, dict[str, Any]]) -> str:
-    """Return the report of the parts that have been measured."""
+    """Return the report of the measured parts."""
     parts = [
         "# Speed, quality and memory",
-        "Float32 on the CPU. The ratios are from one run each; seconds are of this machine.",
+        "Float32 on the CPU. The ratios are from one run each; seconds depend on the machine.",
     ]
     for name, part in PARTS.items():
         if name in measured:
@@ -35,19 +35,19 @@ def markdown(measured: Mapping[str, dict[str, Any]]) -> str:
 
 
 def machine(load: float, versions: Mapping[str, str]) -> str:
-    """Describe the day, the machine and the libraries; ``load`` is the load average before anything was measured."""
+    """Return date, machine and library versions; ``load`` is the load average before the measurement."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     found = [f"{name} {version(name)}" for name in PACKAGES] + [f"Python {platform.python_version()}"]
-    theirs = ", ".join(f"{name} {number}" for name, number in versions.items())
+    peers = ", ".join(f"{name} {number}" for name, number in versions.items())
     date = datetime.datetime.now(datetime.UTC).date().isoformat()
     return (
         f"{date}; {_cpu()}, {usable} cores, load average at the start {load:.2f}.\n"
-        f"Versions: {', '.join(found)}.{f' Peers: {theirs}.' if theirs else ''}"
+        f"Versions: {', '.join(found)}.{f' Peers: {peers}.' if peers else ''}"
     )
 
 
 def _cpu() -> str:
-    """Return the model of the processor, as far as the system tells."""
+    """Return the model of the processor, where the system provides it."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
@@ -56,7 +56,7 @@ def _cpu() -> str:
 
 @style.paper
 def figure(measured: Mapping[str, dict[str, Any]], path: Path) -> None:
-    """Draw throughput, time to quality and the phase images, as far as they have been measured."""
+    """Draw throughput, time to quality and the phase images of the measured parts."""
     sets = [each for each in measured.get("quality", {}).get("sets", ()) if each["curves"]]
     heights = [58] * ("throughput" in measured) + [105] * bool(sets) + [50] * len(sets)
     if not heights:

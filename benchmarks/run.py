@@ -3,10 +3,10 @@
     python run.py [throughput] [quality] [memory] [--quick]
 
 All parts where none is named. All programs get the same frames, positions, starting probe and threads. Writes
-results.md and results.png beside this file; with --quick (to see that all works) into benchmarks/out/quick. What has
-been measured is kept in benchmarks/out, so that parts measured one by one come together in one report. Peers are
-installed into environments of their own, unless EXITWAVE_PTYCHI_PYTHON and EXITWAVE_PTYLAB_PYTHON name a Python
-that has them; the measured data are sought in the folder that EXITWAVE_DATA names.
+results.md and results.png beside this file; --quick (a test of the scripts) writes into benchmarks/out/quick. The
+measurements are kept in benchmarks/out, so that parts measured one by one are in one report. Each peer is installed
+into its own environment, unless EXITWAVE_PTYCHI_PYTHON or EXITWAVE_PTYLAB_PYTHON names a Python that has it.
+EXITWAVE_DATA names the folder of the measured scan.
 """
 
 import argparse
@@ -24,11 +24,13 @@ from common import FULL, OUT, QUICK, Effort, Pythons, say
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("part", nargs="*", help=f"what to measure: {', '.join(report.PARTS)}; all where none is named")
-    parser.add_argument("--quick", action="store_true", help="little of everything; writes into benchmarks/out/quick")
+    parser.add_argument(
+        "--quick", action="store_true", help="a short run of all parts; writes into benchmarks/out/quick"
+    )
     arguments = parser.parse_args()
     unknown = sorted(set(arguments.part) - set(report.PARTS))
     if unknown:
-        parser.error(f"no part {', '.join(unknown)}; there are {', '.join(report.PARTS)}")
+        parser.error(f"unknown part: {', '.join(unknown)}; use {', '.join(report.PARTS)}")
     effort, kept, folder = (QUICK, OUT / "quick", OUT / "quick") if arguments.quick else (FULL, OUT, peer.HERE)
     kept.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
@@ -37,24 +39,24 @@ def main() -> int:
         _measure(name, effort, pythons, lacking, kept)
         text = _report(kept, folder)
     print(text)
-    say(f"{time.perf_counter() - start:.0f} s in all; written: {folder / 'results.md'} and results.png")
+    say(f"{time.perf_counter() - start:.0f} s in total; written: {folder / 'results.md'} and results.png")
     return 0
 
 
 def _peers() -> tuple[Pythons, list[str]]:
-    """Return the Pythons of the peers that can be run, and why the others cannot."""
+    """Return the Pythons of the peers that can run, and the reasons why the others cannot."""
     pythons, lacking = {}, []
-    for each in peer.PEERS:
+    for program in peer.PEERS:
         try:
-            pythons[each] = peer.interpreter(each)
+            pythons[program] = peer.interpreter(program)
         except peer.PeerMissingError as error:
-            lacking.append(f"**{each.name} could not be measured: its environment cannot be made here ({error}).**")
+            lacking.append(f"**{program.name} was not measured: its environment cannot be made here ({error}).**")
             say(lacking[-1])
     return pythons, lacking
 
 
 def _measure(name: str, effort: Effort, pythons: Pythons, lacking: list[str], kept: Path) -> None:
-    """Measure one part and keep what was found."""
+    """Measure one part and save the measurement."""
     load, start = os.getloadavg()[0], time.perf_counter()
     found = report.PARTS[name].measure(effort, pythons)
     found |= {"machine": report.machine(load, found.get("versions", {})), "lacking": lacking}
@@ -63,7 +65,7 @@ def _measure(name: str, effort: Effort, pythons: Pythons, lacking: list[str], ke
 
 
 def _report(kept: Path, folder: Path) -> str:
-    """Write the report of all parts that have been measured, and return its text."""
+    """Write the report of all measured parts, and return its text."""
     files = {name: kept / f"{name}.json" for name in report.PARTS}
     measured = {name: json.loads(file.read_text(encoding="utf-8")) for name, file in files.items() if file.exists()}
     text = report.markdown(measured)

@@ -1,4 +1,4 @@
-"""The scans that every program gets: the same frames, positions and starting probe."""
+"""The scans of the benchmark: the same frames, positions and starting probe for each program."""
 
 import os
 from collections.abc import Sequence
@@ -18,27 +18,27 @@ from exitwave.simulation.presets import preset
 SEED = 1
 PHOTONS = 2e6
 SMALLEST = 128
-"""Pixels along the smallest frame that sees the whole lens."""
+"""Pixels along the smallest frame that covers the whole lens."""
 DEFOCUS = 1.15
-"""Defocus of the starting probe over the true one."""
+"""Defocus of the starting probe relative to the true one."""
 MEASURED = "velociprobe_siemens_star.cxi"
-"""The measured scan, in the folder that EXITWAVE_DATA names, or beside the project as for the tests."""
+"""The measured scan, in the folder that EXITWAVE_DATA names, or in the tests' folder beside the project."""
 
 
 class NoDataError(Exception):
-    """The measured scan is not here; the message says where it was sought."""
+    """The measured scan was not found; the message names the folder."""
 
 
 def subpixel_scan(size: int, frames: int, modes: int = 1) -> Scan:
-    """Return a 26-ID scan with frames of size x size and the true probe to start from."""
-    seen = max(size, SMALLEST)
-    scan = simulate("26-ID", detector=seen, frames=frames, modes=modes, photons=PHOTONS, seed=SEED)
-    scan = coarse(scan, size) if size < seen else scan
+    """Return a 26-ID scan with frames of size x size and the true probe as the starting probe."""
+    side = max(size, SMALLEST)
+    scan = simulate("26-ID", detector=side, frames=frames, modes=modes, photons=PHOTONS, seed=SEED)
+    scan = coarse(scan, size) if size < side else scan
     return replace(scan, patterns=Frames(scan.patterns[:]))
 
 
 def coarse(scan: Scan, size: int) -> Scan:
-    """Return the same experiment, simulated anew with larger detector pixels and so with smaller windows."""
+    """Return the same experiment, simulated again with larger detector pixels and so with smaller windows."""
     truth, n = scan.truth, scan.patterns.shape[1]
     cut = slice((n - size) // 2, (size - n) // 2)
     pixels = tuple(pixel * n / size for pixel in scan.detector.pixel_size)
@@ -50,13 +50,13 @@ def coarse(scan: Scan, size: int) -> Scan:
         "y": truth.y[cut],
         "x": truth.x[cut],
     }
-    seen = replace(truth, **{name: np.ascontiguousarray(array) for name, array in smaller.items()})
-    frames = SimulatedFrames(seen, detector, SEED)
-    return replace(scan, patterns=frames, detector=detector, probe=seen.probe, truth=seen)
+    smaller_truth = replace(truth, **{name: np.ascontiguousarray(array) for name, array in smaller.items()})
+    frames = SimulatedFrames(smaller_truth, detector, SEED)
+    return replace(scan, patterns=frames, detector=detector, probe=smaller_truth.probe, truth=smaller_truth)
 
 
 def whole_pixel_scan(scan: Scan) -> Scan:
-    """Return the same experiment with every position moved to the nearest object pixel, simulated anew."""
+    """Return the same experiment with each position moved to the nearest object pixel, simulated again."""
     truth = scan.truth
     whole = np.rint(to_pixels(truth.positions, truth.y, truth.x)).astype(int)
     positions = truth.positions.copy()
@@ -67,13 +67,13 @@ def whole_pixel_scan(scan: Scan) -> Scan:
 
 
 def subpixel_share(scan: Scan) -> float:
-    """Return the share of the frames that do not sit on whole pixels, in the engine's precision."""
+    """Return the fraction of the frames that are not on whole pixels, in the engine's precision."""
     pixels = to_pixels(scan.positions, scan.truth.y, scan.truth.x).astype(np.float32).astype(float)
     return float(split(pixels, scan.patterns.shape[1:])[1].any(axis=1).mean())
 
 
 def defocused_scan(frames: int) -> Scan:
-    """Return a 26-ID scan with frames of 128 x 128, and a starting probe whose defocus is off by 15 %."""
+    """Return a 26-ID scan with frames of 128 x 128, and a starting probe whose defocus is wrong by 15 %."""
     scan, optics = simulate("26-ID", scan="fermat", detector=128, frames=frames, photons=PHOTONS), preset("26-ID")
     probe, _ = replace(optics, defocus=DEFOCUS * optics.defocus).probe((128, 128))
     off = np.asarray(probe[None] * np.sqrt(PHOTONS), np.complex64)
@@ -86,22 +86,22 @@ def measured_scan() -> Scan:
     Raises
     ------
     NoDataError
-        If the file is not here.
+        If the file was not found.
     """
     beside = Path(__file__).resolve().parents[2] / "shared" / "data"
     path = Path(os.environ.get("EXITWAVE_DATA", beside)) / MEASURED
     if not path.is_file():
-        raise NoDataError(f"{MEASURED} is not here; set EXITWAVE_DATA to the folder that has it")
+        raise NoDataError(f"{MEASURED} was not found in {path.parent}; set EXITWAVE_DATA to its folder")
     scan = exitwave.open(path)
     assert isinstance(scan, Scan)
     return replace(scan, patterns=Frames(scan.patterns[:]))
 
 
 def save_for_peer(scan: Scan, path: Path, left_out: Sequence[int] = ()) -> None:
-    """Write the scan as plain arrays, without some frames: what `driver.py` reads.
+    """Write the scan without some frames as plain arrays, the input of `driver.py`.
 
-    Counts with zero frequency at n//2 and none of them masked, pixels (row, column) on the object's grid, and the
-    probe of a unitary transform with the power of a mean frame, which is how Exitwave starts too.
+    Counts have zero frequency at n//2, and none is masked. Positions are pixels (row, column) on the object's grid. The
+    probe is that of a unitary transform with the power of a mean frame, as Exitwave starts.
     """
     assert not scan.detector.mask.any()
     kept = np.setdiff1d(np.arange(len(scan.patterns)), left_out)
@@ -114,9 +114,9 @@ def save_for_peer(scan: Scan, path: Path, left_out: Sequence[int] = ()) -> None:
 
 
 class SparseFrames(Frames):
-    """Many frames of few photons, made when they are sliced: shape (npos, n, n), uint16.
+    """Many frames with few photons, computed when they are sliced: shape (npos, n, n), uint16.
 
-    They look like the mean of a far field, and serve to measure memory only.
+    Each is noise about the same mean pattern; they are only for the measurement of memory.
     """
 
     def __init__(self, frames: int, size: int) -> None:

@@ -1,9 +1,9 @@
-"""The Fourier transforms of the CPU's loops beside FFTW's, of which they take the place. Prints a Markdown table.
+"""The CPU backend's own Fourier transforms beside those of FFTW. Prints a Markdown table.
 
     python benchmarks/transforms.py [LENGTH ...]
 
-Squares of one wave, in place, on one thread, rows and columns by themselves; FFTW as pyFFTW packages it, with patient
-plans in the layout and the number of rows and columns that suit it best. Measured in turns, the best of each.
+One square wave, in place, on one thread, rows and columns separately; FFTW as in pyFFTW, with patient plans in the
+layout and the number of rows and columns that are fastest for it. Alternating measurements, best of each.
 """
 
 import argparse
@@ -17,13 +17,13 @@ from exitwave.engine.backends.cpu.kernels.compiled import compiled
 from exitwave.engine.backends.cpu.kernels.waves import transform_columns, transform_rows
 
 LENGTHS = (48, 64, 96, 128, 192, 256, 400, 512, 1024)
-TURNS, NUMBERS = 15, 2_000_000
-"""Repeats, and complex numbers transformed in each."""
+REPEATS, NUMBERS = 15, 2_000_000
+"""Number of measurements, and complex numbers transformed in each."""
 
 
 @compiled
 def repeat(wave, plans, along, across, times):
-    """Transform a wave so many times, rows, columns or both."""
+    """Transform a wave repeatedly: rows, columns or both."""
     for _ in range(times):
         if along:
             transform_rows(plans.rows_forward, wave, plans)
@@ -32,7 +32,7 @@ def repeat(wave, plans, along, across, times):
 
 
 def seconds(n, plans, along):
-    """Return the seconds that the rows, or the columns, of one wave take."""
+    """Return the seconds to transform the rows, or the columns, of one wave."""
     wave, times = transforms.zeros(1, plans.height, 2 * plans.stride), max(1, NUMBERS // n**2)
     repeat(wave, plans, along, not along, 1)
     start = time.perf_counter()
@@ -41,12 +41,12 @@ def seconds(n, plans, along):
 
 
 def row(n):
-    """Return a line of the table."""
+    """Return a row of the table."""
     own = transforms.plans((n, n))
     with patch.object(butterflies, "factors", lambda n: None):
         packaged = transforms.plans.__wrapped__((n, n))
-    best = dict.fromkeys(((who, along) for along in (True, False) for who in (packaged, own)), float("inf"))
-    for _ in range(TURNS):
+    best = dict.fromkeys(((plans, along) for along in (True, False) for plans in (packaged, own)), float("inf"))
+    for _ in range(REPEATS):
         for plans, along in best:
             best[plans, along] = min(best[plans, along], seconds(n, plans, along))
     cells = [f"{1e6 * value:.1f}" for value in best.values()]
@@ -57,5 +57,5 @@ def row(n):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("lengths", type=int, nargs="*", default=LENGTHS)
-    head = ["Length", "Rows, FFTW (µs)", "own", "Ratio", "Columns, FFTW (µs)", "own", "Ratio"]
+    head = ["Length", "Rows, FFTW (µs)", "Exitwave", "Ratio", "Columns, FFTW (µs)", "Exitwave", "Ratio"]
     print(table(head, [row(n) for n in parser.parse_args().lengths]))

@@ -1,4 +1,4 @@
-"""The beam: powers of modes, a probe that drifts, intensity and pointing of every frame. Prints Markdown tables.
+"""Probe modes, OPR, intensity and pointing of each frame. Prints Markdown tables.
 
     python benchmarks/model/beam.py [MEASURED.cxi]
 
@@ -19,7 +19,7 @@ from exitwave.scan import Result, Scan
 from exitwave.simulation import simulate
 
 POISSON = [{"iterations": 40}, {"algorithm": "ML", "noise": "Poisson", "iterations": 30}]
-"""Powers of modes need the Poisson model: the amplitude model takes dark pixels for darker than they are."""
+"""Powers of modes need the Poisson model: the amplitude model is biased at pixels of few counts."""
 
 
 def scan(**settings: Any) -> Scan:
@@ -41,18 +41,18 @@ def row(name: str, result: Result, *more: str) -> list[str]:
 
 
 def powers(result: Result) -> str:
-    return " / ".join(f"{each:.1f}" for each in 100 * mode_powers(result.probe))
+    return " / ".join(f"{power:.1f}" for power in 100 * mode_powers(result.probe))
 
 
-def varied(result: Result) -> float:
-    """Return the power of the variations relative to that of all modes."""
+def opr_power(result: Result) -> float:
+    """Return the power of the OPR modes relative to that of the probe modes."""
     opr_modes, weights = result.model["opr_modes"], result.model["opr_weights"]
     power = (weights**2).mean(0) * (np.abs(opr_modes) ** 2).sum((1, 2))
     return float(power.sum() / (np.abs(result.probe) ** 2).sum())
 
 
 def angle(result: Result) -> float:
-    """Return the degrees between the true variation and those found, without their parts along the mode."""
+    """Return the angle in degrees between the true OPR mode and the found ones, all orthogonal to the probe mode."""
     mode, truth = result.probe[0].astype(complex), result.scan.truth.model["opr_modes"][0].astype(complex)
     basis = [u - mode * np.vdot(mode, u) / np.vdot(mode, mode) for u in (*result.model["opr_modes"], truth)]
     columns = np.array(basis).reshape(len(basis), -1).T
@@ -78,23 +78,23 @@ def drift() -> None:
     rows = []
     for size in (0.2, 0.05):
         data = scan(probe_drift=size)
-        rows.append(row(f"drift {size:.0%}, no variation", run(data, iterations=60), "-", "-"))
+        rows.append(row(f"drift {size:.0%}, no OPR", run(data, iterations=60), "-", "-"))
         for number in (1, 3):
             found = run(data, iterations=60, opr_update={"number": number})
-            rows.append(row(f"drift {size:.0%}, {number}", found, f"{angle(found):.1f}", f"{varied(found):.3%}"))
+            rows.append(row(f"drift {size:.0%}, {number}", found, f"{angle(found):.1f}", f"{opr_power(found):.3%}"))
     for photons in (2e6, 1e4):
         data = scan(photons=photons)
-        rows.append(row(f"steady, {photons:g} photons, no variation", run(data), "-", "-"))
+        rows.append(row(f"steady, {photons:g} photons, no OPR", run(data), "-", "-"))
         found = run(data, opr_update={"number": 3})
-        rows.append(row(f"steady, {photons:g} photons, 3", found, "-", f"{varied(found):.5%}"))
-    table(["Probe, and number of variations", "Error", "Held out", "Object", "Angle in degrees", "Power"], rows)
+        rows.append(row(f"steady, {photons:g} photons, 3", found, "-", f"{opr_power(found):.5%}"))
+    table(["Probe, and number of OPR modes", "Error", "Held out", "Object", "Angle in degrees", "Power"], rows)
 
 
 def cost() -> None:
     data, seconds = scan(frames=400), {}
-    choices: dict[str, dict[str, Any]] = {"none": {}, "scale": {"intensity_update": True}}
-    choices |= {f"{n} variations": {"opr_update": {"number": n}} for n in (1, 3)}
-    choices |= {"tilt": {"pointing_update": True}}
+    choices: dict[str, dict[str, Any]] = {"none": {}, "intensity": {"intensity_update": True}}
+    choices |= {f"{n} OPR modes": {"opr_update": {"number": n}} for n in (1, 3)}
+    choices |= {"pointing": {"pointing_update": True}}
     for _ in range(4):
         for name, settings in choices.items():
             steps = [time.perf_counter() for _ in exitwave.iterate(data, iterations=8, threads=1, decay=0, **settings)]
@@ -117,19 +117,19 @@ def frames() -> None:
     found = run(data, pointing_update=True)
     wrong = found.model["pointing"] - truth
     rows.append(row("refined", found, f"{(wrong - wrong.mean(0)).std():.4f}"))
-    table(["Frames of their own", "Error", "Held out", "Object", "Rms wrong"], rows)
+    table(["Intensity and pointing", "Error", "Held out", "Object", "Rms error"], rows)
 
 
 def measured(path: str) -> None:
     data, rows = exitwave.open(path), []
-    choices: dict[str, dict[str, Any]] = {"as it is": {}, "intensity per frame": {"intensity_update": True}}
-    choices |= {f"{n} variations": {"opr_update": {"number": n}} for n in (1, 3)}
+    choices: dict[str, dict[str, Any]] = {"none": {}, "intensity per frame": {"intensity_update": True}}
+    choices |= {f"{n} OPR modes": {"opr_update": {"number": n}} for n in (1, 3)}
     choices |= {"pointing": {"pointing_update": True}, "all": {}}
     choices["all"] = {"intensity_update": True, "pointing_update": True, "opr_update": {"number": 3}}
     for name, settings in choices.items():
         found = run(data, **settings)
-        rows.append(row(name, found, f"{varied(found):.3%}" if "opr_modes" in found.model else "-"))
-    table(["Measured Siemens star", "Error", "Held out", "Object", "Power varied"], rows)
+        rows.append(row(name, found, f"{opr_power(found):.3%}" if "opr_modes" in found.model else "-"))
+    table(["Measured Siemens star", "Error", "Held out", "Object", "Power of OPR modes"], rows)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a detector's faults cost the object, with and without them in the model: ``python -m model.detector``."""
+"""Effect of detector faults on the object, with and without them in the model: ``python -m model.detector``."""
 
 from dataclasses import replace
 from typing import Any
@@ -19,7 +19,7 @@ def frozen(scan: Scan) -> Scan:
 
 
 def masked(scan: Scan, value: float) -> Scan:
-    """Return the scan with some pixels masked, which read a value."""
+    """Return the scan with some pixels masked; their counts are ``value``."""
     bad = np.random.default_rng(1).random(scan.patterns.shape[1:]) < MASKED
     stack = np.where(bad, np.float32(value), scan.patterns[:])
     detector = replace(scan.detector, mask=(bad | (scan.detector.mask != 0)).astype(np.uint8), pixel_mask=None)
@@ -36,7 +36,7 @@ def saturated(scan: Scan) -> Scan:
 
 
 def error(scan: Scan, **settings: Any) -> float:
-    """Return the error of the object that the default algorithm finds, against the truth."""
+    """Return the error of the object of the default algorithm against the truth."""
     return exitwave.compare(exitwave.reconstruct(scan, threads=1, **settings)).error
 
 
@@ -44,22 +44,22 @@ def main() -> None:
     """Print the table."""
     clean = frozen(exitwave.simulate(**SCAN))
     best = error(clean)
-    print(f"Clean: {best:.4f}\n\n| Fault | Model | Object error | Over clean |\n|---|---|---|---|")
+    print(f"Clean: {best:.4f}\n\n| Fault | Model | Object error | Relative to clean |\n|---|---|---|---|")
 
     def row(fault: str, model: str, scan: Scan, **settings: Any) -> None:
         found = error(scan, **settings)
         print(f"| {fault} | {model} | {found:.4f} | {found / best - 1:+.1%} |", flush=True)
 
-    learnt: dict[str, dict[str, Any]] = {
-        "learnt, one number": {"background_update": {"form": "scalar"}},
-        "learnt, radial": {"background_update": {"form": "radial"}},
-        "learnt, pixels": {"background_update": True},
+    refined: dict[str, dict[str, Any]] = {
+        "refined, one number": {"background_update": {"form": "scalar"}},
+        "refined, radial": {"background_update": {"form": "radial"}},
+        "refined, pixels": {"background_update": True},
     }
     for level in (0.1, 1.0):
         scan = frozen(exitwave.simulate(**SCAN, background=level))
         row(f"background {level}", "none", scan)
         row(f"background {level}", "number", scan, detector={"background": level})
-        for name, settings in learnt.items():
+        for name, settings in refined.items():
             row(f"background {level}", name, scan, **settings)
     row("5 % masked at 1e6", "mask", masked(clean, HOT))
     full = saturated(clean)
@@ -71,7 +71,7 @@ def main() -> None:
         for choice in ("exclude", "cap"):
             row(f"background {level}, masked, saturated", f"number, {choice}", scan,
                 detector={"background": level, "saturated": choice})  # fmt: skip
-            row(f"background {level}, masked, saturated", f"learnt, {choice}", scan,
+            row(f"background {level}, masked, saturated", f"refined, {choice}", scan,
                 background_update=True, detector={"saturated": choice})  # fmt: skip
     scan = frozen(exitwave.simulate(**SCAN, flat=0.1))
     row("flat field 10 %", "none", scan, detector={"flat": False})

@@ -1,4 +1,4 @@
-"""The distance of the detector: scans read with one that is wrong. Prints a Markdown table.
+"""Refinement of the detector distance from a wrong starting value. Prints a Markdown table.
 
     python benchmarks/model/distance.py
 
@@ -23,7 +23,7 @@ def table(frames: int) -> None:
     scan = simulate(detector=128, frames=frames, photons=1e7, seed=3)
     scan = replace(scan, patterns=Frames(scan.patterns[:]))
     true = scan.detector.distance
-    print(f"| {frames} frames | Distance wrong by | then | Error | held out | right distance | wrong, not refined |")
+    print(f"| {frames} frames | Wrong by | after refinement | Error | held out | right distance | wrong, not refined |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for name, settings in CHOICES.items():
         right = exitwave.reconstruct(scan, threads=1, **settings)
@@ -34,7 +34,10 @@ def table(frames: int) -> None:
             then = float(found.model["distance"]) / true - 1
             errors = (found.errors[-1], found.holdout_errors[-1], right.errors[-1], left.errors[-1])
             print(
-                f"| {name} | {off:+.1%} | {then:+.3%} |", " | ".join(f"{each:.5f}" for each in errors), "|", flush=True
+                f"| {name} | {off:+.1%} | {then:+.3%} |",
+                " | ".join(f"{e:.5f}" for e in errors),
+                "|",
+                flush=True,
             )
 
 

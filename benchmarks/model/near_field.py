@@ -1,4 +1,4 @@
-"""Near field: the measured scan of PETRA III P25 with every algorithm, and a simulated one against its truth.
+"""Near field: the measured scan of PETRA III P25 with each algorithm, and a simulated one against its truth.
 
 ``python benchmarks/model/near_field.py`` prints a Markdown table. EXITWAVE_DATA names the folder of the measured scan.
 """

@@ -1,8 +1,8 @@
-"""Thick samples: do slices separate, is a wrong spacing found, and what does a slice cost?
+"""Thick samples: separation of slices, refinement of their spacing, smoothing, and time of an iteration.
 
     python benchmarks/model/slices.py [separation] [spacing] [smoothing] [speed]
 
-prints Markdown tables, measured on simulated scans of two slices with a known truth.
+prints Markdown tables for simulated scans with two slices.
 """
 
 import sys
@@ -21,11 +21,11 @@ ALGORITHMS = {
     "60 of Adam": [{"algorithm": "Adam", "iterations": 60}],
     "15 of mPIE, 120 of ML (default)": usual_stages(2),
 }
-"""Stages by what they are called."""
+"""Stages by name."""
 
 
 def simulated(specimen: str, spacing: float | None = None, photons: float = 1e7) -> Scan:
-    """Return a scan of two slices, one depth of focus apart where no spacing in metres is given."""
+    """Return a scan of two slices; without a spacing in metres they are one depth of focus apart."""
     return exitwave.simulate(
         detector=DETECTOR, frames=FRAMES, slices=2, slice_spacing=spacing, specimen=specimen, photons=photons
     )
@@ -37,9 +37,9 @@ def run(scan: Scan, spacing: float, **settings: object) -> Result:
 
 
 def correlations(result: Result) -> tuple[float, float, float]:
-    """Return the least correlation with the right slice, the largest with a wrong one, and that of the true ones.
+    """Return the least correlation with the right slice, the largest with a wrong one, and that of the true slices.
 
-    All are about the area that the beam has covered.
+    All are computed over the covered area.
     """
     found, true = exitwave.compare(result).slices, exitwave.compare(from_truth(result)).slices
     assert found is not None
@@ -48,16 +48,17 @@ def correlations(result: Result) -> tuple[float, float, float]:
 
 
 def from_truth(result: Result) -> Result:
-    """Return the result with the true slices and probe in the place of those found, to go on from."""
+    """Return the result with the true slices and probe, to continue from."""
     truth = result.scan.truth
     assert truth is not None
     return replace(result, object=truth.object, x=truth.x, y=truth.y, z=truth.z, probe=truth.probe)
 
 
 def separation() -> None:
-    """Slices one depth of focus apart, wavelength / aperture^2, and nearer and farther ones, by several algorithms.
+    """Print the separation of slices at spacings about one depth of focus, wavelength / aperture^2, by algorithm.
 
-    The wrong slice after as many iterations from the truth tells noise from what the iterations have not found.
+    The column "from the truth" is the correlation with the wrong slice after as many iterations from the truth: that of
+    noise alone.
     """
     print(
         "| specimen | spacing | iterations | right slice | wrong slice | from the truth | true slices | error "
@@ -72,16 +73,16 @@ def separation() -> None:
             result = run(scan, factor * focus, stages=stages)
             right, wrong, true = correlations(result)
             again = exitwave.reconstruct(from_truth(result), stages=stages, threads=1)
-            place = f"{factor:g} depth of focus ({factor * focus * 1e6:.1f} um)"
+            distance = f"{factor:g} depth of focus ({factor * focus * 1e6:.1f} um)"
             print(
-                f"| {specimen} | {place} | {name} | {right:.3f} | {wrong:.3f} | {correlations(again)[1]:.3f} "
+                f"| {specimen} | {distance} | {name} | {right:.3f} | {wrong:.3f} | {correlations(again)[1]:.3f} "
                 f"| {true:.3f} | {result.errors[-1]:.3g} | {result.holdout_errors[-1]:.4g} |",
                 flush=True,
             )
 
 
 def spacing() -> None:
-    """A spacing that is wrong by a fifth, in either direction."""
+    """Print the refined spacing from a starting value that is 20 % too small or too large."""
     print("| specimen | start / truth | refined | end / truth | right slice | wrong slice | held-out error |")
     print("|---|---|---|---|---|---|---|")
     for specimen in ("particles", "texture"):
@@ -99,7 +100,7 @@ def spacing() -> None:
 
 
 def smoothing() -> None:
-    """Strengths of the smoothing between slices, with few photons and with many."""
+    """Print the effect of slice smoothing for several strengths, with few and with many photons."""
     print("| photons in a frame | strength | right slice | wrong slice | held-out error |")
     print("|---|---|---|---|---|")
     for photons in (1e5, 1e7):
@@ -113,7 +114,7 @@ def smoothing() -> None:
 
 
 def speed() -> None:
-    """Time of an iteration with slices, relative to that of a thin sample: best of three."""
+    """Print the time of an iteration with slices relative to that of a thin sample, best of three."""
     print("| slices | time of an iteration, thin sample = 1 | with spacing_update |")
     print("|---|---|---|")
     scan = simulated("particles")
