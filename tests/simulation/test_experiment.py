@@ -137,14 +137,14 @@ def test_the_intensity_fluctuates_from_frame_to_frame():
 
 def test_pointing_shifts_the_patterns():
     scan, alone = simulate(detector=128, frames=60, pointing=1.0), simulate(detector=128, frames=60)
-    tilts = scan.truth.model["pointing"]
-    assert np.sqrt(np.mean(tilts**2, axis=0)) == pytest.approx(1.0, rel=0.3)
+    shifts = scan.truth.model["pointing"]
+    assert np.sqrt(np.mean(shifts**2, axis=0)) == pytest.approx(1.0, rel=0.3)
 
     def centre(pattern):
         return [np.sum(pattern * index) / pattern.sum() for index in np.indices(pattern.shape)]
 
     moved = np.subtract(centre(scan.patterns.expected(3)), centre(alone.patterns.expected(3)))
-    assert moved == pytest.approx(tilts[3], abs=0.05)
+    assert moved == pytest.approx(shifts[3], abs=0.05)
 
 
 def test_bad_pixels_are_masked_and_read_zero_or_full_scale():

@@ -52,8 +52,8 @@ def make_probe_changes(
     Returns
     -------
     dict of str to ndarray
-        ``variations``, shape (1, ny, nx), and ``weights``, shape (frames, 1); ``scales``, shape (frames,); ``tilts``,
-        shape (frames, 2). Each is there only where its settings are not 0.
+        ``opr_modes``, shape (1, ny, nx), and ``opr_weights``, shape (frames, 1); ``probe_factors``, shape (frames,);
+        ``pointing``, shape (frames, 2). Each is present only where its settings are not 0.
     """
     model: dict[str, NDArray[Any]] = {}
     if settings.probe_drift > 0:
