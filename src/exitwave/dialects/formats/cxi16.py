@@ -96,7 +96,7 @@ def _images(file: h5py.File) -> list[str]:
 DIALECT = Dialect(
     name="cxi16",
     order=20,
-    title="official CXI 1.6 (cxidb.org)",
+    title="Official CXI 1.6 (cxidb.org)",
     conventions=Conventions(
         energy="source_1/energy, J",
         positions="(N, 3), x y z of the sample, m; + in pixels with the default basis_vectors",
