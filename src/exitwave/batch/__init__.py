@@ -1,1 +1,1 @@
-"""Many scans, one after the other on every worker: what a job is, what is done already, and how jobs reach workers."""
+"""Many scans: tasks for the workers of dask.distributed, the journal of finished work, and the summary page."""

@@ -1,4 +1,4 @@
-"""What a folder of results was made with, so that a batch goes on where it stopped and never mixes two kinds."""
+"""The journal of a folder of results: the settings that made them, so that a batch continues and never mixes settings."""
 
 import json
 from dataclasses import dataclass, field
@@ -10,39 +10,39 @@ from exitwave.errors import OutputError
 
 NAME = "batch.json"
 Stamp = tuple[int, int]
-"""Time of the last change and size of a file, by which it is recognised."""
+"""Time of the last change in nanoseconds and size of a file, which identify its content."""
 
 
 def stamp(file: Path) -> Stamp:
-    """Return what tells whether a file is still the same: time of the last change in nanoseconds, and size."""
-    state = file.stat()
-    return state.st_mtime_ns, state.st_size
+    """Return the time of the last change of a file in nanoseconds, and its size in bytes."""
+    status = file.stat()
+    return status.st_mtime_ns, status.st_size
 
 
 @dataclass(frozen=True)
 class Journal:
-    """What the results of a folder were asked for."""
+    """The request that the results of a folder answer."""
 
-    asked: dict[str, Any]
-    """Everything that decides what a result is, ready for JSON."""
+    request: dict[str, Any]
+    """Everything that determines a result, ready for JSON."""
     stale: dict[str, Stamp] = field(default_factory=dict)
-    """Results, by name, that were there before and are to be replaced, with their stamps."""
+    """Existing results of other settings that are to be replaced: their stamps by file name."""
 
 
-def open_journal(folder: Path, asked: dict[str, Any], outputs: list[Path], *, overwrite: bool) -> Journal:
-    """Return the journal of a folder, written where there is none or another.
+def open_journal(folder: Path, request: dict[str, Any], outputs: list[Path], *, overwrite: bool) -> Journal:
+    """Return the journal of a folder; write it if there is none or one of another request.
 
-    Results that are there already count as done where the journal agrees with what is asked; each tells by itself
-    of which input it is. All others are refused, or become stale with ``overwrite``.
+    Existing results count as done if the journal has the same request; each result contains the digest of its input.
+    Other results are refused, or become stale with ``overwrite``.
 
     Parameters
     ----------
     folder : Path
-        Where the results go.
-    asked : dict
-        Everything that decides what a result is, ready for JSON.
+        Folder of the results.
+    request : dict
+        Everything that determines a result, ready for JSON.
     outputs : list of Path
-        The results to be.
+        The result files of the batch.
     overwrite : bool
         Whether results of other settings may be replaced.
 
@@ -52,24 +52,25 @@ def open_journal(folder: Path, asked: dict[str, Any], outputs: list[Path], *, ov
         If there are results of other settings, without ``overwrite``.
     """
     earlier = _read(folder / NAME)
-    if earlier is not None and earlier.asked == asked:
+    if earlier is not None and earlier.request == request:
         return earlier
     existing = [output for output in outputs if output.exists()]
     if (existing or earlier is not None) and not overwrite:
-        found = "other settings" if earlier is not None else f"{existing[0].name}, made by something else"
+        found = f"a {NAME} of other settings" if earlier is not None else f"{existing[0].name}, and no {NAME}"
         remedy = "Choose another folder with -o, or replace its results with --overwrite"
-        raise OutputError("The folder holds results of something else", where=folder, found=found, remedy=remedy)
-    journal = Journal(asked, {output.name: stamp(output) for output in existing})
+        raise OutputError("The folder contains results of other settings", where=folder, found=found, remedy=remedy)
+    journal = Journal(request, {output.name: stamp(output) for output in existing})
     with atomic(folder / NAME, overwrite=True) as partial:
-        partial.write_text(json.dumps({"asked": asked, "stale": journal.stale}, indent=2), encoding="utf-8")
+        text = json.dumps({"asked": request, "stale": journal.stale}, indent=2)
+        partial.write_text(text, encoding="utf-8")
     return journal
 
 
 def _read(file: Path) -> Journal | None:
-    """Return a journal, None where there is none, and one that agrees with nothing where it cannot be read."""
+    """Return a journal; None if there is no file, and a journal that equals no request if it cannot be read."""
     try:
-        told = json.loads(file.read_text(encoding="utf-8"))
-        return Journal(told["asked"], {name: (when, size) for name, (when, size) in told["stale"].items()})
+        content = json.loads(file.read_text(encoding="utf-8"))
+        return Journal(content["asked"], {name: (time, size) for name, (time, size) in content["stale"].items()})
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):

@@ -1,126 +1,68 @@
-"""Options that several verbs share."""
+"""Arguments and options that several verbs share."""
 
-from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from exitwave.errors import InputError, did_you_mean
+from exitwave.cli.names import ALGORITHMS
 
 Input = Annotated[Path, typer.Argument(metavar="FILE", help="A CXI file.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout; all words go to stderr.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, and all text on stderr.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")]
 Set = Annotated[
     list[str] | None,
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Read the file with this value instead of its own: energy=8.8keV, distance=2m, pixel_size=75um, "
-        "positions=um, mask=inverted. May be repeated.",
+        help="Replace a value of the file: energy=8.8keV, distance=2m, pixel_size=75um, positions=um (their unit), "
+        "mask=inverted. May be repeated.",
     ),
 ]
-
-
 SetAny = Annotated[
     list[str] | None,
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="A value that replaces the file's (energy=8.8keV, distance=2m, pixel_size=75um, positions=um, "
-        "mask=inverted), or any setting of the recipe (object_update.step=0.5). May be repeated.",
+        help="Replace a value of the file (energy=8.8keV, distance=2m, pixel_size=75um, positions=um, mask=inverted) "
+        "or a setting of the recipe (object_update.step=0.5). May be repeated.",
     ),
 ]
 
 
-def parse_settings(pairs: Iterable[str] | None) -> dict[str, str]:
-    """Return ``["energy=8.8keV"]`` as ``{"energy": "8.8keV"}``.
+@dataclass(frozen=True)
+class RunOptions:
+    """Options that define how a scan is reconstructed."""
 
-    Raises
-    ------
-    InputError
-        If a pair has no key, no value or no ``=``.
-    """
-    settings = {}
-    for pair in pairs or ():
-        key, _, value = (part.strip() for part in pair.partition("="))
-        if not (key and value):
-            raise InputError("Not a setting", where="--set", found=repr(pair), remedy="Write it as --set energy=8.8keV")
-        settings[key] = value
-    return settings
-
-
-def split_settings(settings: dict[str, str]) -> tuple[dict[str, str], dict[str, Any]]:
-    """Split settings into those of the file and those of the recipe; the latter are nested and typed.
-
-    Example: ``{"energy": "9keV", "object_update.step": "0.5"}`` gives ``{"energy": "9keV"}`` and
-    ``{"object_update": {"step": 0.5}}``.
-
-    Raises
-    ------
-    InputError
-        If a key is neither a value of the file nor a setting of the recipe, or its value cannot be read.
-    """
-    import yaml
-
-    from exitwave.cxi.read import OVERRIDES
-    from exitwave.dialects.registry import known as dialects
-    from exitwave.engine.recipe import Recipe, Stage
-
-    overrides, recipe = {}, dict[str, Any]()
-    of_recipe = [*Recipe.model_fields, *Stage.model_fields]
-    of_file = {*OVERRIDES, *(key for each in dialects().values() for key in each.settings)} - {*of_recipe}
-    known = [*sorted(of_file), *of_recipe]
-    for key, value in settings.items():
-        *groups, name = key.split(".")
-        top = (groups or [name])[0]
-        if top not in known:
-            raise InputError(
-                "There is nothing of this name to set", where="--set", found=key, remedy=did_you_mean(top, known)
-            )
-        if top in of_file:
-            overrides[key] = value
-            continue
-        place = recipe
-        for group in groups:
-            place = place.setdefault(group, {})
-            if not isinstance(place, dict):
-                remedy = f"Give either {group}=... or {key}=..., not both"
-                raise InputError("Two settings contradict each other", where="--set", found=key, remedy=remedy)
-        try:
-            place[name] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            remedy = "Write a number, true, false or a word, such as object_update.step=0.5"
-            raise InputError("Not a value", where=f"--set {key}", found=repr(value), remedy=remedy) from None
-    return overrides, recipe
-
-
-def read_recipe(file: Path) -> dict[str, Any]:
-    """Return the settings in a YAML file, or those that made a result.
-
-    Raises
-    ------
-    InputError
-        If there is no such file, or it is neither a YAML mapping nor a result.
-    """
-    import h5py
-    import yaml
-
-    import exitwave
-    from exitwave.scan import Result
-
-    remedy = "Give a YAML file of settings, or a result of exitwave reconstruct"
-    if not file.is_file():
-        raise InputError("There is no such recipe", where=file, remedy=remedy)
-    if h5py.is_hdf5(file):
-        result = exitwave.open(file)
-        if isinstance(result, Result) and result.recipe:
-            return result.recipe
-        raise InputError("The file holds no recipe", where=file, found="a CXI file without one", remedy=remedy)
-    try:
-        settings = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError("Not a recipe", where=file, found=" ".join(str(error).split()), remedy=remedy) from None
-    if not isinstance(settings, dict):
-        raise InputError("Not a recipe", where=file, found=type(settings).__name__, remedy=remedy)
-    return settings
+    recipe: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Settings: a YAML file, or a result whose settings are reused.")
+    ] = None
+    algorithm: Annotated[str | None, typer.Option(help=f"{ALGORITHMS}.")] = None
+    iterations: Annotated[int | None, typer.Option(help="Passes over all frames.")] = None
+    modes: Annotated[int | None, typer.Option(help="Number of incoherent probe modes.")] = None
+    probe: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|file|PATH", help="Starting probe: estimated from the patterns, that of IN, or of another file."
+        ),
+    ] = None
+    refine_positions: Annotated[
+        bool, typer.Option("--refine-positions", help="Refine the positions: drift, and errors up to several pixels.")
+    ] = False
+    holdout: Annotated[
+        float | None, typer.Option(help="Fraction of the frames that is held out to judge the result.")
+    ] = None
+    seconds: Annotated[float | None, typer.Option(help="Stop after this time of iterating.")] = None
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads of one reconstruction; chosen from the cores if not given.")
+    ] = None
+    seed: Annotated[int | None, typer.Option(help="Seed of all random numbers.")] = None
+    assignments: SetAny = None
+    frc: Annotated[
+        bool,
+        typer.Option(
+            "--frc", help="Measure the resolution from two halves of the scan (about three times longer)."
+        ),
+    ] = False
+    embed: Annotated[bool, typer.Option("--embed", help="Copy the frames into the result instead of linking.")] = False

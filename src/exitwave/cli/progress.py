@@ -1,4 +1,4 @@
-"""What people see while they wait: a bar on a terminal, plain lines (about every tenth) elsewhere; and Ctrl-C."""
+"""Progress on stderr: a bar on a terminal, plain lines (about ten) elsewhere; and how Ctrl-C stops a job."""
 
 import math
 import signal
@@ -8,127 +8,118 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from exitwave.jobs.report import StopRequest
+
 if TYPE_CHECKING:
     from exitwave.cli.console import Console
     from exitwave.reconstruction.iterate import Progress
 
 
-def state(step: "Progress") -> str:
-    """Return the state after an iteration in words."""
-    held_out = "" if math.isnan(step.holdout_error) else f"  held-out {step.holdout_error:.4g}"
-    return f"error {step.error:.4g}{held_out}  {step.frames_per_second:,.0f} frames/s"
+def state(progress: "Progress") -> str:
+    """Return the errors and the rate after an iteration as text."""
+    held_out = "" if math.isnan(progress.holdout_error) else f"  held-out error {progress.holdout_error:.4g}"
+    return f"error {progress.error:.4g}{held_out}  {progress.frames_per_second:,.0f} frames/s"
 
 
 class Lines:
-    """Plain lines for logs and pipes: the announcements, the first and last iteration and every tenth part."""
+    """Plain lines for logs and pipes: announcements, the first and last iteration, and every tenth part."""
 
-    def __init__(self, console: "Console | None") -> None:
-        self._console = console
+    def __init__(self, console: "Console") -> None:
+        self._console: Console | None = console
         self._first: int | None = None
 
     def announce(self, text: str) -> None:
-        """Say what goes on before the first iteration."""
-        self._line(text)
-
-    def update(self, step: "Progress") -> None:
-        """Report one iteration."""
-        if self._first is None:
-            self._first = step.iteration
-        every = max(1, round((step.iterations - self._first + 1) / 10))
-        if step.iteration in (self._first, step.iterations) or step.iteration % every == 0:
-            self._line(f"iteration {step.iteration}/{step.iterations}  {state(step)}")
-
-    def _line(self, text: str) -> None:
+        """Print a line."""
         try:
             if self._console is not None:
                 self._console.print(text)
-        except BrokenPipeError:  # nobody reads any more: the work goes on
+        except BrokenPipeError:  # the reader has ended; the job continues without output
             self._console = None
+
+    def update(self, progress: "Progress") -> None:
+        """Report one iteration."""
+        if self._first is None:
+            self._first = progress.iteration
+        every = max(1, round((progress.iterations - self._first + 1) / 10))
+        if progress.iteration in (self._first, progress.iterations) or progress.iteration % every == 0:
+            self.announce(f"iteration {progress.iteration}/{progress.iterations}  {state(progress)}")
 
 
 class Bar:
-    """A progress bar with rate, errors and time left."""
+    """A progress bar with rate, errors and remaining time."""
 
-    def __init__(self, progress: Any) -> None:
-        self._progress = progress
-        self._task = progress.add_task("", total=None, state="starting")
+    def __init__(self, bar: Any) -> None:
+        self._bar = bar
+        self._task = bar.add_task("", total=None, state="starting")
 
     def announce(self, text: str) -> None:
-        """Say what goes on before the first iteration."""
-        self._progress.update(self._task, state=text)
+        """Show what happens outside of the iterations."""
+        self._bar.update(self._task, state=text)
 
-    def update(self, step: "Progress") -> None:
+    def update(self, progress: "Progress") -> None:
         """Report one iteration."""
-        self._progress.update(self._task, total=step.iterations, completed=step.iteration, state=state(step))
+        self._bar.update(
+            self._task, total=progress.iterations, completed=progress.iteration, state=state(progress)
+        )
 
 
 @contextmanager
-def reporting(console: "Console | None") -> Iterator[Bar | Lines]:
-    """Give the bar of a terminal, or plain lines, or silence where there is no console."""
-    if console is None or not console.is_terminal:
+def reporting(console: "Console") -> Iterator[Bar | Lines]:
+    """Give a bar on a terminal, or plain lines."""
+    if not console.is_terminal:
         yield Lines(console)
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (MofNCompleteColumn(), BarColumn(30), TextColumn("{task.fields[state]}"), TimeRemainingColumn())
-    with Progress(*columns, TextColumn("left"), console=console) as progress:
-        yield Bar(progress)
+    with Progress(*columns, TextColumn("left"), console=console) as bar:
+        yield Bar(bar)
 
 
 @contextmanager
-def counting(console: "Console", what: str) -> Iterator[Callable[[int, int], None]]:
-    """Give what shows how many frames are done: a bar on a terminal, a plain line at every tenth elsewhere."""
+def counting(console: "Console", label: str) -> Iterator[Callable[[int, int], None]]:
+    """Give a function that shows how many frames are done: a bar on a terminal, else a line at every tenth part."""
     if not console.is_terminal:
-        yield _Tenths(console, what).update
+        yield _Tenths(console, label).update
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), MofNCompleteColumn(), BarColumn(30), TimeRemainingColumn())
-    with Progress(*columns, TextColumn("left"), console=console) as progress:
-        task = progress.add_task(what, total=None)
-        yield lambda done, of: progress.update(task, total=of, completed=done)
+    with Progress(*columns, TextColumn("left"), console=console) as bar:
+        task = bar.add_task(label, total=None)
+        yield lambda done, total: bar.update(task, total=total, completed=done)
 
 
 class _Tenths:
-    """A plain line at every tenth."""
+    """A plain line at every tenth part."""
 
-    def __init__(self, console: "Console", what: str) -> None:
-        self._line, self._what, self._said = Lines(console), what, 0
+    def __init__(self, console: "Console", label: str) -> None:
+        self._lines, self._label, self._printed = Lines(console), label, 0
 
-    def update(self, done: int, of: int) -> None:
-        """Say how far it is, if that is a tenth more than what was said."""
-        if 10 * done // of > self._said:
-            self._said = 10 * done // of
-            self._line.announce(f"{self._what} {done}/{of} frames")
-
-
-class Stop:
-    """Whether somebody asked to stop (Ctrl-C or SIGTERM)."""
-
-    asked = False
-    """Stop after the current iteration."""
-    something_to_save = False
-    """Set after the first iteration; before it, a signal stops at once."""
-    saving = False
-    """Set after the last iteration."""
+    def update(self, done: int, total: int) -> None:
+        """Print how many frames are done, if that is a further tenth."""
+        if 10 * done // total > self._printed:
+            self._printed = 10 * done // total
+            self._lines.announce(f"{self._label} {done}/{total} frames")
 
 
 @contextmanager
-def stopping(announce: Callable[[str], None]) -> Iterator[Stop]:
-    """Turn the first Ctrl-C or SIGTERM into a polite request; a second one raises KeyboardInterrupt.
+def stopping(announce: Callable[[str], None]) -> Iterator[StopRequest]:
+    """Turn the first Ctrl-C or SIGTERM into a stop request; a second one raises KeyboardInterrupt.
 
-    A thread other than the main one hears no signals, and is never asked.
+    Python delivers signals to the main thread only. In another thread, the request is never set.
     """
-    stop = Stop()
+    stop = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
 
     def handle(signum: int, frame: FrameType | None) -> None:
-        if stop.asked or not stop.something_to_save:
+        if stop.requested or not stop.has_result:
             raise KeyboardInterrupt
-        stop.asked = True
-        announce(f"{'' if stop.saving else 'finishing this iteration and '}saving; once more to stop at once")
+        stop.requested = True
+        doing = "saving" if stop.saving else "finishing this iteration, then saving"
+        announce(f"{doing}; press Ctrl-C again to stop at once")
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

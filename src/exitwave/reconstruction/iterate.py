@@ -82,6 +82,7 @@ def iterate(
     announce: Callable[[str], None] | None = None,
     choices: tuple[Decision, ...] = (),
     communicator: Communicator = ONE_PROCESS,
+    command: str = "exitwave.reconstruct",
     **settings: Any,
 ) -> Iterator[Progress]:
     """Reconstruct, and yield after every iteration.
@@ -103,6 +104,8 @@ def iterate(
     team : Alone
         The processes that do it together, each with the same arguments: a `Team`. All must go on to the same iteration,
         and call `Progress.result` alike.
+    command : str
+        The command that is stored in the provenance of the result.
     **settings
         The settings one by one; see `Recipe` and `Stage`.
 
@@ -132,7 +135,7 @@ def iterate(
             remedy="Leave one of them out, or write the settings into the recipe",
         )
     run = prepare(data, recipe or make_recipe(settings), announce or (lambda _: None), communicator)
-    run.joint, run.choices = together, choices
+    run.joint, run.choices, run.command = together, choices, command
     for number, stage in enumerate(run.recipe.stages, start=1):
         yield from _stage(run, stage, last=number == len(run.recipe.stages))
         if run.stopped_by in ("seconds", "divergence"):

@@ -1,8 +1,6 @@
 """From a run, wherever it stands, to its result."""
 
 import datetime
-import shlex
-import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -67,7 +65,7 @@ def result(run: Run) -> Result:
             "program": "exitwave",
             "version": exitwave.__version__,
             "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+            "command": run.command,
             "stopped_by": run.stopped_by,
             "device": run.device,
             "input": str(run.scan.path or ""),

@@ -66,6 +66,8 @@ class Run:
     findings: tuple[Finding, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
     passed: int = 0
+    command: str = ""
+    """The command that is stored in the provenance of the result."""
     choices: tuple[Decision, ...] = ()
     """What was chosen because nobody had said it."""
     joint: Joint | None = None

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from exitwave.cli.document import print_json
 from exitwave.cli.options import Input, Json, Set, parse_settings
+from exitwave.units import show
 
 if TYPE_CHECKING:
     from rich.tree import Tree
@@ -28,7 +29,6 @@ def inspect(path: Input, pairs: Set = None, as_json: Json = False) -> None:
     import exitwave
     from exitwave.analysis.diagnosis import diagnose
     from exitwave.analysis.summary import summarise
-    from exitwave.analysis.summary_text import format_summary
     from exitwave.cli.console import Console, print_diagnoses, print_facts, print_findings
     from exitwave.cxi.validate import validate
     from exitwave.scan import scan_in
@@ -44,7 +44,7 @@ def inspect(path: Input, pairs: Set = None, as_json: Json = False) -> None:
     findings = list(dict.fromkeys((*scan.findings, *(validate(path) if ours else ()))))
     departures = sum(finding.level == "error" for finding in findings)
     out.print()
-    print_facts(out, format_summary(summary))
+    print_facts(out, facts(summary))
     out.print()
     print_diagnoses(out, diagnoses)
     print_findings(out, (finding for finding in findings if finding.level != "error"))

@@ -49,9 +49,9 @@ def _orientations(scan: "Scan", folder: Path, out: "Console") -> dict[str, Any]:
     """Try the orientations, draw and rank them, and say whether that of the file is wrong."""
     from exitwave.analysis.diagnosis import diagnose
     from exitwave.cli.console import print_diagnoses
+    from exitwave.reconstruction.orientation import AS_IS, rank_orientations
     from exitwave.figures.orientations import orientations_figure
     from exitwave.figures.style import save
-    from exitwave.reconstruction.orientation import AS_IS, rank_orientations
 
     if scan.near:
         remedy = "In the near field the frames are images: compare them with the steps of the scan"

@@ -1,0 +1,201 @@
+"""Run a job: choose settings if none are given, iterate, measure the resolution, and save."""
+
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import exitwave
+from exitwave.reconstruction.auto import leaves_open
+from exitwave.engine.parallel.communicator import ALONE, Alone, LostError
+from exitwave.errors import InputError, OutputError
+from exitwave.jobs.job import Inputs, Job
+from exitwave.jobs.outcome import Outcome
+from exitwave.jobs.report import Reporter, Silent, StopRequest
+from exitwave.scan import Result, Scan
+
+if TYPE_CHECKING:
+    from exitwave.reconstruction.iterate import Progress
+
+
+class PartialResultError(LostError):
+    """Another process was lost, and this process has saved the partial result."""
+
+
+@dataclass(frozen=True)
+class _Context:
+    """What all parts of a run use."""
+
+    job: Job
+    reporter: Reporter
+    stop: StopRequest
+    communicator: Alone
+
+
+def run(
+    job: Job,
+    inputs: Inputs,
+    reporter: Reporter | None = None,
+    stop: StopRequest | None = None,
+    communicator: Alone = ALONE,
+) -> list[Outcome]:
+    """Run a job and save a result for each of its inputs.
+
+    A single scan is prepared and settings are chosen (`exitwave.choose`) if the settings do not define how to
+    reconstruct, unless ``job.as_is`` is set. The job ends after the current iteration when a stop is requested, and
+    saves the result of that iteration.
+
+    Parameters
+    ----------
+    job : Job
+        What to reconstruct and where to save it.
+    inputs : Inputs
+        The opened inputs; see `open_inputs`.
+    reporter : Reporter, optional
+        Receives the progress.
+    stop : StopRequest, optional
+        Ends the job early.
+    communicator : Communicator
+        The processes of this run. The first one saves.
+
+    Returns
+    -------
+    list of Outcome
+        One for each input.
+
+    Raises
+    ------
+    InputError
+        If the scan cannot be used, or a setting is unknown or out of range.
+    OutputError
+        If an output has become impossible since it was checked. The result is then saved in a temporary folder.
+    PartialResultError
+        If another process was lost, and this one has saved the partial result.
+    RunError
+        If the reconstruction diverges in its first iteration, or if another process was lost and this one does not
+        save.
+    """
+    context = _Context(job, reporter or Silent(), stop or StopRequest(), communicator)
+    begin = time.perf_counter()
+    data, settings = _choose(context, inputs)
+    choosing = time.perf_counter() - begin
+    last, lost = _iterate(context, data, settings)
+    results, begin = last.results(), time.perf_counter()
+    if job.frc and not context.stop.requested and lost is None and communicator.rank == 0:
+        results = [_with_frc(context, result) for result in results]
+    halves, begin = time.perf_counter() - begin, time.perf_counter()
+    outputs = _save_all(context, results, last, lost)
+    seconds = {"open": inputs.seconds, "choose": choosing, **last.seconds}
+    seconds |= {"halves": halves, "write": time.perf_counter() - begin}
+    first = inputs.data[0]
+    earlier = len(first.errors) if job.share is None and isinstance(first, Result) else 0
+    return [
+        Outcome(last, result, output, seconds, earlier) for result, output in zip(results, outputs, strict=True)
+    ]
+
+
+def _choose(context: _Context, inputs: Inputs) -> tuple[Any, dict[str, Any]]:
+    """Return the data and the settings of `exitwave.iterate`, prepared and chosen where the settings leave it open."""
+    job, data, settings = context.job, inputs.data[0], inputs.settings
+    if job.share is not None:
+        return list(inputs.data), settings | {"share": job.share}
+    if isinstance(data, Scan) and not job.as_is and leaves_open(settings):
+        choose = partial(exitwave.choose, data, context.reporter.announce, **settings)
+        chosen = context.communicator.first(choose)
+        return chosen.scan, {"recipe": chosen.recipe, "choices": chosen.choices}
+    return data, settings
+
+
+def _iterate(context: _Context, data: Any, settings: dict[str, Any]) -> tuple["Progress", LostError | None]:
+    """Iterate to the end or until a stop is requested; return the last iteration.
+
+    If another process is lost after the first iteration, the process that saves also returns the error.
+    """
+    reporter, stop, communicator = context.reporter, context.stop, context.communicator
+    last = None
+    try:
+        for last in exitwave.iterate(data, announce=reporter.announce, team=communicator, **settings):
+            if context.job.frc and last.tile:
+                raise _no_halves(last.tile)
+            stop.has_result = True
+            reporter.update(last)
+            stop.requested = communicator.any(stop.requested)
+            if stop.requested:
+                break
+    except LostError as error:
+        if last is None or not communicator.saves():
+            raise
+        reporter.announce(str(error))
+        return last, error
+    assert last is not None  # a recipe has at least one iteration
+    return last, None
+
+
+def _no_halves(tile: str) -> InputError:
+    """Return the error of a run with ``frc`` whose first process has only a tile of the object."""
+    what = "--frc reconstructs two halves in one process, which needs the whole object"
+    return InputError(what, found=f"a tile, {tile}", remedy="Leave --frc out, or use --set tiles=no")
+
+
+class _StoppedError(Exception):
+    """A stop was requested while the halves were reconstructed."""
+
+
+def _with_frc(context: _Context, result: Result) -> Result:
+    """Return the result with its resolution, or unchanged if a stop is requested meanwhile."""
+    context.reporter.announce("reconstructing two halves of the scan to measure the resolution")
+
+    def watch(half: int, progress: "Progress") -> None:
+        if context.stop.requested:
+            raise _StoppedError
+
+    try:
+        return replace(result, frc=exitwave.half_scan_frc(result, watch))
+    except _StoppedError:
+        return result
+
+
+def _save_all(
+    context: _Context, results: list[Result], last: "Progress", lost: LostError | None
+) -> tuple[Path, ...]:
+    """Save the results in the process that saves, and return the files.
+
+    Raises
+    ------
+    PartialResultError
+        If another process was lost, after saving.
+    """
+    outputs = context.job.outputs
+    if lost is not None and last.tile:  # do not replace an earlier, complete result
+        outputs = tuple(output.with_stem(f"{output.stem}_tile") for output in outputs)
+    context.stop.saving = True
+    context.reporter.announce("saving")
+    if context.communicator.rank == 0 or lost is not None:
+        for result, output in zip(results, outputs, strict=True):
+            _save(context.job, result, output)
+    if lost is not None:
+        raise _partial(lost, last, outputs)
+    return outputs
+
+
+def _save(job: Job, result: Result, output: Path) -> None:
+    """Save a result; if its output has become impossible since it was checked, save it in a temporary folder."""
+    try:
+        result.save(output, overwrite=job.overwrite, embed=job.embed)
+    except OutputError as error:
+        rescue = Path(tempfile.mkdtemp(prefix="exitwave-")) / output.name
+        result.save(rescue, embed=job.embed)
+        remedy = f"The result was saved in {rescue}"
+        raise OutputError(error.what, where=error.where, found=error.found, remedy=remedy) from error
+
+
+def _partial(lost: LostError, last: "Progress", outputs: tuple[Path, ...]) -> PartialResultError:
+    """Return the error of a run that has lost a process and has saved its partial result."""
+    where = ", ".join(map(str, outputs))
+    remedy = f"The partial result was saved after {last.iteration} of {last.iterations} iterations: {where}. "
+    remedy += f"Continue it: exitwave reconstruct {where}"
+    if last.tile:
+        remedy += f". It contains only the tile of one process, {last.tile}; the other rows are as at the start"
+    return PartialResultError(lost.what, found=lost.found, remedy=remedy)
