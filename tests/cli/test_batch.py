@@ -1,26 +1,20 @@
-"""A batch goes on whatever happens to a scan or a worker, and does nothing twice."""
+"""``exitwave batch``: failures of a scan or a worker do not stop it, and finished scans are not repeated."""
 
-import contextlib
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
-import psutil
 import pytest
-from distributed import KilledWorker, LocalCluster
+from distributed import LocalCluster
 from typer.testing import CliRunner
 
 import exitwave
 from exitwave.batch import cluster, journal
-from exitwave.batch.job import Row
-from exitwave.batch.page import write_page
+from exitwave.batch.task import Row
 from exitwave.cli import app
 from exitwave.simulation import simulate
 
@@ -51,7 +45,7 @@ def scheduler():
 
 @pytest.fixture(scope="module", autouse=True)
 def _short_reports():
-    """Let reports in this process be short; those of other processes are whole."""
+    """Make reports in this process short; those of other processes are complete."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("exitwave.figures.report.write_report", lambda _, path, **__: path.write_text("a report"))
         yield
@@ -59,7 +53,7 @@ def _short_reports():
 
 @pytest.fixture(scope="module")
 def done(scans, scheduler, tmp_path_factory):
-    """The folder of a batch, and what it said."""
+    """The folder of a batch, and its JSON document."""
     folder = tmp_path_factory.mktemp("batch") / "results"
     return folder, answer(scans, folder, scheduler, code=1)
 
@@ -75,20 +69,39 @@ def stamps(folder):
     return {path.name: journal.stamp(path) for path in folder.glob("*_result*")}
 
 
+KILLER = """
+import os, pathlib, signal
+from distributed import WorkerPlugin
+
+class KillAtSecondScan(WorkerPlugin):
+    started = 0
+
+    def transition(self, key, start, finish, **_):
+        if finish == "executing" and str(key).startswith("execute"):
+            self.started += 1
+            if self.started == 2 and not pathlib.Path({marker!r}).exists():
+                pathlib.Path({marker!r}).touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+
+async def dask_setup(worker):
+    await worker.plugin_add(KillAtSecondScan())
+"""
+"""A module that workers load when they start: the first worker that starts a second scan is killed at that moment."""
+
+
 def test_a_worker_that_is_killed_and_a_corrupt_scan_do_not_stop_the_others(scans, tmp_path):
-    settings = ["--iterations", "200", "--threads", "1"]
-    inputs = [scans[3], scans[0], scans[1]]  # the corrupt one ends first, while others run
+    (tmp_path / "killer.py").write_text(KILLER.format(marker=str(tmp_path / "killed")))
+    environment = os.environ | {"DASK_DISTRIBUTED__WORKER__PRELOAD": str(tmp_path / "killer.py")}
+    settings = ["--iterations", "20", "--threads", "1"]
+    inputs = [scans[3], scans[0], scans[1]]  # the corrupt one ends first; its worker starts the last scan, and dies
     command = [sys.executable, "-m", "exitwave", "batch", *inputs, "-o", tmp_path / "out", "--workers", "2", *settings]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    lines = []
-    for line in process.stderr:
-        lines.append(line)
-        if line.startswith("[1/3]"):
-            os.kill(_busy_worker(process.pid).pid, signal.SIGKILL)
-    stdout = process.communicate(timeout=60)[0]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    stdout, stderr = process.communicate(timeout=300)
+    first, *lines = stderr.splitlines()
     assert process.returncode == 1
+    assert first == "starting 2 workers"
     assert "failed: scan_3.cxi: The file is truncated" in lines[0]
-    assert "a worker has died; back in the queue: scan_" in lines[1]
+    assert "a worker has died; its scan is repeated: scan_" in lines[1]
     assert len([line for line in lines[2:] if re.match(r"\[\d/3\] done: scan_[01].cxi: ", line)]) == 2
     assert len(lines) == 4
     assert "2 done, 1 failed" in stdout
@@ -100,17 +113,7 @@ def test_a_worker_that_is_killed_and_a_corrupt_scan_do_not_stop_the_others(scans
     assert one.recipe == other.recipe
 
 
-def _busy_worker(pid):
-    """Return the worker that computes the most while one looks."""
-    workers = [child for child in psutil.Process(pid).children() if "spawn_main" in str(child.cmdline())]
-    before = [sum(worker.cpu_times()[:2]) for worker in workers]
-    while True:
-        spent = [sum(worker.cpu_times()[:2]) - start for worker, start in zip(workers, before, strict=True)]
-        if max(spent) > 0.2:
-            return workers[spent.index(max(spent))]
-
-
-def test_a_batch_answers_for_every_scan_and_says_the_command_of_each(scans, done):
+def test_a_batch_lists_every_scan_and_each_result_has_its_own_command(scans, done):
     folder, document = done
     assert document["counts"] == {"done": 3, "already done": 0, "left out": 0, "diverged": 0, "failed": 1}
     assert [row["input"] for row in document["scans"]] == list(map(str, scans))
@@ -122,7 +125,7 @@ def test_a_batch_answers_for_every_scan_and_says_the_command_of_each(scans, done
     assert saved.provenance["command"] == command
 
 
-def test_a_restart_does_nothing_twice(scans, done, scheduler):
+def test_a_restart_repeats_no_finished_scan(scans, done, scheduler):
     folder, _ = done
     before = stamps(folder)
     again = answer(scans, folder, scheduler, code=1)
@@ -137,20 +140,20 @@ def test_a_restart_does_nothing_twice(scans, done, scheduler):
     }
 
 
-def test_results_of_other_settings_are_replaced_only_where_that_was_said_and_then_once(scans, scheduler, tmp_path):
+def test_results_of_other_settings_are_replaced_only_with_overwrite_and_only_once(scans, scheduler, tmp_path):
     other = ["--set", "object_update.step=0.5"]
     answer(scans[:2], tmp_path, scheduler)
     before = stamps(tmp_path)
     refused = answer(scans[:2], tmp_path, scheduler, *other, code=2)["error"]
-    assert "results of something else" in refused["message"]
+    assert "results of other settings" in refused["message"]
     assert stamps(tmp_path) == before
     one = answer(scans[:1], tmp_path, scheduler, *other, "--overwrite")
     assert one["counts"]["done"] == 1
-    two = answer(scans[:2], tmp_path, scheduler, *other, "--overwrite")  # the other was in the way from the first
+    two = answer(scans[:2], tmp_path, scheduler, *other, "--overwrite")  # the other one has been stale since the first
     assert [row["status"] for row in two["scans"]] == ["already done", "already done"]
 
 
-def test_a_result_whose_input_has_changed_is_not_taken_for_it(scans, scheduler, tmp_path):
+def test_a_result_whose_input_has_changed_does_not_count_as_done(scans, scheduler, tmp_path):
     scan = tmp_path / "scan.cxi"
     scan.write_bytes(scans[0].read_bytes())
     answer([scan], tmp_path / "out", scheduler)
@@ -165,13 +168,13 @@ def test_results_among_the_inputs_are_left_out(done, scheduler, tmp_path):
     assert document["counts"]["left out"] == 1
 
 
-def test_what_cannot_be_is_refused_before_any_work(scans, tmp_path, monkeypatch):
+def test_unusable_arguments_are_refused_before_any_work(scans, tmp_path, monkeypatch):
     twice = run("batch", scans[0], scans[0], "-o", tmp_path)
     assert twice.exit_code == 2
     assert "same name" in twice.stderr
     assert run("batch", scans[0], "-o", tmp_path, "--algorithm", "magic").exit_code == 2
     assert not list(tmp_path.iterdir())
-    monkeypatch.setattr(cluster, "PATIENCE", "200ms")
+    monkeypatch.setattr(cluster, "CONNECT_TIMEOUT", "200ms")
     alone = run("batch", scans[0], "-o", tmp_path, "--scheduler", "tcp://127.0.0.1:9")
     assert alone.exit_code == 2
     assert "No scheduler answers" in alone.stderr
@@ -181,53 +184,26 @@ def test_what_cannot_be_is_refused_before_any_work(scans, tmp_path, monkeypatch)
     assert "pip install 'exitwave[dask]'" in missing.stderr
 
 
-def _has_workers(pid):
-    """Say whether a process has begun to start workers; libraries start short-lived children of their own before."""
-    for child in psutil.Process(pid).children():
-        with contextlib.suppress(psutil.Error):
-            if any("multiprocessing" in word for word in child.cmdline()):
-                return True
-    return False
-
-
-def test_ctrl_c_stops_the_workers_and_says_how_to_go_on(scans, tmp_path):
+def test_ctrl_c_stops_the_workers_and_prints_how_to_continue(scans, tmp_path):
     command = [sys.executable, "-m", "exitwave", "batch", *scans[:2], "-o", tmp_path, "--iterations", "1000000"]
     process = subprocess.Popen([*command, "--workers", "1"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    while not _has_workers(process.pid):
-        time.sleep(0.01)
+    assert process.stderr.readline() == "starting 1 workers\n"
     os.kill(process.pid, signal.SIGINT)
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "Interrupted with 0 of 2 scans done. Run the same command again" in stdout
+    assert "Interrupted with 0 of 2 scans done. Run the same command to continue" in stdout
     assert "Traceback" not in stderr
 
 
-def test_what_is_done_before_ctrl_c_stays(scans, done, scheduler, monkeypatch):
-    def break_off(client, jobs, *_):
-        yield Row(str(jobs[1].input), "done", error=0.5)
+def test_finished_scans_are_reported_after_ctrl_c(scans, done, scheduler, monkeypatch):
+    def interrupt(client, tasks, *_):
+        yield Row(str(tasks[1].input), "done", error=0.5)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cluster, "run_all", break_off)
+    monkeypatch.setattr(cluster, "execute_all", interrupt)
     document = answer(scans, done[0], scheduler, code=130)
     assert document["interrupted"]
     assert [row["input"] for row in document["scans"]] == [str(scans[1])]
-
-
-def test_a_scan_that_kills_workers_is_given_up():
-    error = KilledWorker("run", SimpleNamespace(address="tcp://x"), cluster.LIVES - 1)
-    future = SimpleNamespace(status="error", exception=lambda: error)
-    row = cluster._row(future, SimpleNamespace(input="large.cxi"))
-    assert row.status == "failed"
-    assert "3 workers died on this scan" in row.message
-
-
-@pytest.mark.parametrize("jobs", [1, 3, 100])
-@pytest.mark.parametrize("cores", [1, 2, 8, 64])
-def test_workers_and_threads_share_the_cores(cores, jobs, monkeypatch):
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(cores))
-    workers, threads = cluster.share_cores(jobs, None, None)
-    assert 1 <= workers <= jobs
-    assert cores // 2 < workers * threads <= cores
 
 
 def test_the_summary_page_has_a_row_for_every_scan(scans, done, scheduler, tmp_path):
@@ -239,14 +215,3 @@ def test_the_summary_page_has_a_row_for_every_scan(scans, done, scheduler, tmp_p
         assert (folder / link).is_file()
     assert "The file is truncated" in page
     assert "<script" not in page
-    nasty = write_page([Row("/x/<script>.cxi", "failed", "<b>no</b>")], tmp_path).read_text(encoding="utf-8")
-    assert "<script>" not in nasty
-    assert "<b>" not in nasty
-
-
-def test_a_journal_that_cannot_be_read_agrees_with_nothing(tmp_path):
-    Path(tmp_path / journal.NAME).write_text("[]")
-    with pytest.raises(exitwave.errors.OutputError, match="something else"):
-        journal.open_journal(tmp_path, {}, [], overwrite=False)
-    assert journal.open_journal(tmp_path, {"a": 1}, [], overwrite=True).asked == {"a": 1}
-    assert journal.open_journal(tmp_path, {"a": 1}, [], overwrite=False) == journal.Journal({"a": 1})

@@ -1,4 +1,4 @@
-"""Whatever a verb raises becomes one message, an exit code and, where asked for, a JSON document."""
+"""An exception of a verb becomes one message, an exit code and, with ``--json``, a JSON document."""
 
 import errno
 import json
@@ -11,13 +11,13 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from exitwave.cli.group import Verbs
+from exitwave.cli.group import VerbGroup
 from exitwave.errors import InputError, OutputError, RunError
 
 
 def run(error, *arguments, **environment):
     """Run a command line whose only verb raises an exception."""
-    app = typer.Typer(cls=Verbs, rich_markup_mode=None)
+    app = typer.Typer(cls=VerbGroup, rich_markup_mode=None)
 
     @app.callback()
     def root():
@@ -69,7 +69,7 @@ def test_json_has_the_error_too(error, code, message):
     assert document["message"] in done.stderr
 
 
-def test_the_traceback_is_there_on_request():
+def test_the_traceback_is_printed_on_request():
     assert "EXITWAVE_DEBUG=1" in run(ZeroDivisionError()).stderr
     assert "Traceback" not in run(ZeroDivisionError()).stderr
     assert "Traceback" in run(ZeroDivisionError(), EXITWAVE_DEBUG="1").stderr
@@ -87,7 +87,7 @@ def test_bad_usage_is_2_with_and_without_json():
     assert "--number" in json.loads(document.stdout)["error"]["message"]
 
 
-def test_a_closed_pipe_is_quiet():
+def test_a_closed_pipe_gives_no_message():
     read, write = os.pipe()
     os.close(read)
     process = subprocess.run(
@@ -114,7 +114,7 @@ def test_a_full_stdout_is_one_message(json):
 
 def test_a_closed_stdout_is_no_failure(monkeypatch):
     monkeypatch.setattr(sys, "stdout", None)
-    app = typer.Typer(cls=Verbs, rich_markup_mode=None)
+    app = typer.Typer(cls=VerbGroup, rich_markup_mode=None)
     app.command()(lambda: None)
     app.callback()(lambda: None)
     with pytest.raises(SystemExit) as done:

@@ -1,4 +1,4 @@
-"""What the command line says without doing anything, and that it loads nothing heavy for it."""
+"""The help texts, and that they load no heavy package."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM on a running reconstruction: it saves what there is and says so."""
+"""Ctrl-C and SIGTERM on a running reconstruction: the partial result is saved."""
 
 import json
 import os
@@ -33,7 +33,7 @@ def test_a_signal_saves_the_partial_result(scan, tmp_path, number):
     document = json.loads(stdout)
     saved = exitwave.open(output)
     assert process.returncode == 130
-    assert "once more to stop at once" in stderr
+    assert "press Ctrl-C again to stop at once" in stderr
     assert "Traceback" not in stderr
     assert document["stopped_by"] == saved.provenance["stopped_by"] == "interrupted"
     assert 1 <= document["iterations"] == len(saved.errors) < 1_000_000

@@ -1,11 +1,11 @@
-"""Where output goes, and that it is refused before any work is done."""
+"""The names of outputs; an impossible output is refused before any work."""
 
 from pathlib import Path
 
 import pytest
 
 from exitwave.cli import outputs
-from exitwave.cli.options import parse_settings, split_settings
+from exitwave.cli.settings import parse_settings, split_settings
 from exitwave.errors import InputError, OutputError
 from exitwave.outputs import check_output
 
@@ -75,7 +75,7 @@ def test_a_read_only_folder_is_refused(tmp_path):
 def test_a_folder_is_made_with_its_parents_unless_a_file_is_in_the_way(tmp_path):
     assert outputs.make_folder(tmp_path / "a" / "b").is_dir()
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="cannot be made"):
+    with pytest.raises(OutputError, match="cannot be created"):
         outputs.make_folder(tmp_path / "file" / "c")
 
 
@@ -100,13 +100,14 @@ def test_settings_of_the_recipe_are_typed_and_nested_the_others_are_for_the_file
 def test_a_result_is_saved_elsewhere_when_its_output_appears_meanwhile(tmp_path, scan_file):
     from samples import small_result
 
-    from exitwave.cli.work import _save
     from exitwave.cxi.read import read
+    from exitwave.jobs.job import Job
+    from exitwave.jobs.run import _save
 
     taken = tmp_path / "taken.cxi"
     taken.write_bytes(b"somebody else's")
-    with pytest.raises(OutputError, match=r"exists.*The result is safe in") as caught:
-        _save(small_result(read(scan_file)), taken, overwrite=False, embed=True)
-    rescued = Path(caught.value.remedy.removeprefix("The result is safe in "))
+    with pytest.raises(OutputError, match=r"exists.*The result was saved in") as caught:
+        _save(Job((scan_file,), (taken,), embed=True), small_result(read(scan_file)), taken)
+    rescued = Path(caught.value.remedy.removeprefix("The result was saved in "))
     assert taken.read_bytes() == b"somebody else's"
     assert len(read(rescued).errors) == 5

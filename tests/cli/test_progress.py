@@ -1,4 +1,4 @@
-"""Progress for logs and terminals, and stopping politely."""
+"""Progress in logs and on terminals, and the stop request of Ctrl-C."""
 
 import io
 import signal
@@ -24,14 +24,14 @@ def lines_of(capsys, first, iterations):
     return capsys.readouterr().err.splitlines()
 
 
-def test_a_log_gets_about_ten_lines_the_first_and_the_last(capsys):
+def test_a_log_has_about_ten_lines_with_the_first_and_the_last(capsys):
     lines = lines_of(capsys, 1, 200)
     assert 10 <= len(lines) <= 12
-    assert lines[0].startswith("iteration 1/200  error 0.1  held-out 0.2  1,23")
+    assert lines[0].startswith("iteration 1/200  error 0.1  held-out error 0.2  1,23")
     assert lines[-1].startswith("iteration 200/200")
 
 
-def test_a_continued_run_gets_about_ten_lines_too(capsys):
+def test_a_continued_run_has_about_ten_lines_too(capsys):
     assert 10 <= len(lines_of(capsys, 501, 600)) <= 12
 
 
@@ -48,16 +48,16 @@ def test_frames_are_counted_by_tenths_in_a_log_and_by_a_bar_on_a_terminal(capsys
     assert "7/8" in terminal.file.getvalue()
 
 
-def test_a_short_run_gets_every_iteration(capsys):
+def test_a_short_run_reports_every_iteration(capsys):
     assert len(lines_of(capsys, 1, 3)) == 3
 
 
-def test_no_held_out_frames_no_word_about_them(capsys):
+def test_without_held_out_frames_there_is_no_held_out_error(capsys):
     Lines(Console(stderr=True)).update(step(1, 1, holdout_error=float("nan")))
     assert "held-out" not in capsys.readouterr().err
 
 
-def test_work_goes_on_when_nobody_reads_any_more(monkeypatch):
+def test_a_closed_stderr_does_not_stop_the_work(monkeypatch):
     class Closed(io.StringIO):
         def write(self, text):
             raise BrokenPipeError
@@ -70,7 +70,7 @@ def test_work_goes_on_when_nobody_reads_any_more(monkeypatch):
         report.update(step(iteration, 3))
 
 
-def test_a_terminal_gets_a_bar(capsys, monkeypatch):
+def test_a_terminal_shows_a_bar(capsys, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")  # what makes a stream a terminal
     with reporting(Console(stderr=True)) as report:
         assert isinstance(report, Bar)
@@ -82,13 +82,13 @@ def test_a_terminal_gets_a_bar(capsys, monkeypatch):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_first_signal_asks_and_the_second_stops(number):
-    said = []
-    with stopping(said.append) as stop:
-        stop.something_to_save = True
+def test_the_first_signal_requests_a_stop_and_the_second_stops_at_once(number):
+    announced = []
+    with stopping(announced.append) as stop:
+        stop.has_result = True
         signal.raise_signal(number)
-        assert stop.asked
-        assert len(said) == 1
+        assert stop.requested
+        assert len(announced) == 1
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(number)
 
@@ -98,16 +98,16 @@ def test_a_signal_stops_at_once_while_there_is_nothing_to_save():
         signal.raise_signal(signal.SIGTERM)
 
 
-def test_the_handlers_of_before_come_back():
+def test_the_earlier_handlers_are_restored():
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     with stopping(print):
         assert signal.getsignal(signal.SIGINT) != before[0]
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
 
-def test_a_signal_while_saving_speaks_of_saving_alone():
-    said = []
-    with stopping(said.append) as stop:
-        stop.something_to_save = stop.saving = True
+def test_a_signal_while_saving_announces_only_saving():
+    announced = []
+    with stopping(announced.append) as stop:
+        stop.has_result = stop.saving = True
         signal.raise_signal(signal.SIGINT)
-    assert said == ["saving; once more to stop at once"]
+    assert announced == ["saving; press Ctrl-C again to stop at once"]

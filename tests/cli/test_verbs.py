@@ -293,11 +293,11 @@ def test_doctor_says_no_where_something_essential_is_missing(monkeypatch):
     monkeypatch.setattr("pyfftw.interfaces.numpy_fft.fft2", lambda wave: wave)
     done = run("doctor")
     assert done.exit_code == 1
-    assert "gives wrong numbers" in done.stdout
+    assert "computes wrong numbers" in done.stdout
 
 
 def test_demo_goes_the_whole_way_and_replaces_an_earlier_one(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys.modules["exitwave.cli.demo"], "FRAMES", 200)
+    monkeypatch.setattr(sys.modules["exitwave.cli.verbs.demo"], "FRAMES", 200)
     iterate = exitwave.iterate
     monkeypatch.setattr("exitwave.iterate", lambda data, **settings: iterate(data, iterations=30, **settings))
     (tmp_path / "scan_result.cxi").write_text("what an earlier demo left")

@@ -100,9 +100,7 @@ def _ignore_interrupts() -> Any:
     return IgnoreInterrupts()
 
 
-def execute_all(
-    client: "Client", tasks: list[Task], at_once: int, announce: Callable[[str], None]
-) -> Iterator[Row]:
+def execute_all(client: "Client", tasks: list[Task], at_once: int, announce: Callable[[str], None]) -> Iterator[Row]:
     """Execute tasks on the workers, and yield the row of each as it ends.
 
     A task whose worker dies is repeated on another one; it fails after `ATTEMPTS` workers.

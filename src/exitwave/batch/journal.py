@@ -1,4 +1,4 @@
-"""The journal of a folder of results: the settings that made them, so that a batch continues and never mixes settings."""
+"""The journal of a folder of results: the settings that made them, with which a batch continues."""
 
 import json
 from dataclasses import dataclass, field

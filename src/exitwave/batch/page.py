@@ -20,7 +20,7 @@ def counts(rows: list[Row]) -> dict[str, int]:
 
 def write_page(rows: list[Row], folder: Path) -> Path:
     """Write the summary page of a batch into its folder, replacing an earlier one, and return its path."""
-    from exitwave.figures.report import render
+    from exitwave.figures.report.pages import render
 
     lines = [
         {

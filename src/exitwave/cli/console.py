@@ -1,4 +1,4 @@
-"""Words for people, with rich. Imported by a verb only when it has something to say."""
+"""Text for people, printed with rich. A verb imports this module only when it prints something."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -20,9 +20,9 @@ _STYLES = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 
 
 class Console(RichConsole):
-    """A console that prints text as it is, and leaves a broken pipe to the group of verbs.
+    """A console that prints text unchanged, and leaves a broken pipe to the group of verbs.
 
-    Lines are wrapped for a terminal only: ``exitwave inspect FILE | grep`` finds whole lines.
+    Lines are wrapped only on a terminal, so that ``exitwave inspect FILE | grep`` finds complete lines.
     """
 
     def __init__(self, *, stderr: bool = False) -> None:
@@ -31,22 +31,27 @@ class Console(RichConsole):
             self.width = UNWRAPPED
 
     def lay_out(self, thing: Table | Tree) -> None:
-        """Print a table or tree, without blanks at the ends of its lines where nobody sees its columns."""
+        """Print a table or tree; outside of a terminal without blanks at the ends of lines."""
         if self.is_terminal:
             self.print(thing, soft_wrap=False)
             return
-        with self.capture() as caught:
+        with self.capture() as captured:
             self.print(thing, soft_wrap=False)
-        self.print("\n".join(line.rstrip() for line in caught.get().splitlines()))
+        self.print("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
     def on_broken_pipe(self) -> NoReturn:
-        """Let the exception that is being handled pass."""
+        """Raise BrokenPipeError again, which rich would replace by an exit."""
         raise BrokenPipeError
 
 
+def columns() -> Table:
+    """Return an empty table without lines or head."""
+    return Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+
+
 def print_findings(out: Console, findings: Iterable[Finding]) -> None:
-    """Print findings, the serious ones first: where, what was found and expected, what to do."""
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    """Print findings, errors first: the path, what was found and expected, what to do."""
+    table = columns()
     for finding in sorted(findings, key=lambda item: list(_STYLES).index(item.level)):
         lines = (finding.path, f"{finding.found}; expected {finding.expected}", finding.remedy)
         label = Text(f"{finding.level} {finding.code}", style=_STYLES[finding.level])
@@ -56,19 +61,19 @@ def print_findings(out: Console, findings: Iterable[Finding]) -> None:
 
 
 def print_diagnoses(out: Console, diagnoses: Iterable["Diagnosis"]) -> None:
-    """Print diagnoses: what is wrong and how that is known, what follows, what to do."""
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    for each in diagnoses:
-        what = f"{each.what[0].upper()}{each.what[1:]}. {each.evidence}"
-        label = Text(f"{each.level} {each.code}", style=_STYLES[each.level])
-        table.add_row(label, Text("\n".join((what, each.consequence, each.remedy))))
+    """Print diagnoses: what is wrong, the evidence, the consequence, what to do."""
+    table = columns()
+    for diagnosis in diagnoses:
+        what = f"{diagnosis.what[0].upper()}{diagnosis.what[1:]}. {diagnosis.evidence}"
+        label = Text(f"{diagnosis.level} {diagnosis.code}", style=_STYLES[diagnosis.level])
+        table.add_row(label, Text("\n".join((what, diagnosis.consequence, diagnosis.remedy))))
     if table.row_count:
         out.lay_out(table)
 
 
 def print_facts(out: Console, facts: Mapping[str, str]) -> None:
     """Print names and values in two columns."""
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table = columns()
     for name, value in facts.items():
         table.add_row(Text(name, style="bold"), Text(value))
     out.lay_out(table)

@@ -10,7 +10,7 @@ import typer
 
 
 def plain(value: Any) -> Any:
-    """Return any value as JSON knows it: NumPy numbers and arrays as Python's, NaN and infinities as None."""
+    """Return a value in types of JSON: NumPy numbers and arrays as Python's, NaN and infinities as None."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""Optics that are given on the command line: a beamline, or the numbers of a lens."""
+"""Optics that are given on the command line: a beamline, or the dimensions of a lens."""
 
 from dataclasses import fields
 from typing import TYPE_CHECKING
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 
 def parse_optics(text: str) -> "Optics":
-    """Return ``26-ID`` or ``zone-plate:diameter=160um,outermost_zone=30nm`` as the lens.
+    """Return the lens of ``26-ID`` or ``zone-plate:diameter=160um,outermost_zone=30nm``.
 
     Raises
     ------
     InputError
-        If there is no such beamline or lens, or one of its numbers is missing, unknown or no length.
+        If there is no such beamline or lens, or one of its dimensions is missing, unknown or not a length.
     """
     from exitwave.preparation.probe import Mirrors, ZonePlate, optics_of
 
@@ -28,11 +28,12 @@ def parse_optics(text: str) -> "Optics":
         raise InputError("Unknown optics", where="--optics", found=repr(kind), remedy=f"Use {' or '.join(lenses)}")
     lens = lenses[kind]
     given = dict(pair.strip().partition("=")[::2] for pair in rest.split(","))
-    numbers = {name: [parse(part, "length") for part in value.split("/")] for name, value in given.items()}
-    each = 1 if lens is ZonePlate else 2
+    lengths = {name: [parse(part, "length") for part in value.split("/")] for name, value in given.items()}
+    axes = 1 if lens is ZonePlate else 2
     known = [field.name for field in fields(lens)]
-    if set(numbers) - set(known) or not set(numbers) >= set(known[:2]) or any(len(v) != each for v in numbers.values()):
-        pairs = "" if each == 1 else ", each as y/x"
+    complete = set(known[:2]) <= set(lengths) <= set(known)
+    if not complete or any(len(values) != axes for values in lengths.values()):
+        pairs = "" if axes == 1 else ", each as y/x"
         remedy = f"Give {', '.join(known[:2])}; and, if not 0, {', '.join(known[2:])}{pairs}"
-        raise InputError(f"Not the numbers of {kind}", where="--optics", found=repr(rest), remedy=remedy)
-    return lens(**{name: value[0] if each == 1 else tuple(value) for name, value in numbers.items()})
+        raise InputError(f"Not the dimensions of {kind}", where="--optics", found=repr(rest), remedy=remedy)
+    return lens(**{name: values[0] if axes == 1 else tuple(values) for name, values in lengths.items()})

@@ -10,7 +10,7 @@ ALGORITHMS = "{algorithms}"
 
 
 def _algorithms() -> list[str]:
-    from exitwave.engine.algorithms.table import ALGORITHMS
+    from exitwave.engine.algorithms.registry import ALGORITHMS
 
     return list(ALGORITHMS)
 

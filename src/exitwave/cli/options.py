@@ -44,7 +44,8 @@ class RunOptions:
     probe: Annotated[
         str | None,
         typer.Option(
-            metavar="auto|file|PATH", help="Starting probe: estimated from the patterns, that of IN, or of another file."
+            metavar="auto|file|PATH",
+            help="Starting probe: from the patterns, from IN, or from another file.",
         ),
     ] = None
     refine_positions: Annotated[
@@ -61,8 +62,6 @@ class RunOptions:
     assignments: SetAny = None
     frc: Annotated[
         bool,
-        typer.Option(
-            "--frc", help="Measure the resolution from two halves of the scan (about three times longer)."
-        ),
+        typer.Option("--frc", help="Measure the resolution from two halves of the scan (about three times longer)."),
     ] = False
     embed: Annotated[bool, typer.Option("--embed", help="Copy the frames into the result instead of linking.")] = False

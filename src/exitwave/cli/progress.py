@@ -58,9 +58,7 @@ class Bar:
 
     def update(self, progress: "Progress") -> None:
         """Report one iteration."""
-        self._bar.update(
-            self._task, total=progress.iterations, completed=progress.iteration, state=state(progress)
-        )
+        self._bar.update(self._task, total=progress.iterations, completed=progress.iteration, state=state(progress))
 
 
 @contextmanager

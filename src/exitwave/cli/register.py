@@ -55,7 +55,7 @@ def verbs() -> list[Verb]:
 def flat(function: Callable[..., None]) -> Callable[..., None]:
     """Return the function with the fields of its dataclass parameters as parameters, all of them keywords."""
     hints = get_type_hints(function, include_extras=True)
-    groups = {name: hint for name, hint in hints.items() if is_dataclass(hint)}
+    groups: dict[str, Any] = {name: hint for name, hint in hints.items() if is_dataclass(hint)}
     parameters: list[inspect.Parameter] = []
     for name, parameter in inspect.signature(function).parameters.items():
         if name in groups:

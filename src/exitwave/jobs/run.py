@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import exitwave
-from exitwave.reconstruction.auto import leaves_open
 from exitwave.engine.parallel.communicator import ALONE, Alone, LostError
 from exitwave.errors import InputError, OutputError
 from exitwave.jobs.job import Inputs, Job
 from exitwave.jobs.outcome import Outcome
 from exitwave.jobs.report import Reporter, Silent, StopRequest
+from exitwave.reconstruction.auto import leaves_open
 from exitwave.scan import Result, Scan
 
 if TYPE_CHECKING:
@@ -91,9 +91,7 @@ def run(
     seconds |= {"halves": halves, "write": time.perf_counter() - begin}
     first = inputs.data[0]
     earlier = len(first.errors) if job.share is None and isinstance(first, Result) else 0
-    return [
-        Outcome(last, result, output, seconds, earlier) for result, output in zip(results, outputs, strict=True)
-    ]
+    return [Outcome(last, result, output, seconds, earlier) for result, output in zip(results, outputs, strict=True)]
 
 
 def _choose(context: _Context, inputs: Inputs) -> tuple[Any, dict[str, Any]]:
@@ -114,9 +112,10 @@ def _iterate(context: _Context, data: Any, settings: dict[str, Any]) -> tuple["P
     If another process is lost after the first iteration, the process that saves also returns the error.
     """
     reporter, stop, communicator = context.reporter, context.stop, context.communicator
+    how: dict[str, Any] = {"announce": reporter.announce, "team": communicator, "command": context.job.command}
     last = None
     try:
-        for last in exitwave.iterate(data, announce=reporter.announce, team=communicator, **settings):
+        for last in exitwave.iterate(data, **how, **settings):
             if context.job.frc and last.tile:
                 raise _no_halves(last.tile)
             stop.has_result = True
@@ -157,9 +156,7 @@ def _with_frc(context: _Context, result: Result) -> Result:
         return result
 
 
-def _save_all(
-    context: _Context, results: list[Result], last: "Progress", lost: LostError | None
-) -> tuple[Path, ...]:
+def _save_all(context: _Context, results: list[Result], last: "Progress", lost: LostError | None) -> tuple[Path, ...]:
     """Save the results in the process that saves, and return the files.
 
     Raises

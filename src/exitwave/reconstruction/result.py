@@ -3,7 +3,6 @@
 import datetime
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np

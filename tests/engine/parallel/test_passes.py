@@ -66,7 +66,7 @@ def test_a_process_that_is_killed_ends_all_and_leaves_a_result(tmp_path):
     assert (first[0], second[0]) == (3, -9)
     message = json.loads(first[1])["error"]["message"]
     assert message.startswith("Another process of this run has died")
-    assert f"What there is was saved after {processes.DEATH} of 9 iterations: {output}" in message
+    assert f"The partial result was saved after {processes.DEATH} of 9 iterations: {output}" in message
     result = exitwave.open(output)
     assert len(result.errors) == processes.DEATH
     whole = exitwave.reconstruct(

@@ -11,14 +11,15 @@ from problems import make_problem, torch
 from processes import SPANS, ends, start
 
 import exitwave
-from exitwave.cli.options import parse_settings, split_settings
-from exitwave.cli.work import work
+from exitwave.cli.settings import parse_settings, split_settings
 from exitwave.engine.model.positions import inside, stopped
 from exitwave.engine.parallel.communicator import Communicator
 from exitwave.engine.parallel.passes import refuse_tiles
 from exitwave.engine.parallel.tiles import WHOLE_OBJECT, Tile, cut
 from exitwave.engine.recipe import make_recipe
 from exitwave.errors import InputError
+from exitwave.jobs.job import Inputs, Job
+from exitwave.jobs.run import run as run_job
 from exitwave.reconstruction.setup import _tile
 
 
@@ -125,8 +126,8 @@ def test_a_process_that_is_killed_leaves_a_result_with_the_tile_of_another(tmp_p
     output = tmp_path / "out_tile.cxi"
     result = exitwave.open(output)
     rows = np.flatnonzero((result.object != result.object[-1, 0]).any(axis=1))
-    assert f"What there is was saved after {processes.DEATH} of 9 iterations: {output}" in message
-    assert f"Of the object it has one process's tile, rows 0 to {rows.max()} of {len(result.object)}" in message
+    assert f"The partial result was saved after {processes.DEATH} of 9 iterations: {output}" in message
+    assert f"It contains only the tile of one process, rows 0 to {rows.max()} of {len(result.object)}" in message
     assert len(result.errors) == processes.DEATH
     assert rows.max() < 0.95 * len(result.object)
     assert result.mask[rows].any()
@@ -142,9 +143,9 @@ def test_a_process_that_is_killed_leaves_a_result_with_the_tile_of_another(tmp_p
 
 def test_halves_need_the_whole_object(monkeypatch, tmp_path):
     monkeypatch.setattr(exitwave, "iterate", lambda *_, **__: iter([SimpleNamespace(tile="rows 0 to 9 of 19")]))
-    how = {"overwrite": False, "embed": False, "opened": 0.0, "quiet": True}
-    with pytest.raises(InputError, match=r"--frc .*whole object.*rows 0 to 9 of 19.*set tiles to no"):
-        work(None, {}, tmp_path / "out.cxi", frc=True, **how)
+    job = Job((), (tmp_path / "out.cxi",), as_is=True, frc=True)
+    with pytest.raises(InputError, match=r"--frc .*whole object.*rows 0 to 9 of 19.*tiles=no"):
+        run_job(job, Inputs((None,), {}, 0.0))
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @verb(order=90)
 def batch(
     paths: Annotated[list[Path], typer.Argument(metavar="IN...", help="Scans.")],
-    options: RunOptions,
+    *,
     folder: Annotated[
         Path,
         typer.Option("-o", "--output", metavar="DIR", help="Folder of the results; an interrupted batch continues."),
@@ -38,12 +38,13 @@ def batch(
         str | None,
         typer.Option(metavar="ADDRESS", help="Use the workers of this dask scheduler, such as tcp://host:8786."),
     ] = None,
+    options: RunOptions,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace results of other settings or of another input.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Reconstruct many scans and write one page that summarises them.
+    """Reconstruct many scans and summarise them on one page.
 
     Each scan is reconstructed as by exitwave reconstruct. A scan that fails, or a worker that dies, does not stop the
     others. The same command continues an interrupted batch, and does not repeat finished scans. Ends with exit code 1
@@ -125,7 +126,7 @@ def _outputs(paths: list[Path], folder: Path) -> list[Path]:
 
 def _command(path: Path, output: Path, options: RunOptions) -> str:
     """Return the command that reconstructs one of the scans alone."""
-    words = []
+    words = list[tuple[str, ...]]()
     for option in dataclasses.fields(options):
         value, name = getattr(options, option.name), f"--{option.name.replace('_', '-')}"
         if option.name == "assignments":

@@ -1,4 +1,4 @@
-"""``exitwave compare``: how far two results agree, or a result and the truth."""
+"""``exitwave compare``: the difference between two results, or between a result and the truth."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -7,67 +7,76 @@ import typer
 
 from exitwave.cli.document import print_json
 from exitwave.cli.options import Json
+from exitwave.cli.register import verb
 from exitwave.errors import InputError
 
 if TYPE_CHECKING:
+    from exitwave.analysis.compare import Comparison
     from exitwave.scan import Result, Truth
 
 
+@verb(order=110)
 def compare(
     a: Annotated[Path, typer.Argument(metavar="A", help="A result.")],
     b: Annotated[
         Path | None,
-        typer.Argument(metavar="[B]", help="Another result, or a simulated scan; A's own truth if not given."),
+        typer.Argument(metavar="[B]", help="Another result, or a simulated scan; the truth in A if not given."),
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Compare two results, or a result and the truth.
 
-    Shift, scale and phase ramp, which no pattern can tell, are removed first.
+    Shift, scale and phase ramp, which the patterns do not determine, are removed first.
     """
     import exitwave
     from exitwave.cli.console import Console, print_facts
+
+    comparison = exitwave.compare(_open_result(a), None if b is None else _reference(b))
+    out = Console(stderr=as_json)
+    print_facts(out, _facts(comparison))
+    out.print(comparison.verdict())
+    if as_json:
+        print_json({"a": a, "b": b, **comparison.as_dict()})
+
+
+def _facts(comparison: "Comparison") -> dict[str, str]:
+    """Return the numbers of a comparison as text, by name."""
     from exitwave.units import show
 
-    found = exitwave.compare(open_result(a), None if b is None else _reference(b))
     facts = {
-        "difference of the objects": f"{found.error:.2%} of the contrast, over {found.pixels} pixels",
-        "resolution (half period)": show(found.frc.resolution, "m", 3),
+        "difference of the objects": f"{comparison.error:.2%} of the contrast, over {comparison.pixels} pixels",
+        "resolution (half period)": show(comparison.frc.resolution, "m", 3),
     }
-    if found.probe_error is not None:
-        facts["difference of the probes"] = f"{found.probe_error:.2%}"
-    if found.position_rms is not None:
-        facts["difference of the positions"] = f"{show(found.position_rms, 'm', 3)} (root mean square)"
-    if found.slices is not None:
-        rows = ["  ".join(f"{value:.2f}" for value in row) for row in found.slices]
+    if comparison.probe_error is not None:
+        facts["difference of the probes"] = f"{comparison.probe_error:.2%}"
+    if comparison.position_rms is not None:
+        facts["difference of the positions"] = f"{show(comparison.position_rms, 'm', 3)} (root mean square)"
+    if comparison.slices is not None:
+        rows = ["  ".join(f"{value:.2f}" for value in row) for row in comparison.slices]
         facts["correlation of the slices"] = " | ".join(rows)
-    out = Console(stderr=as_json)
-    print_facts(out, facts)
-    out.print(found.sentence())
-    if as_json:
-        print_json({"a": a, "b": b, **found.as_dict()})
+    return facts
 
 
-def open_result(path: Path) -> "Result":
-    """Open a file that has to hold a result.
+def _open_result(path: Path) -> "Result":
+    """Open a file that must contain a result.
 
     Raises
     ------
     InputError
-        If it holds only a scan.
+        If it contains only a scan.
     """
     import exitwave
     from exitwave.scan import Result
 
     data = exitwave.open(path)
     if not isinstance(data, Result):
-        raise InputError(
-            "This is a scan without a reconstruction", where=path, remedy=f"Run exitwave reconstruct {path} first"
-        )
+        remedy = f"Run exitwave reconstruct {path} first"
+        raise InputError("The file contains a scan without a reconstruction", where=path, remedy=remedy)
     return data
 
 
 def _reference(path: Path) -> "Result | Truth":
+    """Open a result, or the truth of a simulated scan."""
     import exitwave
     from exitwave.scan import Result
 
@@ -75,7 +84,6 @@ def _reference(path: Path) -> "Result | Truth":
     if isinstance(data, Result):
         return data
     if data.truth is None:
-        raise InputError(
-            "Nothing to compare with", where=path, found="a scan without a truth", remedy="Give a result as B"
-        )
+        found, remedy = "a scan that is not simulated", "Give a result as B"
+        raise InputError("The file contains nothing to compare with", where=path, found=found, remedy=remedy)
     return data.truth

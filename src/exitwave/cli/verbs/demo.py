@@ -57,7 +57,7 @@ def demo(
     out.print("\n4. Compare with the truth")
     comparison = exitwave.compare(outcome.result, scan.truth)
     good = comparison.error <= GOOD
-    out.print(comparison.verdict())
+    out.print(comparison.sentence())
     out.print("\n5. Draw the figures and write the report")
     written = figures.plot_all(outcome.result, make_folder(folder / "figures"))
     out.print(f"Saved {len(written)} figures in {folder / 'figures'}.")

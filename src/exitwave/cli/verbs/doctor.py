@@ -1,4 +1,4 @@
-"""``exitwave doctor``: whether this machine is ready."""
+"""``exitwave doctor``: check whether this machine is ready for Exitwave."""
 
 import importlib
 import os
@@ -16,53 +16,55 @@ import typer
 
 from exitwave.cli.document import print_json
 from exitwave.cli.options import Json
+from exitwave.cli.register import verb
 from exitwave.units import show
 
 PACKAGES = ["numpy", "scipy", "h5py", "hdf5plugin", "numba", "pyfftw", "scikit-image", "matplotlib"]
 PACKAGES += ["jinja2", "pydantic", "PyYAML", "typer", "rich"]
-ROOM = 1e9
-"""Free bytes below which the disk is called nearly full."""
+LOW = 1e9
+"""Free bytes of memory or disk below which there is a warning."""
+Status = Literal["ok", "warning", "missing"]
+STYLES: dict[Status, str] = {"ok": "green", "warning": "yellow", "missing": "bold red"}
 
 
 @dataclass(frozen=True)
 class Check:
-    """What was looked at, and how it is."""
+    """One thing that was checked, and its state."""
 
     name: str
-    """What was looked at."""
-    status: Literal["ok", "warning", "missing"]
-    """``missing``: nothing will work without it."""
+    """What was checked."""
+    status: Status
+    """``missing``: Exitwave does not work without it."""
     found: str
-    """What was found, and what to do about it."""
+    """What was found, and what to do."""
 
 
+@verb(order=140)
 def doctor(as_json: Json = False) -> None:
     """Check whether this machine is ready.
 
-    Looks at Python, packages, FFTW, Numba, cores, memory, HDF5 filters, disk and PyTorch.
-    Ends with exit code 1 if something essential is missing.
+    Checks Python, packages, FFTW, Numba, cores, memory, HDF5 filters, disk and PyTorch. Ends with exit code 1 if
+    something essential is missing.
     """
-    from rich.table import Table
     from rich.text import Text
 
-    from exitwave.cli.console import Console
+    from exitwave.cli.console import Console, columns
 
     checks = [_guarded(check) for check in (*_PACKAGE_CHECKS, *_MACHINE_CHECKS)]
-    styles = {"ok": "green", "warning": "yellow", "missing": "bold red"}
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table = columns()
     for check in checks:
-        table.add_row(Text(check.status, style=styles[check.status]), check.name, Text(check.found))
+        table.add_row(Text(check.status, style=STYLES[check.status]), check.name, Text(check.found))
     healthy = all(check.status != "missing" for check in checks)
     out = Console(stderr=as_json)
     out.lay_out(table)
-    out.print("Ready." if healthy else "Something essential is missing; see above.")
+    out.print("Ready." if healthy else "Not ready: something essential is missing (see above).")
     if as_json:
         print_json({"healthy": healthy, "checks": checks})
     raise typer.Exit(0 if healthy else 1)
 
 
 def _guarded(check: Callable[[], Check]) -> Check:
-    """Run a check; one that breaks has found what it looked for."""
+    """Run a check; an exception means that something essential is missing."""
     try:
         return check()
     except Exception as error:
@@ -74,16 +76,14 @@ def _package(name: str) -> Callable[[], Check]:
         try:
             return Check(name, "ok", metadata.version(name))
         except metadata.PackageNotFoundError:
-            return Check(name, "missing", f"not installed; pip install {name}")
+            return Check(name, "missing", f"not installed. Install it: pip install {name}")
 
     return check
 
 
 def _python() -> Check:
-    fine = sys.version_info >= (3, 11)
-    return Check(
-        "Python", "ok" if fine else "missing", f"{platform.python_version()} ({sys.executable}); 3.11 or later"
-    )
+    status: Status = "ok" if sys.version_info >= (3, 11) else "missing"
+    return Check("Python", status, f"{platform.python_version()} ({sys.executable}), required: 3.11 or later")
 
 
 def _fftw() -> Check:
@@ -91,15 +91,16 @@ def _fftw() -> Check:
     import pyfftw
 
     wave = np.random.default_rng(0).normal(size=(32, 32)).astype(np.complex64)
-    right = np.allclose(pyfftw.interfaces.numpy_fft.fft2(wave), np.fft.fft2(wave), atol=1e-3)
-    return Check("FFTW", "ok" if right else "missing", pyfftw.fftw_version if right else "gives wrong numbers")
+    if np.allclose(pyfftw.interfaces.numpy_fft.fft2(wave), np.fft.fft2(wave), atol=1e-3):
+        return Check("FFTW", "ok", pyfftw.fftw_version)
+    return Check("FFTW", "missing", "computes wrong numbers. Install pyfftw again")
 
 
 def _numba() -> Check:
     import numba
 
     answer = numba.njit("int64(int64)")(lambda value: value + 1)(41)
-    found = f"compiles; {numba.config.NUMBA_NUM_THREADS} threads, {numba.config.NUMBA_DEFAULT_NUM_THREADS} cores"
+    found = f"compiles, {numba.config.NUMBA_NUM_THREADS} threads, {numba.config.NUMBA_DEFAULT_NUM_THREADS} cores"
     return Check("Numba", "ok" if answer == 42 else "missing", found)
 
 
@@ -110,25 +111,25 @@ def _numba_cache() -> Check:
     try:
         importlib.import_module("exitwave.engine.backends.cpu.kernels.gather")
     except RuntimeError:
-        remedy = "set NUMBA_CACHE_DIR to a folder that can be written"
-        return Check("Numba cache", "missing", f"neither {folder} nor the user's cache folder can be written; {remedy}")
+        found = f"neither {folder} nor the cache folder of the user is writable. "
+        return Check("Numba cache", "missing", f"{found}Set NUMBA_CACHE_DIR to a writable folder")
     if os.access(folder, os.W_OK):
         return Check("Numba cache", "ok", f"{folder} is writable")
-    return Check("Numba cache", "ok", f"{folder} is read-only, so the user's cache folder is used")
+    return Check("Numba cache", "ok", f"in the cache folder of the user, because {folder} is read-only")
 
 
 def _cores() -> Check:
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return Check("cores", "ok", f"{usable} of {os.cpu_count()} for this process; {platform.machine()}")
+    return Check("cores", "ok", f"{usable} of {os.cpu_count()} available to this process, {platform.machine()}")
 
 
 def _memory() -> Check:
     try:
         pages = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_AVPHYS_PAGES")
     except (AttributeError, ValueError):
-        return Check("memory", "ok", "this system does not tell")
-    whole, free = (count * os.sysconf("SC_PAGE_SIZE") for count in pages)
-    return Check("memory", "ok" if free > ROOM else "warning", f"{show(free, 'B', 3)} free of {show(whole, 'B', 3)}")
+        return Check("memory", "ok", "unknown on this system")
+    total, free = (count * os.sysconf("SC_PAGE_SIZE") for count in pages)
+    return Check("memory", "ok" if free > LOW else "warning", f"{show(free, 'B', 3)} free of {show(total, 'B', 3)}")
 
 
 def _filters() -> Check:
@@ -138,8 +139,9 @@ def _filters() -> Check:
     needed = {"gzip": h5py.h5z.FILTER_DEFLATE, "shuffle": h5py.h5z.FILTER_SHUFFLE}
     needed |= {"bitshuffle-lz4": hdf5plugin.BSHUF_ID, "lz4": hdf5plugin.LZ4_ID, "zstd": hdf5plugin.ZSTD_ID}
     lacking = [name for name, number in needed.items() if not h5py.h5z.filter_avail(number)]
-    found = f"HDF5 {h5py.version.hdf5_version}: {', '.join(needed)}"
-    return Check("HDF5 filters", "warning" if lacking else "ok", f"lacking {', '.join(lacking)}" if lacking else found)
+    if lacking:
+        return Check("HDF5 filters", "warning", f"not available: {', '.join(lacking)}. Install hdf5plugin again")
+    return Check("HDF5 filters", "ok", f"HDF5 {h5py.version.hdf5_version}: {', '.join(needed)}")
 
 
 def _disk() -> Check:
@@ -148,19 +150,20 @@ def _disk() -> Check:
         with tempfile.TemporaryFile(dir=".") as file:
             file.write(b"exitwave")
     except OSError as error:
-        return Check(
-            "disk", "warning", f"the current folder cannot be written ({error.strerror}); give outputs with -o"
-        )
-    return Check("disk", "ok" if free > ROOM else "warning", f"current folder is writable; {show(free, 'B', 3)} free")
+        found = f"the current folder is not writable ({error.strerror}). Choose outputs in another folder with -o"
+        return Check("disk", "warning", found)
+    found = f"the current folder is writable, {show(free, 'B', 3)} free"
+    return Check("disk", "ok" if free > LOW else "warning", found)
 
 
 def _torch() -> Check:
     if util.find_spec("torch") is None:
-        return Check("PyTorch", "ok", "not installed; only GPUs need it: pip install 'exitwave[cuda]'")
+        found = "not installed (optional). For GPUs and several processes: pip install 'exitwave[cuda]'"
+        return Check("PyTorch", "ok", found)
     import torch
 
     gpus = [torch.cuda.get_device_name(n) for n in range(torch.cuda.device_count())]
-    return Check("PyTorch", "ok", f"{metadata.version('torch')}; GPUs: {', '.join(gpus) or 'it sees none'}")
+    return Check("PyTorch", "ok", f"{metadata.version('torch')}; GPUs: {', '.join(gpus) or 'none found'}")
 
 
 _PACKAGE_CHECKS = [_python, *(_package(name) for name in PACKAGES)]

@@ -1,40 +1,47 @@
-"""``exitwave formats``: whose files can be read, written and checked."""
+"""``exitwave formats``: list the file formats that can be read, written and checked."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from exitwave.cli.document import print_json
 from exitwave.cli.options import Json
+from exitwave.cli.register import verb
+
+if TYPE_CHECKING:
+    from exitwave.dialects.dialect import Dialect
+
+ACTIONS = ("read", "write", "check")
 
 
+@verb(order=60)
 def formats(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="A dialect, to see its conventions.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Show the conventions of this format.")] = None,
     as_json: Json = False,
 ) -> None:
-    """List the known formats of files, or the conventions of one."""
-    from dataclasses import asdict
-
-    from rich.table import Table
-
-    from exitwave.cli.console import Console
+    """List the known file formats, or the conventions of one."""
+    from exitwave.cli.console import Console, columns
     from exitwave.dialects.registry import dialect, known
 
-    dialects = [dialect(name)] if name else list(known().values())
-    verbs = ("read", "write", "check")
-    documents = [
-        {"name": each.name, "title": each.title}
-        | {verb: getattr(each, verb) is not None for verb in verbs}
-        | {"conventions": asdict(each.conventions), "settings": dict(each.settings), "suffix": each.suffix}
-        for each in dialects
-    ]
+    documents = [_document(each) for each in ([dialect(name)] if name else known().values())]
     if as_json:
         print_json({"formats": documents})
         return
-    out, table = Console(), Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    for each, document in zip(dialects, documents, strict=True):
-        table.add_row(each.name, " ".join(verb if document[verb] else "-" * len(verb) for verb in verbs), each.title)
-        rows = asdict(each.conventions) | ({"--set": ", ".join(f"{k}={v}" for k, v in each.settings.items())})
-        for label, words in rows.items() if name else ():
-            table.add_row("", label, words or "-")
+    out, table = Console(), columns()
+    for document in documents:
+        actions = " ".join(action if document[action] else "-" * len(action) for action in ACTIONS)
+        table.add_row(document["name"], actions, document["title"])
+        settings = ", ".join(f"{key}={value}" for key, value in document["settings"].items())
+        for label, text in (document["conventions"] | {"--set": settings}).items() if name else ():
+            table.add_row("", label, text or "-")
     out.lay_out(table)
+
+
+def _document(dialect: "Dialect") -> dict[str, Any]:
+    """Return what is known about a file format, for ``--json``."""
+    from dataclasses import asdict
+
+    document: dict[str, Any] = {"name": dialect.name, "title": dialect.title}
+    document |= {action: getattr(dialect, action) is not None for action in ACTIONS}
+    document |= {"conventions": asdict(dialect.conventions), "settings": dict(dialect.settings)}
+    return document | {"suffix": dialect.suffix}

@@ -1,12 +1,13 @@
-"""``exitwave inspect``: what is in the file."""
+"""``exitwave inspect``: show what a file contains."""
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from exitwave.cli.document import print_json
-from exitwave.cli.options import Input, Json, Set, parse_settings
-from exitwave.units import show
+from exitwave.cli.options import Input, Json, Set
+from exitwave.cli.register import verb
+from exitwave.cli.settings import parse_settings
 
 if TYPE_CHECKING:
     from rich.tree import Tree
@@ -15,19 +16,21 @@ if TYPE_CHECKING:
     from exitwave.cxi.inspect import Node
 
 LONGEST = 60
-"""Characters of a value that are shown in the tree."""
+"""Characters of a value in the tree; longer ones are cut."""
 
 
-def inspect(path: Input, pairs: Set = None, as_json: Json = False) -> None:
-    """Show what is in a file, in words and units.
+@verb(order=30)
+def inspect(path: Input, assignments: Set = None, as_json: Json = False) -> None:
+    """Show the contents of a file and what is wrong with it.
 
-    First the tree with shapes, types, units and links; then what was measured; then what is wrong with it, and what is
-    odd in the file.
+    First the tree with shapes, types, units and links, then the properties of the scan or result, then diagnoses of the
+    measurement and findings about the file.
     """
     import h5py
 
     import exitwave
     from exitwave.analysis.diagnosis import diagnose
+    from exitwave.analysis.facts import facts
     from exitwave.analysis.summary import summarise
     from exitwave.cli.console import Console, print_diagnoses, print_facts, print_findings
     from exitwave.cxi.validate import validate
@@ -35,35 +38,36 @@ def inspect(path: Input, pairs: Set = None, as_json: Json = False) -> None:
 
     out = Console(stderr=as_json)
     nodes = _show_tree(out, path) if h5py.is_hdf5(path) else []
-    data = exitwave.open(path, **parse_settings(pairs))
+    data = exitwave.open(path, **parse_settings(assignments))
     scan = scan_in(data)
     if not nodes and scan.path is not None and h5py.is_hdf5(scan.path):
         nodes = _show_tree(out, scan.path)
     summary, diagnoses = summarise(data, path), diagnose(data)
-    ours = not any(finding.code == "I307" for finding in scan.findings)
-    findings = list(dict.fromkeys((*scan.findings, *(validate(path) if ours else ()))))
-    departures = sum(finding.level == "error" for finding in findings)
+    own_format = not any(finding.code == "I307" for finding in scan.findings)
+    findings = list(dict.fromkeys((*scan.findings, *(validate(path) if own_format else ()))))
+    errors = sum(finding.level == "error" for finding in findings)
     out.print()
     print_facts(out, facts(summary))
     out.print()
     print_diagnoses(out, diagnoses)
     print_findings(out, (finding for finding in findings if finding.level != "error"))
-    if departures:
-        out.print(f"It departs from the schema in {departures} places; exitwave validate says where.")
+    if errors:
+        out.print(f"The file violates the schema in {errors} places. To list them: exitwave validate {path}")
     if as_json:
         print_json({"file": path, "tree": nodes, "summary": summary, "diagnoses": diagnoses, "findings": findings})
 
 
-def _show_tree(out: "Console", place: Path) -> list["Node"]:
+def _show_tree(out: "Console", file: Path) -> list["Node"]:
+    """Print the tree of an HDF5 file, and return its nodes."""
     from exitwave.cxi.inspect import tree
 
-    nodes = tree(place)
-    out.lay_out(draw(str(place), nodes))
+    nodes = tree(file)
+    out.lay_out(draw(str(file), nodes))
     return nodes
 
 
 def draw(name: str, nodes: Iterable["Node"]) -> "Tree":
-    """Return the nodes, each group before what it holds, as a tree to print."""
+    """Return nodes as a tree to print; each group must come before its members."""
     from rich.text import Text
     from rich.tree import Tree
 
@@ -81,7 +85,7 @@ def draw(name: str, nodes: Iterable["Node"]) -> "Tree":
 
 def _details(node: "Node") -> str:
     """Return shape, type, value, units and target of a node in one line."""
-    parts = [f"-> {node.target}" + (" (leads nowhere)" if node.kind == "dangling link" else "")] if node.target else []
+    parts = [f"-> {node.target}" + (" (broken link)" if node.kind == "dangling link" else "")] if node.target else []
     if node.shape is not None:
         parts.append(f"{' x '.join(map(str, node.shape))} {node.dtype}".strip())
     value = "" if node.value is None else str(node.value)

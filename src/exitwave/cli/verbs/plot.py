@@ -1,4 +1,4 @@
-"""``exitwave plot``: the figures of a scan or a result."""
+"""``exitwave plot``: draw the figures of a scan or a result."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,6 +8,7 @@ import typer
 from exitwave.cli.document import print_json
 from exitwave.cli.options import Input, Json
 from exitwave.cli.outputs import beside, make_folder
+from exitwave.cli.register import verb
 from exitwave.errors import InputError
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from exitwave.scan import Scan
 
 
+@verb(order=120)
 def plot(
     path: Input,
     folder: Annotated[
@@ -23,7 +25,7 @@ def plot(
     ] = None,
     orientations: Annotated[
         bool,
-        typer.Option("--orientations", help="Draw instead what every way round of the detector makes of some frames."),
+        typer.Option("--orientations", help="Draw the objects that each orientation of the detector gives instead."),
     ] = False,
     as_json: Json = False,
 ) -> None:
@@ -40,27 +42,27 @@ def plot(
     out = Console(stderr=as_json)
     document = _orientations(scan, folder, out) if orientations else {"figures": figures.plot_all(data, folder)}
     for figure in document["figures"]:
-        out.print(f"Saved {figure}")
+        out.print(f"Saved {figure}.")
     if as_json:
         print_json({"file": path, "folder": folder, **document})
 
 
 def _orientations(scan: "Scan", folder: Path, out: "Console") -> dict[str, Any]:
-    """Try the orientations, draw and rank them, and say whether that of the file is wrong."""
+    """Rank and draw the orientations of the detector, and diagnose that of the file."""
     from exitwave.analysis.diagnosis import diagnose
     from exitwave.cli.console import print_diagnoses
-    from exitwave.reconstruction.orientation import AS_IS, rank_orientations
     from exitwave.figures.orientations import orientations_figure
     from exitwave.figures.style import save
+    from exitwave.reconstruction.orientation import AS_IS, rank_orientations
 
     if scan.near:
-        remedy = "In the near field the frames are images: compare them with the steps of the scan"
-        raise InputError("Orientations are tried with far-field frames", where=scan.path or "", remedy=remedy)
+        remedy = "In the near field the frames are images: compare their shifts with the positions of the scan"
+        raise InputError("Orientations need far-field patterns", where=scan.path or "", remedy=remedy)
     ranking = rank_orientations(scan, announce=out.print)
-    for each in ranking:
-        out.print(f"{each.error:<12.4g}{each.words}, or half a turn more")
+    for orientation in ranking:
+        out.print(f"error {orientation.error:<12.4g}{orientation.words}, or that turned by 180 degrees")
     errors = {each.words: each.error for each in sorted(ranking, key=lambda each: each.words != AS_IS)}
-    found = [each for each in diagnose(scan, errors) if each.code == "D412"]
+    found = [diagnosis for diagnosis in diagnose(scan, errors) if diagnosis.code == "D412"]
     print_diagnoses(out, found)
     figure = save(orientations_figure(ranking, scan.object_pixel), folder / "orientations.png")
     return {"figures": [figure], "orientations": errors, "diagnoses": found}

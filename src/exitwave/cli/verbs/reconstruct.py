@@ -48,16 +48,17 @@ def reconstruct(
         list[Path],
         typer.Argument(metavar="IN...", help="A scan, a result to continue, or several scans with --share."),
     ],
-    run: RunOptions,
-    own: OwnOptions,
+    *,
     output: Annotated[
         Path | None,
         typer.Option(
             "-o", "--output", metavar="OUT", help="NAME_result.cxi beside IN, or in this folder if that is read-only."
         ),
     ] = None,
+    run: RunOptions,
+    own: OwnOptions,
 ) -> None:
-    """Reconstruct a scan, or several together, or continue a result.
+    """Reconstruct one scan or several, or continue a result.
 
     Without a recipe, an algorithm or other settings, the scan is prepared, and orientation, probe modes, refinement of
     positions and algorithm are chosen by trials on some of its frames.
@@ -144,7 +145,5 @@ def _print(job: "Job", outcomes: list["Outcome"], *, as_json: bool) -> None:
     for outcome in outcomes:
         out.print(describe(outcome))
     if as_json:
-        results = [
-            {"input": path, **summary(outcome)} for path, outcome in zip(job.inputs, outcomes, strict=True)
-        ]
+        results = [{"input": path, **summary(outcome)} for path, outcome in zip(job.inputs, outcomes, strict=True)]
         print_json({"share": job.share, "results": results} if job.share else results[0])

@@ -1,4 +1,4 @@
-"""``exitwave report``: everything about a scan or a result in one HTML file."""
+"""``exitwave report``: write one HTML page about a scan or a result."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,9 +8,11 @@ import typer
 from exitwave.cli.document import print_json
 from exitwave.cli.options import Input, Json, Overwrite
 from exitwave.cli.outputs import beside, size_of
+from exitwave.cli.register import verb
 from exitwave.outputs import check_output
 
 
+@verb(order=130)
 def report(
     path: Input,
     output: Annotated[
@@ -19,9 +21,9 @@ def report(
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Write everything about a scan or a result into one HTML file.
+    """Write a report about a scan or a result as one HTML file.
 
-    It holds its figures and needs no other file; it prints well.
+    The file contains its figures, needs no other file, and can be printed.
     """
     target = output or beside(path, f"{path.stem}_report.html")
     check_output(target, path, overwrite=overwrite)

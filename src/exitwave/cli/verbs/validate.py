@@ -1,4 +1,4 @@
-"""``exitwave validate``: whether a file is as the schema says, or as another program wants it."""
+"""``exitwave validate``: check a file against the schema, or against the file format of another program."""
 
 from typing import Annotated
 
@@ -6,18 +6,20 @@ import typer
 
 from exitwave.cli.document import print_json
 from exitwave.cli.options import Input, Json
+from exitwave.cli.register import verb
 
 
+@verb(order=40)
 def validate(
     path: Input,
     profile: Annotated[
-        str, typer.Option(metavar="NAME", help="Whose reader to ask about: seed is the schema; see exitwave formats.")
+        str, typer.Option(metavar="NAME", help="The file format: seed is the schema; see exitwave formats for others.")
     ] = "seed",
     as_json: Json = False,
 ) -> None:
-    """Check a file against the schema, or for another program.
+    """Check a file against the schema or another file format.
 
-    Says what is wrong, where, and what to do about it. Ends with exit code 1 if there is an error among the findings.
+    Prints what is wrong, where, and what to do. Ends with exit code 1 if a finding is an error.
     """
     from exitwave.cli.console import Console, print_findings
     from exitwave.dialects.detect import check
@@ -27,16 +29,15 @@ def validate(
     counts = {level: sum(finding.level == level for finding in findings) for level in ("error", "warning", "info")}
     out = Console(stderr=as_json)
     print_findings(out, findings)
-    out.print(f"{path}: {_verdict(counts)}" + (f" (profile {profile})" if profile != "seed" else ""))
+    out.print(f"{path}: {_conclusion(counts)}" + (f" (profile {profile})" if profile != "seed" else ""))
     if as_json:
-        documents = [finding.as_dict() for finding in findings]
-        print_json(
-            {"file": path, "profile": profile, "valid": counts["error"] == 0, "counts": counts, "findings": documents}
-        )
+        document = {"file": path, "profile": profile, "valid": counts["error"] == 0, "counts": counts}
+        print_json(document | {"findings": [finding.as_dict() for finding in findings]})
     raise typer.Exit(1 if counts["error"] else 0)
 
 
-def _verdict(counts: dict[str, int]) -> str:
+def _conclusion(counts: dict[str, int]) -> str:
+    """Return whether the file is valid, and the number of findings of each level."""
     if not any(counts.values()):
         return "valid: no findings"
     names = {"error": "error", "warning": "warning", "info": "remark"}
