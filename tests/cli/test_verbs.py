@@ -186,7 +186,7 @@ def test_reconstruct_explains_what_it_does_not_know(files, tmp_path):
         (["--set", "enrgy=8keV"], "Did you mean energy?"),
         (["--set", "objct_update.step=1"], "Did you mean object_update?"),
         (["--set", "object_update.stepp=1"], "Did you mean"),
-        (["--set", "object_update={"], "Not a value in --set object_update"),
+        (["--set", "object_update={"], "--set object_update: Not a value"),
         (["--set", "object_update=3", "--set", "object_update.step=1"], "contradict"),
     ):
         done = run("reconstruct", files[0], "-o", tmp_path / "r.cxi", *arguments)

@@ -99,8 +99,10 @@ def execute(task: Task) -> Row:
 
 
 def failure(task: Task, error: ExitwaveError) -> Row:
-    """Return the row of a task that has failed."""
-    return Row(str(task.input), "failed", " ".join(str(error).split()))
+    """Return the row of a task that has failed. Its message does not repeat the path of the scan."""
+    where = "" if error.where == str(task.input) else error.where
+    message = ExitwaveError(error.what, where=where, found=error.found, remedy=error.remedy)
+    return Row(str(task.input), "failed", " ".join(str(message).split()))
 
 
 def _execute(task: Task) -> Row:
@@ -164,7 +166,7 @@ def _row(task: Task, result: Result, status: Status) -> Row:
         holdout_error=judged.holdout_error,
         resolution=judged.resolution,
         grade=judged.grade,
-        verdict=judged.words()[0],
+        verdict=judged.sentences()[0],
         diagnoses=tuple(f"{each.code} {each.what}" for each in diagnose(result) if each.level != "info"),
         thumbnail=thumbnail(result),
     )

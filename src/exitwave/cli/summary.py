@@ -46,7 +46,7 @@ def describe(outcome: Outcome) -> str:
     lines = [
         *(f"Chosen {choice.heading}: {choice.name} ({choice.why})." for choice in result.choices),
         _iterations(outcome),
-        *outcome.verdict.words(),
+        *outcome.verdict.sentences(),
         *(
             f"{each.level.capitalize()} {each.code}: {each.what}. {each.evidence} {each.remedy}"
             for each in outcome.diagnoses

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exitwave.analysis.diagnosis import Diagnosis, diagnose
-from exitwave.analysis.ledger import USED, ledger
+from exitwave.analysis.frame_accounting import USED, account_for_frames
 from exitwave.analysis.verdict import Verdict, verdict
 from exitwave.scan import Result
 
@@ -58,4 +58,4 @@ class Outcome:
     @property
     def frames(self) -> int:
         """Number of frames that were reconstructed."""
-        return len(ledger(self.result)[USED])
+        return len(account_for_frames(self.result)[USED])

@@ -30,8 +30,8 @@ def inspect(path: Input, assignments: Set = None, as_json: Json = False) -> None
 
     import exitwave
     from exitwave.analysis.diagnosis import diagnose
-    from exitwave.analysis.facts import facts
     from exitwave.analysis.summary import summarise
+    from exitwave.analysis.summary_text import format_summary
     from exitwave.cli.console import Console, print_diagnoses, print_facts, print_findings
     from exitwave.cxi.validate import validate
     from exitwave.scan import scan_in
@@ -47,7 +47,7 @@ def inspect(path: Input, assignments: Set = None, as_json: Json = False) -> None
     findings = list(dict.fromkeys((*scan.findings, *(validate(path) if own_format else ()))))
     errors = sum(finding.level == "error" for finding in findings)
     out.print()
-    print_facts(out, facts(summary))
+    print_facts(out, format_summary(summary))
     out.print()
     print_diagnoses(out, diagnoses)
     print_findings(out, (finding for finding in findings if finding.level != "error"))

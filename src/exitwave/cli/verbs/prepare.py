@@ -88,7 +88,7 @@ def prepare(
     console = Console(stderr=as_json)
     for step in prepared.preparation[len(scan.preparation) :]:
         console.print(f"{step.heading:<11}{step.name}: {step.why}")
-    _print_ledger(console, prepared)
+    _print_frames(console, prepared)
     console.print(f"Saved {out} ({size_of(out)}).\nNext: exitwave reconstruct {out}")
     if as_json:
         document = _document(file, out, prepared) | {"seconds": seconds}
@@ -150,19 +150,19 @@ def _point(text: str | None) -> tuple[float, float] | None:
     return row, column
 
 
-def _print_ledger(console: "Console", scan: "Scan") -> None:
+def _print_frames(console: "Console", scan: "Scan") -> None:
     """Print how many frames are used, and which are left out for which reason."""
-    from exitwave.analysis.ledger import USED, ledger, ranges
+    from exitwave.analysis.frame_accounting import USED, account_for_frames, format_ranges
 
-    accounts = ledger(scan)
+    accounts = account_for_frames(scan)
     console.print(f"Frames to reconstruct: {len(accounts.pop(USED))} of {len(scan.patterns)}.")
     for reason, frames in accounts.items():
-        console.print(f"Left out, {reason}: {len(frames)} ({ranges(frames)}).")
+        console.print(f"Left out, {reason}: {len(frames)} ({format_ranges(frames)}).")
 
 
 def _document(file: Path, out: Path, scan: "Scan") -> dict[str, Any]:
     """Return what was done, for ``--json``."""
-    from exitwave.analysis.ledger import ledger
+    from exitwave.analysis.frame_accounting import account_for_frames
 
     return {
         "input": file,
@@ -171,5 +171,5 @@ def _document(file: Path, out: Path, scan: "Scan") -> dict[str, Any]:
         "detector": list(scan.patterns.shape[1:]),
         "object_pixel": scan.object_pixel,
         "preparation": scan.preparation,
-        "ledger": {account: frames.tolist() for account, frames in ledger(scan).items()},
+        "ledger": {account: frames.tolist() for account, frames in account_for_frames(scan).items()},
     }
