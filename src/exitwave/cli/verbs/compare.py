@@ -34,7 +34,7 @@ def compare(
     comparison = exitwave.compare(_open_result(a), None if b is None else _reference(b))
     out = Console(stderr=as_json)
     print_facts(out, _facts(comparison))
-    out.print(comparison.verdict())
+    out.print(comparison.sentence())
     if as_json:
         print_json({"a": a, "b": b, **comparison.as_dict()})
 
