@@ -258,7 +258,7 @@ def test_a_result_is_shown_as_far_as_it_goes_when_its_input_has_moved_away(files
     assert [finding["code"] for finding in answer("validate", result, code=1)["findings"]][:1] == ["E106"]
     done = run("reconstruct", result, "--iterations", 1)
     assert done.exit_code == 2
-    assert "Put the input back where it was" in done.stderr
+    assert "Put the input file back in its place" in done.stderr
     assert not (tmp_path / "scan_result_2.cxi").exists()
 
 
