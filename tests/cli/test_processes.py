@@ -4,7 +4,7 @@ import pytest
 import typer
 
 from exitwave.cli.processes import _shared_error, connected
-from exitwave.engine.parallel.communicator import ALONE, LostError
+from exitwave.engine.parallel.communicator import ONE_PROCESS, LostProcessError
 from exitwave.errors import InputError
 from exitwave.jobs.run import PartialResultError
 
@@ -25,7 +25,7 @@ class FakeCommunicator:
 
 
 OURS = InputError("There is no scan", where="scan.cxi", remedy="Look again")
-LOST = LostError("Another process has died", remedy="Look at it")
+LOST = LostProcessError("Another process has died", remedy="Look at it")
 
 
 def test_the_first_process_prints_its_error_and_sends_it_to_the_others():
@@ -53,6 +53,6 @@ def test_one_process_needs_no_communicator(monkeypatch):
     monkeypatch.delenv("RANK", raising=False)
     monkeypatch.setattr("exitwave.engine.parallel.launcher.find", lambda *_: None)
     with connected() as communicator:
-        assert communicator is ALONE
+        assert communicator is ONE_PROCESS
     with pytest.raises(InputError), connected():
         raise OURS

@@ -11,23 +11,23 @@ from exitwave.errors import ExitwaveError
 from exitwave.jobs.failures import as_exitwave_error
 
 if TYPE_CHECKING:
-    from exitwave.engine.parallel.communicator import Alone, Team
+    from exitwave.engine.parallel.communicator import Communicator, TorchCommunicator
 
 
 @contextmanager
-def connected() -> Iterator["Alone"]:
+def connected() -> Iterator["Communicator"]:
     """Give the communicator of the processes that were started together; all but the first print nothing.
 
     An error in one process ends all of them. It is printed once, also if all processes have the same error.
     """
-    from exitwave.engine.parallel.communicator import ALONE, Team
+    from exitwave.engine.parallel.communicator import ONE_PROCESS, TorchCommunicator
     from exitwave.engine.parallel.launcher import find
 
-    rank = find(os.environ, os.getppid())
-    if rank is None:
-        yield ALONE
+    launch = find(os.environ, os.getppid())
+    if launch is None:
+        yield ONE_PROCESS
         return
-    communicator = Team(rank)
+    communicator = TorchCommunicator(launch)
     try:
         with ExitStack() as stack:
             if communicator.rank:
@@ -47,14 +47,14 @@ def connected() -> Iterator["Alone"]:
         communicator.leave()
 
 
-def _shared_error(communicator: "Team", error: Exception) -> Exception:
+def _shared_error(communicator: "TorchCommunicator", error: Exception) -> Exception:
     """Send an error to the other processes, and return what to raise here: the error, or an exit without a message."""
-    from exitwave.engine.parallel.communicator import LostError
+    from exitwave.engine.parallel.communicator import LostProcessError
     from exitwave.jobs.run import PartialResultError
 
     ours = as_exitwave_error(error)
     silent = typer.Exit(ours.exit_code)
-    if isinstance(error, LostError):
+    if isinstance(error, LostProcessError):
         return ours if communicator.rank == 0 or isinstance(error, PartialResultError) else silent
     communicator.fail(str(ours))
     if communicator.rank == 0:
@@ -62,7 +62,7 @@ def _shared_error(communicator: "Team", error: Exception) -> Exception:
     return _with_rank(communicator, ours) if communicator.speaks() else silent
 
 
-def _with_rank(communicator: "Team", error: ExitwaveError) -> ExitwaveError:
+def _with_rank(communicator: "TorchCommunicator", error: ExitwaveError) -> ExitwaveError:
     """Return the error with the number of the process."""
     what = f"Process {communicator.rank + 1} of {communicator.size}: {error.what}"
     return type(error)(what, where=error.where, found=error.found, remedy=error.remedy)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import exitwave
-from exitwave.engine.parallel.communicator import ALONE, Alone, LostError
+from exitwave.engine.parallel.communicator import ONE_PROCESS, Communicator, LostProcessError
 from exitwave.errors import InputError, OutputError
 from exitwave.jobs.job import Inputs, Job
 from exitwave.jobs.outcome import Outcome
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from exitwave.reconstruction.iterate import Progress
 
 
-class PartialResultError(LostError):
+class PartialResultError(LostProcessError):
     """Another process was lost, and this process has saved the partial result."""
 
 
@@ -31,7 +31,7 @@ class _Context:
     job: Job
     reporter: Reporter
     stop: StopRequest
-    communicator: Alone
+    communicator: Communicator
 
 
 def run(
@@ -39,7 +39,7 @@ def run(
     inputs: Inputs,
     reporter: Reporter | None = None,
     stop: StopRequest | None = None,
-    communicator: Alone = ALONE,
+    communicator: Communicator = ONE_PROCESS,
 ) -> list[Outcome]:
     """Run a job and save a result for each of its inputs.
 
@@ -106,13 +106,13 @@ def _choose(context: _Context, inputs: Inputs) -> tuple[Any, dict[str, Any]]:
     return data, settings
 
 
-def _iterate(context: _Context, data: Any, settings: dict[str, Any]) -> tuple["Progress", LostError | None]:
+def _iterate(context: _Context, data: Any, settings: dict[str, Any]) -> tuple["Progress", LostProcessError | None]:
     """Iterate to the end or until a stop is requested; return the last iteration.
 
     If another process is lost after the first iteration, the process that saves also returns the error.
     """
     reporter, stop, communicator = context.reporter, context.stop, context.communicator
-    how: dict[str, Any] = {"announce": reporter.announce, "team": communicator, "command": context.job.command}
+    how: dict[str, Any] = {"announce": reporter.announce, "communicator": communicator, "command": context.job.command}
     last = None
     try:
         for last in exitwave.iterate(data, **how, **settings):
@@ -123,7 +123,7 @@ def _iterate(context: _Context, data: Any, settings: dict[str, Any]) -> tuple["P
             stop.requested = communicator.any(stop.requested)
             if stop.requested:
                 break
-    except LostError as error:
+    except LostProcessError as error:
         if last is None or not communicator.saves():
             raise
         reporter.announce(str(error))
@@ -156,7 +156,9 @@ def _with_frc(context: _Context, result: Result) -> Result:
         return result
 
 
-def _save_all(context: _Context, results: list[Result], last: "Progress", lost: LostError | None) -> tuple[Path, ...]:
+def _save_all(
+    context: _Context, results: list[Result], last: "Progress", lost: LostProcessError | None
+) -> tuple[Path, ...]:
     """Save the results in the process that saves, and return the files.
 
     Raises
@@ -188,7 +190,7 @@ def _save(job: Job, result: Result, output: Path) -> None:
         raise OutputError(error.what, where=error.where, found=error.found, remedy=remedy) from error
 
 
-def _partial(lost: LostError, last: "Progress", outputs: tuple[Path, ...]) -> PartialResultError:
+def _partial(lost: LostProcessError, last: "Progress", outputs: tuple[Path, ...]) -> PartialResultError:
     """Return the error of a run that has lost a process and has saved its partial result."""
     where = ", ".join(map(str, outputs))
     remedy = f"The partial result was saved after {last.iteration} of {last.iterations} iterations: {where}. "

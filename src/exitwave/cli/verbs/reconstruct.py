@@ -14,7 +14,7 @@ from exitwave.errors import InputError
 from exitwave.outputs import check_output
 
 if TYPE_CHECKING:
-    from exitwave.engine.parallel.communicator import Alone
+    from exitwave.engine.parallel.communicator import Communicator
     from exitwave.jobs.job import Job
     from exitwave.jobs.outcome import Outcome
 
@@ -118,7 +118,7 @@ def _outputs(paths: list[Path], output: Path | None, share: str | None) -> tuple
     return outputs
 
 
-def _run(job: "Job", communicator: "Alone") -> list["Outcome"]:
+def _run(job: "Job", communicator: "Communicator") -> list["Outcome"]:
     """Run the job, and print its progress and findings."""
     from exitwave.cli.console import Console, print_findings
     from exitwave.cli.progress import reporting, stopping
