@@ -57,7 +57,7 @@ def _cpu() -> str:
 @style.paper
 def figure(measured: Mapping[str, dict[str, Any]], path: Path) -> None:
     """Draw throughput, time to quality and the phase images of the measured parts."""
-    sets = [each for each in measured.get("quality", {}).get("sets", ()) if each["curves"]]
+    sets = [data_set for data_set in measured.get("quality", {}).get("sets", ()) if data_set["curves"]]
     heights = [58] * ("throughput" in measured) + [105] * bool(sets) + [50] * len(sets)
     if not heights:
         return
@@ -67,16 +67,16 @@ def figure(measured: Mapping[str, dict[str, Any]], path: Path) -> None:
         throughput.draw(measured["throughput"], *next(rows).subplots(1, 2, width_ratios=(3, 2)))
     if sets:
         panels = next(rows).subplots(1, len(sets), squeeze=False)[0]
-        for axes, each in zip(panels, sets, strict=True):
-            quality.draw_curves(each, axes)
-    for each in sets:
-        _images(next(rows), each)
+        for axes, data_set in zip(panels, sets, strict=True):
+            quality.draw_curves(data_set, axes)
+    for data_set in sets:
+        _images(next(rows), data_set)
     style.save(drawing, path)
 
 
-def _images(row: Any, each: dict[str, Any]) -> None:
+def _images(row: Any, data_set: dict[str, Any]) -> None:
     """Draw the phase images of all programs on one scale."""
-    images = quality.pictures(each)
+    images = quality.pictures(data_set)
     span = np.percentile(np.abs(next(iter(images.values()))), 99.5)
     panels = row.subplots(1, len(images), squeeze=False)[0]
     for axes, (name, image) in zip(panels, images.items(), strict=True):

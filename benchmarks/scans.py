@@ -88,8 +88,8 @@ def measured_scan() -> Scan:
     NoDataError
         If the file was not found.
     """
-    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
-    path = Path(os.environ.get("EXITWAVE_DATA", beside)) / MEASURED
+    default = Path(__file__).resolve().parents[2] / "shared" / "data"
+    path = Path(os.environ.get("EXITWAVE_DATA", default)) / MEASURED
     if not path.is_file():
         raise NoDataError(f"{MEASURED} was not found in {path.parent}; set EXITWAVE_DATA to its folder")
     scan = exitwave.open(path)

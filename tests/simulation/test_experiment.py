@@ -120,10 +120,10 @@ def test_a_probe_drifts_along_one_mode_and_the_drift_is_zero_in_the_middle():
     assert abs(np.vdot(model["opr_modes"][0], probe)) < 1e-4 * np.linalg.norm(probe) ** 2
     assert (np.diff(model["opr_weights"][:, 0]) > 0).all()
     assert model["opr_weights"][15] == pytest.approx(0)
-    alone = simulate(detector=128, frames=31)
-    assert scan.patterns.expected(15) == pytest.approx(alone.patterns.expected(15), rel=1e-6, abs=1e-6)
-    apart = np.abs(scan.patterns.expected(0) - alone.patterns.expected(0)).sum() / alone.patterns.expected(0).sum()
-    assert apart > 0.05
+    plain = simulate(detector=128, frames=31)
+    assert scan.patterns.expected(15) == pytest.approx(plain.patterns.expected(15), rel=1e-6, abs=1e-6)
+    difference = np.abs(scan.patterns.expected(0) - plain.patterns.expected(0)).sum() / plain.patterns.expected(0).sum()
+    assert difference > 0.05
 
 
 def test_the_intensity_fluctuates_from_frame_to_frame():
@@ -131,19 +131,19 @@ def test_the_intensity_fluctuates_from_frame_to_frame():
     intensities = scan.truth.model["probe_factors"] ** 2
     assert intensities.mean() == pytest.approx(1, abs=0.02)
     assert intensities.std() == pytest.approx(0.1, rel=0.15)
-    alone = simulate(detector=128, frames=400)
-    assert scan.patterns.expected(7) == pytest.approx(intensities[7] * alone.patterns.expected(7))
+    plain = simulate(detector=128, frames=400)
+    assert scan.patterns.expected(7) == pytest.approx(intensities[7] * plain.patterns.expected(7))
 
 
 def test_pointing_shifts_the_patterns():
-    scan, alone = simulate(detector=128, frames=60, pointing=1.0), simulate(detector=128, frames=60)
+    scan, plain = simulate(detector=128, frames=60, pointing=1.0), simulate(detector=128, frames=60)
     shifts = scan.truth.model["pointing"]
     assert np.sqrt(np.mean(shifts**2, axis=0)) == pytest.approx(1.0, rel=0.3)
 
     def centre(pattern):
         return [np.sum(pattern * index) / pattern.sum() for index in np.indices(pattern.shape)]
 
-    moved = np.subtract(centre(scan.patterns.expected(3)), centre(alone.patterns.expected(3)))
+    moved = np.subtract(centre(scan.patterns.expected(3)), centre(plain.patterns.expected(3)))
     assert moved == pytest.approx(shifts[3], abs=0.05)
 
 

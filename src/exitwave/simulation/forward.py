@@ -91,7 +91,7 @@ class SimulatedFrames(Frames):
     truth : Truth
         Object, probe modes, true positions, and the changes from frame to frame.
     detector : Detector
-        Its dark frame, bad pixels and saturation, as `make_detector` gives them.
+        The detector with its faults, from `make_detector`.
     seed : int
         Seed of the counting noise.
     blur : float
