@@ -12,14 +12,14 @@ def noise(shape: tuple[int, int], seed: int) -> np.ndarray:
     return rng.normal(size=shape) + 1j * rng.normal(size=shape)
 
 
-def test_the_half_bit_and_one_bit_curves_are_those_of_the_paper():
+def test_half_bit_and_one_bit_thresholds_are_those_of_the_paper():
     n = np.array([1.0, 4.0, 30.0, 1e3, 1e9])
     assert threshold(n) == pytest.approx((0.2071 + 1.9102 / np.sqrt(n)) / (1.2071 + 0.9102 / np.sqrt(n)), rel=2e-4)
     assert threshold(n, 1.0) == pytest.approx((0.5 + 2.4142 / np.sqrt(n)) / (1.5 + 1.4142 / np.sqrt(n)), rel=2e-4)
 
 
 @pytest.mark.parametrize("shape", [(64, 64), (50, 91)])
-def test_identical_images_correlate_fully_and_only_the_pixel_limits_them(shape):
+def test_identical_images_correlate_fully_up_to_the_pixel_size(shape):
     image = noise(shape, 0)
     curve = frc(image, (3 - 2j) * image / abs(3 - 2j) * np.exp(1j * np.angle(3 + 2j)), PIXEL)
     assert curve.correlation == pytest.approx(np.ones(curve.frequency.size))
@@ -41,7 +41,7 @@ def test_opposite_images_anticorrelate():
 
 @pytest.mark.parametrize("truth", [False, True])
 @pytest.mark.parametrize("cut", [0.12, 0.3])
-def test_the_resolution_is_where_a_band_limited_signal_ends(cut, truth):
+def test_resolution_is_the_cut_off_of_a_band_limited_signal(cut, truth):
     shape = (300, 260)
     radius = np.hypot(np.fft.fftfreq(shape[0])[:, None], np.fft.fftfreq(shape[1]))
     signal = np.fft.ifft2(np.fft.fft2(noise(shape, 5)) * (radius < cut))
@@ -52,7 +52,7 @@ def test_the_resolution_is_where_a_band_limited_signal_ends(cut, truth):
     assert not curve.limited_by_pixel
 
 
-def test_two_halves_and_the_whole_against_the_truth_give_the_same_resolution():
+def test_half_scans_and_comparison_with_the_truth_give_the_same_resolution():
     shape = (512, 512)
     radius = np.hypot(np.fft.fftfreq(shape[0])[:, None], np.fft.fftfreq(shape[1]))
     signal = np.fft.ifft2(np.fft.fft2(noise(shape, 1)) * 10 ** (2 - 8 * radius))
@@ -63,7 +63,7 @@ def test_two_halves_and_the_whole_against_the_truth_give_the_same_resolution():
     assert frc((first + second) / 2, signal, PIXEL, truth=True).resolution == pytest.approx(expected, rel=0.05)
 
 
-def test_rings_are_round_on_the_sample_even_where_pixels_and_arrays_are_not_square():
+def test_rings_are_round_in_metres_for_pixels_and_arrays_that_are_not_square():
     shape, pixel = (120, 300), (10e-9, 4e-9)
     y, x = np.arange(shape[0])[:, None] * pixel[0], np.arange(shape[1]) * pixel[1]
     for wave in (np.cos(2 * np.pi * 2e7 * y) + 0 * x, np.cos(2 * np.pi * 2e7 * x) + 0 * y):
@@ -73,6 +73,6 @@ def test_rings_are_round_on_the_sample_even_where_pixels_and_arrays_are_not_squa
     assert frc(wave, wave, pixel).resolution == 10e-9
 
 
-def test_a_shift_between_the_images_lowers_the_correlation():
+def test_shift_between_the_images_lowers_the_correlation():
     image = smooth((128, 128), 0.2, 1)
     assert frc(image, np.roll(image, 1, axis=0), PIXEL).resolution > 1.5 * frc(image, image, PIXEL).resolution

@@ -20,8 +20,8 @@ def noisy(result: Result, amount: float = 0.05) -> Result:
     return replace(result, object=(result.object + noise).astype(np.complex64))
 
 
-def gauge(result: Result, scale: complex, ramp: tuple[float, float], shift: tuple[float, float]) -> Result:
-    """Return a result whose patterns are the same: what moves the object moves the probe and the coverage."""
+def transform(result: Result, scale: complex, ramp: tuple[float, float], shift: tuple[float, float]) -> Result:
+    """Return a result with the same patterns: object, probe and coverage are changed together."""
     k, s = np.array(ramp), np.array(shift)
     object = scale * fourier_shift(result.object, s) * phase_ramp(result.object.shape, k)
     probe = fourier_shift(result.probe, s) * phase_ramp(result.probe.shape[1:], -k) / scale
@@ -33,7 +33,7 @@ NOISY = noisy(known_result(modes=2))
 PLAIN = compare(NOISY)
 
 
-def test_the_truth_compared_with_itself_agrees_in_everything():
+def test_truth_compared_with_itself_agrees():
     found = compare(known_result())
     assert found.error < 1e-6
     assert found.probe_error < 1e-6
@@ -44,7 +44,7 @@ def test_the_truth_compared_with_itself_agrees_in_everything():
     assert found.against_truth
 
 
-def test_the_error_is_the_norm_of_the_noise_over_the_contrast():
+def test_error_is_the_norm_of_the_noise_over_the_contrast():
     result = known_result()
     found = compare(noisy(result))
     contrast = np.std(found.reference[found.area])
@@ -58,8 +58,8 @@ def test_the_error_is_the_norm_of_the_noise_over_the_contrast():
     st.tuples(st.floats(-3, 3), st.floats(-3, 3)),
     st.tuples(st.floats(-6, 6), st.floats(-6, 6)),
 )
-def test_no_scale_ramp_or_shift_changes_the_verdict(amplitude, phase, ramp, shift):
-    found = compare(gauge(NOISY, amplitude * np.exp(1j * phase), ramp, shift))
+def test_scale_ramp_and_shift_do_not_change_the_comparison(amplitude, phase, ramp, shift):
+    found = compare(transform(NOISY, amplitude * np.exp(1j * phase), ramp, shift))
     assert found.error == pytest.approx(PLAIN.error, rel=0.03)
     assert found.probe_error == pytest.approx(PLAIN.probe_error, abs=0.02)
     assert found.frc.resolution == pytest.approx(PLAIN.frc.resolution, rel=0.08)
@@ -67,13 +67,13 @@ def test_no_scale_ramp_or_shift_changes_the_verdict(amplitude, phase, ramp, shif
     assert moved == pytest.approx(np.array(shift), abs=0.02)
 
 
-def test_a_gauge_on_the_reference_changes_nothing_either():
-    other = gauge(known_result(), 2j, (1.0, -2.0), (0.0, 0.0))
+def test_scale_and_ramp_of_the_reference_do_not_change_the_comparison():
+    other = transform(known_result(), 2j, (1.0, -2.0), (0.0, 0.0))
     assert compare(NOISY, other).error == pytest.approx(PLAIN.error, rel=0.01)
     assert not compare(NOISY, other).against_truth
 
 
-def test_objects_on_different_grids_meet_at_their_coordinates():
+def test_objects_on_different_grids_are_compared_at_the_same_coordinates():
     result = known_result()
     cut = np.s_[5:-3, 11:]
     part = replace(result, object=result.object[cut], mask=result.mask[cut], y=result.y[5:-3], x=result.x[11:])
@@ -87,22 +87,22 @@ def test_objects_on_different_grids_meet_at_their_coordinates():
     assert np.array(found.shift) / PIXEL == pytest.approx([0, 0], abs=0.01)
 
 
-def test_a_worse_object_gets_a_worse_verdict():
+def test_error_grows_with_the_noise_of_the_object():
     errors = [compare(noisy(known_result(), amount)).error for amount in (0.02, 0.1, 0.3)]
     assert errors == sorted(errors)
     assert errors[2] > 5 * errors[0]
 
 
-def test_positions_differ_by_what_is_left_of_their_mean():
+def test_position_rms_has_the_mean_removed():
     result = known_result()
     wrong = result.positions + np.array([1e-6, -2e-6, 3e-6])
     wrong[:, 0] += 4e-9 * (-1.0) ** np.arange(len(wrong))
     assert compare(replace(result, positions=wrong)).position_rms == pytest.approx(4e-9, rel=1e-3)
-    assert compare(replace(result, positions=wrong)).probe_error > 0.5  # a probe of 1 um elsewhere is another probe
+    assert compare(replace(result, positions=wrong)).probe_error > 0.5  # a shift of 1 um makes the probe differ
     assert compare(replace(result, positions=wrong[:-1])).position_rms is None
 
 
-def test_different_scans_of_one_field_have_no_positions_in_common():
+def test_different_scans_of_one_field_have_no_position_rms():
     result = known_result()
     other = replace(
         result, scan=replace(result.scan, positions=result.positions[::-1]), positions=result.positions[::-1]
@@ -112,7 +112,7 @@ def test_different_scans_of_one_field_have_no_positions_in_common():
     assert found.probe_error < 1e-5
 
 
-def test_positions_and_object_moved_together_leave_the_probe_where_it_was():
+def test_moving_positions_and_object_together_does_not_move_the_probe():
     result = known_result()
     y, x = result.y + 7.3e-9, result.x - 5.1e-9
     moved = replace(result, positions=result.positions + np.array([-5.1e-9, 7.3e-9, 0]), y=y, x=x)
@@ -121,7 +121,7 @@ def test_positions_and_object_moved_together_leave_the_probe_where_it_was():
     assert found.probe_error < 1e-3
 
 
-def test_mixed_modes_are_the_same_probe_and_missing_ones_are_not():
+def test_probe_error_ignores_unitary_mixing_but_not_missing_modes():
     probe = known_result(modes=3).probe.astype(np.complex128)
     mixing = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)) + 1j * np.eye(3))[0]
     assert probe_error(5j * np.einsum("mn,nij->mij", mixing, probe), probe) < 1e-9
@@ -129,19 +129,19 @@ def test_mixed_modes_are_the_same_probe_and_missing_ones_are_not():
     assert probe_error(probe[:1], probe) == pytest.approx(np.sqrt(weak), rel=1e-6)
 
 
-def test_the_dictionary_is_json_and_the_verdict_names_the_numbers():
+def test_dictionary_is_json_and_sentence_has_the_numbers():
     found = compare(NOISY)
     read = json.loads(json.dumps(found.as_dict(), allow_nan=False))
     assert read["error"] == found.error
     assert read["against"] == "truth"
     assert len(read["frc"]["frequency"]) == found.frc.frequency.size
-    words = found.sentence()
-    assert f"{found.error:.1%}" in words
-    assert "the truth" in words
-    assert "\n" not in words
+    sentence = found.sentence()
+    assert f"{found.error:.1%}" in sentence
+    assert "the truth" in sentence
+    assert "\n" not in sentence
 
 
-def test_what_cannot_be_compared_is_refused_with_both_numbers():
+def test_objects_that_cannot_be_compared_are_refused():
     result = known_result()
     with pytest.raises(InputError, match="no truth to compare"):
         compare(replace(result, scan=replace(result.scan, truth=None)))

@@ -1,4 +1,4 @@
-"""Every diagnosis is made where the fault is, and nowhere else."""
+"""Every diagnosis is made for its fault, and for no other scan."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -62,18 +62,18 @@ def binned(scan: Scan, factor: int) -> Scan:
     ("preset", "photons", "more"),
     [("26-ID", 1e5, {"specimen": "star", "dark": 0.5}), ("2-ID-D", 1e8, {"bad_pixels": 0.005})],
 )
-def test_a_clean_scan_has_nothing_but_its_grid(pattern: str, preset: str, photons: float, more: dict[str, Any]) -> None:
+def test_clean_scan_has_only_its_grid(pattern: str, preset: str, photons: float, more: dict[str, Any]) -> None:
     scan = made(preset=preset, scan=pattern, photons=photons, seed=len(pattern), **more)
     expected = {"D404"} if pattern == "raster" else set()
     assert codes(scan) == expected
     assert codes(replace(scan, probe=None)) == expected
 
 
-def test_a_clean_near_field_has_nothing() -> None:
+def test_clean_near_field_scan_has_no_problem() -> None:
     assert diagnose(simulate("near-field", frames=40)) == ()
 
 
-def test_the_measured_star_has_its_grid_and_one_bright_pixel(measured: Path) -> None:
+def test_measured_star_has_a_grid_and_one_hot_pixel(measured: Path) -> None:
     scan = exitwave.open(measured / "velociprobe_siemens_star.cxi")
     assert isinstance(scan, Scan)
     assert codes(scan) == {"D404", "D414"}
@@ -86,7 +86,7 @@ def test_too_few_photons() -> None:
     assert few.number == pytest.approx(found(made(photons=1e3), "D401").number * 2, rel=0.05)
 
 
-def test_the_overlap() -> None:
+def test_small_overlap() -> None:
     little = found(made(scan="raster", step=6e-7), "D402")
     assert 0.2 < little.number < 0.5
     assert found(made(scan="raster", step=1.1e-6), "D402").level == "error"
@@ -98,7 +98,7 @@ def test_positions_in_the_wrong_unit(clean: Scan, factor: float) -> None:
     assert found(replace(clean, positions=factor * clean.positions), "D411").level == "error"
 
 
-def test_a_hole_whether_never_scanned_or_left_out() -> None:
+def test_hole_of_missing_or_left_out_frames() -> None:
     scan = made(frames=200)
     inside = np.hypot(scan.positions[:, 0] - 0.6e-6, scan.positions[:, 1]) < 0.55e-6
     gone = replace(counted(scan, scan.patterns[:][~inside]), positions=scan.positions[~inside])
@@ -107,7 +107,7 @@ def test_a_hole_whether_never_scanned_or_left_out() -> None:
     assert codes(left_out) == {"D403"}
 
 
-def test_the_period_of_a_grid() -> None:
+def test_period_of_a_grid() -> None:
     peak, period = bragg_peak(raster((12, 9), 250e-9))
     assert peak == pytest.approx(1, abs=0.02)
     assert period == pytest.approx(250e-9, rel=0.02)
@@ -115,7 +115,7 @@ def test_the_period_of_a_grid() -> None:
     assert bragg_peak(fermat_spiral(400, 100e-9))[0] < 0.3
 
 
-def test_the_widest_gap_of_a_square_is_its_middle() -> None:
+def test_widest_gap_of_a_square_is_its_middle() -> None:
     corners = np.array([[0, 0, 0], [2, 0, 0], [0, 2, 0], [2, 2, 0], [3, 0, 0]]) * 1e-6
     radius, centre = widest_gap(corners)
     assert radius == pytest.approx(np.sqrt(2) * 1e-6)
@@ -133,14 +133,14 @@ def test_frames_without_beam(clean: Scan, lost: Any, left: float) -> None:
     assert codes(replace(counted(clean, stack), left_out={"dark": tuple(which)})) == set()
 
 
-def test_a_beam_that_fades_or_wanders(clean: Scan) -> None:
+def test_beam_that_fades_or_drifts(clean: Scan) -> None:
     fading = clean.patterns[:] * np.linspace(1, 0.6, 80)[:, None, None]
     assert -0.6 < found(counted(clean, np.random.default_rng(1).poisson(fading)), "D406").number < -0.4
     assert found(made(probe_drift=0.2), "D406").number > 10
     assert codes(made(beam_fluctuation=0.1)) == set()
 
 
-def test_a_trend_and_how_sure_it_is() -> None:
+def test_trend_and_its_significance() -> None:
     time = np.linspace(-0.5, 0.5, 100)
     noise = np.random.default_rng(0).normal(size=100)
     change, sure = trend(time, 3 * time + 0.1 * noise)
@@ -151,7 +151,7 @@ def test_a_trend_and_how_sure_it_is() -> None:
     assert trend(time, 3 * place + 0.1 * noise, place[:, None])[1] < 4
 
 
-def test_saturation_of_a_known_and_an_unknown_scale(clean: Scan) -> None:
+def test_saturation_at_a_known_and_an_unknown_limit(clean: Scan) -> None:
     scan = made(saturation=300.0)
     assert found(scan, "D410").number > 100
     unknown = replace(scan, detector=replace(scan.detector, saturation=None))
@@ -159,7 +159,7 @@ def test_saturation_of_a_known_and_an_unknown_scale(clean: Scan) -> None:
     assert codes(replace(clean, detector=replace(clean.detector, saturation=None))) == set()
 
 
-def test_pixels_that_should_be_masked_and_such_that_should_not(clean: Scan) -> None:
+def test_hot_dead_and_wrongly_masked_pixels(clean: Scan) -> None:
     scan = made(bad_pixels=0.002)
     hot = int(np.count_nonzero(scan.detector.pixel_mask == 8))
     leaking = masked(scan, np.zeros((SIDE, SIDE)))
@@ -176,18 +176,18 @@ def test_pixels_that_should_be_masked_and_such_that_should_not(clean: Scan) -> N
 
 
 @pytest.mark.parametrize(("photons", "background"), [(2e6, 5.0), (1e5, 0.5)])
-def test_background_that_nobody_knows_of(photons: float, background: float) -> None:
+def test_unknown_background(photons: float, background: float) -> None:
     assert found(made(photons=photons, background=background), "D416").number == pytest.approx(background, rel=0.15)
     assert codes(made(photons=photons, dark=background)) == set()
 
 
-def test_too_few_pixels_for_the_beam(clean: Scan) -> None:
+def test_too_few_detector_pixels_for_the_probe(clean: Scan) -> None:
     assert "D413" not in codes(binned(clean, 2))
     assert found(binned(clean, 4), "D413").level == "warning"
     assert found(binned(clean, 8), "D413").level == "error"
 
 
-def test_noise_alone_adds_nothing_to_the_autocorrelation() -> None:
+def test_noise_alone_gives_no_autocorrelation() -> None:
     stack = np.random.default_rng(0).poisson(2.0, (200, 32, 32))
     scan = replace(simulate(frames=200, detector=SIDE), patterns=Frames(stack), left_out={})
     scan = masked(scan, np.zeros((32, 32)), dark=None, pixel_mask=None)
@@ -196,12 +196,12 @@ def test_noise_alone_adds_nothing_to_the_autocorrelation() -> None:
     assert abs(away.mean()) < 5 * sample.floor / np.sqrt(64 * away.size / 2)
 
 
-def test_without_frames_the_positions_are_looked_at(result_file: Path, scan_file: Path) -> None:
+def test_without_frames_only_the_positions_are_diagnosed(result_file: Path, scan_file: Path) -> None:
     scan_file.unlink()
     assert all(each.code in ("D402", "D403", "D404", "D411") for each in diagnose(exitwave.open(result_file)))
 
 
-def test_a_diagnosis_says_all_that_a_user_needs() -> None:
+def test_diagnosis_has_all_fields() -> None:
     assert all(code.startswith("D4") and all(fault) for code, fault in CODES.items())
     one = found(made(photons=2e3), "D401")
     assert f"{one.number:.3g}" in one.evidence

@@ -1,4 +1,4 @@
-"""What a result says of its model: results that are the truth, but for one fault."""
+"""Diagnoses of the model, for results that are the truth except for one fault."""
 
 from dataclasses import replace
 from typing import Any
@@ -15,7 +15,7 @@ from exitwave.simulation import simulate
 FRAMES = 60
 
 
-def true(scan: Scan, **changes: Any) -> Result:
+def truth_of(scan: Scan, **changes: Any) -> Result:
     """Return a result that is the truth of a scan."""
     truth = scan.truth
     assert truth is not None
@@ -49,10 +49,10 @@ def codes(result: Result) -> dict[str, Diagnosis]:
 
 @pytest.fixture(scope="module")
 def perfect() -> Result:
-    return true(simulate(detector=128, frames=FRAMES, photons=1e6, seed=2, specimen="texture"))
+    return truth_of(simulate(detector=128, frames=FRAMES, photons=1e6, seed=2, specimen="texture"))
 
 
-def test_the_truth_has_nothing(perfect: Result) -> None:
+def test_truth_has_no_problem(perfect: Result) -> None:
     assert diagnose(perfect) == ()
     rest = residuals(perfect)
     assert rest is not None
@@ -61,7 +61,7 @@ def test_the_truth_has_nothing(perfect: Result) -> None:
     assert abs(rest.blur[0]) < 4 * rest.blur[1] + 0.01
 
 
-def test_frames_want_to_move_by_the_error_of_their_positions(perfect: Result) -> None:
+def test_moves_are_the_errors_of_the_positions(perfect: Result) -> None:
     moves = 0.12 * np.random.default_rng(0).normal(size=(FRAMES, 2))
     positions = perfect.positions.copy()
     positions[:, :2] -= moves * perfect.object_pixel[::-1]
@@ -72,38 +72,38 @@ def test_frames_want_to_move_by_the_error_of_their_positions(perfect: Result) ->
     assert codes(wrong)["D408"].number == pytest.approx(np.sqrt((moves**2).sum(1).mean()), rel=0.2)
 
 
-def test_positions_that_drift(perfect: Result) -> None:
+def test_drift_of_the_positions(perfect: Result) -> None:
     positions = perfect.positions.copy()
     positions[:, 0] += np.linspace(-0.6, 0.6, FRAMES) * perfect.object_pixel[1]
     wrong = placed(perfect, positions)
-    assert codes(wrong)["D405"].number == pytest.approx(1.2, rel=0.35)  # the model is not linear so far
+    assert codes(wrong)["D405"].number == pytest.approx(1.2, rel=0.35)  # the linear model is inaccurate for such moves
     assert "D408" not in codes(wrong)
     positions = perfect.positions + 3 * (positions - perfect.positions)
-    mended = replace(perfect, scan=replace(perfect.scan, positions=positions))
-    assert codes(mended)["D405"].level == "info"
-    assert codes(mended)["D405"].number == pytest.approx(3.6, rel=0.1)
+    corrected = replace(perfect, scan=replace(perfect.scan, positions=positions))
+    assert codes(corrected)["D405"].level == "info"
+    assert codes(corrected)["D405"].number == pytest.approx(3.6, rel=0.1)
 
 
-def test_one_mode_for_a_beam_of_several() -> None:
-    whole = true(simulate(detector=128, frames=FRAMES, photons=1e6, seed=2, mode_powers=[0.6, 0.3, 0.1]))
-    assert codes(whole)["D409"].level == "info"  # several modes are in the model
+def test_too_few_modes() -> None:
+    whole = truth_of(simulate(detector=128, frames=FRAMES, photons=1e6, seed=2, mode_powers=[0.6, 0.3, 0.1]))
+    assert codes(whole)["D409"].level == "info"  # the model has several modes
     assert codes(whole)["D409"].number == pytest.approx(0.6)
     scale = np.linalg.norm(whole.probe) / np.linalg.norm(whole.probe[:1])
     single = codes(replace(whole, probe=whole.probe[:1] * np.float32(scale)))
     assert single["D409"].level == "warning"
 
 
-def test_what_nothing_explains(perfect: Result) -> None:
+def test_unexplained_counts(perfect: Result) -> None:
     wrong = codes(replace(perfect, object=perfect.object.conj(), holdout_errors=perfect.errors * 2))
     assert wrong["D418"].number > 2
 
 
-def test_a_distance_that_was_refined(perfect: Result) -> None:
+def test_refined_distance(perfect: Result) -> None:
     model = {"distance": np.array(2.0), "assumed_distance": np.array(1.9)}
     assert codes(replace(perfect, model=model))["D411"].number == pytest.approx(2 / 1.9 - 1)
 
 
-def test_another_orientation_that_is_better(perfect: Result) -> None:
+def test_better_orientation(perfect: Result) -> None:
     errors = {"as in the file": 0.03, "x flipped": 0.01, "transposed": 0.04}
     (axes,) = (each for each in diagnose(perfect.scan, errors) if each.code == "D412")
     assert axes.number == pytest.approx(3)

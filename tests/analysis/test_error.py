@@ -14,11 +14,11 @@ SHAPE, PIXEL = (24, 28), (12e-9, 10e-9)
 
 
 def by_hand(result: Result) -> np.ndarray:
-    """Counts of every frame by direct sums over Fourier matrices, from coordinates in metres."""
+    """Return the counts of every frame by direct sums over Fourier matrices, from coordinates in metres."""
     ny, nx = SHAPE
     frames = []
     for px, py, _ in result.positions:
-        # The probe's samples lie at (index - n//2) pixels from the position; the object's at y and x.
+        # Probe samples are (index - n//2) pixels from the position; object samples are at y and x.
         rows = int(np.argmin(np.abs(result.y - py))) - ny // 2 + np.arange(ny)
         columns = int(np.argmin(np.abs(result.x - px))) - nx // 2 + np.arange(nx)
         interpolate = []
@@ -37,7 +37,7 @@ def by_hand(result: Result) -> np.ndarray:
 
 @pytest.fixture
 def result() -> Result:
-    """Return a result with frames that its own model makes."""
+    """Return a result whose frames are those of its model."""
     scan = blank_scan(SHAPE, npos=9, step=37e-9)
     y, x = object_grid(scan.positions, SHAPE, PIXEL)
     object = specimen((y.size, x.size)).astype(np.complex64)
@@ -53,22 +53,22 @@ def with_frames(result: Result, frames: np.ndarray) -> Result:
     return replace(result, scan=replace(result.scan, patterns=Frames(frames)))
 
 
-def test_the_metric_is_the_sum_over_good_pixels():
+def test_metric_is_the_sum_over_good_pixels():
     counts, model = np.array([[[4.0, 9.0], [16.0, 100.0]]]), np.array([[[1.0, 9.0], [9.0, 0.0]]])
     assert error_metric(counts, model, np.array([[0, 0], [0, 1]])) == pytest.approx((1 + 0 + 1) / (4 + 9 + 16))
 
 
-def test_impossible_counts_do_not_count():
+def test_invalid_counts_are_excluded():
     counts = np.array([[4.0, np.nan, np.inf, -1.0]])
     assert error_metric(counts, np.ones((1, 4)), np.zeros((1, 4))) == pytest.approx(1 / 4)
 
 
-def test_a_perfect_model_has_no_error(result):
+def test_perfect_model_has_no_error(result):
     assert recompute(result) < 1e-12
     assert recompute(result, [1, 6]) < 1e-12
 
 
-def test_the_error_agrees_with_direct_sums_over_the_frames_in_use(result):
+def test_error_agrees_with_direct_sums_over_the_used_frames(result):
     model = by_hand(result)
     frames = np.random.default_rng(2).poisson(model).astype(np.float32)
     frames[6] = 7.0
@@ -84,7 +84,7 @@ def test_the_error_agrees_with_direct_sums_over_the_frames_in_use(result):
     assert recompute(measured, measured.held_out) == pytest.approx(expected([1, 6]), rel=1e-5)
 
 
-def test_masked_pixels_and_impossible_counts_leave_the_error_alone(result):
+def test_masked_pixels_and_invalid_counts_do_not_change_the_error(result):
     frames = result.scan.patterns[:].copy()
     frames[:, result.scan.detector.mask == 1] = 4e9
     frames[:, 10, 10] = np.nan
@@ -93,7 +93,7 @@ def test_masked_pixels_and_impossible_counts_leave_the_error_alone(result):
 
 
 @pytest.mark.parametrize("change", ["positions", "probe", "object"])
-def test_every_ingredient_matters(result, change):
+def test_every_array_of_the_result_changes_the_error(result, change):
     wrong = {
         "positions": result.positions + np.array([3e-9, 0, 0]),
         "probe": 1.02 * result.probe,

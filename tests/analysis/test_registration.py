@@ -16,18 +16,18 @@ def window(margin: int = 30) -> np.ndarray:
 
 
 def moved(object: np.ndarray, shift: tuple[float, float], ramp: tuple[float, float], scale: complex) -> np.ndarray:
-    """Return an object that a registration has to shift and ramp by these numbers."""
+    """Return an object for which the registration must find this shift, ramp and scale."""
     return fourier_shift(object, -np.array(shift)) * phase_ramp(SHAPE, -np.array(ramp)) / scale
 
 
-def test_a_whole_shift_rolls_the_array_and_shifts_add_up():
+def test_shift_by_whole_pixels_rolls_the_array_and_shifts_add_up():
     array = specimen((33, 40))
     assert fourier_shift(array, np.array([3, -5])) == pytest.approx(np.roll(array, (3, -5), (0, 1)))
     twice = fourier_shift(fourier_shift(array, np.array([0.3, 0.6])), np.array([0.7, -0.6]))
     assert twice == pytest.approx(fourier_shift(array, np.array([1.0, 0.0])), abs=1e-9)
 
 
-def test_a_shift_keeps_the_energy_of_every_mode():
+def test_shift_keeps_the_energy_of_every_mode():
     modes = np.stack([specimen((33, 40)), 2j * specimen((33, 40), 4)])
     shifted = fourier_shift(modes, np.array([0.25, -7.3]))
     assert np.linalg.norm(shifted, axis=(1, 2)) == pytest.approx(np.linalg.norm(modes, axis=(1, 2)))
@@ -47,7 +47,7 @@ def test_shift_ramp_and_scale_are_found_together(phase, shift, ramp):
     assert abs(found.scale) == pytest.approx(abs(scale), rel=1e-3)
 
 
-def test_noise_costs_little_precision():
+def test_noise_changes_the_shift_little():
     reference, _ = remove_ramp(specimen(SHAPE), window())
     rng = np.random.default_rng(1)
     noise = 0.05 * (rng.normal(size=SHAPE) + 1j * rng.normal(size=SHAPE))
@@ -55,7 +55,7 @@ def test_noise_costs_little_precision():
     assert found.shift == pytest.approx([1.31, -2.44], abs=0.03)
 
 
-def test_applying_the_alignment_brings_the_object_onto_the_reference():
+def test_applied_alignment_agrees_with_the_reference():
     reference, _ = remove_ramp(specimen(SHAPE), window())
     moving = moved(reference, (0.4, -0.3), (1.2, -0.7), 3j)
     aligned = register(moving, reference, window()).apply(moving)
@@ -64,6 +64,6 @@ def test_applying_the_alignment_brings_the_object_onto_the_reference():
 
 
 @pytest.mark.parametrize("other", [np.ones(SHAPE), specimen(SHAPE, 77)])
-def test_unrelated_objects_yield_finite_numbers(other):
+def test_unrelated_objects_give_finite_numbers(other):
     found = register(other, specimen(SHAPE), window())
     assert np.isfinite([*found.shift, *found.ramp, abs(found.scale)]).all()

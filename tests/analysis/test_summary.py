@@ -14,7 +14,7 @@ from exitwave.optics import probe_diameter
 from exitwave.positions import concentric_rings, fermat_spiral, jittered_grid, object_grid, raster
 
 
-def to_and_fro(positions: np.ndarray, columns: int) -> np.ndarray:
+def alternating(positions: np.ndarray, columns: int) -> np.ndarray:
     lines = positions.reshape(-1, columns, 3).copy()
     lines[1::2] = lines[1::2, ::-1]
     return lines.reshape(-1, 3)
@@ -29,7 +29,7 @@ NOISE = np.random.default_rng(4).normal(size=(400, 3))
     [
         (RASTER, "raster"),
         (RASTER[:, [1, 0, 2]], "raster"),
-        (to_and_fro(RASTER, 17), "raster"),
+        (alternating(RASTER, 17), "raster"),
         (RASTER[:-5] * [-1, 1, 1], "raster"),
         (fermat_spiral(300), "fermat"),
         (fermat_spiral(400) + NOISE * 2e-8, "fermat"),
@@ -41,12 +41,12 @@ NOISE = np.random.default_rng(4).normal(size=(400, 3))
         (RASTER[:5], "unknown"),
     ],
 )
-def test_scan_patterns_are_told_apart(positions: np.ndarray, expected: str) -> None:
+def test_scan_pattern_is_recognised(positions: np.ndarray, expected: str) -> None:
     assert guess_scan_pattern(positions) == expected
     assert guess_scan_pattern(positions * 7 + 1e-3) == expected
 
 
-def test_the_summary_of_a_scan_agrees_with_the_scan(scan_file: Path) -> None:
+def test_summary_of_a_scan_agrees_with_the_scan(scan_file: Path) -> None:
     scan = read(scan_file)
     summary = summarise(scan)
     json.dumps(summary, allow_nan=False)
@@ -78,7 +78,7 @@ def test_counts_are_those_of_good_pixels() -> None:
     assert good.min() <= counts["minimum"] <= counts["median"] <= counts["maximum"] <= good.max()
 
 
-def test_without_a_probe_the_mean_pattern_gives_its_size() -> None:
+def test_without_a_probe_its_diameter_comes_from_the_mean_pattern() -> None:
     pupil = np.hypot(*(np.mgrid[:64, :64] - 32)) < 10
     scan = small_scan(probe=None, patterns=Frames(np.repeat(100.0 * pupil[None], 200, axis=0)))
     described = summarise(scan)["scan"]
@@ -92,7 +92,7 @@ def test_without_counts_the_overlap_is_unknown() -> None:
     assert described["overlap"] is None
 
 
-def test_the_summary_of_a_result_tells_what_came_out(scan_file: Path, result_file: Path) -> None:
+def test_summary_of_a_result_has_its_error_modes_and_iterations(scan_file: Path, result_file: Path) -> None:
     summary = summarise(read(result_file))
     assert summary["result"]["algorithm"] == "rpie"
     assert summary["result"]["error"] == pytest.approx(0.1)
@@ -106,7 +106,7 @@ def test_the_summary_of_a_result_tells_what_came_out(scan_file: Path, result_fil
     assert in_memory["size_on_disk"] is None
 
 
-def test_saturated_are_the_counts_that_the_engine_leaves_out() -> None:
+def test_saturated_pixels_are_those_that_the_engine_excludes() -> None:
     scan = small_scan()
     stack = np.ones((200, 64, 64), np.float32)
     stack[:, 10, 11:14] = scan.detector.saturation
@@ -114,7 +114,7 @@ def test_saturated_are_the_counts_that_the_engine_leaves_out() -> None:
     assert counted == 3 == np.count_nonzero(~scan.detector.usable(stack[0])) - np.count_nonzero(scan.detector.mask)
 
 
-def test_the_summary_of_a_result_without_its_frames_leaves_out_the_counts(scan_file: Path, result_file: Path) -> None:
+def test_summary_of_a_result_without_frames_has_no_counts(scan_file: Path, result_file: Path) -> None:
     whole = summarise(read(result_file))
     scan_file.unlink()
     summary = summarise(read(result_file))
@@ -123,11 +123,11 @@ def test_the_summary_of_a_result_without_its_frames_leaves_out_the_counts(scan_f
     assert summary["result"] == whole["result"]
 
 
-def test_a_summary_says_how_far_positions_were_refined(tmp_path):
+def test_summary_has_the_rms_of_refined_positions(tmp_path):
     result = small_result(small_scan())
     assert summarise(replace(result, positions=result.scan.positions))["result"]["moved"] is None
     moved = summarise(replace(result, positions=result.scan.positions + 2e-9))["result"]["moved"]
-    assert moved["metres"] < 1e-20  # what all share is the object's
+    assert moved["metres"] < 1e-20  # a common shift only moves the object
     step = np.where(np.arange(len(result.positions)) % 2, 1.0, -1.0)[:, None] * np.array([result.object_pixel[1], 0, 0])
     moved = summarise(replace(result, positions=result.scan.positions + step))["result"]["moved"]
     assert moved == {"metres": pytest.approx(result.object_pixel[1]), "pixels": pytest.approx(1.0)}

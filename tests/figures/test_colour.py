@@ -13,12 +13,12 @@ def test_zero_is_black_and_brightness_follows_the_amplitude():
     assert (np.diff(lightness) > 0).all()
 
 
-def test_no_phase_looks_brighter_than_another():
+def test_all_phases_are_equally_bright():
     lightness = rgb2lab(colours(np.exp(1j * PHASES)))[:, 0]
     assert np.ptp(lightness) < 0.12 * lightness.mean()
 
 
-def test_every_phase_has_a_colour_of_its_own_within_srgb():
+def test_every_phase_has_a_different_colour_within_srgb():
     shades = colours(np.exp(1j * PHASES))
     assert shades.min() >= 0
     assert shades.max() <= 1
@@ -31,13 +31,13 @@ def test_every_phase_has_a_colour_of_its_own_within_srgb():
     assert turns.sum() == pytest.approx(2 * np.pi)
 
 
-def test_the_largest_amplitude_or_the_given_one_is_drawn_in_full():
+def test_largest_or_given_amplitude_has_full_brightness():
     field = np.array([0.5, 2.0, 4.0])
     assert colours(field)[2] == pytest.approx(colours(np.array([1.0]))[0])
     assert colours(field, full=2.0)[1] == pytest.approx(colours(field, full=2.0)[2])
 
 
-def test_the_wheel_shows_the_phase_that_it_names():
+def test_wheel_shows_the_phase_of_its_label():
     disc = wheel(101)
     assert disc[50, 99, :3] == pytest.approx(colours(np.array([1.0]), full=1.0)[0], abs=0.03)
     assert disc[99, 50, :3] == pytest.approx(colours(np.array([1j]), full=1.0)[0], abs=0.03)

@@ -56,7 +56,7 @@ def scan() -> Scan:
     return replace(blank, patterns=Frames(frames))
 
 
-def test_displacements_are_arrows_of_one_scale_without_what_all_share():
+def test_displacements_are_arrows_without_the_mean():
     positions = blank_scan((8, 8), npos=40).positions
     moved = np.random.default_rng(0).normal(0, 5e-9, positions.shape)
     figure = displacements_figure(positions, positions + moved + 1e-7)
@@ -68,7 +68,7 @@ def test_displacements_are_arrows_of_one_scale_without_what_all_share():
     figure.canvas.draw()
 
 
-def test_positions_lie_in_micrometres_in_their_order_with_equal_axes():
+def test_positions_are_in_micrometres_and_in_order_with_equal_axes():
     positions = blank_scan((8, 8), npos=40).positions + np.array([2e-3, -1e-3, 0])
     figure = positions_figure(positions)
     axes = figure.axes[0]
@@ -83,7 +83,7 @@ def test_positions_lie_in_micrometres_in_their_order_with_equal_axes():
     assert all("e" not in label.get_text() and "+" not in label.get_text() for label in axes.get_xticklabels())
 
 
-def test_patterns_are_logarithmic_with_bad_pixels_in_a_colour_of_their_own(scan):
+def test_patterns_are_logarithmic_with_bad_pixels_in_a_separate_colour(scan):
     figure = patterns_figure(scan, frame=2)
     mean, frame = figure.axes
     assert titles(figure) == ["Mean of all 12 frames", "Frame 2"]
@@ -99,7 +99,7 @@ def test_patterns_are_logarithmic_with_bad_pixels_in_a_colour_of_their_own(scan)
     assert "52 masked pixels" in figure.legends[0].get_texts()[0].get_text()
 
 
-def test_the_zero_frequency_pixel_sits_on_the_origin_of_the_pattern(scan):
+def test_zero_frequency_is_at_the_origin_of_the_pattern(scan):
     axes = patterns_figure(scan).axes[0]
     left, right, bottom, top = axes.images[0].get_extent()
     step = (right - left) / 26
@@ -108,12 +108,12 @@ def test_the_zero_frequency_pixel_sits_on_the_origin_of_the_pattern(scan):
     assert step == pytest.approx(1e-6 / (26 * PIXEL[1]))
 
 
-def test_an_empty_or_single_frame_can_be_drawn():
+def test_empty_or_single_frame_can_be_drawn():
     patterns_figure(blank_scan((16, 16), npos=1)).draw_without_rendering()
     positions_figure(np.zeros((1, 3))).draw_without_rendering()
 
 
-def test_the_object_is_cropped_and_free_of_its_ramp():
+def test_object_is_cropped_and_has_no_ramp():
     result = known_result()
     mask = np.zeros(result.object.shape)
     mask[20:70, 30:100] = 1
@@ -131,7 +131,7 @@ def test_the_object_is_cropped_and_free_of_its_ramp():
     assert amplitude.get_aspect() == pytest.approx(PIXEL[0] / PIXEL[1])
 
 
-def test_a_strong_phase_gets_the_whole_circle_and_a_weak_one_half():
+def test_strong_phase_uses_the_full_colour_map_and_weak_phase_half():
     strong = object_figure(np.exp(3j * smooth((60, 60), 0.1, 1)), PIXEL).axes[1].images[0]
     assert strong.get_clim() == (-np.pi, np.pi)
     assert strong.get_cmap().name == "twilight"
@@ -140,7 +140,7 @@ def test_a_strong_phase_gets_the_whole_circle_and_a_weak_one_half():
     assert weak.get_cmap().name == HALF.name
 
 
-def test_the_scale_bar_is_as_long_as_it_says():
+def test_scale_bar_has_the_length_of_its_label():
     figure = object_figure(np.exp(0.1j * smooth((60, 90), 0.1, 1)), (10e-9, 10e-9))
     axes = figure.axes[0]
     assert [text.get_text() for text in axes.texts] == ["200 nm"]
@@ -148,14 +148,14 @@ def test_the_scale_bar_is_as_long_as_it_says():
 
 
 @pytest.mark.parametrize("shape", [(12, 400), (400, 12), (30, 30)])
-def test_any_shape_and_a_featureless_object_can_be_drawn(shape):
+def test_any_shape_and_a_constant_object_can_be_drawn(shape):
     figure = object_figure(np.ones(shape, complex), PIXEL)
     figure.draw_without_rendering()
     assert figure.get_figheight() * 25.4 < 230
 
 
 @pytest.mark.parametrize("modes", [1, 3])
-def test_modes_carry_their_power_and_their_colours(modes):
+def test_modes_have_their_power_and_complex_colours(modes):
     probe = known_result(modes=modes).probe
     figure = probe_figure(probe, PIXEL)
     power = np.sum(np.abs(probe) ** 2, axis=(1, 2))
@@ -170,7 +170,7 @@ def test_modes_carry_their_power_and_their_colours(modes):
     assert figure.get_figwidth() * 25.4 == pytest.approx(85 if modes == 1 else 170)
 
 
-def test_five_modes_wrap_into_rows_and_an_empty_probe_is_black():
+def test_five_modes_take_two_rows_and_a_zero_probe_is_black():
     figure = probe_figure(np.zeros((5, 16, 16), np.complex64), PIXEL)
     figure.draw_without_rendering()
     assert len(figure.axes) == 5
@@ -189,7 +189,7 @@ def test_errors_are_logarithmic_and_count_iterations_from_one():
     errors_figure(errors[:1]).draw_without_rendering()
 
 
-def test_the_frc_is_drawn_with_its_threshold_and_the_resolution_in_words():
+def test_frc_has_its_threshold_and_the_resolution_as_text():
     rng = np.random.default_rng(0)
     first, second = (smooth((90, 90), 0.1, 1) + 0.05 * rng.normal(size=(90, 90)) for _ in range(2))
     curve = frc(first, second, PIXEL)
@@ -202,7 +202,7 @@ def test_the_frc_is_drawn_with_its_threshold_and_the_resolution_in_words():
     assert "the pixel" in frc_figure(frc(first, first, PIXEL)).axes[0].lines[2].get_label()
 
 
-def test_the_comparison_shows_both_on_one_scale_and_what_is_left():
+def test_comparison_has_one_scale_and_the_difference():
     result = known_result()
     worse = replace(
         result, object=(result.object * (1 + 0.02 * smooth(result.object.shape, 0.1, 9))).astype(np.complex64)
@@ -220,7 +220,7 @@ def test_the_comparison_shows_both_on_one_scale_and_what_is_left():
     assert low == -high
 
 
-def test_orientations_stand_in_their_order_with_words_and_errors():
+def test_orientations_are_in_order_with_text_and_errors():
     image = np.exp(1j * smooth((60, 80), 0.1, 1)).astype(np.complex64)
     ranking = [
         Orientation(View(), 0.01, image),

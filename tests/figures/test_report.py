@@ -1,4 +1,4 @@
-"""The report is one file that needs nothing else, says everything, and believes nothing that a file says to be HTML."""
+"""The report is one file without dependencies, is complete, and escapes text from files."""
 
 import base64
 import re
@@ -26,11 +26,11 @@ NASTY = "<script>alert('x')</script> & \"co\""
 
 
 class Page(HTMLParser):
-    """A page taken apart: its tags must be closed in order."""
+    """A parsed page, whose tags must be closed in order."""
 
     def __init__(self, html):
         super().__init__()
-        self.tags, self.open, self.words, self.images = [], [], [], []
+        self.tags, self.open, self.pieces, self.images = [], [], [], []
         self.feed(html)
         self.close()
         assert self.open == []
@@ -46,11 +46,11 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        self.words.append(data)
+        self.pieces.append(data)
 
     @property
     def text(self):
-        return " ".join(" ".join(self.words).split())
+        return " ".join(" ".join(self.pieces).split())
 
     def named(self, tag):
         return [attributes for name, attributes in self.tags if name == tag]
@@ -91,7 +91,7 @@ def page(html):
     return Page(html)
 
 
-def test_the_page_needs_no_other_file_and_no_script(page):
+def test_page_needs_no_other_file_and_no_script(page):
     assert not page.named("script")
     assert not page.named("link")
     assert not page.named("iframe")
@@ -101,12 +101,12 @@ def test_the_page_needs_no_other_file_and_no_script(page):
     assert "@import" not in page.text
 
 
-def test_what_a_file_says_is_never_html(page):
+def test_text_from_files_is_escaped(page):
     assert page.text.count(NASTY) >= 3  # title, heading, command
     assert page.named("html")[0]["lang"] == "en"
 
 
-def test_images_are_png_and_curves_are_svg_and_all_have_words(page):
+def test_images_are_png_and_curves_svg_and_all_have_alternative_text(page):
     kinds = {image["alt"].split(",")[0]: image["src"].partition(";")[0] for image in page.images}
     assert {alt: kind.rpartition("/")[2] for alt, kind in kinds.items()} == {
         "Amplitude of the object": "png",
@@ -126,8 +126,8 @@ def test_images_are_png_and_curves_are_svg_and_all_have_words(page):
         assert start in (b"\x89PNG\r\n\x1a\n", b"<?xml ve")
 
 
-def test_the_page_says_everything(page):
-    for words in (
+def test_page_has_all_content(page):
+    for text in (
         "26-ID · 2026-01-02",
         "used 25 83.3% all others",
         "held out to judge the result 2 6.7% 2, 5",
@@ -142,24 +142,25 @@ def test_the_page_says_everything(page):
         "error on 2 held-out frames: ",
         "Problems and remedies",
     ):
-        assert words in page.text
+        assert text in page.text
     assert "largest" not in page.text.partition("All settings")[0]
     assert "largest" in page.text.partition("All settings")[2]
 
 
-def test_the_diagnoses_are_those_of_the_result(result, page):
-    found = diagnose(result)
-    assert found
-    for each in found:
-        assert f"{each.level} {each.what.capitalize()} {each.code} {each.evidence} {each.consequence}" in page.text
+def test_diagnoses_are_those_of_the_result(result, page):
+    diagnoses = diagnose(result)
+    assert diagnoses
+    for diagnosis in diagnoses:
+        name = f"{diagnosis.level} {diagnosis.what.capitalize()} {diagnosis.code}"
+        assert f"{name} {diagnosis.evidence} {diagnosis.consequence}" in page.text
 
 
-def test_it_is_small_and_the_same_every_time(result, html):
+def test_page_is_small_and_reproducible(result, html):
     assert render_report(result) == html
     assert len(html) < 3_000_000
 
 
-def test_it_prints(html):
+def test_page_has_print_styles(html):
     style = re.search(r"<style>(.*)</style>", html, re.DOTALL)[1]
     assert "size: A4" in style
     assert "@media print" in style
@@ -167,7 +168,7 @@ def test_it_prints(html):
     assert style.count("{") == style.count("}")
 
 
-def test_a_result_without_its_frames_says_so(result):
+def test_report_of_a_result_without_frames(result):
     frames = MissingFrames(Path("gone.cxi"), "/entry_1/data_1/data", result.scan.patterns.shape)
     page = Page(render_report(replace(result, scan=replace(result.scan, patterns=frames))))
     assert "The frames of this result are missing" in page.text
@@ -175,7 +176,7 @@ def test_a_result_without_its_frames_says_so(result):
     assert len(page.images) == 9
 
 
-def test_a_scan_has_a_report_too(result):
+def test_report_of_a_scan(result):
     page = Page(render_report(result.scan))
     assert "not reconstructed yet" in page.text
     assert "used 27 90.0% all others" in page.text
@@ -187,7 +188,7 @@ def test_a_scan_has_a_report_too(result):
     assert "Settings" not in page.text.partition("Preparation of the scan")[0]
 
 
-def test_a_thick_sample_has_all_of_its_slices(result):
+def test_multislice_object_has_one_figure_of_all_slices(result):
     thick = replace(result, object=np.stack([result.object] * 2), z=np.array([0, 1e-6]))
     captions = [plot.caption for plot in plots_of(Subject(thick)) if plot.caption is not None]
     (caption,) = (caption for caption in captions if caption.section == "Object")
@@ -195,7 +196,7 @@ def test_a_thick_sample_has_all_of_its_slices(result):
     assert caption.wide
 
 
-def test_an_existing_report_is_replaced_only_where_that_was_said(result, html, tmp_path, monkeypatch):
+def test_existing_report_is_replaced_only_with_overwrite(result, html, tmp_path, monkeypatch):
     monkeypatch.setattr(report, "render_report", lambda *_: html)
     target = tmp_path / "report.html"
     target.write_text("mine")

@@ -82,8 +82,8 @@ class Comparison:
         bound = ", the pixel size" if self.frc.limited_by_pixel else ""
         probe = "" if self.probe_error is None else f", the probe by {self.probe_error:.1%}"
         return (
-            f"The object differs from {other} by {self.error:.1%} over {self.pixels} pixels{probe}. They agree down to "
-            f"a half period of {show(self.frc.resolution, 'm', 3)}{bound}.{self._slice_sentence()}"
+            f"The object differs from {other} by {self.error:.1%} over {self.pixels} pixels{probe}. The objects agree "
+            f"down to a half period of {show(self.frc.resolution, 'm', 3)}{bound}.{self._slice_sentence()}"
         )
 
     def _slice_sentence(self) -> str:
@@ -114,15 +114,18 @@ class _Field(NamedTuple):
 
 
 class _Aligned(NamedTuple):
-    """The first object aligned to the second, with its shift in pixels and ramp in radians per pixel."""
+    """The first object aligned to the second, with its shift in pixels and ramp in radians per pixel.
+
+    ``first`` and ``second`` are the slices of the common field in both arrays.
+    """
 
     object: NDArray[np.complex128]
     reference: NDArray[np.complex128]
     area: NDArray[np.bool_]
     shift: NDArray[np.float64]
     ramp: NDArray[np.float64]
-    here: tuple[slice, ...]
-    there: tuple[slice, ...]
+    first: tuple[slice, ...]
+    second: tuple[slice, ...]
 
 
 def compare(a: Result, b: Result | Truth | None = None) -> Comparison:
@@ -184,7 +187,7 @@ def compare(a: Result, b: Result | Truth | None = None) -> Comparison:
 def _compare_slices(one: _Field, two: _Field, aligned: _Aligned) -> NDArray[np.float64] | None:
     if not len(one.slices) == len(two.slices) > 1:
         return None
-    return slice_correlations(one.slices[:, *aligned.here], two.slices[:, *aligned.there], aligned.area)
+    return slice_correlations(one.slices[:, *aligned.first], two.slices[:, *aligned.second], aligned.area)
 
 
 def probe_error(a: NDArray[Any], b: NDArray[Any]) -> float:
@@ -239,15 +242,15 @@ def _align(one: _Field, two: _Field) -> _Aligned:
     distance = (one.origin - two.origin) / two.pixel
     offset = np.rint(distance).astype(np.int64)
     for _ in range(4):
-        here, there = _overlap(one.object.shape, two.object.shape, offset)
-        area = _common_area(one.mask[here], two.mask[there])
-        reference, ramp = remove_ramp(two.object[there], area)
-        found = register(one.object[here], reference, area)
-        shift, whole = offset + found.shift - distance, np.rint(found.shift).astype(np.int64)
-        if not whole.any():
+        first, second = _overlap(one.object.shape, two.object.shape, offset)
+        area = _common_area(one.mask[first], two.mask[second])
+        reference, ramp = remove_ramp(two.object[second], area)
+        found = register(one.object[first], reference, area)
+        shift, rounded = offset + found.shift - distance, np.rint(found.shift).astype(np.int64)
+        if not rounded.any():
             break
-        offset = offset + whole
-    return _Aligned(found.apply(one.object[here]), reference, area, shift, found.ramp + ramp, here, there)
+        offset = offset + rounded
+    return _Aligned(found.apply(one.object[first]), reference, area, shift, found.ramp + ramp, first, second)
 
 
 def _aligned_probe_error(
@@ -266,9 +269,9 @@ def _overlap(
     """Return the slices of the common field of arrays of shapes a and b; index i of a is i + offset in b."""
     start = np.maximum(0, offset)
     stop = np.minimum(b, offset + a)
-    here = tuple(slice(max(0, u - o), max(0, v - o)) for u, v, o in zip(start, stop, offset, strict=True))
-    there = tuple(slice(u, max(u, v)) for u, v in zip(start, stop, strict=True))
-    return here, there
+    first = tuple(slice(max(0, u - o), max(0, v - o)) for u, v, o in zip(start, stop, offset, strict=True))
+    second = tuple(slice(u, max(u, v)) for u, v in zip(start, stop, strict=True))
+    return first, second
 
 
 def _common_area(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.bool_]:

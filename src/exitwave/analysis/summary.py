@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from exitwave.analysis.scan_pattern import guess_scan_pattern
 from exitwave.errors import InputError
 from exitwave.frames import MissingFrames, valid_counts
-from exitwave.optics import mode_powers
+from exitwave.optics import mode_powers, probe_diameter, probe_from_pattern
+from exitwave.positions import linear_overlap, neighbour_distance
 from exitwave.positions.grid import object_grid
 from exitwave.scan import Result, Scan, scan_in
 
@@ -100,9 +102,6 @@ def _sample(scan: Scan) -> tuple[NDArray[np.float64], dict[str, Any]]:
 
 
 def _describe_scan(scan: Scan, mean: NDArray[np.float64] | None) -> dict[str, Any]:
-    from exitwave.analysis.scan_pattern import guess_scan_pattern
-    from exitwave.positions import linear_overlap, neighbour_distance
-
     diameter, origin = _probe_diameter(scan, mean)
     return {
         "pattern": guess_scan_pattern(scan.positions),
@@ -115,8 +114,6 @@ def _describe_scan(scan: Scan, mean: NDArray[np.float64] | None) -> dict[str, An
 
 def _probe_diameter(scan: Scan, mean: NDArray[np.float64] | None) -> tuple[float | None, str | None]:
     """Return the diameter of the probe in metres and its source: the file, or the focused probe of the mean pattern."""
-    from exitwave.optics import probe_diameter, probe_from_pattern
-
     pixel = scan.object_pixel
     try:
         if scan.probe is not None:
