@@ -50,7 +50,7 @@ def test_without_frames_the_noise_limit_is_unknown(result_file: Any, scan_file: 
     scan_file.unlink()
     judged = verdict(exitwave.open(result_file))
     assert judged.noise_error is None
-    assert "frames are missing" in judged.sentences()[2]
+    assert "frames or probe are missing" in judged.sentences()[2]
 
 
 @pytest.mark.parametrize(

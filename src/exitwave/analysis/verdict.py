@@ -102,7 +102,7 @@ class Verdict:
 
     def _limit(self) -> str:
         if self.above_noise is None or self.noise_error is None:
-            return "Error from photon noise alone: unknown, because the frames are missing."
+            return "Error from photon noise alone: unknown, because frames or probe are missing."
         noise = f"Error from photon noise alone: {self.noise_error:.3g}"
         if self.above_noise < QUIET:
             return f"{noise}. The error of the image is lower: the counts are not photons, or the image fits noise."
