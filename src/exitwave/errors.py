@@ -48,14 +48,15 @@ class ExitwaveError(Exception):
 
     def __init__(self, what: str, *, where: object = "", found: object = "", remedy: str = "") -> None:
         self.what, self.where, self.found, self.remedy = what, str(where), str(found), remedy
-        place = "" if not self.where or self.where in what else f"{self.where}: "
+        named = f" {self.where} " in f" {what} "
+        place = f"{self.where}: " if self.where and not named else ""
         details = f" ({self.found.rstrip('.')})" if self.found else ""
         message = f"{place}{what.rstrip('.')}{details}."
         super().__init__(f"{message} {remedy.rstrip('.')}." if remedy else message)
 
 
 class InputError(ExitwaveError):
-    """A file or an argument that cannot be used as it is."""
+    """An input file or an argument that cannot be used as it is."""
 
     exit_code = 2
 

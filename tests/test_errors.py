@@ -1,0 +1,32 @@
+"""The message of an error is one text, composed of its parts."""
+
+import pytest
+
+from exitwave.errors import ExitwaveError, Finding, did_you_mean
+
+
+@pytest.mark.parametrize(
+    ("what", "parts", "message"),
+    [
+        ("The disk is full", {}, "The disk is full."),
+        ("Not a size", {"where": "--crop", "found": "'wide'"}, "--crop: Not a size ('wide')."),
+        ("notes.txt is not HDF5", {"where": "notes.txt", "found": "4 bytes"}, "notes.txt is not HDF5 (4 bytes)."),
+        ("The mask is inverted", {"where": "s"}, "s: The mask is inverted."),
+        ("No energy", {"where": "a.cxi", "found": "0 eV.", "remedy": "Set it."}, "a.cxi: No energy (0 eV). Set it."),
+    ],
+)
+def test_the_message_has_place_problem_value_and_remedy(what: str, parts: dict[str, str], message: str) -> None:
+    error = ExitwaveError(what, **parts)
+    assert str(error) == message
+    assert (error.what, error.where) == (what, parts.get("where", ""))
+    assert (error.found, error.remedy) == (parts.get("found", ""), parts.get("remedy", ""))
+
+
+def test_the_most_similar_name_is_suggested() -> None:
+    assert did_you_mean("enrgy", ["mask=none", "energy=8.8keV"]).startswith("Did you mean energy? Known: mask=none")
+    assert did_you_mean("zzz", ["mask", "energy"]) == "Known: mask, energy"
+
+
+def test_a_finding_is_one_line() -> None:
+    finding = Finding("W203", "warning", "/entry_1/a", "1 m", "2 m", "Correct the file")
+    assert str(finding) == "warning W203: /entry_1/a: 1 m; expected 2 m. Correct the file"
