@@ -95,19 +95,3 @@ def test_settings_of_the_recipe_are_typed_and_nested_the_others_are_for_the_file
     overrides, recipe = split_settings(pairs)
     assert overrides == {"energy": "9keV"}
     assert recipe == {"object_update": {"step": 0.5, "schedule": {"start": 3}}, "batch": 8}
-
-
-def test_a_result_is_saved_elsewhere_when_its_output_appears_meanwhile(tmp_path, scan_file):
-    from samples import small_result
-
-    from exitwave.cxi.read import read
-    from exitwave.jobs.job import Job
-    from exitwave.jobs.run import _save
-
-    taken = tmp_path / "taken.cxi"
-    taken.write_bytes(b"somebody else's")
-    with pytest.raises(OutputError, match=r"exists.*The result was saved in") as caught:
-        _save(Job((scan_file,), (taken,), embed=True), small_result(read(scan_file)), taken)
-    rescued = Path(caught.value.remedy.removeprefix("The result was saved in "))
-    assert taken.read_bytes() == b"somebody else's"
-    assert len(read(rescued).errors) == 5

@@ -41,11 +41,11 @@ def run(
     stop: StopRequest | None = None,
     communicator: Communicator = ONE_PROCESS,
 ) -> list[Outcome]:
-    """Run a job and save a result for each of its inputs.
+    """Run a job and save one result for each input.
 
     A single scan is prepared and settings are chosen (`exitwave.choose`) if the settings do not define how to
-    reconstruct, unless ``job.as_is`` is set. The job ends after the current iteration when a stop is requested, and
-    saves the result of that iteration.
+    reconstruct, unless ``job.as_is`` is set. When a stop is requested, the job saves the result of the current
+    iteration and ends.
 
     Parameters
     ----------
@@ -74,21 +74,21 @@ def run(
     PartialResultError
         If another process was lost, and this one has saved the partial result.
     RunError
-        If the reconstruction diverges in its first iteration, or if another process was lost and this one does not
-        save.
+        If the first iteration diverges, or if another process was lost and this one does not save.
     """
     context = _Context(job, reporter or Silent(), stop or StopRequest(), communicator)
-    begin = time.perf_counter()
+    start = time.perf_counter()
     data, settings = _choose(context, inputs)
-    choosing = time.perf_counter() - begin
+    chosen = time.perf_counter()
     last, lost = _iterate(context, data, settings)
-    results, begin = last.results(), time.perf_counter()
+    results = last.results()
+    iterated = time.perf_counter()
     if job.frc and not context.stop.requested and lost is None and communicator.rank == 0:
         results = [_with_frc(context, result) for result in results]
-    halves, begin = time.perf_counter() - begin, time.perf_counter()
+    halved = time.perf_counter()
     outputs = _save_all(context, results, last, lost)
-    seconds = {"open": inputs.seconds, "choose": choosing, **last.seconds}
-    seconds |= {"halves": halves, "write": time.perf_counter() - begin}
+    seconds = {"open": inputs.seconds, "choose": chosen - start, **last.seconds}
+    seconds |= {"halves": halved - iterated, "write": time.perf_counter() - halved}
     first = inputs.data[0]
     earlier = len(first.errors) if job.share is None and isinstance(first, Result) else 0
     return [Outcome(last, result, output, seconds, earlier) for result, output in zip(results, outputs, strict=True)]

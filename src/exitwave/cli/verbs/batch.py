@@ -238,7 +238,8 @@ def _finish(done: _Summary, *, as_json: bool) -> None:
     out = Console(stderr=as_json)
     page, number = write_page(done.rows, done.folder), counts(done.rows)
     failed = any(row.failed for row in done.rows)
-    out.print(", ".join(f"{count} {status}" for status, count in number.items() if count) or "nothing done")
+    ended = ", ".join(f"{count} {status}" for status, count in number.items() if count)
+    out.print(f"Scans: {ended or 'none done'}.")
     out.print(f"Summary: {page}")
     if done.interrupted:
         out.print(f"Interrupted with {len(done.rows)} of {done.tasks} scans done. Run the same command to continue.")
