@@ -1,6 +1,6 @@
-"""Twenty scans in a batch, one of them corrupt, one worker killed in the middle: what comes out, and after a restart.
+"""Run a batch of twenty scans, one of them corrupt, kill one of its workers, and run the batch again.
 
-python batch.py     writes small simulated scans and their results into a new folder of out/; prints what happened
+python batch.py     writes small simulated scans and their results into a new folder of out/, and prints the counts
 """
 
 import os
@@ -17,7 +17,7 @@ from common import OUT, say
 from exitwave.simulation import simulate
 
 SCANS, CORRUPT, KILL_AFTER = 20, 7, 4
-"""How many scans; which of them is cut short; after how many lines a worker is killed."""
+"""Number of scans, index of the truncated one, and number of finished scans after which a worker is killed."""
 SETTINGS = ("--iterations", "40", "--workers", "2")
 
 
@@ -39,12 +39,12 @@ def main() -> None:
         print(f"  lines of a traceback: {sum('Traceback' in line for line in lines)}")
         for line in lines:
             if not line.startswith("[") or "failed" in line:
-                print(f"  said: {line}")
+                print(f"  output: {line}")
         before = after
 
 
 def _scans(folder: Path) -> list[Path]:
-    """Write the scans, one of them cut short."""
+    """Write the scans, one of them truncated, and return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"scan_{number:02}.cxi" for number in range(SCANS)]
     say(f"writing {SCANS} scans into {folder}")
@@ -55,11 +55,12 @@ def _scans(folder: Path) -> list[Path]:
 
 
 def _stamps(out: Path) -> dict[str, int]:
+    """Return the time of the last change of every result, by name."""
     return {path.name: path.stat().st_mtime_ns for path in out.glob("*_result.cxi")}
 
 
 def _run(scans: list[Path], out: Path, *, kill: bool) -> tuple[int, list[str]]:
-    """Run the batch, and return its exit code and the lines that it said; kill a worker after some of them."""
+    """Run the batch, and return its exit code and output; with ``kill``, kill a worker after `KILL_AFTER` scans."""
     command = [sys.executable, "-m", "exitwave", "batch", *map(str, scans), "-o", str(out), *SETTINGS]
     batch = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     lines = list[str]()
@@ -73,7 +74,7 @@ def _run(scans: list[Path], out: Path, *, kill: bool) -> tuple[int, list[str]]:
 
 
 def _kill_busy(pid: int) -> None:
-    """Kill the busiest worker of a batch while it computes."""
+    """Kill the worker of a batch that uses the most processor time."""
     workers = [child for child in psutil.Process(pid).children(recursive=True) if "spawn_main" in str(child.cmdline())]
     while True:
         for worker in workers:

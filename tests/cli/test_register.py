@@ -1,14 +1,18 @@
 """The register of verbs: the order of the list, options grouped in dataclasses, and names in the help."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from typer.testing import CliRunner
 
+import exitwave
 from exitwave.cli import app, register
 from exitwave.cli.group import VerbCommand
 from exitwave.engine.algorithms.registry import ALGORITHMS
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "command-line.md"
 
 
 @dataclass(frozen=True)
@@ -50,3 +54,14 @@ def test_the_help_lists_the_registered_algorithms():
     shown = CliRunner().invoke(app, ["reconstruct", "--help"]).stdout
     assert all(name in shown for name in ALGORITHMS)
     assert "{algorithms}" not in shown
+
+
+def test_the_verb_in_the_documentation_runs_as_printed(scan_file, monkeypatch):
+    monkeypatch.setattr(register, "_VERBS", {})
+    exec(PAGE.read_text(encoding="utf-8").partition("```python\n")[2].partition("```")[0], {"__name__": "photons"})
+    single = typer.Typer(rich_markup_mode=None)
+    single.command(cls=VerbCommand)(register._VERBS["photons"].function)
+    done = CliRunner().invoke(single, [str(scan_file)])
+    assert done.exit_code == 0
+    mean = exitwave.open(scan_file).patterns[:].sum(axis=(1, 2)).mean()
+    assert done.stdout == f"Photons per frame: {mean:.3g}\n"
