@@ -36,7 +36,7 @@ def scans(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def scheduler():
-    """The address of a scheduler whose worker is a thread of this process: it starts at once."""
+    """The address of a scheduler whose worker is a thread of this process, so that it starts quickly."""
     with LocalCluster(
         n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0", protocol="tcp://"
     ) as made:

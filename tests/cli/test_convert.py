@@ -22,7 +22,7 @@ def test_convert_copies_a_scan(scan_file: Path, tmp_path: Path) -> None:
     assert np.array_equal(one.patterns[:], other.patterns[:])  # type: ignore[union-attr]
 
 
-def test_convert_refuses_what_exists_and_what_it_does_not_know(scan_file: Path, tmp_path: Path) -> None:
+def test_convert_refuses_an_existing_output_and_an_unknown_format(scan_file: Path, tmp_path: Path) -> None:
     assert run(app, ["convert", str(scan_file), str(scan_file), "--to", "seed"]).exit_code == 2
     answer = run(app, ["convert", str(scan_file), str(tmp_path / "a"), "--to", "nobody"])
     assert answer.exit_code == 2

@@ -1,4 +1,4 @@
-"""JSON documents: everything becomes what JSON knows."""
+"""JSON documents: values become types of JSON."""
 
 import json
 from dataclasses import dataclass
@@ -22,11 +22,11 @@ def test_numbers_arrays_paths_and_dataclasses():
     assert type(found["a"]) is float
 
 
-def test_what_is_not_finite_becomes_null():
+def test_values_that_are_not_finite_become_null():
     assert plain([float("nan"), np.inf, np.array([1.0, np.nan])]) == [None, None, [1.0, None]]
 
 
-def test_a_finding_is_as_it_says(capsys):
+def test_a_finding_is_printed_as_its_dictionary(capsys):
     finding = Finding("E109", "error", "entry_1", "0 µm", "more", "do")
     print_json({"findings": (finding,)})
     assert json.loads(capsys.readouterr().out) == {"findings": [finding.as_dict()]}

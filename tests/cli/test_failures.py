@@ -61,7 +61,7 @@ def test_one_message_on_stderr_and_the_exit_code(error, code, message):
 
 
 @pytest.mark.parametrize(("error", "code", "message"), CASES)
-def test_json_has_the_error_too(error, code, message):
+def test_the_json_document_contains_the_error(error, code, message):
     done = run(error, "--json")
     document = json.loads(done.stdout)["error"]
     assert message in document["message"]
@@ -75,7 +75,7 @@ def test_the_traceback_is_printed_on_request():
     assert "Traceback" in run(ZeroDivisionError(), EXITWAVE_DEBUG="1").stderr
 
 
-def test_a_verb_chooses_its_exit_code():
+def test_a_verb_defines_its_exit_code():
     assert run(typer.Exit(1)).exit_code == 1
 
 

@@ -1,4 +1,4 @@
-"""The job scripts have what was asked for, and are shell."""
+"""The job scripts contain the requested lines and are valid shell."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ def script(*arguments):
     return done.stdout
 
 
-ASKED = [
+REQUESTED = [
     "--nodes",
     "3",
     "--cores",
@@ -37,7 +37,7 @@ ASKED = [
 
 SCRIPTS = {
     "slurm": (
-        ["slurm", *ASKED, "--gpus", "4", "--setup", "module load conda", *SCAN],
+        ["slurm", *REQUESTED, "--gpus", "4", "--setup", "module load conda", *SCAN],
         """
 #SBATCH --nodes=3
 #SBATCH --ntasks-per-node=4
@@ -53,7 +53,7 @@ module load conda
 """,
     ),
     "pbs": (
-        ["pbs", *ASKED, "--processes", "2", *SCAN],
+        ["pbs", *REQUESTED, "--processes", "2", *SCAN],
         """
 #PBS -l select=3:ncpus=10:mpiprocs=2
 #PBS -l walltime=02:30:00
@@ -86,7 +86,7 @@ exitwave batch a.cxi b.cxi -o out --scheduler "$address" --threads 8 &
 
 
 @pytest.mark.parametrize(("arguments", "lines"), SCRIPTS.values(), ids=SCRIPTS)
-def test_a_script_has_the_lines_that_were_asked_for(arguments, lines, tmp_path):
+def test_a_script_contains_the_requested_lines(arguments, lines, tmp_path):
     text = script(*arguments)
     assert set(lines.strip().splitlines()) <= set(text.splitlines())
     if shutil.which("bash"):
@@ -94,13 +94,13 @@ def test_a_script_has_the_lines_that_were_asked_for(arguments, lines, tmp_path):
         subprocess.run(["bash", "-n", tmp_path / "job.sh"], check=True)
 
 
-def test_what_was_not_asked_for_is_not_there():
+def test_a_script_contains_no_line_of_options_that_are_not_given():
     slurm, pbs = (script(system, *SCAN) for system in ("slurm", "pbs"))
     assert not [word for word in ("account", "partition", "gpus", "cuda", "dask") if word in slurm]
     assert not [word for word in ("#PBS -A", "#PBS -q", "ngpus", "cuda", "dask") if word in pbs]
 
 
-def test_json_has_the_script():
+def test_the_json_document_contains_the_script():
     assert json.loads(script("slurm", "--json", *SCAN))["script"] == script("slurm", *SCAN)
 
 
@@ -115,7 +115,7 @@ def test_json_has_the_script():
         (["pbs", *SCAN, "--threads=3"], "--threads"),
     ],
 )
-def test_what_makes_no_script_is_refused(arguments, message):
+def test_arguments_that_make_no_script_are_refused(arguments, message):
     done = CliRunner().invoke(app, ["hpc-script", *arguments])
     assert done.exit_code == 2
     assert message in done.stderr

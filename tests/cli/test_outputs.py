@@ -12,7 +12,7 @@ from exitwave.outputs import check_output
 
 @pytest.fixture
 def read_only(monkeypatch):
-    """Make every folder read-only, also for an administrator."""
+    """Make every folder read-only, also for root."""
     monkeypatch.setattr(outputs.os, "access", lambda path, mode: False)
 
 
@@ -26,16 +26,16 @@ def read_only(monkeypatch):
         ("my_results.cxi", "my_results_result.cxi"),
     ],
 )
-def test_a_result_is_beside_its_input_and_never_the_input(tmp_path, name, result):
+def test_a_result_is_beside_its_input_and_is_not_the_input(tmp_path, name, result):
     assert outputs.result_path(tmp_path / name) == tmp_path / result
 
 
 @pytest.mark.usefixtures("read_only")
-def test_a_result_is_here_where_the_folder_of_the_input_is_read_only(tmp_path):
+def test_a_result_is_in_the_current_folder_if_that_of_the_input_is_read_only(tmp_path):
     assert outputs.result_path(tmp_path / "scan.cxi") == Path("scan_result.cxi")
 
 
-def test_a_new_file_in_a_writable_folder_is_fine(tmp_path):
+def test_a_new_file_in_a_writable_folder_is_accepted(tmp_path):
     check_output(tmp_path / "new.cxi", tmp_path / "scan.cxi", overwrite=False)
 
 
@@ -48,7 +48,7 @@ def test_an_existing_file_needs_overwrite(tmp_path):
     assert old.read_text() == "old"
 
 
-def test_an_input_is_never_the_output_under_any_name(tmp_path):
+def test_an_input_is_refused_as_output_under_any_name(tmp_path):
     scan, link = tmp_path / "scan.cxi", tmp_path / "link.cxi"
     scan.write_text("scan")
     link.symlink_to(scan)
@@ -72,7 +72,7 @@ def test_a_read_only_folder_is_refused(tmp_path):
         outputs.make_folder(tmp_path)
 
 
-def test_a_folder_is_made_with_its_parents_unless_a_file_is_in_the_way(tmp_path):
+def test_a_folder_is_created_with_its_parents_unless_a_file_has_its_name(tmp_path):
     assert outputs.make_folder(tmp_path / "a" / "b").is_dir()
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot be created"):
@@ -90,7 +90,7 @@ def test_half_a_setting_is_refused(pair):
         parse_settings([pair])
 
 
-def test_settings_of_the_recipe_are_typed_and_nested_the_others_are_for_the_file():
+def test_settings_of_the_recipe_are_typed_and_nested_and_separate_from_those_of_the_file():
     pairs = {"energy": "9keV", "object_update.step": "0.5", "object_update.schedule.start": "3", "batch": "8"}
     overrides, recipe = split_settings(pairs)
     assert overrides == {"energy": "9keV"}

@@ -39,7 +39,7 @@ def files(tmp_path_factory):
     return scan, folder / "scan_result.cxi", made, done
 
 
-def test_simulate_writes_what_was_asked_for(files):
+def test_simulate_writes_the_requested_scan(files):
     scan, _, made, _ = files
     data = exitwave.open(scan)
     assert made["output"] == str(scan)
@@ -49,14 +49,14 @@ def test_simulate_writes_what_was_asked_for(files):
     assert data.truth is not None
 
 
-def test_simulate_says_what_it_did(tmp_path):
+def test_simulate_prints_what_it_did(tmp_path):
     done = run("simulate", tmp_path / "s.cxi", "--frames", 3, "--detector", 128)
     assert done.exit_code == 0
     assert "3 frames of 128 x 128 pixels at 10 keV" in done.stdout
     assert done.stderr == ""
 
 
-def test_simulate_refuses_an_existing_file_and_a_step_without_sense(files, tmp_path):
+def test_simulate_refuses_an_existing_file_and_an_invalid_step(files, tmp_path):
     scan = files[0]
     before = scan.read_bytes()
     done = run("simulate", scan)
@@ -68,7 +68,7 @@ def test_simulate_refuses_an_existing_file_and_a_step_without_sense(files, tmp_p
     assert not (tmp_path / "s.cxi").exists()
 
 
-def test_validate_says_yes_with_0_and_no_with_1(files, tmp_path):
+def test_validate_exits_with_0_if_valid_and_with_1_if_not(files, tmp_path):
     scan = shutil.copy(files[0], tmp_path / "bad.cxi")
     document = answer("validate", scan)
     assert document["valid"]
@@ -82,7 +82,7 @@ def test_validate_says_yes_with_0_and_no_with_1(files, tmp_path):
     assert answer("validate", scan, code=1)["counts"]["error"] == 1
 
 
-def test_inspect_has_tree_words_and_numbers(files):
+def test_inspect_prints_the_tree_and_the_properties(files):
     scan, result, _, _ = files
     done = run("inspect", result)
     assert done.exit_code == 0
@@ -94,7 +94,7 @@ def test_inspect_has_tree_words_and_numbers(files):
     assert "/entry_1/instrument_1/source_1/energy" in {node["path"] for node in document["tree"]}
 
 
-def test_inspect_reads_a_file_with_the_users_values(files):
+def test_inspect_uses_the_values_given_with_set(files):
     assert answer("inspect", files[0], "--set", "energy=12keV")["summary"]["energy"] == 12_000
 
 
@@ -108,7 +108,7 @@ def test_inspect_shows_the_tree_of_a_file_that_cannot_be_opened(files, tmp_path)
     assert "translation" in done.stderr
 
 
-def test_reconstruct_answers_with_all_keys(files):
+def test_the_json_document_of_reconstruct_has_all_keys(files):
     scan, result, _, done = files
     assert {key: done[key] for key in ("output", "algorithm", "iterations", "stopped_by", "modes", "device")} == {
         "output": str(result),
@@ -127,7 +127,7 @@ def test_reconstruct_answers_with_all_keys(files):
     assert saved.scan.patterns.path == scan.resolve()
 
 
-def test_reconstruct_says_in_words_what_it_did(files, tmp_path):
+def test_reconstruct_prints_what_it_did(files, tmp_path):
     done = run("reconstruct", files[0], "-o", tmp_path / "r.cxi", "--iterations", 2, "--holdout", 0)
     assert done.exit_code == 0
     assert f"Reconstructed {FRAMES} frames with mPIE: 2 iterations, 1 probe mode" in done.stdout
@@ -171,7 +171,7 @@ def test_reconstruct_continues_a_result(files):
     np.testing.assert_array_equal(exitwave.open(done["output"]).errors[:12], exitwave.open(result).errors)
 
 
-def test_reconstruct_takes_settings_and_the_probe_of_another_file(files, tmp_path):
+def test_reconstruct_uses_settings_and_the_probe_of_another_file(files, tmp_path):
     scan, result, _, _ = files
     fixed = ["--set", "probe_update.enabled=false", "--set", "energy=10.5keV", "--iterations", 1]
     done = answer("reconstruct", scan, "-o", tmp_path / "r.cxi", "--probe", result, *fixed)
@@ -180,7 +180,7 @@ def test_reconstruct_takes_settings_and_the_probe_of_another_file(files, tmp_pat
     np.testing.assert_allclose(exitwave.open(tmp_path / "r.cxi").probe, exitwave.open(result).probe, rtol=1e-5)
 
 
-def test_reconstruct_explains_what_it_does_not_know(files, tmp_path):
+def test_reconstruct_explains_unknown_settings(files, tmp_path):
     for arguments, words in (
         (["--algorithm", "magic"], "'DM' or 'RAAR'"),
         (["--set", "enrgy=8keV"], "Did you mean energy?"),
@@ -214,7 +214,7 @@ def test_compare_needs_a_result(files):
 
 def test_plot_ranks_the_orientations(files):
     document = answer("plot", files[0], "--orientations")
-    assert len(document["orientations"]) in (2, 4)  # of a detector that is no square, or is one
+    assert len(document["orientations"]) in (2, 4)  # of a detector that is not square, or is square
     assert document["figures"][0].endswith("orientations.png")
 
 
@@ -241,7 +241,7 @@ def test_report_writes_one_page_beside_the_file_and_never_over_another(files):
     assert "never changed" in done.stderr
 
 
-def test_a_result_is_shown_as_far_as_it_goes_when_its_input_has_moved_away(files, tmp_path):
+def test_a_result_whose_input_was_moved_is_shown_without_frames(files, tmp_path):
     scan, result = (shutil.copy(file, tmp_path / file.name) for file in files[:2])
     before = answer("compare", result)
     scan.unlink()
@@ -269,7 +269,7 @@ def test_lines_are_wrapped_for_a_terminal_only(files, monkeypatch):
     assert not [line for line in lines if line != line.rstrip()]
 
 
-def test_doctor_says_where_no_compiled_loop_can_be_kept(monkeypatch):
+def test_doctor_reports_that_no_numba_cache_is_writable(monkeypatch):
     real = importlib.import_module
 
     def refuse(name, package=None):
@@ -289,18 +289,18 @@ def test_doctor_finds_this_machine_ready():
     assert {check["name"] for check in document["checks"]} >= {"Python", "FFTW", "Numba", "HDF5 filters", "disk"}
 
 
-def test_doctor_says_no_where_something_essential_is_missing(monkeypatch):
+def test_doctor_fails_if_something_essential_is_missing(monkeypatch):
     monkeypatch.setattr("pyfftw.interfaces.numpy_fft.fft2", lambda wave: wave)
     done = run("doctor")
     assert done.exit_code == 1
     assert "computes wrong numbers" in done.stdout
 
 
-def test_demo_goes_the_whole_way_and_replaces_an_earlier_one(tmp_path, monkeypatch):
+def test_demo_runs_all_steps_and_replaces_an_earlier_one(tmp_path, monkeypatch):
     monkeypatch.setattr(sys.modules["exitwave.cli.verbs.demo"], "FRAMES", 200)
     iterate = exitwave.iterate
     monkeypatch.setattr("exitwave.iterate", lambda data, **settings: iterate(data, iterations=30, **settings))
-    (tmp_path / "scan_result.cxi").write_text("what an earlier demo left")
+    (tmp_path / "scan_result.cxi").write_text("a file of an earlier demo")
     document = answer("demo", "-o", tmp_path)
     assert document["good"]
     assert document["compare"]["error"] < 0.1
@@ -329,14 +329,14 @@ def test_reconstruct_runs_a_recipe_and_repeats_that_of_a_result(files, tmp_path)
     ("text", "words"),
     [("stages: [{iteration: 3}]", "Did you mean stages.0.iterations"), ("- 1", "Not a recipe"), ("{", "Not a recipe")],
 )
-def test_reconstruct_refuses_a_recipe_that_it_does_not_understand(files, tmp_path, text, words):
+def test_reconstruct_refuses_an_invalid_recipe(files, tmp_path, text, words):
     (tmp_path / "recipe.yaml").write_text(text)
     done = run("reconstruct", files[0], "-o", tmp_path / "a.cxi", "--recipe", tmp_path / "recipe.yaml")
     assert done.exit_code == 2
     assert words in done.stderr
 
 
-def test_reconstruct_takes_several_scans_that_share_something(files, tmp_path):
+def test_reconstruct_reconstructs_several_scans_together(files, tmp_path):
     for name in "ab":
         shutil.copy(files[0], tmp_path / f"{name}.cxi")
     scans = tmp_path / "a.cxi", tmp_path / "b.cxi"
@@ -352,7 +352,7 @@ def test_reconstruct_takes_several_scans_that_share_something(files, tmp_path):
     ("arguments", "words"),
     [((), "--share probe"), (("--share", "probe", "-o", "r.cxi"), "-o"), (("--share", "light"), "share")],
 )
-def test_reconstruct_refuses_several_scans_without_a_plan(files, tmp_path, arguments, words):
+def test_reconstruct_refuses_several_scans_without_a_valid_share(files, tmp_path, arguments, words):
     shutil.copy(files[0], tmp_path / "other.cxi")
     done = run("reconstruct", shutil.copy(files[0], tmp_path / "one.cxi"), tmp_path / "other.cxi", *arguments)
     assert done.exit_code == 2

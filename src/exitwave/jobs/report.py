@@ -1,4 +1,4 @@
-"""How a job reports its progress, and how it is asked to stop."""
+"""How a job reports its progress, and how a stop is requested."""
 
 from typing import TYPE_CHECKING, Protocol
 
