@@ -108,7 +108,7 @@ class DistributedBackend:
         gradients: bool = True,
     ) -> Sums:
         """Pass over the frames without changing the state; see `Backend.gather`."""
-        wanted: dict[str, Any] = {"object": object, "probe": probe, "noise": noise, "slopes": gradients}
+        wanted: dict[str, Any] = {"object": object, "probe": probe, "noise": noise, "gradients": gradients}
         places, own = self._own(frames)
         told = None if responses is None else np.zeros((len(own), responses.shape[1]))
         sums = self._backend.gather(self._state(state), own, responses=told, **wanted)
