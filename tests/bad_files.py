@@ -152,7 +152,7 @@ BAD_INPUTS = (
     BadInput("not HDF5", lambda file: file.write_text("x,y\n1,2\n" * 500), "not an HDF5 file"),
     BadInput("empty", lambda file: file.write_bytes(b""), "not an HDF5 file"),
     BadInput("truncated", _truncate, "truncated"),
-    BadInput("absent", lambda file: file.unlink(), "no such file"),
+    BadInput("absent", lambda file: file.unlink(), "does not exist"),
     BadInput("no frames", drop("data_frames", "frames"), "no patterns"),
     BadInput("no frames, but a link to them", drop("frames"), "The link has no target"),
     BadInput("frames at another path", inside(_move_frames), "/entry_1/stack (200, 64, 64)"),

@@ -10,8 +10,9 @@ from exitwave.errors import ExitwaveError, Finding, did_you_mean
     [
         ("The disk is full", {}, "The disk is full."),
         ("Not a size", {"where": "--crop", "found": "'wide'"}, "--crop: Not a size ('wide')."),
-        ("notes.txt is not HDF5", {"where": "notes.txt", "found": "4 bytes"}, "notes.txt is not HDF5 (4 bytes)."),
-        ("The mask is inverted", {"where": "s"}, "s: The mask is inverted."),
+        ("The file is not HDF5", {"where": "notes.txt", "found": "4 bytes"}, "notes.txt is not HDF5 (4 bytes)."),
+        ("The file has no energy", {"where": "a.cxi:/entry_1"}, "a.cxi:/entry_1: The file has no energy."),
+        ("The file with the map is empty", {"where": "a.yaml"}, "a.yaml: The file with the map is empty."),
         ("No energy", {"where": "a.cxi", "found": "0 eV.", "remedy": "Set it."}, "a.cxi: No energy (0 eV). Set it."),
     ],
 )

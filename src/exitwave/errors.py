@@ -1,11 +1,13 @@
 """Errors and findings: what is wrong, where, what was found and what the user can do."""
 
 import difflib
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Literal
 
 Level = Literal["error", "warning", "info"]
+_ABOUT_A_FILE = re.compile(r"The file (is|has|does|contains|cannot|lacks)\b")
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -24,8 +26,8 @@ class ExitwaveError(Exception):
         --crop: Not a size ('wide'). Give a number of pixels, auto or none.
         notes.txt is not an HDF5 file (4 bytes). Give a CXI (HDF5) file.
 
-    Parts that are empty are left out. ``WHERE:`` is left out as well where `what` already names that place, as in the
-    last example.
+    Parts that are empty are left out. If `where` is a file and `what` begins with "The file is" (or has, does, ...),
+    the name of the file becomes the subject of the sentence, as in the last example ("The file is not an HDF5 file").
 
     Parameters
     ----------
@@ -48,10 +50,12 @@ class ExitwaveError(Exception):
 
     def __init__(self, what: str, *, where: object = "", found: object = "", remedy: str = "") -> None:
         self.what, self.where, self.found, self.remedy = what, str(where), str(found), remedy
-        named = f" {self.where} " in f" {what} "
-        place = f"{self.where}: " if self.where and not named else ""
-        details = f" ({self.found.rstrip('.')})" if self.found else ""
-        message = f"{place}{what.rstrip('.')}{details}."
+        sentence = what.rstrip(".")
+        if self.where and ":/" not in self.where[2:] and _ABOUT_A_FILE.match(sentence):
+            sentence = self.where + sentence.removeprefix("The file")
+        elif self.where:
+            sentence = f"{self.where}: {sentence}"
+        message = f"{sentence} ({self.found.rstrip('.')})." if self.found else f"{sentence}."
         super().__init__(f"{message} {remedy.rstrip('.')}." if remedy else message)
 
 

@@ -37,7 +37,7 @@ CASES = [
         "a.cxi: Bad energy (0 eV). Set it.",
     ),
     (
-        InputError("a.txt is not an HDF5 file", where="a.txt", found="4 bytes"),
+        InputError("The file is not an HDF5 file", where="a.txt", found="4 bytes"),
         2,
         "a.txt is not an HDF5 file (4 bytes).",
     ),
@@ -108,7 +108,7 @@ def test_a_full_stdout_is_one_message(json):
     with open("/dev/full", "w") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 2
-    assert done.stderr.startswith("error: There is no such file")
+    assert done.stderr.startswith("error: no such file does not exist.")
     assert len(done.stderr.splitlines()) == 1
 
 

@@ -106,22 +106,22 @@ def open_file(file: str | Path) -> h5py.File:
     """
     name = Path(file)
     if not name.is_file():
-        what = f"{name} is a folder, not a file" if name.is_dir() else f"There is no such file: {name}"
+        what = "This is a folder, not a file" if name.is_dir() else "The file does not exist"
         raise InputError(what, where=name, remedy="Check the path")
     try:
         if is_endless(name):
-            remedy = "Copy the file again from the original, or repair it with h5repack"
-            raise InputError(f"{name} is damaged", where=name, found="an endless heap of text", remedy=remedy)
+            remedy = "Copy it again from the original, or repair it with h5repack"
+            raise InputError("The file is damaged", where=name, found="an endless heap of text", remedy=remedy)
         return open_hdf5(name)
     except OSError as error:
         reason = str(error)
     size = f"{name.stat().st_size} bytes"
     if "truncated" in reason or "eof" in reason:
-        raise InputError(f"{name} is truncated", where=name, found=size, remedy="Copy it again from the original")
+        raise InputError("The file is truncated", where=name, found=size, remedy="Copy it again from the original")
     if "signature" in reason:
-        raise InputError(f"{name} is not an HDF5 file", where=name, found=size, remedy="Give a CXI (HDF5) file")
+        raise InputError("The file is not an HDF5 file", where=name, found=size, remedy="Give a CXI (HDF5) file")
     remedy = "Check that you have permission to read it"
-    raise InputError(f"{name} cannot be opened", where=name, found=reason, remedy=remedy)
+    raise InputError("The file cannot be opened", where=name, found=reason, remedy=remedy)
 
 
 @contextmanager

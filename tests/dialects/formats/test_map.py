@@ -110,7 +110,7 @@ def test_positions_from_arrays_rows_and_text(raw: Path, tmp_path: Path) -> None:
         ({"distance": "/nowhere"}, "path of a quantity does not exist"),
         ({"energy": "8.8 parsec"}, "Unknown unit of energy"),
         ({"frames": "/nowhere"}, "lacks the frames"),
-        ({"file": "nothing.h5"}, "There is no such file"),
+        ({"file": "nothing.h5"}, "nothing.h5 does not exist"),
         ({"frames": {"path": "/frames", "axes": ["frame", "frame", "x", "y"]}}, "number of axes differs"),
     ],
 )
