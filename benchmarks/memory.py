@@ -13,9 +13,9 @@ import scans
 from common import OUT, Effort, Pythons, say, table, thread_counts
 
 import exitwave
-from exitwave.engine.recipe import USES
+from exitwave.engine.algorithms.registry import ALGORITHMS
 
-GRADIENT = tuple(name for name in USES if "relaxation" not in USES[name])
+GRADIENT = tuple(name for name, each in ALGORITHMS.all().items() if not each.keeps_waves)
 """The algorithms that keep no exit waves."""
 ITERATIONS = 3
 """Number of iterations after which an algorithm has allocated all its arrays."""

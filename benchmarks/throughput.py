@@ -9,10 +9,10 @@ import peer
 import scans
 from common import OUT, Effort, Pythons, count, say, table, thread_counts
 
-from exitwave.engine.recipe import USES
+from exitwave.engine.algorithms.registry import ALGORITHMS as REGISTER
 from exitwave.figures import style
 
-ALGORITHMS = tuple(USES)
+ALGORITHMS = tuple(REGISTER.all())
 FRAMES = {64: 400, 128: 400, 256: 200, 512: 100}
 """Frames of a scan by their size."""
 BATCH = 50
@@ -43,7 +43,7 @@ def frames(effort: Effort) -> dict[int, int]:
 
 def settings(algorithm: str) -> dict[str, int]:
     """Return the batch of an algorithm that has one."""
-    return {"batch": BATCH} if "batch" in USES[algorithm] else {}
+    return {"batch": BATCH} if "batch" in REGISTER.get(algorithm).settings else {}
 
 
 def _modes(size: int, effort: Effort) -> Iterator[dict[str, Any]]:

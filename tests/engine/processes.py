@@ -51,7 +51,7 @@ RECIPES = {
     "thick": {"algorithm": "rPIE", "iterations": 2, "slices": 2, "probe": "auto"},
     "ML of slices": {"algorithm": "ML", "iterations": 3, "noise": "Poisson", "slices": 2},
 }  # fmt: skip
-assert {settings["algorithm"] for settings in RECIPES.values()} == set(ALGORITHMS) - {"ePIE"}
+assert {settings["algorithm"] for settings in RECIPES.values()} == set(ALGORITHMS.all()) - {"ePIE"}
 WHOLE_OBJECT = {"coarse", "slices", "probe_constraints"}
 """Settings of the recipes above that need the whole object."""
 TILED = {name: settings for name, settings in RECIPES.items() if not WHOLE_OBJECT & set(settings)} | {
@@ -66,7 +66,7 @@ TILED = {name: settings for name, settings in RECIPES.items() if not WHOLE_OBJEC
     },
     "ML on tensors": {"algorithm": "ML", "iterations": 2, "device": "torch-cpu", "position_update": True},
 }  # fmt: skip
-assert {settings["algorithm"] for settings in TILED.values()} == set(ALGORITHMS) - {"ePIE"}
+assert {settings["algorithm"] for settings in TILED.values()} == set(ALGORITHMS.all()) - {"ePIE"}
 DEATH = 3
 """The iteration after which a process dies."""
 

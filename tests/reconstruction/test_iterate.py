@@ -134,14 +134,14 @@ def test_a_result_continues_where_it_stopped(scan):
 
 def broken_after(monkeypatch, count, outcome):
     """Let the algorithm go wrong after so many iterations."""
-    real, calls = run.ALGORITHMS["mPIE"], itertools.count(-1)  # the first call warms up
+    real, calls = run.ALGORITHMS.get("mPIE"), itertools.count(-1)  # the first call warms up
 
-    def step(state, backend, stage):
+    def step(state, backend, stage, memory):
         if next(calls) < count:
-            return real(state, backend, stage)
+            return real.step(state, backend, stage, memory)
         return outcome(state)
 
-    monkeypatch.setitem(run.ALGORITHMS, "mPIE", step)
+    monkeypatch.setitem(run.ALGORITHMS.all(), "mPIE", dataclasses.replace(real, step=step))
 
 
 def interrupt(state):

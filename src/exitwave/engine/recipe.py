@@ -1,138 +1,143 @@
-"""Every setting of a reconstruction, typed and frozen. Unknown keys are refused."""
+"""The recipe of a reconstruction: all its settings, typed and frozen. Unknown settings are refused."""
 
 import difflib
 from collections.abc import Mapping
 from typing import Any, Literal, Self, get_args
 
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    Field,
+    SerializationInfo,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
-from exitwave.engine.algorithms.batches import Batching
-from exitwave.engine.backend import Noise
+from exitwave.engine.algorithms.algorithm import OPTIONAL
+from exitwave.engine.algorithms.registry import ALGORITHMS, supporting
 from exitwave.engine.backends.device import NAMES, known
-from exitwave.engine.model.background import BackgroundUpdate
 from exitwave.engine.model.detector import DetectorSettings
-from exitwave.engine.model.detector_distance import DistanceUpdate
 from exitwave.engine.model.fly_scan import FlyScan
-from exitwave.engine.model.intensities import IntensityUpdate
-from exitwave.engine.model.object_constraints import ObjectConstraints
-from exitwave.engine.model.opr import OprUpdate
-from exitwave.engine.model.pointing import PointingUpdate
-from exitwave.engine.model.positions import PositionUpdate
-from exitwave.engine.model.probe_constraints import ProbeConstraints
-from exitwave.engine.model.registry import CONSTRAINTS, REFINEMENTS
-from exitwave.engine.model.slice_smoothing import SliceSmoothing
-from exitwave.engine.model.slice_spacing import SpacingUpdate
-from exitwave.engine.settings import Schedule, Settings, Update
+from exitwave.engine.model.refinement import Refinement
+from exitwave.engine.model.registry import REFINEMENTS, in_order
+from exitwave.engine.settings import RefinementSettings, Schedule, Settings
+from exitwave.engine.stage import StageSettings
 from exitwave.errors import InputError
 from exitwave.units import parse
 
-Algorithm = Literal["rPIE", "ePIE", "LSQ-ML", "ML", "Adam", "PIE", "mPIE", "DM", "RAAR"]
-USES: dict[str, frozenset[str]] = {
-    "rPIE": frozenset({"batch", "batching", "decay"}),
-    "ePIE": frozenset({"decay"}),
-    "LSQ-ML": frozenset({"batch", "batching", "decay"}),
-    "ML": frozenset({"noise"}),
-    "Adam": frozenset({"batch", "batching", "noise"}),
-    "PIE": frozenset({"batch", "batching", "decay"}),
-    "mPIE": frozenset({"batch", "batching", "decay"}),
-    "DM": frozenset({"relaxation", "decay"}),
-    "RAAR": frozenset({"relaxation", "decay"}),
-}
-"""The settings, of those that not every algorithm has, that an algorithm uses."""
-ITERATIONS: dict[str, int] = {
-    "rPIE": 100,
-    "ePIE": 100,
-    "LSQ-ML": 60,
-    "ML": 60,
-    "Adam": 60,
-    "PIE": 150,
-    "mPIE": 40,
-    "DM": 100,
-    "RAAR": 100,
-}
-"""Iterations that an algorithm takes to converge on a scan with decent overlap, from a probe 15 % off in defocus."""
-
-
-KEEP_WAVES = ("DM", "RAAR")
-"""The algorithms that keep exit waves, and so cannot refine where these are."""
+CONSTRAINTS = ("object_constraints", "probe_constraints")
+"""The settings of a stage that constrain object and probe."""
 SLICED = (15, 60, 240)
-"""Iterations that slices a depth of focus apart take: of mPIE, then of ML for every slice, and of ML at most."""
+"""Iterations for slices that are a depth of focus apart: of mPIE, then of ML for each slice, and of ML at most."""
 
 
-class Stage(Settings):
-    """One algorithm for some iterations."""
+class Stage(StageSettings):
+    """One algorithm for some iterations.
 
-    algorithm: Algorithm = Field("mPIE", description="the update rule, a file of engine/algorithms")
-    iterations: int = Field(
-        default_factory=lambda known: ITERATIONS[known.get("algorithm", "mPIE")],
-        ge=1,
-        description="passes over all frames, at most; the algorithm's own number where not given",
-    )
-    coarse: Literal[1, 2, 4] = Field(
-        1, description="crop the diffraction by this factor, so that object pixels are larger and passes cheaper"
-    )
-    batch: int | None = Field(None, ge=1, description="frames that share an update; None: chosen from the scan")
-    batching: Batching | None = Field(None, description="how frames are grouped; None: the algorithm's own")
-    noise: Noise | None = Field(None, description="what the counts scatter like; None: the algorithm's own")
-    relaxation: float | None = Field(
-        None, gt=0, le=1, description="alpha of DM, beta of RAAR: how far to reflect; None: the algorithm's own"
-    )
-    decay: float | None = Field(
-        None, ge=0, le=1, description="last part of the iterations, which trades speed for less noise; None: 0.4"
-    )
-    object_update: Update = Update()
-    probe_update: Update = Update()
-    position_update: PositionUpdate | None = Field(None, description="refine the positions; None: do not")
-    distance_update: DistanceUpdate | None = Field(
-        None, description="refine the distance of the detector in the far field; None: do not"
-    )
-    intensity_update: IntensityUpdate | None = Field(
-        None, description="refine the intensity of every frame; None: do not"
-    )
-    opr_update: OprUpdate | None = Field(
-        None, description="refine a variation of the probe from frame to frame; None: there is none"
-    )
-    spacing_update: SpacingUpdate | None = Field(None, description="refine the distance between slices; None: do not")
-    slice_smoothing: SliceSmoothing | None = Field(
-        None, description="share what cannot be told apart between slices; None: do not"
-    )
-    background_update: BackgroundUpdate | None = Field(
-        None, description="learn the counts that are there without the beam; None: do not"
-    )
-    object_constraints: ObjectConstraints | None = Field(None, description="what is known of the object; None: nothing")
-    probe_constraints: ProbeConstraints | None = Field(None, description="what is known of the probe; None: nothing")
-    pointing_update: PointingUpdate | None = Field(None, description="refine the pointing of the beam; None: do not")
+    The settings of a refinement stand beside the others, under its name. An `Algorithm` or a list of `Refinement`
+    objects (``refinements=[...]``) is added to the registers and replaced by its name.
+    """
 
-    @field_validator("algorithm", mode="before")
+    @model_validator(mode="before")
     @classmethod
-    def _any_case(cls, value: Any) -> Any:
-        return {name.lower(): name for name in USES}.get(str(value).lower(), value)
+    def _complete(cls, data: Any) -> Any:
+        """Resolve names of algorithm and refinements, and take the iterations of the algorithm where none are given."""
+        if not isinstance(data, Mapping):
+            return data
+        settings = dict(data)
+        settings["algorithm"] = _name(
+            ALGORITHMS, settings.get("algorithm", StageSettings.model_fields["algorithm"].default)
+        )
+        if settings["algorithm"] in ALGORITHMS.all():
+            settings.setdefault("iterations", ALGORITHMS.get(settings["algorithm"]).iterations)
+        settings["refinements"] = _refinements(settings)
+        return settings
 
-    @field_validator(*REFINEMENTS, *CONSTRAINTS, mode="before")
+    @field_validator("algorithm")
+    @classmethod
+    def _registered(cls, value: str) -> str:
+        if value not in ALGORITHMS.all():
+            names = ", ".join(ALGORITHMS.all())
+            raise ValueError(f"there is no such algorithm; known are {names}")
+        return value
+
+    @field_validator(*CONSTRAINTS, mode="before")
     @classmethod
     def _on_or_off(cls, value: Any) -> Any:
-        """Take ``true`` for the group's own settings, and ``false`` for none."""
+        """Replace ``true`` by the default settings of the group, and ``false`` by None."""
         return ({} if value else None) if isinstance(value, bool) else value
 
     @model_validator(mode="after")
-    def _only_what_is_used(self) -> Self:
-        optional = frozenset().union(*USES.values())
-        for key in sorted(self.model_fields_set & optional - USES[self.algorithm]):
+    def _supported(self) -> Self:
+        algorithm = ALGORITHMS.get(self.algorithm)
+        for key in sorted(self.model_fields_set & OPTIONAL - algorithm.settings):
             if getattr(self, key) is not None:
-                users = ", ".join(name for name, used in USES.items() if key in used)
-                raise ValueError(f"{self.algorithm} does not use {key}; it is a setting of {users}")
-        if self.algorithm == "LSQ-ML" and self.batching == "compact" and self.decay is not None:
-            raise ValueError("LSQ-ML with compact batches does not use decay; its steps are accelerated to the end")
-        if self.algorithm in KEEP_WAVES and self.position_update:
+                raise ValueError(f"{self.algorithm} does not use {key}; it is a setting of {supporting(key)}")
+        if algorithm.keeps_waves and self.refinement("position_update"):
             remedy = "refine positions with another algorithm, and continue from its result"
             raise ValueError(f"{self.algorithm} keeps the waves of the old positions, and cannot refine them; {remedy}")
-        if self.algorithm == "ML" and self.position_update:
-            unknown = sorted(self.position_update.model_fields_set - {"schedule", "largest"})
-            if unknown:
-                raise ValueError(f"ML refines positions without position_update.{unknown[0]}; it finds its own steps")
+        algorithm.check(self)
         if self.coarse > 1 and self.probe_constraints and self.probe_constraints.moves_object:
-            raise ValueError("a coarse stage cannot centre the probe or take a ramp: it hands on small changes only")
+            raise ValueError("a coarse stage cannot centre the probe or remove a phase ramp")
         return self
+
+    @model_serializer(mode="wrap")
+    def _flat(self, handler: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
+        """Return the settings with those of all refinements beside the others; None: the refinement is off.
+
+        Without defaults, a refinement with its default settings is ``true``, and the iterations of the algorithm and
+        refinements that are off are left out.
+        """
+        settings: dict[str, Any] = handler(self)
+        on = settings.pop("refinements", {})
+        if not info.exclude_defaults:
+            return settings | {each.name: on.get(each.name) for each in in_order()}
+        if self.iterations == ALGORITHMS.get(self.algorithm).iterations:
+            settings.pop("iterations", None)
+        groups = {name: on.get(name) or True for name in self.refinements}
+        groups |= {name: settings[name] or True for name in CONSTRAINTS if name in settings}
+        return settings | groups
+
+
+def _name(register: Any, value: Any) -> str:
+    """Return the name of an item of a register, which may be given as an object or in any case."""
+    if not isinstance(value, str):
+        return str(register.add(value))
+    return {name.lower(): name for name in register.all()}.get(value.lower(), value)
+
+
+def _refinements(settings: dict[str, Any]) -> dict[str, RefinementSettings]:
+    """Take the settings of the refinements out of those of a stage; ``true`` means their default settings."""
+    given = settings.pop("refinements", {})
+    found: dict[str, Any] = dict(given) if isinstance(given, Mapping) else {}
+    for each in () if isinstance(given, Mapping) else given:
+        found[REFINEMENTS.add(each) if isinstance(each, Refinement) else each] = True
+    names = set(REFINEMENTS.all())
+    found |= {name: settings.pop(name) for name in names & set(settings)}
+    unknown = sorted(set(found) - names)
+    if unknown:
+        raise ValueError(f"there is no refinement {unknown[0]}; known are {', '.join(sorted(names))}")
+    return {
+        name: _group(name, REFINEMENTS.get(name).settings, {} if value is True else value)
+        for name, value in found.items()
+        if value is not None and value is not False
+    }
+
+
+def _group(name: str, kind: type[RefinementSettings], value: Any) -> RefinementSettings:
+    """Return the settings of one refinement; an error names the refinement as its place."""
+    if isinstance(value, kind):
+        return value
+    try:
+        return kind.model_validate(value)
+    except ValidationError as error:
+        problems = [
+            {"type": each["type"], "loc": (name, *each["loc"]), "input": each["input"], "ctx": each.get("ctx", {})}
+            for each in error.errors()
+        ]
+        raise ValidationError.from_exception_data("Stage", problems) from None  # type: ignore[arg-type]
 
 
 def usual_stages(slices: int) -> tuple[Stage, ...]:
@@ -260,7 +265,7 @@ def make_recipe(settings: Mapping[str, Any]) -> Recipe:
         For an unknown key (with the nearest known one) or a value out of its range.
     """
     settings = current_names(settings)
-    single = {key: value for key, value in settings.items() if key in Stage.model_fields}
+    single = {key: value for key, value in settings.items() if key in stage_settings()}
     others = {key: value for key, value in settings.items() if key not in single}
     stages = others.get("stages")
     if single and isinstance(stages, list | tuple) and len(stages) == 1 and isinstance(stages[0], Mapping):
@@ -276,10 +281,36 @@ def make_recipe(settings: Mapping[str, Any]) -> Recipe:
         raise _refusal(error.errors()[0]) from None
 
 
+def changes(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a full recipe that are not defaults; `make_recipe` makes the same recipe from them.
+
+    Parameters
+    ----------
+    settings : mapping
+        A full recipe, as in `exitwave.scan.Result.recipe`.
+
+    Returns
+    -------
+    dict
+        Ready for JSON and YAML. A recipe of another version, which cannot be read, is returned as it is.
+    """
+    try:
+        recipe = make_recipe(settings)
+    except InputError:
+        found = dict(settings)
+        single = len(found.get("stages") or ()) == 1
+        return found | dict(found.pop("stages")[0]) if single else found
+    found = recipe.model_dump(mode="json", exclude_defaults=True)
+    stages = found.pop("stages", [{}])
+    if recipe.stages == usual_stages(recipe.slices):
+        return found
+    return found | (stages[0] if len(stages) == 1 and stages != [{}] else {"stages": stages})
+
+
 def _refusal(problem: Any) -> InputError:
     """Say what is wrong with a setting, from pydantic's words."""
     path = [str(part) for part in problem["loc"]]
-    known = [*Recipe.model_fields, *Stage.model_fields]
+    known = [*Recipe.model_fields, *stage_settings()]
     if problem["type"] != "extra_forbidden":
         what = f"Bad value of the setting {'.'.join(path)}: {problem['msg']}"
         return InputError(what, found=repr(problem["input"]), remedy=f"Known settings: {', '.join(known)}")
@@ -291,10 +322,25 @@ def _refusal(problem: Any) -> InputError:
     return InputError("Unknown setting", found=".".join(path), remedy=remedy)
 
 
+def stage_settings() -> list[str]:
+    """Return the names of all settings of a stage, those of the refinements among them."""
+    own = [name for name in Stage.model_fields if name != "refinements"]
+    return [*own, *(each.name for each in in_order()), "refinements"]
+
+
+def describe_settings() -> dict[str, str]:
+    """Return one line on each setting of a stage and of a recipe, by name."""
+    fields = Stage.model_fields | Recipe.model_fields
+    own = {name: field.description or "" for name, field in fields.items() if name != "refinements"}
+    return own | {each.name: each.description for each in in_order()}
+
+
 def group_of(name: str) -> type[BaseModel] | None:
-    """Return the group of settings that a field of a stage or a recipe is, if it is one."""
+    """Return the class of a group of settings by the name of its field in a stage or a recipe, or None."""
     if name == "schedule":
         return Schedule
+    if name in REFINEMENTS.all():
+        return REFINEMENTS.get(name).settings
     fields = Stage.model_fields | Recipe.model_fields
     kind = fields[name].annotation if name in fields else None
     return next((k for k in (kind, *get_args(kind)) if isinstance(k, type) and issubclass(k, Settings)), None)

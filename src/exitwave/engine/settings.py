@@ -35,7 +35,11 @@ class Update(Settings):
         return self.enabled and self.schedule.active(iteration)
 
 
-class Refinement(Settings):
-    """How a part of the model of the experiment is refined, beside object and probe, after an iteration."""
+class ScheduledSettings(Settings):
+    """Settings of a refinement or a constraint, with the iterations in which it acts."""
 
     schedule: Schedule = Schedule()
+
+
+class RefinementSettings(ScheduledSettings):
+    """Settings of a refinement, a part of the forward model that is refined after an iteration."""

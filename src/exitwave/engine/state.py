@@ -10,12 +10,43 @@ from numpy.typing import NDArray
 
 from exitwave.engine.arrays import to_host
 
-LASTING = ("decaying since", "pupil", "slice_spacing", "distance")
-"""Entries of a `State`'s memory that do not depend on object and probe."""
-
-
 _MODEL = {"model": True, "per_frame": False}
 _PER_FRAME = {"model": True, "per_frame": True}
+
+
+class Memory:
+    """What an algorithm, a refinement or a constraint keeps from one iteration to the next: nothing here.
+
+    A subclass is a dataclass whose fields all have defaults.
+    """
+
+    def resume(self, before: frozenset[str], now: frozenset[str]) -> None:
+        """Prepare for the next iteration.
+
+        Parameters
+        ----------
+        before : frozenset of str
+            What the last iteration has updated: ``object``, ``probe``, ``positions``; empty at the start.
+        now : frozenset of str
+            What the next one updates.
+        """
+
+    def restart(self) -> None:
+        """Forget what depends on object and probe, after a constraint has changed both: here everything."""
+        vars(self).update(vars(type(self)()))
+
+
+@dataclass
+class QuantityMemory(Memory):
+    """A memory of object and of probe, each None after an iteration that did not update the quantity."""
+
+    object: Any = None
+    probe: Any = None
+
+    def resume(self, before: frozenset[str], now: frozenset[str]) -> None:
+        """Forget what belongs to quantities that the last iteration did not update."""
+        self.object = self.object if "object" in before else None
+        self.probe = self.probe if "probe" in before else None
 
 
 @dataclass
@@ -32,8 +63,10 @@ class State:
     """Iterations done in this stage."""
     decaying: bool = False
     """Whether this is the last part of the stage, in which the steps become shorter to reduce noise."""
-    memory: dict[str, Any] = field(default_factory=dict)
-    """What an algorithm keeps from one iteration to the next."""
+    decay_start: int | None = None
+    """First iteration with shorter steps in this stage; None: there was none yet."""
+    restarts: int = 0
+    """How often something else has changed object and probe together, so that algorithms start again from them."""
     positions: NDArray[np.float64] | None = field(default=None, metadata=_PER_FRAME)
     """Object pixel (row, column) under the probe's centre, shape (npos, 2); None: those of the problem.
 
@@ -58,9 +91,9 @@ class State:
     distance: NDArray[np.float64] | None = field(default=None, metadata=_MODEL)
     """Distance of a far-field detector, relative to that of the problem, shape (); None: 1."""
 
-    def forget(self) -> None:
-        """Make an algorithm start again from object and probe, after something else has changed them."""
-        self.memory = {key: value for key, value in self.memory.items() if key in LASTING}
+    def restart(self) -> None:
+        """Make algorithms and refinements start again from object and probe, after a constraint has changed both."""
+        self.restarts += 1
 
     @property
     def model_arrays(self) -> dict[str, NDArray[Any]]:

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from exitwave.engine.algorithms.registry import ALGORITHMS
 from exitwave.engine.backends.device import resolve
-from exitwave.engine.recipe import KEEP_WAVES, Recipe, Stage, make_recipe, usual_stages
+from exitwave.engine.recipe import Recipe, make_recipe, stage_settings, usual_stages
 from exitwave.errors import Finding
 from exitwave.findings import finding
 from exitwave.frames import View
@@ -105,7 +106,7 @@ def choose(scan: Scan, announce: Callable[[str], None] | None = None, **settings
     for part, step in _tried(scan, chosen, recipe):
         chosen |= part
         steps.append(step)
-    if "stages" not in chosen and not set(settings) & (set(Stage.model_fields) - {"position_update"}):
+    if "stages" not in chosen and not set(settings) & (set(stage_settings()) - {"position_update"}):
         chosen, step = _staged(scan, chosen, recipe)
         steps.append(step)
     return Chosen(scan, make_recipe(chosen), tuple(steps))
@@ -156,11 +157,16 @@ def _lit(scan: Scan, recipe: Recipe) -> tuple[Scan, Decision]:
     return replace(scan, probe=found.probe[None].astype(np.complex64)), step
 
 
+def _may_refine(algorithm: Any) -> bool:
+    """Say whether an algorithm, or the default one for None, can refine positions."""
+    return algorithm is None or not ALGORITHMS.get(str(algorithm)).keeps_waves
+
+
 def _tried(scan: Scan, chosen: dict[str, Any], recipe: Recipe) -> list[tuple[dict[str, Any], Decision]]:
     """Return what modes and refined positions do for some frames, as settings with their reasons."""
     stages = chosen.get("stages", ())
     open_modes = "modes" not in chosen and (scan.probe is None or len(scan.probe) == 1 or chosen.get("probe") == "auto")
-    open_places = "position_update" not in chosen and not stages and chosen.get("algorithm") not in KEEP_WAVES
+    open_places = "position_update" not in chosen and not stages and _may_refine(chosen.get("algorithm"))
     part, found = middle(scan, FRAMES), []
     if len(part.positions) < FRAMES // 4 or recipe.slices > 1 or recipe.fly is not None:
         return []

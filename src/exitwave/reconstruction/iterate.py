@@ -3,22 +3,15 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from types import ModuleType
 from typing import Any, overload
 
-import numpy as np
-from numpy.typing import NDArray
-
-from exitwave.engine.algorithms.registry import ALGORITHMS, Step
-from exitwave.engine.backend import Backend, Misfit, Sums
+from exitwave.engine.algorithms.registry import ALGORITHMS
 from exitwave.engine.backends.create import move_to_backend
 from exitwave.engine.model.positions import stopped
-from exitwave.engine.model.registry import check_constraints, constrain, refinements
-from exitwave.engine.model.responses import RecordingBackend, Responses
+from exitwave.engine.model.runner import StageRunner
 from exitwave.engine.parallel.communicator import ONE_PROCESS, Communicator
 from exitwave.engine.parallel.tiles import Tile
 from exitwave.engine.recipe import Recipe, Stage, make_recipe
-from exitwave.engine.state import State, arrays_on_host
 from exitwave.errors import Finding, InputError, RunError
 from exitwave.reconstruction import coarse
 from exitwave.reconstruction import result as finish
@@ -144,21 +137,18 @@ def iterate(
 
 def _stage(run: Run, stage: Stage, *, last: bool) -> Iterator[Progress]:
     """Run one stage. The reason why the run ends is known before its last iteration is handed out."""
-    step, names = ALGORITHMS[stage.algorithm], run.algorithm.split(" + ")
+    names = run.algorithm.split(" + ")
     run.algorithm = stage.algorithm if not run.algorithm else " + ".join([*names, *{stage.algorithm} - set(names)])
     run.pair = coarse.coarsen(run.state, stage.coarse) if stage.coarse > 1 else None
     state, backend = run.pair.coarse if run.pair else run.state, run.backend[stage.coarse]
-    state.iteration, state.decaying, state.memory = 0, False, {}
-    check_constraints(backend.problem, stage)
-    for module, settings in refinements(stage):
-        module.prepare(state, backend.problem, settings)
+    runner = StageRunner(ALGORITHMS.get(stage.algorithm), stage, state, backend.problem)
     move_to_backend(state, backend)
     watch = Watch(run.recipe, stage, state)
     ended = ""
     while not ended:
         start = time.perf_counter()
         state.decaying = watch.decaying(state.iteration, run.seconds["run"])
-        misfit = _iterated(step, state, backend, stage)
+        misfit = runner.iterate(state, backend)
         state.iteration += 1
         error, holdout = misfit.error, backend.misfit(state, run.problem.held_out).error
         run.seconds["run"] += _since(start, run.communicator)
@@ -174,8 +164,7 @@ def _stage(run: Run, stage: Stage, *, last: bool) -> Iterator[Progress]:
         if ended in ("seconds", "divergence") or (ended and last):
             run.stopped_by = ended
         if ended:  # what the stage kept is as large as several objects
-            state.memory = {}
-            del watch
+            del watch, runner
             run.findings = (*run.findings, *stopped(state, backend.problem))
         yield _progress(run, stage, ended if run.stopped_by == ended else "")
     run.state, run.pair = run.on_the_fine_grid(), None
@@ -184,44 +173,6 @@ def _stage(run: Run, stage: Stage, *, last: bool) -> Iterator[Progress]:
 def _since(start: float, communicator: Communicator) -> float:
     """Return the seconds since the start on the clock of the first process: all must end at the same iteration."""
     return communicator.first(lambda: time.perf_counter() - start)
-
-
-def _iterated(step: Step, state: State, backend: Backend, stage: Stage) -> Misfit:
-    """Do one iteration, refine the rest of the model, and impose what is known of object and probe."""
-    active = list(refinements(stage, state.iteration))
-    misfit = _refined(step, state, backend, stage, active) if active else step(state, backend, stage)
-    if stage.object_constraints or stage.probe_constraints:
-        with arrays_on_host(state):
-            constrain(state, backend.problem, stage)
-    return misfit
-
-
-def _refined(step: Step, state: State, backend: Backend, stage: Stage, active: list[tuple[ModuleType, Any]]) -> Misfit:
-    """Do one iteration, then refine the rest of the model from what the frames have told in it."""
-    if any(getattr(module, "ASKS", True) for module, _ in active):
-        misfit, told = _listen(step, state, backend, stage, active)
-    else:
-        misfit, told = step(state, backend, stage), None
-    with arrays_on_host(state):
-        for module, settings in active:
-            module.update(state, told, settings, backend.problem)
-    return misfit
-
-
-def _listen(
-    step: Step, state: State, backend: Backend, stage: Stage, active: list[tuple[ModuleType, Any]]
-) -> tuple[Misfit, Responses]:
-    """Do one iteration, and return its misfit and what the frames have told in it."""
-    followers = [(module, settings) for module, settings in active if hasattr(module, "follow")]
-
-    def follow(frames: NDArray[np.int64], sums: Sums) -> None:
-        for module, settings in followers:
-            module.follow(state, frames, sums, settings, backend.problem)
-
-    gradients = any(getattr(module, "SLOPES", False) for module, _ in active)
-    recording = RecordingBackend(backend, state, gradients, follow)
-    misfit = step(state, recording, stage)
-    return misfit, recording.complete(state)
 
 
 def _progress(run: Run, stage: Stage, stopped_by: str) -> Progress:

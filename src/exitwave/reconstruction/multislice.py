@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from exitwave.engine.model.slices import CAPABLE, make_slices, split
+from exitwave.engine.algorithms.registry import ALGORITHMS, supporting
+from exitwave.engine.model.slices import make_slices, split
 from exitwave.engine.problem import Problem
 from exitwave.engine.recipe import Recipe
 from exitwave.engine.state import State
@@ -38,18 +39,19 @@ def slice_positions(scan: Scan, problem: Problem, recipe: Recipe, earlier: Resul
         remedy = "Use a single slice"
         raise InputError("The near field of several slices is not modelled", found=f"slices: {number}", remedy=remedy)
     for stage in recipe.stages:
-        if stage.algorithm not in CAPABLE:
-            remedy = f"Use one of {', '.join(CAPABLE)}, or a single slice"
-            raise InputError(
-                "This algorithm cannot do several slices", found=f"{stage.algorithm}, slices: {number}", remedy=remedy
-            )
+        algorithm = ALGORITHMS.get(stage.algorithm)
+        if not algorithm.slices:
+            remedy = f"Use one of {supporting('slices')}, or a single slice"
+            found = f"{stage.algorithm}, slices: {number}"
+            raise InputError("This algorithm does not support several slices", found=found, remedy=remedy)
         for name in ("opr_update", "pointing_update"):
-            if getattr(stage, name) is not None:
+            if stage.refinement(name) is not None:
                 remedy = "Leave it out, or use a single slice"
                 raise InputError("This is not refined with several slices", found=name, remedy=remedy)
-        if stage.algorithm == "ML" and stage.position_update:
-            remedy = f"Use one of {', '.join(name for name in CAPABLE if name != 'ML')}, or a single slice"
-            raise InputError("ML does not refine positions with several slices", found="position_update", remedy=remedy)
+        if algorithm.refines_positions and stage.refinement("position_update"):
+            remedy = f"Use one of {supporting('slices', but='refines_positions')}, or a single slice"
+            what = f"{stage.algorithm} does not refine positions with several slices"
+            raise InputError(what, found="position_update", remedy=remedy)
     spacing = recipe.slice_spacing
     if spacing is None and earlier is not None and earlier.z is not None:
         spacing = float(earlier.z[1] - earlier.z[0])

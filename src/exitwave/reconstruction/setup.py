@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import exitwave
-from exitwave.engine.algorithms.registry import ALGORITHMS
+from exitwave.engine.algorithms.algorithm import Runner
+from exitwave.engine.algorithms.registry import ALGORITHMS, supporting
 from exitwave.engine.backend import Backend
 from exitwave.engine.backends import device as devices
 from exitwave.engine.backends.create import make_backend
@@ -174,7 +175,7 @@ def _what_counts(recipe: Recipe, *arrays: NDArray[Any]) -> tuple[str, ...]:
 def _grid(scan: Scan, recipe: Recipe, places: NDArray[np.float64]) -> Grid:
     """Return the coordinates of the object's pixels around some places; more where positions are refined."""
     names = ("position_update", "distance_update")
-    refined = [name for name in names if any(getattr(stage, name) for stage in recipe.stages)]
+    refined = [name for name in names if any(stage.refinement(name) for stage in recipe.stages)]
     if refined and isinstance(scan.patterns, joint.JointFrames):
         remedy = "Refine the positions of each scan by itself first, or leave them as they are"
         raise InputError(
@@ -192,9 +193,10 @@ def _probe_shape(scan: Scan, recipe: Recipe) -> tuple[int, int]:
 def _room(scan: Scan, recipe: Recipe, places: NDArray[np.float64]) -> int:
     """Return by how many pixels refined positions may move, of a scan with the probe at some places in metres."""
     stages = recipe.stages
-    distance = any(stage.distance_update for stage in stages)
+    distance = any(stage.refinement("distance_update") for stage in stages)
     more = REACH * float(np.ptp(places[:, :2], axis=0).max() / min(scan.object_pixel)) / 2 if distance else 0
-    return REFINEMENT_MARGIN + math.ceil(more) if distance or any(stage.position_update for stage in stages) else 0
+    positions = any(stage.refinement("position_update") for stage in stages)
+    return REFINEMENT_MARGIN + math.ceil(more) if distance or positions else 0
 
 
 def _tile(
@@ -230,12 +232,25 @@ def _too_large(device: str, *problem: Any) -> bool:
 
 def _flying(problem: Problem, offsets: NDArray[np.float64], grid: Grid, recipe: Recipe) -> Problem:
     """Return the problem with exposures beside its positions in metres, columns x and y."""
-    fly_scan.check(recipe.stages)
+    _check_fly_scan(recipe)
     if problem.slices is not None:
         remedy = "Leave the slices out, or the exposures"
         raise InputError("A thick sample cannot be reconstructed from a fly scan", found="both", remedy=remedy)
     pixel = np.array([axis[1] - axis[0] for axis in grid])
     return replace(problem, exposures=fly_scan.Exposures(offsets[..., ::-1] / pixel))
+
+
+def _check_fly_scan(recipe: Recipe) -> None:
+    """Refuse algorithms that do not support frames of several exposures."""
+    for stage in recipe.stages:
+        algorithm = ALGORITHMS.get(stage.algorithm)
+        if not algorithm.fly_scan:
+            remedy = f"Use one of {supporting('fly_scan')}"
+            raise InputError("This algorithm does not support fly scans", found=stage.algorithm, remedy=remedy)
+        if algorithm.refines_positions and stage.refinement("position_update"):
+            remedy = f"Use one of {supporting('fly_scan', but='refines_positions')}"
+            what = f"{stage.algorithm} does not refine positions in fly scans"
+            raise InputError(what, found="position_update", remedy=remedy)
 
 
 def _seen(scan: Scan, problem: Problem) -> NDArray[np.float64] | None:
@@ -286,9 +301,9 @@ def _warm_up(problem: Problem, stage: Stage, device: str) -> None:
     first = problem.subset(problem.used[:1]).trimmed()
     ones = np.ones(first.full_shape, np.complex64), np.ones((1, *first.shape), np.complex64)
     state = State(*ones, np.random.default_rng(0))
-    if stage.background_update:
-        background.prepare(state, first, stage.background_update)
-    ALGORITHMS[stage.algorithm](state, make_backend(first, 1, 1, device), stage)
+    if settings := stage.refinement("background_update"):
+        background.initialise(state, first, settings)
+    Runner(ALGORITHMS.get(stage.algorithm), stage).iterate(state, make_backend(first, 1, 1, device))
 
 
 def digest_of(path: Path | None) -> str:

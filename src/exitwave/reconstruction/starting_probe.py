@@ -13,7 +13,7 @@ from exitwave.engine.backends.cpu.passes import CpuBackend
 from exitwave.engine.problem import Problem
 from exitwave.engine.recipe import Recipe, Stage
 from exitwave.engine.settings import Update
-from exitwave.engine.state import State
+from exitwave.engine.state import Memory, State
 from exitwave.errors import InputError
 from exitwave.optics import angular_spectrum, numerical_aperture, probe_from_pattern, starting_modes
 from exitwave.positions import innermost
@@ -162,7 +162,7 @@ def _search(
         start *= np.float32(np.sqrt(part.photons) / np.linalg.norm(start))
         state = State(np.ones(part.object_shape, np.complex64), start, np.random.default_rng(recipe.seed))
         for state.iteration in range(iterations):
-            rpie.step(state, backend, SEARCH_STAGE)
+            rpie.step(state, backend, SEARCH_STAGE, Memory())
         error = backend.misfit(state, part.held_out if len(part.held_out) else part.used).error
         return Defocused(probe, defocus, error, state.object, np.nan)
 

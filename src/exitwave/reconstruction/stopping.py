@@ -2,8 +2,9 @@
 
 import math
 
+from exitwave.engine.algorithms.registry import ALGORITHMS
 from exitwave.engine.arrays import copy
-from exitwave.engine.recipe import USES, Recipe, Stage
+from exitwave.engine.recipe import Recipe, Stage
 from exitwave.engine.state import State
 from exitwave.errors import Finding
 from exitwave.findings import finding
@@ -33,7 +34,7 @@ class Watch:
 
     def __init__(self, recipe: Recipe, stage: Stage, state: State) -> None:
         self._recipe, self._stage = recipe, stage
-        self._decaying = "decay" not in USES[stage.algorithm]
+        self._decaying = "decay" not in ALGORITHMS.get(stage.algorithm).settings
         self._best = math.inf
         self._since = 0
         self._least = math.inf

@@ -7,17 +7,18 @@ import pytest
 from problems import ON_TENSORS, double, make_problem, perturb, single
 
 from exitwave.engine.algorithms import epie, rpie
+from exitwave.engine.algorithms.algorithm import Runner
 from exitwave.engine.algorithms.registry import ALGORITHMS
 from exitwave.engine.algorithms.step_decay import decayed
 from exitwave.engine.backend import NOISE, Step, Sums
 from exitwave.engine.backends.cpu.passes import CpuBackend
 from exitwave.engine.backends.create import move_to_backend
 from exitwave.engine.backends.reference.passes import ReferenceBackend
-from exitwave.engine.recipe import USES, Stage
+from exitwave.engine.recipe import Stage
 from exitwave.engine.settings import Update
-from exitwave.engine.state import State
+from exitwave.engine.state import Memory, State
 
-SETTINGS = [{"algorithm": each} for each in ALGORITHMS]
+SETTINGS = [{"algorithm": each} for each in ALGORITHMS.all()]
 SETTINGS += [{"algorithm": "LSQ-ML", "batching": batching} for batching in ("sparse", "compact")]
 SETTINGS += [{"algorithm": each, "noise": noise} for each in ("ML", "Adam") for noise in NOISE[1:]]
 ALL = {"batch": 30}
@@ -40,9 +41,10 @@ def start(**case):
 def iterate(state, backend, settings, iterations=4):
     """Do some iterations, the last two of them settling."""
     stage, state.rng = Stage(**settings, iterations=iterations), np.random.default_rng(0)
+    runner = Runner(ALGORITHMS.get(stage.algorithm), stage)
     for state.iteration in range(iterations):
         state.decaying = state.iteration >= iterations - 2
-        ALGORITHMS[stage.algorithm](state, backend, stage)
+        runner.iterate(state, backend)
 
 
 def close(a, b):
@@ -56,8 +58,8 @@ def test_rpie_with_single_frames_and_alpha_one_is_epie(modes):
     stage = Stage(batch=1, object_update=Update(alpha=1, step=0.8), probe_update=Update(alpha=1, step=0.6))
     first, second = double(state), double(state)
     # the reference's largest illumination is that of one frame, as batches of one do not overlap
-    epie.step(first, ReferenceBackend(problem), stage)
-    rpie.step(second, ReferenceBackend(problem), stage)
+    epie.step(first, ReferenceBackend(problem), stage, Memory())
+    rpie.step(second, ReferenceBackend(problem), stage, Memory())
     assert np.allclose(first.object, second.object, rtol=1e-9, atol=1e-12)
     assert np.allclose(first.probe, second.probe, rtol=1e-9, atol=1e-9)
 
@@ -90,7 +92,9 @@ def test_opposite_ramps_of_object_and_probe_change_nothing(settings):
 def test_the_order_of_the_frames_does_not_matter_to_a_full_batch(settings):
     problem, _, state = start(modes=2, mask=0.05)
     settings = {
-        key: value for key, value in settings.items() if key != "batch" or "batch" in USES[settings["algorithm"]]
+        key: value
+        for key, value in settings.items()
+        if key != "batch" or "batch" in ALGORITHMS.get(settings["algorithm"]).settings
     }
     other, used = double(state), np.random.default_rng(9).permutation(problem.used)
     iterate(state, ReferenceBackend(problem), settings)
@@ -106,9 +110,10 @@ def test_a_schedule_says_in_which_iterations_a_quantity_changes(settings, quanti
     state, backend, changed = single(state), CpuBackend(problem, 2, 2), []
     schedule = {"schedule": {"start": 1, "stop": 6, "every": 2}}
     stage = Stage(**settings, **{f"{quantity}_update": schedule}, iterations=7)
+    runner = Runner(ALGORITHMS.get(stage.algorithm), stage)
     for state.iteration in range(7):
         before = getattr(state, quantity).copy()
-        ALGORITHMS[stage.algorithm](state, backend, stage)
+        runner.iterate(state, backend)
         changed.append(not np.array_equal(getattr(state, quantity), before))
     assert changed == [False, True, False, True, False, True, False]
 
@@ -191,7 +196,7 @@ def test_the_steps_of_a_settling_stage_are_those_of_a_running_mean():
 def test_the_truth_stays_where_it_is(step):
     problem, truth, _ = start(dtype=np.float32)
     moved = double(truth)
-    step(moved, ReferenceBackend(problem), Stage())
+    step(moved, ReferenceBackend(problem), Stage(), Memory())
     assert np.linalg.norm(moved.object - truth.object) < 1e-4 * np.linalg.norm(truth.object)
     assert np.linalg.norm(moved.probe - truth.probe) < 1e-4 * np.linalg.norm(truth.probe)
 
@@ -203,7 +208,7 @@ def test_epie_with_the_known_probe_comes_closer_every_iteration():
     backend = ReferenceBackend(problem)
     errors = []
     for _ in range(6):
-        epie.step(state, backend, stage)
+        epie.step(state, backend, stage, Memory())
         errors.append(backend.misfit(state, problem.used).error)
     assert np.all(np.diff(errors) < 0)
     assert errors[-1] < 0.2 * errors[0]

@@ -9,6 +9,7 @@ from scipy.optimize import minimize
 
 import exitwave
 from exitwave.engine.algorithms import lsqml
+from exitwave.engine.algorithms.algorithm import Runner
 from exitwave.engine.backends.cpu.passes import CpuBackend
 from exitwave.engine.backends.reference.passes import ReferenceBackend
 from exitwave.engine.recipe import Stage, make_recipe
@@ -49,8 +50,9 @@ def changes(backend, state, d_object, d_probe):
 
 
 def run(backend, state, settings, iterations=1):
+    runner = Runner(lsqml.ALGORITHM, settings)
     for state.iteration in range(iterations):
-        misfit = lsqml.step(state, backend, settings)
+        misfit = runner.iterate(state, backend)
     return misfit
 
 
@@ -175,7 +177,7 @@ def test_schedules_leave_a_quantity_bit_for_bit(grouping, quantity):
     other = {"object": "probe", "probe": "object"}[quantity]
     assert not np.array_equal(getattr(state, other), getattr(single(start(modes=2)[2]), other))
     state.iteration = 2
-    lsqml.step(state, backend, stage(batching=grouping, **settings))
+    lsqml.step(state, backend, stage(batching=grouping, **settings), lsqml.LsqMlMemory())
     assert not np.array_equal(getattr(state, quantity), before)
 
 
@@ -183,7 +185,7 @@ def test_nothing_to_update_is_a_look_at_the_misfit():
     problem, _, state = start()
     moved, off = single(state), Update(enabled=False)
     backend = CpuBackend(problem, 1, 1)
-    found = lsqml.step(moved, backend, stage(object_update=off, probe_update=off))
+    found = lsqml.step(moved, backend, stage(object_update=off, probe_update=off), lsqml.LsqMlMemory())
     assert found == backend.misfit(single(state), problem.used)
     assert np.array_equal(moved.object, single(state).object)
 
@@ -194,23 +196,28 @@ def test_momentum_saves_more_than_half_of_the_iterations():
     backend, settings = CpuBackend(problem, 1, 1), stage(batching="compact")
     errors = {}
     for momentum in (True, False):
-        state, errors[momentum] = single(perturb(truth, amount=0.3)), []
+        state, errors[momentum], memory = single(perturb(truth, amount=0.3)), [], lsqml.LsqMlMemory()
         for state.iteration in range(40 if momentum else 80):
-            errors[momentum].append(lsqml.step(state, backend, settings).error)
+            errors[momentum].append(lsqml.step(state, backend, settings, memory).error)
             if not momentum:
-                state.memory.clear()
+                memory.restart()
     assert min(errors[True]) < min(errors[False])
 
 
-def test_momentum_is_forgotten_over_a_gap():
+@pytest.mark.parametrize("grouping", ["compact", "random"])
+def test_momentum_starts_again_after_a_gap(grouping):
     problem, _, state = start()
-    backend, settings = ReferenceBackend(problem), stage(batching="compact")
-    run(backend, state, settings, iterations=3)
+    gap = {"schedule": {"start": 0, "stop": 3}}, {"schedule": {"start": 9}}
+    backend = ReferenceBackend(problem)
+    settings = stage(batching=grouping, object_update=gap[0], probe_update=gap[1])
+    runner = Runner(lsqml.ALGORITHM, settings)
+    for state.iteration in range(9):
+        runner.iterate(state, backend)
     fresh = State(state.object.copy(), state.probe.copy(), np.random.default_rng(7), iteration=9)
     state.rng, state.iteration = np.random.default_rng(7), 9
-    lsqml.step(state, backend, settings)
-    lsqml.step(fresh, backend, settings)
-    assert np.array_equal(state.object, fresh.object)
+    runner.iterate(state, backend)
+    Runner(lsqml.ALGORITHM, settings).iterate(fresh, backend)
+    assert np.array_equal(state.probe, fresh.probe)
 
 
 def test_batches_are_a_setting_of_those_that_have_them():
@@ -229,6 +236,6 @@ def test_a_probe_off_in_defocus_comes_right(batching):
     assert result.holdout_errors[-1] < 0.004
 
 
-def test_compact_batches_refuse_to_settle():
-    with pytest.raises(InputError, match="does not use settle"):
+def test_compact_batches_refuse_a_decay():
+    with pytest.raises(InputError, match="does not use decay"):
         make_recipe({"algorithm": "LSQ-ML", "batching": "compact", "decay": 0.2})

@@ -8,6 +8,7 @@ from problems import double, make_problem, model, on_each_number_of_threads, per
 
 import exitwave
 from exitwave.engine.algorithms import dm, projections, raar
+from exitwave.engine.algorithms.projections import ExitWaves
 from exitwave.engine.backend import ProjectionWeights
 from exitwave.engine.backends import host_memory as room
 from exitwave.engine.backends.cpu.passes import CpuBackend
@@ -127,11 +128,12 @@ def test_the_exact_solution_is_a_fixed_point(step, modes):
     problem, truth = make_problem((15, 20), modes=modes, mask=0.1, dtype=np.float32)
     exact = ExactSweeps(problem, truth)
     state = double(truth)
-    step(state, exact, Stage())
-    before = state.memory["waves"].astype(complex)
+    memory = ExitWaves()
+    step(state, exact, Stage(), memory)
+    before = memory.waves.astype(complex)
     for state.iteration in range(1, 4):
-        step(state, exact, Stage())
-    assert np.linalg.norm(state.memory["waves"] - before) < 1e-6 * np.linalg.norm(before)
+        step(state, exact, Stage(), memory)
+    assert np.linalg.norm(memory.waves - before) < 1e-6 * np.linalg.norm(before)
     assert np.linalg.norm(state.object - truth.object) < 1e-6 * np.linalg.norm(truth.object)
     assert np.linalg.norm(state.probe - truth.probe) < 1e-6 * np.linalg.norm(truth.probe)
 
@@ -156,9 +158,10 @@ def test_a_stage_settles_with_alternating_projections():
 
     problem, truth = make_problem(frames=3)
     state, stage = perturb(truth), Stage(algorithm="DM", iterations=5, relaxation=0.8)
+    memory = ExitWaves()
     for state.iteration in range(5):
         state.decaying = state.iteration >= 3
-        dm.step(state, Watched(problem), stage)
+        dm.step(state, Watched(problem), stage, memory)
     assert seen[1:] == [dm.weights(0.8)] * 2 + [ALTERNATING] * 2
 
 

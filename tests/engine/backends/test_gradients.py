@@ -9,18 +9,19 @@ from problems import correction, double, make_problem, perturb, single
 
 import exitwave
 from exitwave.engine.algorithms import adam, ml, momentum, mpie, pie, rpie
+from exitwave.engine.algorithms.algorithm import Runner
 from exitwave.engine.backend import NOISE, Line
 from exitwave.engine.backends.cpu.passes import CpuBackend
 from exitwave.engine.backends.reference.passes import ReferenceBackend
 from exitwave.engine.parallel.tiles import WHOLE_OBJECT
 from exitwave.engine.recipe import Stage, make_recipe
 from exitwave.engine.settings import Update
+from exitwave.engine.state import Memory
 from exitwave.errors import InputError
 from exitwave.simulation import simulate
 from exitwave.simulation.presets import preset
 
-STEPS = [ml.step, adam.step, pie.step, mpie.step]
-NAMES = {ml.step: "ML", adam.step: "Adam", pie.step: "PIE", mpie.step: "mPIE"}
+STEPS = [ml.ALGORITHM, adam.ALGORITHM, pie.ALGORITHM, mpie.ALGORITHM]
 
 
 def start(**case):
@@ -28,10 +29,10 @@ def start(**case):
     return problem, truth, perturb(truth)
 
 
-def iterate(step, state, backend, stage, iterations):
-    misfits = []
+def iterate(algorithm, state, backend, stage, iterations):
+    misfits, runner = [], Runner(algorithm, stage)
     for _ in range(iterations):
-        misfits.append(step(state, backend, stage).error)
+        misfits.append(runner.iterate(state, backend).error)
         state.iteration += 1
     return misfits
 
@@ -45,7 +46,7 @@ def test_the_loss_of_ml_never_rises(noise, build):
     losses = []
     for _ in range(12):
         losses.append(backend.gather(state, problem.used, noise=noise).loss)
-        iterate(ml.step, state, backend, Stage(algorithm="ML", noise=noise), 1)
+        iterate(ml.ALGORITHM, state, backend, Stage(algorithm="ML", noise=noise), 1)
     assert np.all(np.diff(losses) < 0)
     assert losses[-1] < 0.2 * losses[0]
 
@@ -79,19 +80,18 @@ def test_ml_needs_fewer_iterations_than_steepest_descent():
     problem, _, state = start(dtype=np.float32)
     stage, backend = Stage(algorithm="ML"), ReferenceBackend(problem)
     conjugate, steepest = double(state), double(state)
-    iterate(ml.step, conjugate, backend, stage, 15)
+    iterate(ml.ALGORITHM, conjugate, backend, stage, 15)
     for _ in range(15):
-        steepest.memory.clear()
-        iterate(ml.step, steepest, backend, stage, 1)
+        iterate(ml.ALGORITHM, steepest, backend, stage, 1)
     errors = [backend.misfit(each, problem.used).error for each in (conjugate, steepest)]
     assert errors[0] < 0.7 * errors[1]
 
 
-@pytest.mark.parametrize("step", [ml.step, pie.step, mpie.step])
+@pytest.mark.parametrize("step", [ml.ALGORITHM, pie.ALGORITHM, mpie.ALGORITHM], ids=lambda each: each.name)
 def test_the_truth_stays_where_it_is(step):
     problem, truth, _ = start(dtype=np.float32)
     moved = double(truth)
-    iterate(step, moved, ReferenceBackend(problem), Stage(algorithm=NAMES[step], iterations=2), 2)
+    iterate(step, moved, ReferenceBackend(problem), Stage(algorithm=step.name, iterations=2), 2)
     assert np.linalg.norm(moved.object - truth.object) < 1e-4 * np.linalg.norm(truth.object)
     assert np.linalg.norm(moved.probe - truth.probe) < 1e-4 * np.linalg.norm(truth.probe)
 
@@ -103,12 +103,12 @@ def test_a_noise_model_is_refused_where_it_is_not_used():
         make_recipe({"algorithm": "ML", "batch": 8})
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("step", STEPS, ids=lambda each: each.name)
 def test_the_error_falls(step):
     problem, _, state = start(dtype=np.float32, modes=2)
     state, backend = single(state), CpuBackend(problem, 2, 2)
     before = backend.misfit(state, problem.used).error
-    iterate(step, state, backend, Stage(algorithm=NAMES[step], iterations=20), 20)
+    iterate(step, state, backend, Stage(algorithm=step.name, iterations=20), 20)
     assert backend.misfit(state, problem.used).error < 0.2 * before
 
 
@@ -122,7 +122,7 @@ def test_pie_with_single_frames_has_the_weight_of_the_paper():
     power, expected = np.abs(beam[0]) ** 2, state.object.copy()
     weight = np.sqrt(power / power.max()) * beam[0].conj() / (power + alpha * power.max())
     expected[window] += weight * chi[0]
-    pie.step(state, ReferenceBackend(one), stage)
+    pie.step(state, ReferenceBackend(one), stage, Memory())
     assert np.allclose(state.object, expected, rtol=1e-12)
 
 
@@ -130,7 +130,7 @@ def test_mpie_without_momentum_is_rpie(monkeypatch):
     monkeypatch.setattr(mpie, "ETA", 0.0)
     problem, _, state = start()
     other, update = double(state), Update(step=0.5, alpha=0.2)
-    for each, step, name in ((state, mpie.step, "mPIE"), (other, rpie.step, "rPIE")):
+    for each, step, name in ((state, mpie.ALGORITHM, "mPIE"), (other, rpie.ALGORITHM, "rPIE")):
         each.rng = np.random.default_rng(0)
         iterate(
             step, each, ReferenceBackend(problem), Stage(algorithm=name, object_update=update, probe_update=update), 2
@@ -141,11 +141,11 @@ def test_mpie_without_momentum_is_rpie(monkeypatch):
 
 def test_a_push_follows_the_paper():
     value = np.zeros(3, complex)
-    local_frames, eta, t = momentum.Momentum(np.zeros_like(value)), 0.7, 4
+    kept, eta, t = momentum.Momentum(np.zeros_like(value)), 0.7, 4
     for _ in range(2 * t):
-        for each in (value, local_frames.velocity):  # as `Backend.descend` does
+        for each in (value, kept.velocity):  # as `Backend.descend` does
             each += 1
-        momentum.push(value, local_frames, eta, t)
+        momentum.push(value, kept, eta, t)
     first = t
     second = eta * first + t
     assert np.allclose(value, 2 * t + eta * first + eta * second)
@@ -157,7 +157,7 @@ def test_adams_first_steps_have_one_length():
     gradient = np.exp(1j * np.angle(state.object)) * 5
     before, scale = state.object.copy(), np.sqrt(np.mean(np.abs(state.object) ** 2))
     chosen = adam.OBJECT
-    adam.descend(backend, state.object, gradient.astype(np.complex64), adam.moments(state, "object"), chosen, 1.0)
+    adam.descend(backend, state.object, gradient.astype(np.complex64), adam.moments(state.object), chosen, 1.0)
     assert np.allclose(np.abs(state.object - before), chosen.length * scale, rtol=1e-4)
 
 

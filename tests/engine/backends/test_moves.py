@@ -8,6 +8,7 @@ from problems import make_near, make_problem, perturb, single
 from test_detector import KINDS, problem_of, with_background
 
 from exitwave.engine.algorithms import ml
+from exitwave.engine.algorithms.algorithm import Runner
 from exitwave.engine.backend import NOISE, Line
 from exitwave.engine.backends.cpu.passes import CpuBackend
 from exitwave.engine.backends.reference.passes import ReferenceBackend
@@ -73,8 +74,9 @@ def test_a_move_of_all_frames_is_not_held_back():
     off = np.array([0.4, -0.3])
     state = replace(single(truth), positions=problem.pixels + off)
     backend, stage = CpuBackend(problem, 1, 1), Stage(algorithm="ML", position_update=True)
+    runner = Runner(ml.ALGORITHM, stage)
     for state.iteration in range(16):
-        ml.step(state, backend, stage)
+        runner.iterate(state, backend)
     assert (np.abs((state.positions - problem.pixels).mean(0)) < 0.8 * np.abs(off)).all()
 
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from exitwave.engine.model.background import LEAST, BackgroundUpdate, prepare, update
+from exitwave.engine.model.background import LEAST, BackgroundUpdate, initialise, update
 from exitwave.engine.model.responses import Responses
 from exitwave.engine.problem import Problem
-from exitwave.engine.state import State
+from exitwave.engine.state import Memory, State
 from exitwave.errors import InputError
 
 SHAPE, FRAMES = (24, 24), 200
@@ -37,10 +37,10 @@ def test_a_known_beam_leaves_the_background(form):
     truth = np.full(SHAPE, 0.4)
     problem, beam, state = scene(truth)
     settings = BackgroundUpdate(form=form)
-    prepare(state, problem, settings)
+    initialise(state, problem, settings)
     assert state.background.min() >= LEAST
     for _ in range(30):
-        update(state, told(problem, beam, state), settings, problem)
+        update(state, told(problem, beam, state), settings, problem, Memory())
     dark = beam < 1
     assert np.abs(state.background[dark] - 0.4).mean() < 0.03
     if form == "scalar":
@@ -51,10 +51,10 @@ def test_every_step_raises_the_likelihood():
     truth = np.random.default_rng(1).uniform(0.1, 1, SHAPE)
     problem, beam, state = scene(truth)
     settings = BackgroundUpdate(smooth=0)
-    prepare(state, problem, settings)
+    initialise(state, problem, settings)
     good, last = problem.counts >= 0, -np.inf
     for _ in range(10):
-        update(state, told(problem, beam, state), settings, problem)
+        update(state, told(problem, beam, state), settings, problem, Memory())
         model = beam + state.background
         likelihood = np.sum(np.where(good, problem.counts * np.log(model) - model, 0))
         assert likelihood >= last - 1e-9 * abs(likelihood)
@@ -64,9 +64,9 @@ def test_every_step_raises_the_likelihood():
 def test_where_nothing_is_measured_nothing_changes():
     problem, beam, state = scene(np.full(SHAPE, 0.4))
     settings = BackgroundUpdate(smooth=0)
-    prepare(state, problem, settings)
+    initialise(state, problem, settings)
     before = state.background[3, 4]
-    update(state, told(problem, beam, state), settings, problem)
+    update(state, told(problem, beam, state), settings, problem, Memory())
     assert state.background[3, 4] == before
     assert state.background[12, 12] != before
 
@@ -75,4 +75,4 @@ def test_where_nothing_is_measured_nothing_changes():
 def test_what_has_no_background_yet_is_refused(field):
     problem, _, state = scene(0.4)
     with pytest.raises(InputError, match="A background is not learnt"):
-        prepare(state, replace(problem, **{field: object()}), BackgroundUpdate())
+        initialise(state, replace(problem, **{field: object()}), BackgroundUpdate())

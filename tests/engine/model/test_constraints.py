@@ -7,15 +7,17 @@ import pytest
 
 import exitwave
 from exitwave.analysis.error import recompute
-from exitwave.engine.algorithms.momentum import Momentum
+from exitwave.engine.algorithms.algorithm import Algorithm, Runner
 from exitwave.engine.algorithms.registry import ALGORITHMS
+from exitwave.engine.backend import Misfit
 from exitwave.engine.backends.cpu.passes import CpuBackend
+from exitwave.engine.backends.reference.passes import ReferenceBackend
 from exitwave.engine.model import object_constraints as of_object
 from exitwave.engine.model import probe_constraints as of_probe
-from exitwave.engine.model.registry import constrain
+from exitwave.engine.model.runner import StageRunner
 from exitwave.engine.problem import Problem
 from exitwave.engine.recipe import Stage
-from exitwave.engine.state import State
+from exitwave.engine.state import QuantityMemory, State
 from exitwave.errors import InputError
 from exitwave.simulation import simulate
 
@@ -29,6 +31,8 @@ EVERYTHING = {
         "ramp": True,
     },
 }
+
+MEMORY = of_probe.ConstraintMemory()
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +67,7 @@ def patterns(problem, state):
     return (np.abs(np.fft.fft2(waves, norm="ortho")) ** 2).sum(1)
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("algorithm", ALGORITHMS.all())
 @pytest.mark.parametrize("fixed", ["object", "probe"])
 def test_what_is_not_updated_keeps_its_bits(scan, algorithm, fixed):
     settings = {"algorithm": algorithm, "iterations": 2, "threads": 1} | EVERYTHING | off(fixed)
@@ -77,6 +81,10 @@ def test_what_is_not_updated_keeps_its_bits(scan, algorithm, fixed):
     assert recompute(result) == pytest.approx(result.errors[-1], rel=1e-4)
 
 
+IDLE = Algorithm("idle", lambda state, backend, stage, memory: Misfit(0.0, 0.0))
+"""An algorithm that changes nothing."""
+
+
 def test_a_schedule_leaves_other_iterations_alone():
     problem, state = make()
     stage = Stage(
@@ -85,9 +93,9 @@ def test_a_schedule_leaves_other_iterations_alone():
         probe_constraints={"support": 0.3},
     )
     before = state.object.copy(), state.probe.copy()
-    changed = []
+    changed, runner = [], StageRunner(IDLE, stage, state, problem)
     for state.iteration in range(4):
-        constrain(state, problem, stage)
+        runner.iterate(state, ReferenceBackend(problem))
         changed.append((not np.array_equal(state.object, before[0]), not np.array_equal(state.probe, before[1])))
     assert changed == [(False, False), (False, False), (True, False), (True, True)]
 
@@ -100,7 +108,7 @@ def test_amplitudes_and_phases_go_to_the_nearest_limit():
     assert np.allclose(np.angle(limited), [0.1, 1.0, -0.5, 1.0, 1.0])
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("algorithm", ALGORITHMS.all())
 def test_a_result_stays_within_limits(scan, algorithm):
     settings = {"amplitude": (0.7, 1.0), "phase": (-1.0, 0.5)}
     result = exitwave.reconstruct(scan, algorithm=algorithm, iterations=5, threads=1, object_constraints=settings)
@@ -147,12 +155,12 @@ def test_total_variation_keeps_an_edge_where_smoothing_does_not():
 
 def test_the_support_of_the_probe_in_both_spaces():
     problem, state = make()
-    of_probe.constrain(state, problem, of_probe.ProbeConstraints(support=0.5), with_object=True)
+    of_probe.constrain(state, problem, of_probe.ProbeConstraints(support=0.5), MEMORY, with_object=True)
     y, x = np.indices(problem.shape)
     outside = np.hypot(y - 24, x - 28) > 12
     assert not state.probe[:, outside].any()
     assert state.probe[0, ~outside].all()
-    of_probe.constrain(state, problem, of_probe.ProbeConstraints(fourier_support=0.5), with_object=True)
+    of_probe.constrain(state, problem, of_probe.ProbeConstraints(fourier_support=0.5), MEMORY, with_object=True)
     far = np.fft.fftshift(np.fft.fft2(state.probe), axes=(1, 2))
     assert np.abs(far[:, outside]).max() < 1e-5 * np.abs(far).max()
 
@@ -182,7 +190,7 @@ def test_ambiguities_are_removed_without_a_change_of_the_model(known):
     state.object *= np.exp(2j * np.pi * np.arange(state.object.shape[1]) * 2.2 / problem.shape[1]).astype(np.complex64)
     problem = dataclasses.replace(problem, photons=7.0 * problem.photons)
     before, start = patterns(problem, state), state.probe.copy()
-    of_probe.constrain(state, problem, of_probe.ProbeConstraints(**known), with_object=True)
+    of_probe.constrain(state, problem, of_probe.ProbeConstraints(**known), MEMORY, with_object=True)
     after = patterns(problem, state)
     assert not np.allclose(state.probe, start, rtol=1e-2)
     assert np.abs(after - before).sum() < 1e-5 * before.sum()
@@ -208,11 +216,21 @@ def test_a_ramp_goes_to_the_probe():
     assert np.allclose(before - after, [0, 2 * np.pi * 3 / problem.shape[1]], atol=1e-5)
 
 
-def test_what_moves_object_and_probe_makes_an_algorithm_start_afresh():
+def test_an_algorithm_starts_again_after_a_constraint_has_moved_object_and_probe():
     problem, state = make()
-    state.memory = {"momentum of the object": Momentum(state.object.copy()), "settling since": 3}
-    of_probe.centre(state, problem, "whole")
-    assert state.memory == {"settling since": 3}
+    memories = []
+
+    def step(state, backend, stage, memory):
+        memories.append(memory.object)
+        memory.object = "kept"
+        if len(memories) == 2:
+            of_probe.centre(state, problem, "whole")
+        return Misfit(0.0, 0.0)
+
+    runner = Runner(Algorithm("test", step, memory=QuantityMemory), Stage())
+    for state.iteration in range(4):
+        runner.iterate(state, ReferenceBackend(problem))
+    assert memories == [None, "kept", None, "kept"]
 
 
 def test_a_shifted_probe_is_found_and_centred(scan):

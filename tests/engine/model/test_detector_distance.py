@@ -59,11 +59,11 @@ def test_the_numerator_is_the_gradient():
 @pytest.mark.parametrize("off", [-0.02, 0.02])
 def test_steps_with_the_true_object_and_probe_undo_a_scale(off):
     problem, state = case(off)
-    settings = DistanceUpdate(momentum=0, step=3)
-    detector_distance.prepare(state, problem, settings)
+    settings, memory = DistanceUpdate(momentum=0, step=3), detector_distance.DistanceMemory()
+    detector_distance.initialise(state, problem, settings)
     for _ in range(6):
         told = RecordingBackend(ReferenceBackend(problem), state).complete(state)
-        detector_distance.update(state, told, settings, problem)
+        detector_distance.update(state, told, settings, problem, memory)
     assert float(state.distance) == pytest.approx(1, abs=1e-3)
     assert np.abs(state.positions - problem.scanned).max() < 0.02
 
@@ -77,9 +77,10 @@ def test_positions_stay_inside_and_one_factor_from_those_of_the_scan():
             y, x = (problem.scanned - detector_distance.centre(problem)).T
             return {"y": y, "x": x, "yx": 0 * y}.get(name, np.ones(30))  # outwards, all of them
 
-    detector_distance.prepare(state, problem, DistanceUpdate())
+    memory = detector_distance.DistanceMemory()
+    detector_distance.initialise(state, problem, DistanceUpdate())
     for _ in range(50):
-        detector_distance.update(state, Responses(), DistanceUpdate(), problem)
+        detector_distance.update(state, Responses(), DistanceUpdate(), problem, memory)
         problem.windows(state.positions)
     assert np.abs(state.positions - scaled(problem, 1 / float(state.distance))).max() < 1e-6
 
@@ -87,7 +88,7 @@ def test_positions_stay_inside_and_one_factor_from_those_of_the_scan():
 def test_what_is_more_than_a_scale_is_refused():
     problem, state = make_problem((16, 16))
     with pytest.raises(InputError, match="far field"):
-        detector_distance.prepare(state, make_near(problem, state), DistanceUpdate())
+        detector_distance.initialise(state, make_near(problem, state), DistanceUpdate())
     scan = simulate(frames=4, detector=128)
     with pytest.raises(InputError, match="share"):
         exitwave.reconstruct([scan, scan], share="probe", distance_update=True, iterations=1)

@@ -7,7 +7,7 @@ import pytest
 from problems import double, make_problem, model
 
 from exitwave.engine.backends.reference.passes import ReferenceBackend
-from exitwave.engine.model.lost_frames import VELOCITY, search
+from exitwave.engine.model.lost_frames import PositionMemory, search
 from exitwave.engine.model.responses import RecordingBackend
 
 
@@ -26,12 +26,12 @@ def test_lost_frames_come_home_and_the_others_stay(counts):
     lost = np.array([3, 11])
     kept = state.positions
     state.positions = np.clip(state.positions + 4.0 * np.isin(np.arange(20), lost)[:, None], *problem.reach)
-    state.memory[VELOCITY] = np.ones((20, 2))
+    memory = PositionMemory(np.ones((20, 2)))
     backend, start = ReferenceBackend(problem), state.positions
     for _ in range(12):
-        search(state, RecordingBackend(backend, state).complete(state), problem)
+        search(state, RecordingBackend(backend, state).complete(state), problem, memory)
     off = np.hypot(*(state.positions - kept).T)
     assert (off[lost] < 1.0).all()
-    assert (state.memory[VELOCITY][lost] == 0).all()
+    assert (memory.velocity[lost] == 0).all()
     others = np.setdiff1d(np.arange(20), lost)
     assert np.mean(np.all(state.positions[others] == start[others], axis=1)) > 0.7

@@ -36,9 +36,11 @@ def smooth_case():
 def step(problem, state, backend, **settings):
     """Refine the positions once, with object and probe as they are."""
     settings = PositionUpdate(momentum=0, search=False, **settings)
-    positions.prepare(state, problem, settings)
+    positions.initialise(state, problem, settings)
     before = state.positions
-    positions.update(state, RecordingBackend(backend, state).complete(state), settings, problem)
+    positions.update(
+        state, RecordingBackend(backend, state).complete(state), settings, problem, positions.PositionMemory()
+    )
     return state.positions - before
 
 
@@ -142,8 +144,8 @@ def test_good_positions_stay():
 
 
 def test_settings_are_switched_on_with_a_word():
-    assert make_recipe({"position_update": True}).stages[0].position_update == PositionUpdate()
-    assert make_recipe({"position_update": False}).stages[0].position_update is None
+    assert make_recipe({"position_update": True}).stages[0].refinement("position_update") == PositionUpdate()
+    assert make_recipe({"position_update": False}).stages[0].refinement("position_update") is None
 
 
 @pytest.mark.parametrize("algorithm", ["DM", "RAAR"])

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from exitwave.engine.model.slice_smoothing import SliceSmoothing, prepare, update, wedge
+from exitwave.engine.model.slice_smoothing import SliceSmoothing, initialise, update, wedge
 from exitwave.engine.model.slices import Slices
-from exitwave.engine.state import State
+from exitwave.engine.state import Memory, State
 from exitwave.errors import InputError
 
 
@@ -36,7 +36,7 @@ def slices(seed=0, smooth=0.0):
 def test_the_product_of_the_slices_stays():
     state = State(slices(), np.ones((1, 8, 8), complex), np.random.default_rng(0))
     before = state.object.copy()
-    update(state, None, SliceSmoothing(strength=1.0), Thick)
+    update(state, None, SliceSmoothing(strength=1.0), Thick, Memory())
     assert np.abs(state.object - before).max() > 0.05
     np.testing.assert_allclose(state.object.prod(0), before.prod(0), rtol=1e-4)
 
@@ -46,7 +46,7 @@ def test_coarse_differences_are_damped_and_fine_ones_stay():
     for smooth in (0.5, 8.0):
         state = State(slices(1, smooth), np.ones((1, 8, 8), complex), np.random.default_rng(0))
         before = np.log(state.object[0] / state.object[1])
-        update(state, None, SliceSmoothing(strength=0.2), Thick)
+        update(state, None, SliceSmoothing(strength=0.2), Thick, Memory())
         left.append(np.linalg.norm(np.log(state.object[0] / state.object[1])) / np.linalg.norm(before))
     assert left[0] > 0.8
     assert left[1] < 0.6
@@ -57,4 +57,4 @@ def test_a_thin_sample_is_refused():
 
     problem, state = make_problem()
     with pytest.raises(InputError, match="no slices"):
-        prepare(state, replace(problem), SliceSmoothing())
+        initialise(state, replace(problem), SliceSmoothing())

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from problems import make_problem
 
-from exitwave.engine.model.slice_spacing import GROW, LARGEST, SHRINK, SpacingUpdate, prepare, update
+from exitwave.engine.model.slice_spacing import GROW, LARGEST, SHRINK, SpacingUpdate, initialise, update
 from exitwave.engine.state import State
 from exitwave.errors import InputError
 
@@ -38,4 +38,4 @@ def test_steps_grow_while_the_sign_stays_and_shrink_when_it_changes():
 def test_a_thin_sample_is_refused():
     problem, state = make_problem()
     with pytest.raises(InputError, match="no slices"):
-        prepare(state, problem, SpacingUpdate())
+        initialise(state, problem, SpacingUpdate())

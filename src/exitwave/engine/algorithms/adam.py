@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 
 from exitwave.engine import arrays
 from exitwave.engine.algorithms import rpie
+from exitwave.engine.algorithms.algorithm import Algorithm
 from exitwave.engine.algorithms.batches import batches
 from exitwave.engine.algorithms.epie import choose
 from exitwave.engine.backend import Backend, Misfit, Step
-from exitwave.engine.recipe import Stage
-from exitwave.engine.state import State
+from exitwave.engine.stage import StageSettings
+from exitwave.engine.state import QuantityMemory, State
 
 OBJECT, PROBE = Step(0.1, 0.1), Step(0.1, 0.1)
 """Length and alpha of the steps, where the stage does not say."""
@@ -38,15 +39,14 @@ LAST = 0.05
 
 @dataclass
 class _Moments:
-    """The running means of one quantity, over how many batches they run, and its last iteration."""
+    """The running means of one quantity, and over how many batches they run."""
 
     first: NDArray[np.complexfloating[Any]]
     second: NDArray[np.floating[Any]]
     batches: int = 0
-    iteration: int = 0
 
 
-def step(state: State, backend: Backend, stage: Stage) -> Misfit:
+def step(state: State, backend: Backend, stage: StageSettings, memory: QuantityMemory) -> Misfit:
     """Do one iteration in place and return its misfit."""
     object_step = choose(stage.object_update, OBJECT, state.iteration)
     probe_step = choose(stage.probe_update, PROBE, state.iteration)
@@ -57,20 +57,18 @@ def step(state: State, backend: Backend, stage: Stage) -> Misfit:
     for batch in batches(stage.batching or "random", state.rng, frames, size, backend.problem.pixels):
         sums = backend.gather(state, batch, object=object_step is not None, probe=probe_step is not None, noise=noise)
         if object_step:
-            descend(backend, state.object, sums.object, moments(state, "object"), object_step, length)
+            memory.object = memory.object or moments(state.object)
+            descend(backend, state.object, sums.object, memory.object, object_step, length)
         if probe_step:
-            descend(backend, state.probe, sums.probe, moments(state, "probe"), probe_step, length)
+            memory.probe = memory.probe or moments(state.probe)
+            descend(backend, state.probe, sums.probe, memory.probe, probe_step, length)
         difference, signal = difference + sums.misfit.difference, signal + sums.misfit.signal
     return Misfit(difference, signal)
 
 
-def moments(state: State, name: str) -> _Moments:
-    """Return the running means of a quantity, new ones where it was not updated in this or the last iteration."""
-    last, quantity = state.memory.get(f"Adam {name}"), getattr(state, name)
-    if last is None or last.iteration < state.iteration - 1:
-        last = state.memory[f"Adam {name}"] = _Moments(arrays.zeros_like(quantity), arrays.zeros_like(quantity.real))
-    last.iteration = state.iteration
-    return last
+def moments(quantity: NDArray[np.complexfloating[Any]]) -> _Moments:
+    """Return running means of 0, as they are before the first batch."""
+    return _Moments(arrays.zeros_like(quantity), arrays.zeros_like(quantity.real))
 
 
 def descend(
@@ -91,3 +89,14 @@ def descend(
     scale = backend.problem.tile.rms(target) / (1 - FIRST**means.batches)
     for mode in range(len(target)) if target.ndim == 3 else (...,):
         backend.descend(target[mode], means.first[mode], spread[mode], Step(step.length * length * scale, step.alpha))
+
+
+ALGORITHM = Algorithm(
+    "Adam",
+    step,
+    iterations=60,
+    settings=frozenset({"batch", "batching", "noise"}),
+    memory=QuantityMemory,
+    slices=True,
+    fly_scan=True,
+)

@@ -15,20 +15,30 @@ Collected, psi <- alpha psi - alpha Pi_O psi + Pi_F [(1 + alpha) Pi_O psi - alph
 """
 
 from exitwave.engine.algorithms import projections
+from exitwave.engine.algorithms.algorithm import Algorithm
 from exitwave.engine.backend import Backend, Misfit, ProjectionWeights
-from exitwave.engine.recipe import Stage
+from exitwave.engine.stage import StageSettings
 from exitwave.engine.state import State
 
 ALPHA = 0.9
 """Relaxation, where the stage does not say."""
 
 
-def step(state: State, backend: Backend, stage: Stage) -> Misfit:
+def step(state: State, backend: Backend, stage: StageSettings, memory: projections.ExitWaves) -> Misfit:
     """Do one iteration in place and return its misfit."""
     alpha = ALPHA if stage.relaxation is None else stage.relaxation
-    return projections.iterate(state, backend, stage, weights(alpha))
+    return projections.iterate(state, backend, stage, memory, weights(alpha))
 
 
 def weights(alpha: float) -> ProjectionWeights:
     """Return the difference map as a `Weights`."""
     return ProjectionWeights(-alpha, 1.0, 1.0 + alpha)
+
+
+ALGORITHM = Algorithm(
+    "DM",
+    step,
+    settings=frozenset({"relaxation", "decay"}),
+    memory=projections.ExitWaves,
+    keeps_waves=True,
+)

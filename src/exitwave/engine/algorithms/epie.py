@@ -9,18 +9,19 @@ A. M. Maiden and J. M. Rodenburg, Ultramicroscopy 109, 1256 (2009). With alpha b
 rPIE, (1 - alpha) |P|^2 + alpha max |P|^2; see `rpie`.
 """
 
+from exitwave.engine.algorithms.algorithm import Algorithm
 from exitwave.engine.algorithms.step_decay import decayed
 from exitwave.engine.backend import Backend, Misfit, Step
-from exitwave.engine.recipe import Stage
 from exitwave.engine.settings import Update
-from exitwave.engine.state import State
+from exitwave.engine.stage import StageSettings
+from exitwave.engine.state import Memory, State
 
 OBJECT, PROBE = Step(1.8, 1.0), Step(0.1, 1.0)
 """Length and alpha of the steps, where the stage does not say. An object's step is too long from 2 on. The probe
 sees every frame: a long step would follow the noise of the last one."""
 
 
-def step(state: State, backend: Backend, stage: Stage) -> Misfit:
+def step(state: State, backend: Backend, stage: StageSettings, memory: Memory) -> Misfit:
     """Do one iteration in place and return its misfit."""
     order = state.rng.permutation(backend.problem.used)
     return backend.sequential(
@@ -47,3 +48,12 @@ def choose(update: Update, default: Step, iteration: int) -> Step | None:
     length = default.length if update.step is None else update.step
     alpha = default.alpha if update.alpha is None else update.alpha
     return Step(length, alpha)
+
+
+ALGORITHM = Algorithm(
+    "ePIE",
+    step,
+    settings=frozenset({"decay"}),
+    slices=True,
+    processes=False,
+)

@@ -23,14 +23,13 @@ The step is h, or shorter until the loss is lower; one pass over the frames is n
 """
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from exitwave.engine import arrays
 from exitwave.engine.algorithms.epie import choose
 from exitwave.engine.algorithms.slice_preconditioner import EPS, inverse, overlaps, precondition
 from exitwave.engine.backend import Backend, Misfit, Step
-from exitwave.engine.model.registry import CONSTRAINTS, REFINEMENTS
-from exitwave.engine.recipe import Stage
+from exitwave.engine.stage import StageSettings
 from exitwave.engine.state import State
 
 OBJECT, PROBE = Step(1.0, 0.05), Step(1.0, 0.1)
@@ -72,10 +71,9 @@ class Pair(NamedTuple):
 
 
 @dataclass
-class _Memory:
-    """What an iteration leaves to the next."""
+class Search:
+    """The pairs and the preconditioner of the search so far."""
 
-    steps: Steps
     workers: int
     """Threads of Fourier transforms on the host."""
     filters: Any = None
@@ -86,46 +84,49 @@ class _Memory:
     pairs: list[Pair] = field(default_factory=list)
     scale: float = FIRST
     """gamma."""
-    iteration: int = 0
 
     def forget(self) -> None:
         """Begin with the gradient again."""
         self.pairs, self.scale = [], FIRST
 
 
-def step(state: State, backend: Backend, stage: Stage) -> Misfit:
+class HasSearch(Protocol):
+    """The memory of the algorithm that uses this search."""
+
+    search: Search | None
+
+
+def step(state: State, backend: Backend, stage: StageSettings, memory: HasSearch) -> Misfit:
     """Do one iteration in place and return its misfit."""
     steps = choose(stage.object_update, OBJECT, state.iteration), choose(stage.probe_update, PROBE, state.iteration)
     if steps == (None, None):
         return backend.misfit(state, backend.problem.used)
-    memory = recall(state, backend, steps)
-    here = memory.here if memory.here and alone(stage) else look(state, backend, stage, steps)
-    line, slope = downhill(memory, here)
-    there, length = search(state, backend, stage, steps, here, line, slope) if slope > 0 else (here, 0.0)
-    learn(memory, here, there, line, length)
-    memory.here, memory.iteration = there, state.iteration
+    search = recall(state, backend, steps, memory)
+    here = search.here if search.here and alone(stage) else look(state, backend, stage, steps)
+    line, slope = downhill(search, here)
+    there, length = line_search(state, backend, stage, steps, here, line, slope) if slope > 0 else (here, 0.0)
+    learn(search, here, there, line, length)
+    search.here = there
     return here.misfit
 
 
-def alone(stage: Stage) -> bool:
+def alone(stage: StageSettings) -> bool:
     """Say whether nothing else moves what this algorithm has found, so that what a pass has told stays true."""
-    return all(getattr(stage, name) is None for name in (*REFINEMENTS, *CONSTRAINTS))
+    return not stage.refinements and stage.object_constraints is None and stage.probe_constraints is None
 
 
-def recall(state: State, backend: Backend, steps: Steps) -> _Memory:
-    """Return the memory of the iteration before, or a new one where there was none that updated the same."""
-    memory: _Memory | None = state.memory.get("ML")
-    if memory is None or (memory.iteration, memory.steps) != (state.iteration - 1, steps):
-        memory = state.memory["ML"] = _Memory(steps, getattr(backend, "threads", 1))
-    if steps[0] and memory.age in LIFTS:
+def recall(state: State, backend: Backend, steps: Steps, memory: HasSearch) -> Search:
+    """Return the search of the iteration before, or a new one, with the preconditioner of this iteration."""
+    search = memory.search = memory.search or Search(backend.threads)
+    if steps[0] and search.age in LIFTS:
         spacing = 1.0 if state.slice_spacing is None else float(state.slice_spacing)
         found = overlaps(backend.problem, arrays.to_host(state.probe), spacing)
-        memory.filters = arrays.beside(state.object, inverse(found, LIFTS[memory.age]))
-    memory.age += 1
-    return memory
+        search.filters = arrays.beside(state.object, inverse(found, LIFTS[search.age]))
+    search.age += 1
+    return search
 
 
-def look(state: State, backend: Backend, stage: Stage, steps: Steps) -> Point:
+def look(state: State, backend: Backend, stage: StageSettings, steps: Steps) -> Point:
     """Pass over all frames."""
     of_object, of_probe = steps
     frames, noise = backend.problem.used, stage.noise or "amplitude"
@@ -145,40 +146,40 @@ def weight(curvature: Any, step: Step) -> Any:
     return step.length / ((1 - step.alpha) * curvature + (step.alpha * curvature.max() + TINY))
 
 
-def preconditioned(memory: _Memory, weights: Vector, vector: Vector) -> Vector:
+def preconditioned(search: Search, weights: Vector, vector: Vector) -> Vector:
     """Return B of a vector."""
-    if memory.filters is None:
+    if search.filters is None:
         return [weights[0] * vector[0]]
-    obj = weights[0].conj() * precondition(memory.filters, weights[0] * vector[0], memory.workers)
+    obj = weights[0].conj() * precondition(search.filters, weights[0] * vector[0], search.workers)
     return [obj, *(b * each for b, each in zip(weights[1:], vector[1:], strict=True))]
 
 
-def downhill(memory: _Memory, here: Point) -> tuple[Vector, float]:
+def downhill(search: Search, here: Point) -> tuple[Vector, float]:
     """Return h and <g, h>; pairs with which the loss would not fall along h are forgotten."""
-    line = direction(memory, here)
+    line = direction(search, here)
     slope = dot(here.pull, line)
-    if slope > 0 or not memory.pairs:
+    if slope > 0 or not search.pairs:
         return line, slope
-    memory.forget()
-    return downhill(memory, here)
+    search.forget()
+    return downhill(search, here)
 
 
-def direction(memory: _Memory, here: Point) -> Vector:
+def direction(search: Search, here: Point) -> Vector:
     """Return h."""
     line, parts = [arrays.copy(each) for each in here.pull], []
-    for pair in reversed(memory.pairs):
+    for pair in reversed(search.pairs):
         parts.append(dot(pair.step, line) / pair.product)
         add(line, pair.change, -parts[-1])
-    line = preconditioned(memory, here.weights, line)
+    line = preconditioned(search, here.weights, line)
     for each in line:
-        each *= memory.scale
-    for pair, part in zip(memory.pairs, reversed(parts), strict=True):
+        each *= search.scale
+    for pair, part in zip(search.pairs, reversed(parts), strict=True):
         add(line, pair.step, part - dot(pair.change, line) / pair.product)
     return line
 
 
-def search(
-    state: State, backend: Backend, stage: Stage, steps: Steps, here: Point, line: Vector, slope: float
+def line_search(
+    state: State, backend: Backend, stage: StageSettings, steps: Steps, here: Point, line: Vector, slope: float
 ) -> tuple[Point, float]:
     """Go along a line in place until the loss is lower, and return what is there and how far that is.
 
@@ -197,18 +198,18 @@ def search(
     return here, 0.0
 
 
-def learn(memory: _Memory, here: Point, there: Point, line: Vector, length: float) -> None:
+def learn(search: Search, here: Point, there: Point, line: Vector, length: float) -> None:
     """Keep what a step has told; one of length 0 tells that the pairs are no good."""
     if length == 0:
-        memory.forget()
+        search.forget()
         return
     for each in line:
         each *= length
     change = [a - b for a, b in zip(here.pull, there.pull, strict=True)]
     product = dot(line, change)
     if product > 0:
-        memory.pairs = [*memory.pairs[1 - PAIRS :], Pair(line, change, product)]
-        memory.scale = product / dot(change, preconditioned(memory, there.weights, change))
+        search.pairs = [*search.pairs[1 - PAIRS :], Pair(line, change, product)]
+        search.scale = product / dot(change, preconditioned(search, there.weights, change))
 
 
 def dot(a: Vector, b: Vector) -> float:

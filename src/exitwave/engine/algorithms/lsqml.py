@@ -22,21 +22,22 @@ accelerated (Y. Nesterov, Dokl. Akad. Nauk SSSR 269, 543 (1983)) with restarts (
 Comput. Math. 15, 715 (2015)). That needs more iterations, and leaves less noise in the end.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.engine import arrays
+from exitwave.engine.algorithms.algorithm import Algorithm
 from exitwave.engine.algorithms.batches import batches
 from exitwave.engine.algorithms.epie import choose
 from exitwave.engine.algorithms.momentum import STILL, Moving, moving, push, velocity
 from exitwave.engine.algorithms.step_decay import decayed
 from exitwave.engine.backend import Backend, Misfit, Step, Sums
 from exitwave.engine.parallel.tiles import WholeObject
-from exitwave.engine.recipe import Stage
-from exitwave.engine.state import State
+from exitwave.engine.stage import StageSettings
+from exitwave.engine.state import QuantityMemory, State
 
 OBJECT, PROBE = Step(0.5, 0.3), Step(1.0, 0.1)
 """Length and alpha of the steps, where the stage does not say. The object alone could explain a frame that no other
@@ -63,18 +64,22 @@ class _Steps(NamedTuple):
 
 
 @dataclass
-class _Momentum:
-    """Where the last accelerated iteration was."""
+class _Point:
+    """A quantity before it was extrapolated, and the iterations since its last restart."""
 
-    iteration: int = -1
+    array: NDArray[Any]
+    run: int
+
+
+@dataclass
+class LsqMlMemory(QuantityMemory):
+    """The `momentum.Momentum` of object and probe; with compact batches the last `_Point` of each."""
+
     difference: float = np.inf
-    points: dict[str, NDArray[Any]] = field(default_factory=dict)
-    """Object and probe before they were extrapolated."""
-    runs: dict[str, int] = field(default_factory=dict)
-    """Iterations since the last restart."""
+    """Difference of the misfit in the last accelerated iteration."""
 
 
-def step(state: State, backend: Backend, stage: Stage) -> Misfit:
+def step(state: State, backend: Backend, stage: StageSettings, memory: LsqMlMemory) -> Misfit:
     """Do one iteration in place and return its misfit."""
     compact = stage.batching == "compact"
     steps = _steps(state, stage, compact)
@@ -85,7 +90,7 @@ def step(state: State, backend: Backend, stage: Stage) -> Misfit:
     groups = batches(stage.batching or "random", state.rng, frames, size, backend.problem.pixels)
     directions = arrays.zeros_like(state.object), arrays.zeros_like(state.probe)
     total, lengths = None, []
-    pushed = STILL if compact else moving(state, *steps)
+    pushed = STILL if compact else moving(state, memory, *steps)
     difference = signal = 0.0
     for batch in groups:
         sums, length = weigh(state, backend, batch, steps, directions)
@@ -100,8 +105,14 @@ def step(state: State, backend: Backend, stage: Stage) -> Misfit:
     if total is not None:
         before = arrays.copy(state.object), arrays.copy(state.probe)
         advance(state, backend, total, steps, np.min(lengths, axis=0))
-        _accelerate(state, backend.problem.tile, before, difference, steps)
+        _accelerate(state, memory, backend.problem.tile, before, difference, steps)
     return Misfit(difference, signal)
+
+
+def check(stage: StageSettings) -> None:
+    """Refuse a decay with compact batches."""
+    if stage.batching == "compact" and stage.decay is not None:
+        raise ValueError("LSQ-ML with compact batches does not use decay; its steps are accelerated to the end")
 
 
 def batch_size(frames: int, count: int) -> int:
@@ -191,29 +202,31 @@ def advance(
 
 
 def _accelerate(
-    state: State, tile: WholeObject, before: tuple[NDArray[Any], NDArray[Any]], difference: float, steps: _Steps
+    state: State,
+    memory: LsqMlMemory,
+    tile: WholeObject,
+    before: tuple[NDArray[Any], NDArray[Any]],
+    difference: float,
+    steps: _Steps,
 ) -> None:
     """Extrapolate from the last point through this one, in place: x_n + (n / (n + 3)) (x_n - x_(n-1)).
 
     The run of n starts again where the error rises, or where a step turns against the way it has come.
     """
-    last: _Momentum = state.memory.get("LSQ-ML", _Momentum())
-    if last.iteration != state.iteration - 1:
-        last = _Momentum()
-    now = _Momentum(state.iteration, difference)
     for name, earlier, update in zip(("object", "probe"), before, steps, strict=True):
         if update is None:
             continue
-        array = getattr(state, name)
-        now.points[name] = arrays.copy(array)
-        moved = array - last.points.get(name, array)
-        onward = difference <= last.difference and tile.inner(array - earlier, moved) >= 0
-        n = now.runs[name] = last.runs.get(name, -1) + 1 if onward else 0
+        array, last = getattr(state, name), getattr(memory, name)
+        point = arrays.copy(array)
+        moved = array - (array if last is None else last.array)
+        onward = difference <= memory.difference and tile.inner(array - earlier, moved) >= 0
+        n = (-1 if last is None else last.run) + 1 if onward else 0
         array += n / (n + 3) * moved
-    state.memory["LSQ-ML"] = now
+        setattr(memory, name, _Point(point, n))
+    memory.difference = difference
 
 
-def _steps(state: State, stage: Stage, compact: bool) -> _Steps:
+def _steps(state: State, stage: StageSettings, compact: bool) -> _Steps:
     """Return the steps of this iteration."""
     defaults = (COMPACT_OBJECT, COMPACT_PROBE) if compact else (OBJECT, PROBE)
     updates = stage.object_update, stage.probe_update
@@ -240,3 +253,13 @@ def _add(total: Sums | None, more: Sums) -> Sums:
         misfit,
         total.loss + more.loss,
     )
+
+
+ALGORITHM = Algorithm(
+    "LSQ-ML",
+    step,
+    iterations=60,
+    settings=frozenset({"batch", "batching", "decay"}),
+    memory=LsqMlMemory,
+    check=check,
+)

@@ -33,12 +33,13 @@ from numpy.typing import NDArray
 
 from exitwave.engine import arrays
 from exitwave.engine.algorithms import lbfgs
+from exitwave.engine.algorithms.algorithm import Algorithm
 from exitwave.engine.algorithms.epie import choose
 from exitwave.engine.backend import Backend, Line, Misfit, Noise, Step, Sums
 from exitwave.engine.model.positions import inside, solve
 from exitwave.engine.parallel.tiles import WholeObject
-from exitwave.engine.recipe import Stage
-from exitwave.engine.state import State
+from exitwave.engine.stage import StageSettings
+from exitwave.engine.state import Memory, State
 
 OBJECT, PROBE = Step(1.0, 0.1), Step(1.0, 0.1)
 """Length and alpha of the steps, where the stage does not say."""
@@ -59,24 +60,43 @@ DAMPING = 0.02
 
 @dataclass(frozen=True)
 class _Last:
-    """What an iteration leaves to the next."""
+    """Gradient, direction and length of the last iteration."""
 
-    iteration: int
-    steps: Steps
     gradient: Line
     product: float
     line: Line
     length: float
 
 
-def step(state: State, backend: Backend, stage: Stage) -> Misfit:
+@dataclass
+class MlMemory(Memory):
+    """The last iteration of conjugate gradients, or the search in several slices."""
+
+    last: _Last | None = None
+    search: lbfgs.Search | None = None
+
+    def resume(self, before: frozenset[str], now: frozenset[str]) -> None:
+        """Start again where other quantities are updated than before."""
+        self.last = self.last if before == now else None
+        self.search = self.search if before - {"positions"} == now - {"positions"} else None
+
+
+def check(stage: StageSettings) -> None:
+    """Refuse settings of the positions' refinement that this algorithm does not use."""
+    positions = stage.refinement("position_update")
+    unknown = sorted(positions.model_fields_set - {"schedule", "largest"}) if positions else []
+    if unknown:
+        raise ValueError(f"ML refines positions without position_update.{unknown[0]}; it finds its own steps")
+
+
+def step(state: State, backend: Backend, stage: StageSettings, memory: MlMemory) -> Misfit:
     """Do one iteration in place and return its misfit."""
     if backend.problem.slices:
-        return lbfgs.step(state, backend, stage)
+        return lbfgs.step(state, backend, stage, memory)
     frames, noise, tile = backend.problem.used, stage.noise or "amplitude", backend.problem.tile
     object_step = choose(stage.object_update, OBJECT, state.iteration)
     probe_step = choose(stage.probe_update, PROBE, state.iteration)
-    places = stage.position_update
+    places = stage.refinement("position_update")
     moving = places is not None and places.schedule.active(state.iteration)
     sums = backend.gather(state, frames, object=object_step is not None, probe=probe_step is not None, noise=noise)
     pulled, moves = Line(sums.object, sums.probe), None
@@ -84,9 +104,7 @@ def step(state: State, backend: Backend, stage: Stage) -> Misfit:
         pull, moves = newton(state, backend, frames, noise)
         pulled = pulled._replace(moves=pull)
     steps = (object_step, probe_step, moving)
-    last = state.memory.pop("ML", None)
-    if last and (last.iteration, last.steps) != (state.iteration - 1, steps):
-        last = None
+    last, memory.last = memory.last, None
     line, product = turn(last, pulled, sums, steps, moves, tile)
     length = last.length if last else 1.0
     gradient = keep(pulled, last)
@@ -100,7 +118,7 @@ def step(state: State, backend: Backend, stage: Stage) -> Misfit:
     if places is not None and line.moves is not None:
         move(state, backend, length * line.moves, places.largest)
         move(state, backend, newton(state, backend, backend.problem.held_out, noise)[1], places.largest)
-    state.memory["ML"] = _Last(state.iteration, steps, gradient, product, line, length)
+    memory.last = _Last(gradient, product, line, length)
     return sums.misfit
 
 
@@ -230,3 +248,16 @@ def zero(a: float, b: float, f_a: float, f_b: float, d_a: float, d_b: float) -> 
     roots = np.roots(cubic)
     inside = roots.real[(np.abs(roots.imag) < 1e-9) & (roots.real >= 0) & (roots.real <= 1)]
     return float(a + h * inside.min(initial=1.0))
+
+
+ALGORITHM = Algorithm(
+    "ML",
+    step,
+    iterations=60,
+    settings=frozenset({"noise"}),
+    memory=MlMemory,
+    slices=True,
+    fly_scan=True,
+    refines_positions=True,
+    check=check,
+)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from exitwave.engine import arrays
 from exitwave.engine.backend import Step
-from exitwave.engine.state import State
+from exitwave.engine.state import QuantityMemory, State
 
 
 @dataclass
@@ -29,7 +29,6 @@ class Momentum:
 
     velocity: NDArray[np.complexfloating[Any]]
     batches: int = 0
-    iteration: int = 0
 
 
 class Moving(NamedTuple):
@@ -43,21 +42,13 @@ STILL = Moving(None, None)
 """No momentum."""
 
 
-def moving(state: State, object_step: Step | None, probe_step: Step | None) -> Moving:
-    """Return the momenta of the quantities that this iteration updates."""
-    return Moving(
-        local_frames(state, "object", state.object) if object_step else None,
-        local_frames(state, "probe", state.probe) if probe_step else None,
-    )
-
-
-def local_frames(state: State, name: str, quantity: NDArray[np.complexfloating[Any]]) -> Momentum:
-    """Return the momentum of the iteration before, or none where there was no such iteration."""
-    last = state.memory.get(f"momentum of the {name}")
-    if last is None or last.iteration != state.iteration - 1:
-        last = state.memory[f"momentum of the {name}"] = Momentum(arrays.zeros_like(quantity))
-    last.iteration = state.iteration
-    return last
+def moving(state: State, memory: QuantityMemory, object_step: Step | None, probe_step: Step | None) -> Moving:
+    """Return the momenta of the quantities that this iteration updates; new ones where the memory has none."""
+    if object_step and memory.object is None:
+        memory.object = Momentum(arrays.zeros_like(state.object))
+    if probe_step and memory.probe is None:
+        memory.probe = Momentum(arrays.zeros_like(state.probe))
+    return Moving(memory.object if object_step else None, memory.probe if probe_step else None)
 
 
 def push(quantity: NDArray[np.complexfloating[Any]], momentum: Momentum | None, eta: float, every: int) -> None:

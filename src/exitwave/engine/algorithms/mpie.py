@@ -8,13 +8,14 @@ the longest that does not overshoot.
 """
 
 from exitwave.engine.algorithms import rpie
+from exitwave.engine.algorithms.algorithm import Algorithm
 from exitwave.engine.algorithms.batches import batches
 from exitwave.engine.algorithms.epie import choose, shared
 from exitwave.engine.algorithms.momentum import moving, push
 from exitwave.engine.algorithms.step_decay import decayed
 from exitwave.engine.backend import Backend, Misfit, Step
-from exitwave.engine.recipe import Stage
-from exitwave.engine.state import State
+from exitwave.engine.stage import StageSettings
+from exitwave.engine.state import QuantityMemory, State
 
 OBJECT, PROBE = Step(0.5, 0.1), Step(0.5, 0.3)
 """Length and alpha of the steps, where the stage does not say."""
@@ -25,12 +26,12 @@ ETA, EVERY = 0.9, 2
 """The part of the momentum that is kept, and the batches from one push to the next (T)."""
 
 
-def step(state: State, backend: Backend, stage: Stage) -> Misfit:
+def step(state: State, backend: Backend, stage: StageSettings, memory: QuantityMemory) -> Misfit:
     """Do one iteration in place and return its misfit."""
     object_step = decayed(choose(stage.object_update, shared(OBJECT, backend), state.iteration), state)
     probe = FLYING if backend.problem.exposures else PROBE
     probe_step = decayed(choose(stage.probe_update, probe, state.iteration), state)
-    pushed = moving(state, object_step, probe_step)
+    pushed = moving(state, memory, object_step, probe_step)
     difference = signal = 0.0
     frames = backend.problem.used
     size = stage.batch or rpie.batch_size(frames)
@@ -40,3 +41,14 @@ def step(state: State, backend: Backend, stage: Stage) -> Misfit:
         push(state.probe, pushed.probe, ETA, EVERY)
         difference, signal = difference + misfit.difference, signal + misfit.signal
     return Misfit(difference, signal)
+
+
+ALGORITHM = Algorithm(
+    "mPIE",
+    step,
+    iterations=40,
+    settings=frozenset({"batch", "batching", "decay"}),
+    memory=QuantityMemory,
+    slices=True,
+    fly_scan=True,
+)

@@ -15,17 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.engine.algorithms import rpie
+from exitwave.engine.algorithms.algorithm import Algorithm
 from exitwave.engine.algorithms.batches import batches
 from exitwave.engine.algorithms.epie import choose, shared
 from exitwave.engine.backend import Backend, Misfit, Step
-from exitwave.engine.recipe import Stage
-from exitwave.engine.state import State
+from exitwave.engine.stage import StageSettings
+from exitwave.engine.state import Memory, State
 
 OBJECT, PROBE = Step(1.0, 0.005), Step(1.0, 0.1)
 """Length and alpha of the steps, where the stage does not say; the object's alpha settles as that of rPIE."""
 
 
-def step(state: State, backend: Backend, stage: Stage) -> Misfit:
+def step(state: State, backend: Backend, stage: StageSettings, memory: Memory) -> Misfit:
     """Do one iteration in place and return its misfit."""
     object_step = choose(stage.object_update, rpie.decay(shared(OBJECT, backend), state), state.iteration)
     probe_step = choose(stage.probe_update, PROBE, state.iteration)
@@ -53,3 +54,13 @@ def descend(
     weight = (denominator / backend.problem.tile.largest(denominator)) ** 0.5
     rescaled = Step(step.length / (1 + step.alpha), step.alpha / (1 + step.alpha))
     backend.descend(target, weight * numerator, denominator, rescaled)
+
+
+ALGORITHM = Algorithm(
+    "PIE",
+    step,
+    iterations=150,
+    settings=frozenset({"batch", "batching", "decay"}),
+    slices=True,
+    fly_scan=True,
+)

@@ -18,10 +18,13 @@ differ. So the last iterations are alternating projections, psi <- Pi_F Pi_O psi
 of least error nearby.
 """
 
+from dataclasses import dataclass
+from typing import Any
+
 from exitwave.engine.algorithms.epie import choose
 from exitwave.engine.backend import Backend, Misfit, ProjectionWeights, Step
-from exitwave.engine.recipe import Stage
-from exitwave.engine.state import State
+from exitwave.engine.stage import StageSettings
+from exitwave.engine.state import Memory, State
 
 OBJECT, PROBE = Step(1.0, 0.01), Step(1.0, 0.01)
 """Length and alpha of the steps of the overlap projection, where the stage does not say."""
@@ -29,16 +32,25 @@ ALTERNATING = ProjectionWeights(0.0, 1.0, 1.0)
 """psi <- Pi_F Pi_O psi."""
 
 
-def iterate(state: State, backend: Backend, stage: Stage, weights: ProjectionWeights) -> Misfit:
+@dataclass
+class ExitWaves(Memory):
+    """The exit waves of all frames, shape (frames, modes, ny, nx), from the first iteration on."""
+
+    waves: Any = None
+
+
+def iterate(
+    state: State, backend: Backend, stage: StageSettings, memory: ExitWaves, weights: ProjectionWeights
+) -> Misfit:
     """Take the exit waves one step, project them on the overlap, and return the misfit that the model had before."""
-    frames, memory = backend.problem.used, state.memory
+    frames = backend.problem.used
     if state.decaying:
         weights = ALTERNATING
-    if "waves" not in memory:
-        memory["waves"] = backend.allocate_waves((len(frames), *state.probe.shape))
+    if memory.waves is None:
+        memory.waves = backend.allocate_waves((len(frames), *state.probe.shape))
         # the same step from psi = P O, where Pi_O psi = psi, needs no waves yet
         weights = ProjectionWeights(1 - weights.b, weights.b, 1.0)
-    waves = memory["waves"]
+    waves = memory.waves
     object_step = choose(stage.object_update, OBJECT, state.iteration)
     probe_step = choose(stage.probe_update, PROBE, state.iteration)
     # the sums for the first of the two updates cost no pass of their own

@@ -14,20 +14,30 @@ which are the `Weights` below. Pi_F is not linear, and is used at no place but R
 """
 
 from exitwave.engine.algorithms import projections
+from exitwave.engine.algorithms.algorithm import Algorithm
 from exitwave.engine.backend import Backend, Misfit, ProjectionWeights
-from exitwave.engine.recipe import Stage
+from exitwave.engine.stage import StageSettings
 from exitwave.engine.state import State
 
 BETA = 0.9
 """Relaxation, where the stage does not say. The usual 0.75 takes about twice as many iterations."""
 
 
-def step(state: State, backend: Backend, stage: Stage) -> Misfit:
+def step(state: State, backend: Backend, stage: StageSettings, memory: projections.ExitWaves) -> Misfit:
     """Do one iteration in place and return its misfit."""
     beta = BETA if stage.relaxation is None else stage.relaxation
-    return projections.iterate(state, backend, stage, weights(beta))
+    return projections.iterate(state, backend, stage, memory, weights(beta))
 
 
 def weights(beta: float) -> ProjectionWeights:
     """Return the averaged reflections as a `Weights`."""
     return ProjectionWeights(1.0 - 2.0 * beta, beta, 2.0)
+
+
+ALGORITHM = Algorithm(
+    "RAAR",
+    step,
+    settings=frozenset({"relaxation", "decay"}),
+    memory=projections.ExitWaves,
+    keeps_waves=True,
+)

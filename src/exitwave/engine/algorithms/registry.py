@@ -1,21 +1,25 @@
-"""The algorithms by the names that a stage has for them."""
+"""The register of algorithms: the files of this folder that end with ``ALGORITHM``, and plug-ins."""
 
-from collections.abc import Callable
+from typing import Any
 
-from exitwave.engine.algorithms import adam, dm, epie, lsqml, ml, mpie, pie, raar, rpie
-from exitwave.engine.backend import Backend, Misfit
-from exitwave.engine.recipe import Stage
-from exitwave.engine.state import State
+from exitwave.engine.algorithms.algorithm import OPTIONAL, Algorithm
+from exitwave.plugins import Register
 
-Step = Callable[[State, Backend, Stage], Misfit]
-ALGORITHMS: dict[str, Step] = {
-    "rPIE": rpie.step,
-    "ePIE": epie.step,
-    "LSQ-ML": lsqml.step,
-    "ML": ml.step,
-    "Adam": adam.step,
-    "PIE": pie.step,
-    "mPIE": mpie.step,
-    "DM": dm.step,
-    "RAAR": raar.step,
-}
+ALGORITHMS: Register[Algorithm[Any]] = Register(
+    Algorithm, "exitwave.engine.algorithms", "ALGORITHM", "exitwave.algorithms"
+)
+"""All algorithms by name. Other packages add theirs in the entry-point group ``exitwave.algorithms``."""
+
+
+def supporting(feature: str, *, but: str = "") -> str:
+    """Return the names of the algorithms with a feature, a flag of `Algorithm`, or that use a setting, for a message.
+
+    ``but`` is another flag that they must not have.
+    """
+    names = [
+        name
+        for name, each in ALGORITHMS.all().items()
+        if (feature in each.settings if feature in OPTIONAL else getattr(each, feature))
+        and not (but and getattr(each, but))
+    ]
+    return ", ".join(names)

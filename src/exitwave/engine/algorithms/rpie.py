@@ -13,12 +13,13 @@ ePIE, and alpha -> 0 the least-squares solution of the batch.
 import numpy as np
 from numpy.typing import NDArray
 
+from exitwave.engine.algorithms.algorithm import Algorithm
 from exitwave.engine.algorithms.batches import batches
 from exitwave.engine.algorithms.epie import choose, shared
 from exitwave.engine.algorithms.momentum import STILL, Moving, velocity
 from exitwave.engine.backend import Backend, Misfit, Step
-from exitwave.engine.recipe import Stage
-from exitwave.engine.state import State
+from exitwave.engine.stage import StageSettings
+from exitwave.engine.state import Memory, State
 
 OBJECT, PROBE = Step(1.0, 0.02), Step(1.0, 1.0)
 """Length and alpha of the steps, where the stage does not say."""
@@ -29,7 +30,7 @@ BATCH, FEWEST_BATCHES = 64, 8
 """Frames that share an update, and updates in an iteration, where the stage does not say."""
 
 
-def step(state: State, backend: Backend, stage: Stage) -> Misfit:
+def step(state: State, backend: Backend, stage: StageSettings, memory: Memory) -> Misfit:
     """Do one iteration in place and return its misfit."""
     object_step = choose(stage.object_update, decay(shared(OBJECT, backend), state), state.iteration)
     probe_step = choose(stage.probe_update, PROBE, state.iteration)
@@ -67,3 +68,12 @@ def update(
     if probe_step:
         backend.descend(state.probe, sums.probe, sums.object_density, probe_step, velocity(pushed.probe))
     return sums.misfit
+
+
+ALGORITHM = Algorithm(
+    "rPIE",
+    step,
+    settings=frozenset({"batch", "batching", "decay"}),
+    slices=True,
+    fly_scan=True,
+)

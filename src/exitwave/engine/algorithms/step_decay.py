@@ -18,5 +18,6 @@ def decayed(step: Step | None, state: State) -> Step | None:
     """Return the step, shorter in every iteration of the part in which the stage settles."""
     if step is None or not state.decaying:
         return step
-    since = state.iteration - state.memory.setdefault("settling since", state.iteration)
-    return step._replace(length=step.length / (2 + since))
+    if state.decay_start is None:
+        state.decay_start = state.iteration
+    return step._replace(length=step.length / (2 + state.iteration - state.decay_start))

@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy.ndimage import gaussian_filter
 
+from exitwave.engine.model.refinement import Refinement
 from exitwave.engine.model.responses import Responses
 from exitwave.engine.problem import Problem
-from exitwave.engine.settings import Refinement, Schedule
-from exitwave.engine.state import State
+from exitwave.engine.settings import RefinementSettings, Schedule
+from exitwave.engine.state import Memory, State
 from exitwave.errors import InputError
 
 DARKEST = 0.1
@@ -29,7 +30,7 @@ LEAST = 1e-4
 """The start is at least this, in counts."""
 
 
-class BackgroundUpdate(Refinement):
+class BackgroundUpdate(RefinementSettings):
     """How the background is learnt."""
 
     schedule: Schedule = Schedule(start=2)
@@ -39,7 +40,7 @@ class BackgroundUpdate(Refinement):
     smooth: float = Field(4.0, ge=0, description="pixels over which a change of each pixel is averaged (Gaussian)")
 
 
-def prepare(state: State, problem: Problem, settings: BackgroundUpdate) -> None:
+def initialise(state: State, problem: Problem, settings: BackgroundUpdate) -> None:
     """Start from the darkest pixels, the same everywhere.
 
     Raises
@@ -62,7 +63,7 @@ def prepare(state: State, problem: Problem, settings: BackgroundUpdate) -> None:
         state.background = np.full(total.shape, max(float(darkest), LEAST))
 
 
-def update(state: State, told: Responses, settings: BackgroundUpdate, problem: Problem) -> None:
+def update(state: State, told: Responses, settings: BackgroundUpdate, problem: Problem, memory: Memory) -> None:
     """Multiply by the mean ratio of measured and modelled counts."""
     assert state.background is not None
     assert told.background is not None
@@ -79,3 +80,13 @@ def _pooled(sums: NDArray[np.float64], settings: BackgroundUpdate) -> NDArray[np
         ring = np.rint(np.hypot(y[:, None], x)).astype(int)
         return np.asarray(np.bincount(ring.ravel(), sums.ravel())[ring])
     return np.asarray(gaussian_filter(sums, settings.smooth, mode="wrap") if settings.smooth else sums)
+
+
+REFINEMENT = Refinement(
+    "background_update",
+    BackgroundUpdate,
+    initialise,
+    update,
+    "refine the counts without the beam",
+    order=60,
+)

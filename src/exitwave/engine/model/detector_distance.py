@@ -22,28 +22,28 @@ Where positions are refined as well, what they have in common is the distance's:
 squares against those of the scan.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from exitwave.engine.model.positions import inside
+from exitwave.engine.model.refinement import Refinement
 from exitwave.engine.model.responses import Responses
 from exitwave.engine.problem import Problem
-from exitwave.engine.settings import Refinement, Schedule
-from exitwave.engine.state import State
+from exitwave.engine.settings import RefinementSettings, Schedule
+from exitwave.engine.state import Memory, State
 from exitwave.errors import InputError
 
-NEEDS_GRADIENTS = True
 LARGEST = 0.01
 """Longest step, as a part of the scale."""
 REACH = 0.1
 """Greatest change of the scale in a run."""
-VELOCITY = "distance"
-"""Where the state's memory has the last step."""
 Positions = NDArray[np.float64]
 
 
-class DistanceUpdate(Refinement):
+class DistanceUpdate(RefinementSettings):
     """How the distance of the detector is refined."""
 
     schedule: Schedule = Field(Schedule(start=5), description="when; by default after the first 5 iterations")
@@ -51,7 +51,17 @@ class DistanceUpdate(Refinement):
     momentum: float = Field(0.9, ge=0, lt=1, description="part of a change that goes on in the next iteration")
 
 
-def prepare(state: State, problem: Problem, settings: DistanceUpdate) -> None:
+@dataclass
+class DistanceMemory(Memory):
+    """Last change of the scale of the positions."""
+
+    velocity: float = 0.0
+
+    def restart(self) -> None:
+        """Keep it: it does not depend on object and probe."""
+
+
+def initialise(state: State, problem: Problem, settings: DistanceUpdate) -> None:
     """Start from the positions and the distance of the problem.
 
     Raises
@@ -76,11 +86,11 @@ def prepare(state: State, problem: Problem, settings: DistanceUpdate) -> None:
         state.distance = np.array(1.0)
 
 
-def update(state: State, told: Responses, settings: DistanceUpdate, problem: Problem) -> None:
+def update(state: State, told: Responses, settings: DistanceUpdate, problem: Problem, memory: DistanceMemory) -> None:
     """Scale all positions."""
     assert state.positions is not None
-    step = settings.momentum * state.memory.get(VELOCITY, 0.0) + settings.step * change(state.positions, told, problem)
-    step = state.memory[VELOCITY] = float(np.clip(step, -LARGEST, LARGEST))
+    step = settings.momentum * memory.velocity + settings.step * change(state.positions, told, problem)
+    step = memory.velocity = float(np.clip(step, -LARGEST, LARGEST))
     before = scale(state.positions, problem)
     after = float(np.clip(before * (1 + step), 1 - REACH, 1 + REACH))
     factor = min(after / before, room(state.positions, problem))
@@ -113,3 +123,15 @@ def room(positions: Positions, problem: Problem) -> float:
     first, last = (edge - centre(problem) for edge in problem.reach)
     with np.errstate(divide="ignore"):
         return float(max(1.0, (np.where(away < 0, first, last) / away).min()))
+
+
+REFINEMENT = Refinement(
+    "distance_update",
+    DistanceUpdate,
+    initialise,
+    update,
+    "refine the detector distance in the far field",
+    memory=DistanceMemory,
+    needs_gradients=True,
+    order=20,
+)

@@ -10,23 +10,15 @@ What the sum takes away does not come back without photons: where the object is 
 tells of its frequency f with the contrast sin(pi f L) / (pi f L).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from exitwave.engine.settings import Settings
-from exitwave.errors import InputError
-
-if TYPE_CHECKING:
-    from exitwave.engine.recipe import Stage
-    from exitwave.engine.state import State
-
-ALGORITHMS = ("rPIE", "mPIE", "PIE", "Adam", "ML")
-"""The algorithms that need no more of a backend than `Backend.gather` and `Backend.along`, which know of exposures."""
+from exitwave.engine.state import State
 
 
 class FlyScan(Settings):
@@ -51,7 +43,7 @@ class Exposures:
         """Exposures of a frame."""
         return self.offsets.shape[1]
 
-    def spread(self, state: "State", pixels: NDArray[np.floating[Any]]) -> "State":
+    def spread(self, state: State, pixels: NDArray[np.floating[Any]]) -> State:
         """Return the state as if every exposure were a frame: number j * count + e; the probe's factor has 1 / sqrt(E).
 
         ``pixels`` are the positions, shape (npos, 2), of a state that has none.
@@ -99,14 +91,3 @@ def places(positions: NDArray[np.float64], beside: NDArray[np.float64] | None) -
     every = np.repeat(positions, beside.shape[1], axis=0)
     every[:, :2] += beside.reshape(-1, 2)
     return every
-
-
-def check(stages: "Sequence[Stage]") -> None:
-    """Refuse what knows nothing of exposures."""
-    for stage in stages:
-        if stage.algorithm not in ALGORITHMS:
-            remedy = f"Use one of {', '.join(ALGORITHMS)}"
-            raise InputError("This algorithm cannot do fly scans", found=stage.algorithm, remedy=remedy)
-        if stage.algorithm == "ML" and stage.position_update:
-            remedy = f"Use one of {', '.join(name for name in ALGORITHMS if name != 'ML')}"
-            raise InputError("ML does not refine positions in fly scans", found="position_update", remedy=remedy)

@@ -11,25 +11,26 @@ all frames together say how strong the probe is.
 import numpy as np
 from pydantic import Field
 
+from exitwave.engine.model.refinement import Refinement
 from exitwave.engine.model.responses import Responses
 from exitwave.engine.problem import Problem
-from exitwave.engine.settings import Refinement
-from exitwave.engine.state import State
+from exitwave.engine.settings import RefinementSettings
+from exitwave.engine.state import Memory, State
 
 
-class IntensityUpdate(Refinement):
+class IntensityUpdate(RefinementSettings):
     """How the intensity of every frame is refined."""
 
     step: float = Field(0.5, gt=0, le=1, description="length of the step")
 
 
-def prepare(state: State, problem: Problem, settings: IntensityUpdate) -> None:
+def initialise(state: State, problem: Problem, settings: IntensityUpdate) -> None:
     """Start from 1."""
     if state.probe_factors is None:
         state.probe_factors = np.ones(len(problem.pixels))
 
 
-def update(state: State, told: Responses, settings: IntensityUpdate, problem: Problem) -> None:
+def update(state: State, told: Responses, settings: IntensityUpdate, problem: Problem, memory: Memory) -> None:
     """Refine the factors of all frames."""
     assert state.probe_factors is not None
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -38,3 +39,13 @@ def update(state: State, told: Responses, settings: IntensityUpdate, problem: Pr
         1 + settings.step * np.clip(np.nan_to_num(change, posinf=0, neginf=0), -0.5, 0.5)
     )
     state.probe_factors = probe_factors / probe_factors[problem.used].mean()
+
+
+REFINEMENT = Refinement(
+    "intensity_update",
+    IntensityUpdate,
+    initialise,
+    update,
+    "refine the intensity of every frame",
+    order=30,
+)

@@ -8,7 +8,7 @@ correlation of what the frame asks for with the object, F. Zhang et al., Opt. Ex
 but the phases that the frame has got from the wrong place draw it back there.)
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,18 +16,14 @@ from numpy.typing import NDArray
 from exitwave.engine.backend import RESPONSES
 from exitwave.engine.model.responses import Responses
 from exitwave.engine.problem import Problem
-from exitwave.engine.state import State
+from exitwave.engine.state import Memory, State
 from exitwave.poisson import noise_misfit
 
-VELOCITY = "velocity of the positions"
-"""Where a state remembers it, shape (npos, 2)."""
 AFTER = 5
 """Iterations without a search: until then most frames look lost."""
 LOST, BEYOND = 4.0, 6.0
 """How far a lost frame is above the median: so many times what that has beside noise, and so many robust standard
 deviations, which where noise counts little may be far too many."""
-NOISE = "noise of the frames"
-"""Where a state remembers the relative misfit that photon noise alone leaves."""
 SAMPLE = 64
 """Frames whose mean tells the noise."""
 EFFORT = 0.5
@@ -38,7 +34,17 @@ BETTER = 0.9
 """A place must have at most this part of the misfit to be taken."""
 
 
-def search(state: State, told: Responses, problem: Problem) -> None:
+@dataclass
+class PositionMemory(Memory):
+    """What the refinement of the positions keeps."""
+
+    velocity: NDArray[np.float64] | float = 0.0
+    """Last displacement of every frame, shape (npos, 2)."""
+    noise: float | None = None
+    """Relative misfit of a frame from photon noise alone."""
+
+
+def search(state: State, told: Responses, problem: Problem, memory: PositionMemory) -> None:
     """Try the lost frames elsewhere, and leave each where it fits best."""
     assert state.positions is not None
     difference, power = told.response("difference"), told.response("power")
@@ -46,13 +52,14 @@ def search(state: State, told: Responses, problem: Problem) -> None:
         relative = np.nan_to_num(difference / power, posinf=0, neginf=0)
     asked = np.union1d(problem.used, problem.held_out)
     worst = asked[np.argsort(-relative[asked])][: max(1, round(EFFORT * len(asked)))]
-    if NOISE not in state.memory:
-        state.memory[NOISE] = _noise(problem)
-    lost = np.sort(worst[relative[worst] > _limit(relative[problem.used], state.memory[NOISE])])
+    if memory.noise is None:
+        memory.noise = _noise(problem)
+    lost = np.sort(worst[relative[worst] > _limit(relative[problem.used], memory.noise)])
     if not len(lost):
         return
     spread = _spread(state.positions, problem)
-    velocity, best = state.memory[VELOCITY], difference.copy()
+    velocity, best = memory.velocity, difference.copy()
+    assert isinstance(velocity, np.ndarray)
     for trial in range(int(np.clip(EFFORT * len(asked) / len(lost), 1, MOST))):
         places = state.positions.copy()
         around, width = (problem.scanned, spread) if trial % 2 == 0 else (state.positions, spread / 3)

@@ -22,7 +22,7 @@ from pydantic import Field, model_validator
 
 from exitwave.engine.model import raster_artefact
 from exitwave.engine.problem import Problem
-from exitwave.engine.settings import Refinement
+from exitwave.engine.settings import ScheduledSettings
 from exitwave.engine.state import State
 
 TURNS = 30
@@ -30,7 +30,7 @@ TURNS = 30
 Object = NDArray[np.complexfloating[Any]]
 
 
-class ObjectConstraints(Refinement):
+class ObjectConstraints(ScheduledSettings):
     """What is known of the object. It is imposed in iterations that update the object."""
 
     amplitude: tuple[float, float] | None = Field(None, description="lowest and highest amplitude; None: any")

@@ -38,10 +38,11 @@ from pydantic import Field
 from exitwave.engine.algorithms.step_decay import decayed
 from exitwave.engine.backend import Step, Sums
 from exitwave.engine.model.curvature import mean_curvature
+from exitwave.engine.model.refinement import Refinement
 from exitwave.engine.model.responses import Responses
 from exitwave.engine.problem import Problem
-from exitwave.engine.settings import Refinement, Schedule
-from exitwave.engine.state import State
+from exitwave.engine.settings import RefinementSettings, Schedule
+from exitwave.engine.state import Memory, State
 from exitwave.optics import orthogonalise
 
 STEP = Step(0.5, 0.1)
@@ -56,7 +57,7 @@ FAINT = 0.1
 TINY = float(np.finfo(np.float32).tiny)
 
 
-class OprUpdate(Refinement):
+class OprUpdate(RefinementSettings):
     """How the variation of the probe from frame to frame is refined."""
 
     number: int = Field(1, ge=1, le=16, description="variations of the first mode")
@@ -64,7 +65,7 @@ class OprUpdate(Refinement):
     schedule: Schedule = Schedule(start=1)
 
 
-def prepare(state: State, problem: Problem, settings: OprUpdate) -> None:
+def initialise(state: State, problem: Problem, settings: OprUpdate) -> None:
     """Start the variations that are not there yet from random weights.
 
     The modes become orthogonal first, so that the first of them, which varies, is the strongest.
@@ -83,7 +84,7 @@ def prepare(state: State, problem: Problem, settings: OprUpdate) -> None:
     state.opr_modes, state.opr_weights = opr_modes, weights
 
 
-def follow(state: State, frames: NDArray[np.int64], sums: Sums, settings: OprUpdate, problem: Problem) -> None:
+def after_pass(state: State, frames: NDArray[np.int64], sums: Sums, settings: OprUpdate, problem: Problem) -> None:
     """Step the variations after a pass over some frames."""
     assert state.opr_modes is not None
     assert state.opr_weights is not None
@@ -106,7 +107,7 @@ def _leverage(weights: NDArray[np.float64]) -> float:
     return max(1.0, float(np.linalg.eigvalsh(columns.T @ columns / len(columns))[-1]))
 
 
-def update(state: State, told: Responses, settings: OprUpdate, problem: Problem) -> None:
+def update(state: State, told: Responses, settings: OprUpdate, problem: Problem, memory: Memory) -> None:
     """Refine the weights, choose the axes, and let noise fade."""
     assert state.opr_modes is not None
     assert state.opr_weights is not None
@@ -173,3 +174,14 @@ def significance(power: NDArray[np.float64], noise: float) -> NDArray[np.float64
     ``power`` is s^2 K of every variation and ``noise`` ||eta||^2 / n, both relative to <psi, psi>.
     """
     return np.clip(1 - SELF * noise / np.maximum(power, TINY), FAINT, 1)
+
+
+REFINEMENT = Refinement(
+    "opr_update",
+    OprUpdate,
+    initialise,
+    update,
+    "refine a variation of the probe from frame to frame (orthogonal probe relaxation)",
+    after_pass=after_pass,
+    order=40,
+)

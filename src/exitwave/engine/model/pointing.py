@@ -18,24 +18,25 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from exitwave.engine.model.curvature import Waves, mean_curvature
+from exitwave.engine.model.refinement import Refinement
 from exitwave.engine.model.responses import Responses
 from exitwave.engine.problem import Problem
-from exitwave.engine.settings import Refinement, Schedule
-from exitwave.engine.state import State
+from exitwave.engine.settings import RefinementSettings, Schedule
+from exitwave.engine.state import Memory, State
 from exitwave.errors import InputError
 
 REACH = 0.5
 """Longest step along rows, and along columns, in detector pixels."""
 
 
-class PointingUpdate(Refinement):
+class PointingUpdate(RefinementSettings):
     """How the pointing of the beam in every frame is refined."""
 
     step: float = Field(0.5, gt=0, le=1, description="length of the step")
     schedule: Schedule = Schedule(start=2)
 
 
-def prepare(state: State, problem: Problem, settings: PointingUpdate) -> None:
+def initialise(state: State, problem: Problem, settings: PointingUpdate) -> None:
     """Start from 0.
 
     Raises
@@ -53,7 +54,7 @@ def prepare(state: State, problem: Problem, settings: PointingUpdate) -> None:
         state.pointing = np.zeros((len(problem.pixels), 2))
 
 
-def update(state: State, told: Responses, settings: PointingUpdate, problem: Problem) -> None:
+def update(state: State, told: Responses, settings: PointingUpdate, problem: Problem, memory: Memory) -> None:
     """Refine the pointing of all frames."""
     assert state.pointing is not None
     axes = ((np.arange(n) - n // 2) / n for n in problem.shape)
@@ -66,3 +67,13 @@ def update(state: State, told: Responses, settings: PointingUpdate, problem: Pro
     change: NDArray[np.float64] = told.relative(told.pointing) @ np.linalg.pinv(curvature, hermitian=True)
     pointing = state.pointing + np.clip(settings.step * change, -REACH, REACH)
     state.pointing = pointing - pointing[problem.used].mean(0)
+
+
+REFINEMENT = Refinement(
+    "pointing_update",
+    PointingUpdate,
+    initialise,
+    update,
+    "refine the pointing of the beam",
+    order=50,
+)

@@ -27,15 +27,15 @@ from pydantic import Field
 
 from exitwave.engine.model import affine
 from exitwave.engine.model.affine import Affine
-from exitwave.engine.model.lost_frames import AFTER, VELOCITY, search
+from exitwave.engine.model.lost_frames import AFTER, PositionMemory, search
+from exitwave.engine.model.refinement import Refinement
 from exitwave.engine.model.responses import Responses
 from exitwave.engine.problem import Problem
-from exitwave.engine.settings import Refinement, Schedule
+from exitwave.engine.settings import RefinementSettings, Schedule
 from exitwave.engine.state import State
 from exitwave.errors import Finding
 from exitwave.findings import finding
 
-NEEDS_GRADIENTS = True
 DAMPING = 0.01
 """Of the mean diagonal of all frames, added to a frame's: one without detail stays where it is."""
 OUTLIER, FREE = 10, 0.5
@@ -43,7 +43,7 @@ OUTLIER, FREE = 10, 0.5
 Moves = NDArray[np.float64]
 
 
-class PositionUpdate(Refinement):
+class PositionUpdate(RefinementSettings):
     """How the positions are refined."""
 
     schedule: Schedule = Field(Schedule(start=2), description="when; by default after the first 2 iterations")
@@ -54,23 +54,23 @@ class PositionUpdate(Refinement):
     affine: Affine | None = Field(None, description="draw the positions to an affine image of the scan's; None: do not")
 
 
-def prepare(state: State, problem: Problem, settings: PositionUpdate) -> None:
+def initialise(state: State, problem: Problem, settings: PositionUpdate) -> None:
     """Start from the positions of the problem."""
     positions = problem.pixels.astype(np.float64) if state.positions is None else state.positions
     state.positions = inside(positions, problem)
 
 
-def update(state: State, told: Responses, settings: PositionUpdate, problem: Problem) -> None:
+def update(state: State, told: Responses, settings: PositionUpdate, problem: Problem, memory: PositionMemory) -> None:
     """Refine the positions of all frames."""
     assert state.positions is not None
     move = moves(told, settings.step, settings.largest)
     move -= move[problem.used].mean(0)
-    velocity = state.memory[VELOCITY] = settings.momentum * state.memory.get(VELOCITY, 0) + move
+    velocity = memory.velocity = settings.momentum * memory.velocity + move
     moved = state.positions + velocity
     moved = affine.drawn(moved, told, settings.affine, problem) if settings.affine else affine.bounded(moved, problem)
     state.positions = inside(moved, problem)
     if settings.search and state.iteration >= AFTER:
-        search(state, told, problem)
+        search(state, told, problem, memory)
 
 
 def moves(told: Responses, step: float, largest: float) -> Moves:
@@ -110,3 +110,15 @@ def stopped(state: State, problem: Problem) -> tuple[Finding, ...]:
     remedy = "Continue from the result, which cuts tiles anew around the frames, or set tiles to no"
     found = f"{count} frames have moved by {problem.tile.room:g} pixels, as far as their tiles reach"
     return (finding("W236", "", found, "positions within the tiles", remedy),) if count else ()
+
+
+REFINEMENT = Refinement(
+    "position_update",
+    PositionUpdate,
+    initialise,
+    update,
+    "refine the positions",
+    memory=PositionMemory,
+    needs_gradients=True,
+    order=10,
+)

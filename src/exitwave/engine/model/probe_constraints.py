@@ -14,6 +14,7 @@ In this order, each where it is set:
   that the model does not change. (An object that is not updated stays.)
 """
 
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -23,8 +24,8 @@ from scipy import fft
 from scipy.ndimage import binary_dilation, binary_fill_holes, gaussian_filter
 
 from exitwave.engine.problem import Problem
-from exitwave.engine.settings import Refinement
-from exitwave.engine.state import State
+from exitwave.engine.settings import ScheduledSettings
+from exitwave.engine.state import Memory, State
 from exitwave.errors import InputError
 from exitwave.optics import phase_ramp
 
@@ -38,7 +39,7 @@ Radius = Annotated[float, Field(gt=0, le=1.5)]
 Probe = NDArray[np.complexfloating[Any]]
 
 
-class ProbeConstraints(Refinement):
+class ProbeConstraints(ScheduledSettings):
     """What is known of the probe. It is imposed in iterations that update the probe."""
 
     support: Radius | Literal["shrink-wrap"] | None = Field(
@@ -79,7 +80,16 @@ def check(problem: Problem, settings: ProbeConstraints) -> None:
         raise InputError("Images of the near field show no pupil", found="fourier_support: pattern", remedy=remedy)
 
 
-def constrain(state: State, problem: Problem, settings: ProbeConstraints, *, with_object: bool) -> None:
+@dataclass
+class ConstraintMemory(Memory):
+    """Support in Fourier space from the mean pattern, zero frequency at n//2; None: not computed yet."""
+
+    pupil: NDArray[np.bool_] | None = None
+
+
+def constrain(
+    state: State, problem: Problem, settings: ProbeConstraints, memory: ConstraintMemory, *, with_object: bool
+) -> None:
     """Impose the constraints on the probe in place.
 
     ``with_object`` says that the object may follow. Where it may not, the probe has no freedom to be centred.
@@ -92,7 +102,7 @@ def constrain(state: State, problem: Problem, settings: ProbeConstraints, *, wit
         inside = shrunk(state.probe) if settings.support == "shrink-wrap" else disc(problem.shape, settings.support)
         _each(state, lambda waves: waves * inside)
     if settings.fourier_support is not None:
-        pupil = fft.ifftshift(_pupil(state, problem, settings.fourier_support))
+        pupil = fft.ifftshift(_pupil(memory, problem, settings.fourier_support))
         _each(state, lambda waves: fft.ifft2(fft.fft2(waves) * pupil))
     if settings.power:
         factor = state.probe.real.dtype.type(np.sqrt(problem.photons) / np.linalg.norm(state.probe))
@@ -122,7 +132,7 @@ def centre(state: State, problem: Problem, by: Literal["whole", "subpixel"]) -> 
     state.object[...] = np.roll(state.object, tuple(-whole), (-2, -1))
     if by == "subpixel" or state.positions is not None:
         state.positions = positions - whole
-    state.forget()
+    state.restart()
 
 
 def offset(probe: Probe) -> NDArray[np.float64]:
@@ -159,7 +169,7 @@ def level(state: State, problem: Problem) -> None:
     first *= phase_ramp(first.shape, -tilt).astype(first.dtype)
     ramp = phase_ramp(problem.shape, tilt)
     _each(state, lambda waves: waves * ramp)
-    state.forget()
+    state.restart()
 
 
 def entrance(state: State) -> NDArray[np.complexfloating[Any]]:
@@ -189,13 +199,13 @@ def shrunk(probe: Probe) -> NDArray[np.bool_]:
     return np.asarray(amplitude > SHRINK * amplitude.max())
 
 
-def _pupil(state: State, problem: Problem, support: float | Literal["pattern"]) -> NDArray[np.bool_]:
+def _pupil(memory: ConstraintMemory, problem: Problem, support: float | Literal["pattern"]) -> NDArray[np.bool_]:
     """Return the support in Fourier space, zero frequency at n//2; that of the pattern is found once in a stage."""
     if support != "pattern":
         return disc(problem.shape, support)
-    if "pupil" not in state.memory:
-        state.memory["pupil"] = bright(problem)
-    return np.asarray(state.memory["pupil"])
+    if memory.pupil is None:
+        memory.pupil = bright(problem)
+    return memory.pupil
 
 
 def bright(problem: Problem) -> NDArray[np.bool_]:

@@ -14,31 +14,30 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy import fft
 
+from exitwave.engine.model.refinement import Refinement
 from exitwave.engine.model.responses import Responses
 from exitwave.engine.model.slices import refuse_thin
 from exitwave.engine.problem import Problem
-from exitwave.engine.settings import Refinement
-from exitwave.engine.state import State
+from exitwave.engine.settings import RefinementSettings
+from exitwave.engine.state import Memory, State
 
-NEEDS_RESPONSES = False
-"""The frames need not tell anything."""
 FAINTEST = 1e-3
 """Amplitudes below this count as this."""
 
 
-class SliceSmoothing(Refinement):
+class SliceSmoothing(RefinementSettings):
     """How what cannot be told apart is shared between slices."""
 
     strength: float = Field(0.02, gt=0, description="beta: the wedge that is damped, relative to that of the beam")
 
 
-def prepare(state: State, problem: Problem, settings: SliceSmoothing) -> None:
+def initialise(state: State, problem: Problem, settings: SliceSmoothing) -> None:
     """Refuse a thin sample."""
     if problem.slices is None:
         raise refuse_thin("slice_smoothing")
 
 
-def update(state: State, told: Responses | None, settings: SliceSmoothing, problem: Problem) -> None:
+def update(state: State, told: Responses | None, settings: SliceSmoothing, problem: Problem, memory: Memory) -> None:
     """Damp the differences between slices in place; their product stays."""
     assert problem.slices is not None
     slices = state.object
@@ -66,3 +65,14 @@ def wedge(shape: tuple[int, ...], cone: tuple[float, float], beta: float) -> NDA
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.where(kz == 0, 0, beta * np.abs(kz) / np.hypot(ky[:, None], kx))
     return (1 - np.arctan(ratio**2) / (np.pi / 2)).astype(np.float32)
+
+
+REFINEMENT = Refinement(
+    "slice_smoothing",
+    SliceSmoothing,
+    initialise,
+    update,
+    "share between slices what the data cannot attribute to one of them",
+    needs_responses=False,
+    order=80,
+)

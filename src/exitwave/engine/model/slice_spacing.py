@@ -11,14 +11,17 @@ grows while the sign of g stays, and shrinks when it changes, as in M. Riedmille
 Neural Networks, 586 (1993).
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from pydantic import Field
 
+from exitwave.engine.model.refinement import Refinement
 from exitwave.engine.model.responses import Responses
 from exitwave.engine.model.slices import refuse_thin
 from exitwave.engine.problem import Problem
-from exitwave.engine.settings import Refinement, Schedule
-from exitwave.engine.state import State
+from exitwave.engine.settings import RefinementSettings, Schedule
+from exitwave.engine.state import Memory, State
 
 GROW, SHRINK = 1.3, 0.5
 LARGEST = 0.03
@@ -27,14 +30,25 @@ RANGE = (0.2, 5.0)
 """Least and greatest spacing, relative to what was assumed."""
 
 
-class SpacingUpdate(Refinement):
+class SpacingUpdate(RefinementSettings):
     """How the distance between slices is refined."""
 
     step: float = Field(0.01, gt=0, le=LARGEST, description="first change, relative to the spacing")
     schedule: Schedule = Schedule(start=4)
 
 
-def prepare(state: State, problem: Problem, settings: SpacingUpdate) -> None:
+@dataclass
+class SpacingMemory(Memory):
+    """Length and sign of the last change of the spacing; length 0: there was none."""
+
+    length: float = 0.0
+    sign: float = 0.0
+
+    def restart(self) -> None:
+        """Keep both: they do not depend on object and probe."""
+
+
+def initialise(state: State, problem: Problem, settings: SpacingUpdate) -> None:
     """Start from what was assumed; refuse a thin sample."""
     if problem.slices is None:
         raise refuse_thin("spacing_update")
@@ -42,12 +56,23 @@ def prepare(state: State, problem: Problem, settings: SpacingUpdate) -> None:
         state.slice_spacing = np.array(1.0)
 
 
-def update(state: State, told: Responses, settings: SpacingUpdate, problem: Problem) -> None:
+def update(state: State, told: Responses, settings: SpacingUpdate, problem: Problem, memory: SpacingMemory) -> None:
     """Refine the spacing."""
     assert state.slice_spacing is not None
-    length, before = state.memory.get("slice_spacing", (settings.step, 0.0))
+    length, before = memory.length or settings.step, memory.sign
     sign = float(np.sign(told.slice_spacing))
     if before:
         length = min(length * (GROW if sign == before else SHRINK), LARGEST)
     state.slice_spacing = np.clip(state.slice_spacing + sign * length, *RANGE)
-    state.memory["slice_spacing"] = length, sign
+    memory.length, memory.sign = length, sign
+
+
+REFINEMENT = Refinement(
+    "spacing_update",
+    SpacingUpdate,
+    initialise,
+    update,
+    "refine the distance between slices",
+    memory=SpacingMemory,
+    order=70,
+)

@@ -9,9 +9,6 @@ from numpy.typing import NDArray
 from exitwave.errors import InputError
 from exitwave.optics import angular_spectrum_rate, check_spacing
 
-CAPABLE = ("rPIE", "mPIE", "PIE", "ePIE", "Adam", "ML")
-"""The algorithms for thick samples. All others use that the exit wave is linear in the object."""
-
 
 @dataclass(frozen=True)
 class Slices:
@@ -70,10 +67,13 @@ def make_slices(
     return Slices(number, phase, (spacing * aperture / pixel[0], spacing * aperture / pixel[1]))
 
 
-def refuse(what: str) -> InputError:
-    """Return the refusal of what cannot be done with a thick sample."""
-    remedy = f"Use one of {', '.join(CAPABLE)}, or a single slice"
-    return InputError("This cannot be done with several slices", found=what, remedy=remedy)
+def refuse_with_slices(what: str) -> InputError:
+    """Return the error of something that is not supported with several slices."""
+    return InputError(
+        "This is not supported with several slices",
+        found=what,
+        remedy="Use an algorithm that supports slices, for example mPIE, or a single slice",
+    )
 
 
 def refuse_thin(what: str) -> InputError:

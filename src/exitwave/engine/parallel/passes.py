@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.engine import arrays
+from exitwave.engine.algorithms.registry import ALGORITHMS, supporting
 from exitwave.engine.backend import Line, Misfit, Noise, ProjectionWeights, Step, Sums
 from exitwave.engine.parallel.communicator import Communicator
 from exitwave.engine.parallel.tiles import Tile
@@ -46,9 +47,10 @@ def check(recipe: Recipe, problem: Problem, communicator: Communicator) -> None:
     """
     if communicator.size == 1:
         return
-    if any(stage.algorithm == "ePIE" for stage in recipe.stages):
-        remedy = "Use rPIE, which is ePIE in batches, or any other algorithm, or one process"
-        found = f"ePIE in {communicator.size} processes"
+    alone = [stage.algorithm for stage in recipe.stages if not ALGORITHMS.get(stage.algorithm).processes]
+    if alone:
+        remedy = f"Use one process, or one of {supporting('processes')}"
+        found = f"{alone[0]} in {communicator.size} processes"
         raise InputError("An update after every frame cannot be shared out", found=found, remedy=remedy)
     if communicator.size > len(problem.used):
         found = f"{communicator.size} processes for {len(problem.used)} frames"

@@ -13,7 +13,7 @@ from exitwave.analysis.frame_accounting import account_for_frames, format_ranges
 from exitwave.analysis.summary import summarise
 from exitwave.analysis.summary_text import format_summary
 from exitwave.analysis.verdict import verdict
-from exitwave.engine.changes import changes
+from exitwave.engine.recipe import changes
 from exitwave.figures.registry import Subject, plots_of
 from exitwave.figures.report.pictures import pictures
 from exitwave.scan import Result, Scan

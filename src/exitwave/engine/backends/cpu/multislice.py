@@ -12,7 +12,7 @@ from exitwave.engine.backends.cpu.fft import transforms
 from exitwave.engine.backends.cpu.kernels import multislice as slices
 from exitwave.engine.backends.cpu.passes import CpuBackend
 from exitwave.engine.backends.reference.multislice import GatherOnly
-from exitwave.engine.model.slices import refuse
+from exitwave.engine.model.slices import refuse_with_slices
 from exitwave.engine.problem import Problem
 from exitwave.engine.state import State
 from exitwave.errors import InputError
@@ -70,7 +70,7 @@ class MultisliceCpuBackend(GatherOnly, CpuBackend):
     def _load_state(self, state: State) -> None:
         """Check the state, and copy what is not an array of the loops; see `CpuBackend`."""
         if state.pointing is not None:
-            raise refuse("tilts of the beam")
+            raise refuse_with_slices("tilts of the beam")
         super()._load_state(state)
         spacing = 1.0 if state.slice_spacing is None else float(state.slice_spacing)
         if spacing != self._spacing:

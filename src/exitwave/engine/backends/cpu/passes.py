@@ -36,7 +36,6 @@ from exitwave.engine.backends.cpu.kernels.sums import (
 from exitwave.engine.backends.cpu.kernels.waves import load, transform_columns, transform_rows
 from exitwave.engine.backends.cpu.threads import ThreadPool, default_threads, task
 from exitwave.engine.backends.host_memory import room
-from exitwave.engine.model import fly_scan
 from exitwave.engine.model.detector import ideal
 from exitwave.engine.model.near_field import refuse_moves
 from exitwave.engine.problem import Problem
@@ -343,7 +342,7 @@ class CpuBackend:
     def _refuse_exposures(self) -> None:
         """Refuse a pass that knows nothing of fly scans."""
         if self.problem.exposures:
-            remedy = f"Use one of {', '.join(fly_scan.ALGORITHMS)}"
+            remedy = "Use an algorithm that supports fly scans, for example mPIE"
             raise InputError("This pass over the frames cannot do fly scans", found="exposures", remedy=remedy)
 
     def _run(self, function: Callable[..., Any], *arguments: Any) -> list[Any]:

@@ -11,7 +11,7 @@ from exitwave.engine.backends.cuda import lines, windows
 from exitwave.engine.backends.cuda.passes import Loaded, Part, TorchBackend
 from exitwave.engine.backends.cuda.sums import Totals
 from exitwave.engine.backends.reference.multislice import GatherOnly
-from exitwave.engine.model.slices import refuse
+from exitwave.engine.model.slices import refuse_with_slices
 from exitwave.engine.state import State
 
 
@@ -25,7 +25,7 @@ class MultisliceTorchBackend(GatherOnly, TorchBackend):
     def load(self, state: State) -> Loaded:
         """Return object and probe on the device, after making the way between slices the state's."""
         if state.pointing is not None:
-            raise refuse("tilts of the beam")
+            raise refuse_with_slices("tilts of the beam")
         assert self.problem.slices is not None
         spacing = 1.0 if state.slice_spacing is None else float(state.slice_spacing)
         if spacing != self._spacing:

@@ -17,7 +17,6 @@ from exitwave.engine.backends.cuda.graphs import Recorder
 from exitwave.engine.backends.cuda.probes import FrameProbes
 from exitwave.engine.backends.cuda.propagation import way
 from exitwave.engine.backends.cuda.sums import Totals
-from exitwave.engine.model import fly_scan
 from exitwave.engine.problem import RIM, Problem
 from exitwave.engine.state import State
 from exitwave.errors import InputError
@@ -299,7 +298,7 @@ class TorchBackend:
     def refuse_exposures(self) -> None:
         """Refuse a pass that knows nothing of fly scans."""
         if self.problem.exposures:
-            remedy = f"Use one of {', '.join(fly_scan.ALGORITHMS)}"
+            remedy = "Use an algorithm that supports fly scans, for example mPIE"
             raise InputError("This pass over the frames cannot do fly scans", found="exposures", remedy=remedy)
 
     def _check_slopes(self, beams: FrameProbes, frames: NDArray[np.int64]) -> None:

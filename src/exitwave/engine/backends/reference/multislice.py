@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from exitwave.engine.backend import Misfit, Noise, Step, Sums, gradient
 from exitwave.engine.backends.reference.passes import ReferenceBackend
-from exitwave.engine.model.slices import refuse
+from exitwave.engine.model.slices import refuse_with_slices
 from exitwave.engine.state import State
 
 Waves = NDArray[np.complexfloating[Any]]
@@ -32,19 +32,19 @@ class GatherOnly:
 
     def cross_term(self, *arguments: Any) -> float:
         """Refuse: the exit wave is not linear in the object."""
-        raise refuse("products of changes")
+        raise refuse_with_slices("products of changes")
 
     def line_derivatives(self, *arguments: Any) -> NDArray[np.float64]:
         """Refuse: the exit wave is not quadratic along a line."""
-        raise refuse("derivatives along a line")
+        raise refuse_with_slices("derivatives along a line")
 
     def position_derivatives(self, *arguments: Any) -> NDArray[np.float64]:
         """Refuse: the positions of a thick sample are refined after an iteration."""
-        raise refuse("moves along a line")
+        raise refuse_with_slices("moves along a line")
 
     def project(self, *arguments: Any, **wanted: Any) -> Sums:
         """Refuse: no projection on the overlap is known."""
-        raise refuse("projections of exit waves")
+        raise refuse_with_slices("projections of exit waves")
 
 
 class MultisliceReference(GatherOnly, ReferenceBackend):

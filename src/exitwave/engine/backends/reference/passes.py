@@ -25,9 +25,15 @@ class ReferenceBackend:
         The frames and their positions.
     """
 
+    threads = 1
+
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         self._detector = problem.detector or ideal(problem.shape)
+
+    def take(self, array: Any) -> Any:
+        """Return the array itself; see `Backend.take`."""
+        return array
 
     def gather(
         self,

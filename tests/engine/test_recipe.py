@@ -1,7 +1,6 @@
 import pytest
 
-from exitwave.engine.changes import changes
-from exitwave.engine.recipe import make_recipe
+from exitwave.engine.recipe import changes, make_recipe
 
 CHOSEN = [
     {},
@@ -17,16 +16,16 @@ CHOSEN = [
 
 
 @pytest.mark.parametrize("chosen", CHOSEN)
-def test_changes_are_what_was_chosen_and_make_the_same_recipe(chosen):
+def test_changes_are_the_chosen_settings_and_make_the_same_recipe(chosen):
     recipe = make_recipe(chosen)
-    told = changes(recipe.model_dump(mode="json"))
-    assert told == chosen
-    assert make_recipe(told) == recipe
+    found = changes(recipe.model_dump(mode="json"))
+    assert found == chosen
+    assert make_recipe(found) == recipe
 
 
-def test_a_default_that_is_written_out_is_no_change():
+def test_a_default_that_is_given_explicitly_is_no_change():
     assert changes(make_recipe({"algorithm": "mPIE", "iterations": 40}).model_dump(mode="json")) == {}
 
 
-def test_a_recipe_of_another_version_is_told_as_it_is():
+def test_a_recipe_of_another_version_is_returned_as_it_is():
     assert changes({"stages": [{"algorithm": "magic", "wand": 3}]}) == {"algorithm": "magic", "wand": 3}
