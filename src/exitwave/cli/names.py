@@ -12,7 +12,7 @@ ALGORITHMS = "{algorithms}"
 def _algorithms() -> list[str]:
     from exitwave.engine.algorithms.registry import ALGORITHMS
 
-    return list(ALGORITHMS)
+    return list(ALGORITHMS.all())
 
 
 _LISTS: dict[str, Callable[[], list[str]]] = {ALGORITHMS: _algorithms}

@@ -99,7 +99,7 @@ CASES = [
 @pytest.mark.parametrize("shape", [(16, 16), (15, 20)], ids=["square", "odd"])
 @pytest.mark.parametrize("case", CASES)
 @on_each_number_of_threads
-@pytest.mark.parametrize("opr_weights", [dm.weights(0.9), raar.weights(0.75), None])
+@pytest.mark.parametrize("weights", [dm.weights(0.9), raar.weights(0.75), None])
 def test_project_agrees_with_the_reference(shape, case, weights, build):
     problem, truth = make_problem(shape, **case)
     state, frames = perturb(truth), np.array([7, 2, 3, 11, 0])

@@ -53,7 +53,7 @@ def scattered(probe, transfer, wave, at, number):
 
 @pytest.mark.parametrize("number", [2, 3])
 @pytest.mark.parametrize("wave", [(0, 0), (1, 2), (-3, 1), (6, -4)])
-@pytest.mark.parametrize("slice_spacing", [1.0, 1.7])
+@pytest.mark.parametrize("spacing", [1.0, 1.7])
 def test_blocks_are_those_of_a_weak_sample(number, wave, spacing):
     probe, (y, x), (row, column) = beam(), np.indices(SHAPE), wave
     detail = np.exp(2j * np.pi * (row * y / SHAPE[0] + column * x / SHAPE[1]))

@@ -4,23 +4,24 @@ import numpy as np
 import pytest
 from problems import make_problem
 
-from exitwave.engine.model.slice_spacing import GROW, LARGEST, SHRINK, SpacingUpdate, initialise, update
+from exitwave.engine.model.slice_spacing import GROW, LARGEST, SHRINK, SpacingMemory, SpacingUpdate, initialise, update
 from exitwave.engine.state import State
 from exitwave.errors import InputError
 
 
 class Responses:
     def __init__(self, spacing):
-        self.spacing = spacing
+        self.slice_spacing = spacing
 
 
 def moves(forces, step=0.01):
     """What the spacing does under the forces."""
     state = State(np.ones((2, 4, 4), complex), np.ones((1, 4, 4), complex), np.random.default_rng(0))
     state.slice_spacing, found = np.array(1.0), []
+    memory = SpacingMemory()
     for force in forces:
         before = float(state.slice_spacing)
-        update(state, Responses(force), SpacingUpdate(step=step), None)
+        update(state, Responses(force), SpacingUpdate(step=step), None, memory)
         found.append(float(state.slice_spacing) - before)
     return found
 
