@@ -2,6 +2,8 @@ from .analysis.compare import compare as compare
 from .dialects.detect import open as open
 from .dialects.exports import to_ptychi as to_ptychi
 from .dialects.exports import to_tike as to_tike
+from .engine.algorithms.algorithm import Algorithm as Algorithm
+from .engine.model.refinement import Refinement as Refinement
 from .preparation.pipeline import prepare as prepare
 from .reconstruction.auto import choose as choose
 from .reconstruction.half_scan_frc import half_scan_frc as half_scan_frc

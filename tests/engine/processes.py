@@ -75,15 +75,15 @@ PATIENCE = 30
 """Seconds within which the processes end after one has failed."""
 
 
-def start(*commands: list[str]) -> list[subprocess.Popen]:
-    """Start processes that find each other as those of torchrun do."""
+def start(*commands: list[str], **environment: str) -> list[subprocess.Popen]:
+    """Start processes that find each other as those of torchrun do, with further variables of the environment."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     world = {"WORLD_SIZE": str(len(commands)), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return [
-        subprocess.Popen([sys.executable, *command], env=os.environ | world | {"RANK": str(rank)}, **pipes)
+        subprocess.Popen([sys.executable, *command], env=os.environ | world | environment | {"RANK": str(rank)}, **pipes)
         for rank, command in enumerate(commands)
     ]
 
@@ -101,7 +101,7 @@ def ends(started: list[subprocess.Popen]) -> list[tuple[int, str, str]]:
 def reconstruct(communicator=ONE_PROCESS, recipes=RECIPES, **how):
     """What comes out of every recipe: object, where the beam has been, probe, errors, and positions in pixels."""
     scan, found = exitwave.simulate(frames=24, detector=128, photons=1e6, seed=3), {}
-    how = {"team": communicator, "threads": 1} | how
+    how = {"communicator": communicator, "threads": 1} | how
     for name, settings in recipes.items():
         *_, last = exitwave.iterate(scan, **how, **{"holdout": 0.1, "probe": "file"} | settings)
         if name == "rPIE":
