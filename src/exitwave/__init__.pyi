@@ -1,4 +1,5 @@
 from .analysis.compare import compare as compare
+from .cxi.write import save as save
 from .dialects.detect import open as open
 from .dialects.exports import to_ptychi as to_ptychi
 from .dialects.exports import to_tike as to_tike

@@ -191,10 +191,8 @@ class Scan:
         return reach / (ny * py), reach / (nx * px)
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
-        """Write the scan as a CXI file of the schema. An existing file is refused without ``overwrite``."""
-        from exitwave.cxi.write import write_scan
-
-        write_scan(self, Path(path), overwrite=overwrite)
+        """Write the scan as a CXI file, see `exitwave.save`."""
+        exitwave.save(self, path, overwrite=overwrite)
 
     def to_tike(self) -> dict[str, NDArray[Any]]:
         """Return the arrays of ``tike.ptycho``, see `exitwave.to_tike`."""
@@ -266,14 +264,8 @@ class Result:
         return float(self.y[1] - self.y[0]), float(self.x[1] - self.x[0])
 
     def save(self, path: str | Path, *, overwrite: bool = False, embed: bool = False) -> None:
-        """Write the result as a CXI file.
-
-        The patterns become a relative external link to the input, or a copy with ``embed`` or where the scan has no
-        file. An existing file is refused without ``overwrite``.
-        """
-        from exitwave.cxi.write import write_result
-
-        write_result(self, Path(path), overwrite=overwrite, embed=embed)
+        """Write the result as a CXI file, see `exitwave.save`."""
+        exitwave.save(self, path, overwrite=overwrite, embed=embed)
 
     def to_tike(self) -> dict[str, NDArray[Any]]:
         """Return the arrays of ``tike.ptycho``, see `exitwave.to_tike`."""

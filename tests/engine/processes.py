@@ -83,7 +83,9 @@ def start(*commands: list[str], **environment: str) -> list[subprocess.Popen]:
     world = {"WORLD_SIZE": str(len(commands)), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return [
-        subprocess.Popen([sys.executable, *command], env=os.environ | world | environment | {"RANK": str(rank)}, **pipes)
+        subprocess.Popen(
+            [sys.executable, *command], env=os.environ | world | environment | {"RANK": str(rank)}, **pipes
+        )
         for rank, command in enumerate(commands)
     ]
 

@@ -33,6 +33,31 @@ Amend = Callable[[h5py.File], None]
 """Changes an open file of the schema into one for another program."""
 
 
+def save(data: Scan | Result, path: str | Path, *, overwrite: bool = False, embed: bool = False) -> None:
+    """Write a scan or a result as a CXI file of the schema.
+
+    Parameters
+    ----------
+    data : Scan or Result
+        What is written. The patterns of a result become a relative external link to the input.
+    path : str or Path
+        The file. It appears when it is complete; an interrupted run leaves no part of it.
+    overwrite : bool
+        Whether an existing file is replaced.
+    embed : bool
+        Whether the patterns of a result are copied into the file; always so where the scan has no file.
+
+    Raises
+    ------
+    OutputError
+        If the file exists and ``overwrite`` is False, or cannot be written.
+    """
+    if isinstance(data, Result):
+        write_result(data, Path(path), overwrite=overwrite, embed=embed)
+    else:
+        write_scan(data, Path(path), overwrite=overwrite)
+
+
 def write_scan(
     scan: Scan,
     target: Path,
