@@ -126,5 +126,5 @@ def test_settings_that_an_algorithm_does_not_use_are_refused(site: Path, scan: P
 
 @pytest.mark.parametrize("algorithm", [exitwave.Algorithm("mPIE", print), print])
 def test_a_taken_name_and_other_objects_are_refused(scan: Path, algorithm: object) -> None:
-    with pytest.raises(InputError, match="has this name already|not an algorithm"):
+    with pytest.raises(InputError, match=r"has this name already|not an algorithm"):
         exitwave.reconstruct(exitwave.open(scan), algorithm=algorithm)
