@@ -1,6 +1,7 @@
 """The workers of a batch: how many there are, and what happens to a scan whose workers die."""
 
 import os
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -12,7 +13,7 @@ from exitwave.batch import cluster
 def test_a_scan_fails_after_three_workers_have_died():
     error = KilledWorker("run", SimpleNamespace(address="tcp://x"), cluster.ATTEMPTS - 1)
     future = SimpleNamespace(status="error", exception=lambda: error)
-    row = cluster._row(future, SimpleNamespace(input="large.cxi"))
+    row = cluster._row(future, SimpleNamespace(input=Path("large.cxi")))
     assert row.status == "failed"
     assert "3 workers died on this scan" in row.message
 

@@ -100,7 +100,7 @@ def test_a_worker_that_is_killed_and_a_corrupt_scan_do_not_stop_the_others(scans
     first, *lines = stderr.splitlines()
     assert process.returncode == 1
     assert first == "starting 2 workers"
-    assert "failed: scan_3.cxi: The file is truncated" in lines[0]
+    assert "failed: scan_3.cxi is truncated" in lines[0]
     assert "a worker has died; its scan is repeated: scan_" in lines[1]
     assert len([line for line in lines[2:] if re.match(r"\[\d/3\] done: scan_[01].cxi: ", line)]) == 2
     assert len(lines) == 4
@@ -213,5 +213,5 @@ def test_the_summary_page_has_a_row_for_every_scan(scans, done, scheduler, tmp_p
     assert len(re.findall(r'<img src="data:image/png;base64,[^"]+" alt="Phase of scan_\d\.cxi">', page)) == 3
     for link in re.findall(r'href="([^"]+)"', page):
         assert (folder / link).is_file()
-    assert "The file is truncated" in page
+    assert "scan_3.cxi is truncated" in page
     assert "<script" not in page

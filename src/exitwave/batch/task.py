@@ -99,9 +99,10 @@ def execute(task: Task) -> Row:
 
 
 def failure(task: Task, error: ExitwaveError) -> Row:
-    """Return the row of a task that has failed. Its message does not repeat the path of the scan."""
+    """Return the row of a task that has failed. Its message has the name of the scan in place of the path."""
     where = "" if error.where == str(task.input) else error.where
-    message = ExitwaveError(error.what, where=where, found=error.found, remedy=error.remedy)
+    what = error.what.replace(str(task.input), task.input.name)
+    message = ExitwaveError(what, where=where, found=error.found, remedy=error.remedy)
     return Row(str(task.input), "failed", " ".join(str(message).split()))
 
 

@@ -212,12 +212,13 @@ def _interruptible(announce: Callable[[str], None]) -> Iterator[_Interrupt]:
 
 def _line(row: "Row") -> str:
     """Return how a scan has ended, in one line."""
-    start = f"{row.status}: {Path(row.input).name}"
+    name = Path(row.input).name
     if row.message:
-        return f"{start}: {row.message}"
+        return f"{row.status}: {row.message}" if name in row.message else f"{row.status}: {name}: {row.message}"
     error = "" if row.error is None else f", error {row.error:.4g}"
     held_out = "" if row.holdout_error is None else f", held-out error {row.holdout_error:.4g}"
-    return f"{start}: {row.grade}{error}{held_out}{''.join(f', {each}' for each in row.diagnoses)}, {row.seconds:.0f} s"
+    start = f"{row.status}: {name}: {row.grade}"
+    return f"{start}{error}{held_out}{''.join(f', {each}' for each in row.diagnoses)}, {row.seconds:.0f} s"
 
 
 @dataclass(frozen=True)
