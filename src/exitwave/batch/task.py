@@ -100,8 +100,8 @@ def execute(task: Task) -> Row:
 
 def failure(task: Task, error: ExitwaveError) -> Row:
     """Return the row of a task that has failed. Its message has the name of the scan in place of the path."""
-    where = "" if error.where == str(task.input) else error.where
-    what = error.what.replace(str(task.input), task.input.name)
+    path, name = str(task.input), task.input.name
+    what, where = error.what.replace(path, name), error.where.replace(path, name)
     message = ExitwaveError(what, where=where, found=error.found, remedy=error.remedy)
     return Row(str(task.input), "failed", " ".join(str(message).split()))
 

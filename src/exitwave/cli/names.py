@@ -5,7 +5,7 @@ A help text contains a placeholder, which is replaced when the help of that verb
 
 from collections.abc import Callable
 
-ALGORITHMS = "{algorithms}"
+ALGORITHM_NAMES = "{algorithms}"
 """Placeholder of the list of algorithms."""
 
 
@@ -15,7 +15,7 @@ def _algorithms() -> list[str]:
     return list(ALGORITHMS.all())
 
 
-_LISTS: dict[str, Callable[[], list[str]]] = {ALGORITHMS: _algorithms}
+_LISTS: dict[str, Callable[[], list[str]]] = {ALGORITHM_NAMES: _algorithms}
 
 
 def fill_in(text: str) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from exitwave.cli.names import ALGORITHMS
+from exitwave.cli.names import ALGORITHM_NAMES
 
 Input = Annotated[Path, typer.Argument(metavar="FILE", help="A CXI file.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, and all text on stderr.")]
@@ -38,7 +38,7 @@ class RunOptions:
     recipe: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Settings: a YAML file, or a result whose settings are reused.")
     ] = None
-    algorithm: Annotated[str | None, typer.Option(help=f"{ALGORITHMS}.")] = None
+    algorithm: Annotated[str | None, typer.Option(help=f"{ALGORITHM_NAMES}.")] = None
     iterations: Annotated[int | None, typer.Option(help="Passes over all frames.")] = None
     modes: Annotated[int | None, typer.Option(help="Number of incoherent probe modes.")] = None
     probe: Annotated[
