@@ -105,7 +105,7 @@ class Build:
         """Sweeps of a problem; on tensors in parts of 5 frames, so that there are several."""
         backend = make_backend(problem, modes, self.threads, self.device)
         if self.device != "cpu":
-            backend._plan = backend._plan._replace(size=5)
+            backend.plan = backend.plan._replace(group_size=5)
         return backend
 
 

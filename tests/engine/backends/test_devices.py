@@ -1,4 +1,4 @@
-"""Where a reconstruction runs, and that it comes out the same there."""
+"""The choice of the device, and agreement of the results of devices."""
 
 import subprocess
 import sys
@@ -17,7 +17,7 @@ from exitwave.scan import Scan
 
 FIRST = {"algorithm": "mPIE", "iterations": 2}
 RECIPES = {
-    "positions and variations": {
+    "positions and OPR": {
         "algorithm": "rPIE", "modes": 2, "iterations": 4, "position_update": True, "opr_update": True,
     },
     "coarse, then fine and constrained": {
@@ -27,7 +27,7 @@ RECIPES = {
         ]
     },
     "exit waves": {"algorithm": "DM", "iterations": 3},
-    "moves along a line": {"algorithm": "ML", "noise": "Poisson", "iterations": 3, "position_update": True},
+    "positions along a line": {"algorithm": "ML", "noise": "Poisson", "iterations": 3, "position_update": True},
     "slices": {"stages": [FIRST, {"algorithm": "ML", "iterations": 3}], "slices": 2},
 }  # fmt: skip
 
@@ -39,7 +39,7 @@ def scan() -> Scan:
 
 @pytest.mark.parametrize("settings", RECIPES.values(), ids=RECIPES)
 @pytest.mark.parametrize("on", ON_TENSORS)
-def test_a_result_is_the_same_on_tensors(scan, settings, on):
+def test_results_on_tensors_agree_with_those_on_arrays(scan, settings, on):
     a, b = (exitwave.reconstruct(scan, device=name, threads=1, **settings) for name in ("cpu", on.device))
     for one, other in ((a.object, b.object), (a.probe, b.probe)):
         assert isinstance(other, np.ndarray)
@@ -52,16 +52,16 @@ def test_a_result_is_the_same_on_tensors(scan, settings, on):
 
 
 @torch
-def test_a_result_can_be_looked_at_after_every_iteration_and_goes_on_elsewhere(scan):
+def test_results_of_iterations_are_independent_and_continue_on_another_device(scan):
     first, last = (each.result() for each in exitwave.iterate(scan, make_recipe(FIRST | {"device": "torch-cpu"})))
-    for each in (first, last):  # iterating on has not touched the first one
+    for each in (first, last):  # later iterations have not changed the first result
         assert recompute(each) == pytest.approx(each.errors[-1], rel=1e-4)
-    onwards = exitwave.reconstruct(last, device="cpu", **FIRST)
-    assert len(onwards.errors) == 4
-    assert onwards.errors[-1] < last.errors[-1]
+    continued = exitwave.reconstruct(last, device="cpu", **FIRST)
+    assert len(continued.errors) == 4
+    assert continued.errors[-1] < last.errors[-1]
 
 
-def test_the_cpu_never_imports_torch():
+def test_the_cpu_device_does_not_import_torch():
     code = """
 import sys, exitwave
 scan = exitwave.simulate(frames=12, detector=128, photons=1e5)
@@ -72,17 +72,17 @@ print("torch" in sys.modules, result.provenance["device"])
     assert done.stdout.split() == ["False", "cpu"]
 
 
-def test_without_a_driver_auto_is_the_cpu_and_asks_nobody(monkeypatch):
+def test_auto_without_a_driver_is_the_cpu_and_does_not_import_torch(monkeypatch):
     monkeypatch.setattr(device, "_driver", lambda: False)
-    monkeypatch.setattr(device, "_gpus", lambda: pytest.fail("PyTorch was asked"))
+    monkeypatch.setattr(device, "_gpus", lambda: pytest.fail("PyTorch was imported"))
     assert device.resolve("auto") == "cpu"
 
 
-def test_auto_takes_a_gpu_that_torch_sees(monkeypatch):
+def test_auto_selects_a_gpu_that_torch_finds(monkeypatch):
     monkeypatch.setattr(device, "_driver", lambda: True)
     monkeypatch.setattr(util, "find_spec", lambda _: True)
-    for there, expected in ((0, "cpu"), (2, "cuda:0")):
-        monkeypatch.setattr(device, "_gpus", lambda there=there: there)
+    for count, expected in ((0, "cpu"), (2, "cuda:0")):
+        monkeypatch.setattr(device, "_gpus", lambda count=count: count)
         assert device.resolve("auto") == expected
     assert device.resolve("cuda") == "cuda:0"
     assert device.resolve("cuda:1") == "cuda:1"
@@ -90,27 +90,27 @@ def test_auto_takes_a_gpu_that_torch_sees(monkeypatch):
         device.resolve("cuda:2")
 
 
-def test_a_gpu_that_is_not_there_is_refused_before_choosing(scan, monkeypatch):
+def test_a_missing_gpu_is_refused_before_automatic_choices(scan, monkeypatch):
     monkeypatch.setattr(util, "find_spec", lambda _: True)
     monkeypatch.setattr(device, "_gpus", lambda: 0)
     with pytest.raises(InputError, match="PyTorch sees 0 GPUs"):
-        exitwave.choose(scan, announce=lambda _: pytest.fail("work has begun"), device="cuda")
+        exitwave.choose(scan, announce=lambda _: pytest.fail("the work has started"), device="cuda")
 
 
-def test_a_gpu_without_torch_is_refused_with_what_to_install(monkeypatch):
+def test_a_gpu_without_torch_is_refused_with_the_package_to_install(monkeypatch):
     monkeypatch.setattr(util, "find_spec", lambda _: None)
     with pytest.raises(InputError, match=r"PyTorch.*exitwave\[cuda\]"):
         device.resolve("cuda")
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:", "cuda:x", "CPU"])
-def test_other_names_are_refused(name):
+def test_unknown_device_names_are_refused(name):
     with pytest.raises(InputError, match="no such device; write auto"):
         make_recipe({"device": name})
 
 
 @torch
-def test_frames_that_do_not_fit_come_from_the_host(monkeypatch):
+def test_counts_that_do_not_fit_are_copied_from_the_host(monkeypatch):
     from exitwave.engine.backends.create import make_backend
     from exitwave.engine.backends.cuda import memory
 
@@ -118,27 +118,27 @@ def test_frames_that_do_not_fit_come_from_the_host(monkeypatch):
     plans = iter([memory.Plan(True, 12), memory.Plan(False, 5)])
     monkeypatch.setattr(memory, "plan", lambda *_: next(plans))
     a, b = (make_backend(problem, 2, 1, "torch-cpu") for _ in range(2))
-    assert (a.frames.resident, b.frames.resident) == (True, False)
+    assert (a.counts.resident, b.counts.resident) == (True, False)
     one, other = (each.gather(single(perturb(truth)), problem.used) for each in (a, b))
     assert np.linalg.norm(one.object - other.object) < 1e-6 * np.linalg.norm(one.object)
     assert one.misfit.signal == other.misfit.signal
 
 
 @torch
-def test_memory_is_planned_and_what_does_not_fit_refused(monkeypatch):
+def test_memory_is_planned_and_a_problem_that_does_not_fit_is_refused(monkeypatch):
     import torch
 
     from exitwave.engine.backends.cuda import memory
 
     problem, _ = make_problem((64, 64), frames=200)
-    monkeypatch.setattr(memory, "free_on", lambda _: free)
+    monkeypatch.setattr(memory, "free_memory_on", lambda _: free)
     gpu, free = torch.device("cuda"), 1e9
-    assert memory.plan(problem, 2, gpu) == (True, memory.PART["cuda"] // (8 * 2 * 64 * 64))
-    fixed = memory.OBJECTS * 8 * (np.prod(problem.object_shape) + 2 * 64 * 64)
-    free = (fixed + problem.counts.nbytes / 2) / memory.SAFE
+    assert memory.plan(problem, 2, gpu) == (True, memory.GROUP_BYTES["cuda"] // (8 * 2 * 64 * 64))
+    fixed = memory.OBJECT_ARRAYS * 8 * (np.prod(problem.object_shape) + 2 * 64 * 64)
+    free = (fixed + problem.counts.nbytes / 2) / memory.USABLE
     plan = memory.plan(problem, 2, gpu)
     assert not plan.resident
-    assert 1 <= plan.size <= problem.counts.nbytes / 2 / (memory.WAVES * 8 * 2 * 64 * 64)
-    free = fixed / memory.SAFE
+    assert 1 <= plan.group_size <= problem.counts.nbytes / 2 / (memory.WAVE_ARRAYS * 8 * 2 * 64 * 64)
+    free = fixed / memory.USABLE
     with pytest.raises(InputError, match=r"does not fit on the device.*GB for object, probe and one frame.*GB free"):
         memory.plan(problem, 2, gpu)

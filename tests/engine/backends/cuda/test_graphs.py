@@ -1,4 +1,4 @@
-"""Recordings of what a GPU does again and again, without a GPU: what is played back are the plain calls."""
+"""Recording and replay of CUDA graphs, without a GPU: a replay runs the plain operations."""
 
 import os
 
@@ -13,38 +13,37 @@ if not GPU:
     os.environ.setdefault("TRITON_INTERPRET", "1")  # before the kernels are imported
 torch = pytest.importorskip("torch")
 pytest.importorskip("triton")
-pytestmark = pytest.mark.skipif(GPU, reason="the stand-in is not for a machine with a GPU")
+pytestmark = pytest.mark.skipif(GPU, reason="with a GPU, the tests of the passes record CUDA graphs")
 NAMES = "object", "probe_density", "probe", "object_density"
 
 
 @pytest.fixture
 def recording(monkeypatch):
-    """Return what makes sweeps that record, and a list with an entry for each recording and each playback."""
+    """Return a function that makes a backend with a recorder, and the log of recordings and replays."""
     from exitwave.engine.backends.cuda import fused, graphs, kernels
 
-    monkeypatch.setattr(fused, "_used", lambda _: True)
+    monkeypatch.setattr(fused, "_for_device", lambda _: True)
     monkeypatch.setattr(kernels, "BLOCK", 256)
-    monkeypatch.setattr(graphs, "OFTEN", 3)
+    monkeypatch.setattr(graphs, "RUNS_BEFORE_RECORDING", 3)
     log = []
 
-    def capture(self, act):
-        """Do as a graph does: nothing happens before it is played, and then it happens to the same tensors."""
-        kept = []
+    def capture(self, action):
+        """Imitate a graph: each replay runs the action and writes its results to the same tensors."""
         log.append("recorded")
+        results = tuple(each.clone() for each in action())
 
-        def play():
-            log.append("played")
-            for target, source in zip(kept, act(), strict=True):
+        def replay():
+            log.append("replayed")
+            for target, source in zip(results, action(), strict=True):
                 target.copy_(source)
 
-        kept.extend(each.clone() for each in act())
-        return tuple(kept), play
+        return results, replay
 
     monkeypatch.setattr(graphs.Recorder, "_capture", capture)
 
     def make(problem, modes):
         backend = Build("torch-cpu")(problem, modes)
-        backend.recorder.works = True
+        backend.recorder.enabled = True
         return backend
 
     return make, log
@@ -60,7 +59,7 @@ def close(a, b, tolerance=1e-4):
 
 
 @pytest.mark.parametrize("noise", ["amplitude", "Poisson"])
-def test_passes_that_are_played_back_agree_with_the_reference(recording, noise):
+def test_replayed_passes_agree_with_the_reference(recording, noise):
     make, log = recording
     problem, truth = make_problem((16, 16), frames=8, modes=2, mask=0.1, dtype=np.uint16)
     backend, plain, rng = make(problem, 2), ReferenceBackend(problem), np.random.default_rng(0)
@@ -74,10 +73,23 @@ def test_passes_that_are_played_back_agree_with_the_reference(recording, noise):
         assert float(sums.misfit.difference) == pytest.approx(expected.misfit.difference, rel=1e-4)
         assert sums.misfit.signal == pytest.approx(expected.misfit.signal)
     assert log.count("recorded") == 1
-    assert log.count("played") == 5
+    assert log.count("replayed") == 5
 
 
-def test_other_positions_are_other_recordings(recording):
+def test_without_fused_kernels_passes_are_not_recorded(recording, monkeypatch):
+    from exitwave.engine.backends.cuda import fused
+
+    make, log = recording
+    monkeypatch.setattr(fused, "_for_device", lambda _: False)
+    problem, truth = make_problem((16, 16), frames=6)
+    backend, found = make(problem, 1), on_tensors(single(perturb(truth)))
+    expected = ReferenceBackend(problem).gather(perturb(truth), problem.used)
+    for _ in range(5):
+        assert close(backend.gather(found, problem.used).object, expected.object)
+    assert not log
+
+
+def test_new_positions_are_recorded_again(recording):
     make, log = recording
     problem, truth = make_problem((16, 16), frames=6, margin=4)
     backend, plain = make(problem, 1), ReferenceBackend(problem)
@@ -90,28 +102,28 @@ def test_other_positions_are_other_recordings(recording):
     assert log.count("recorded") == 2
 
 
-def test_a_difference_of_the_first_playback_ends_recordings(recording, monkeypatch):
+def test_a_difference_of_the_first_replay_disables_recording(recording, monkeypatch):
     from exitwave.engine.backends.cuda import graphs
 
     make, _ = recording
     problem, truth = make_problem((16, 16), frames=6)
     backend, found = make(problem, 1), on_tensors(single(perturb(truth)))
-    honest = graphs.Recorder._capture
+    correct = graphs.Recorder._capture
 
-    def wrong(self, act):
-        results, _ = honest(self, act)
+    def wrong(self, action):
+        results, _ = correct(self, action)
         return tuple(2 * each for each in results), lambda: None
 
     monkeypatch.setattr(graphs.Recorder, "_capture", wrong)
     sums = [backend.gather(found, problem.used).object.clone() for _ in range(5)]
     assert all(torch.equal(each, sums[0]) for each in sums)
-    assert not backend.recorder.works
+    assert not backend.recorder.enabled
 
 
-def test_what_cannot_be_recorded_is_done_as_before(recording, monkeypatch):
+def test_an_action_that_cannot_be_recorded_runs_without_a_graph(recording, monkeypatch):
     from exitwave.engine.backends.cuda import graphs
 
-    def fails(self, act):
+    def fails(self, action):
         raise RuntimeError("operation not permitted when stream is capturing")
 
     make, _ = recording
@@ -122,15 +134,15 @@ def test_what_cannot_be_recorded_is_done_as_before(recording, monkeypatch):
     for count in range(1, 6):
         backend.descend(target, num, den, Step(1.0, 0.5))
         assert torch.allclose(target, torch.full_like(target, count / 2))
-    assert not backend.recorder.works
+    assert not backend.recorder.enabled
 
 
-def test_steps_are_taken_once_each_time(recording, monkeypatch):
+def test_each_call_adds_the_step_once(recording, monkeypatch):
     from exitwave.engine.backends.cuda import graphs
 
     make, _ = recording
-    played = []
-    monkeypatch.setattr(graphs.Recorder, "_capture", lambda self, act: ((), lambda: (played.append(1), act())))
+    replays = []
+    monkeypatch.setattr(graphs.Recorder, "_capture", lambda self, action: ((), lambda: (replays.append(1), action())))
     problem, _ = make_problem((16, 16), frames=6)
     backend, target = make(problem, 1), torch.zeros((8, 8), dtype=torch.complex64)
     velocity, num, den = torch.zeros_like(target), torch.ones_like(target), torch.full((8, 8), 2.0)
@@ -138,4 +150,4 @@ def test_steps_are_taken_once_each_time(recording, monkeypatch):
         backend.descend(target, num, den, Step(1.0, 0.5), velocity)
         assert torch.allclose(target, torch.full_like(target, count / 2))
         assert torch.allclose(velocity, target)
-    assert len(played) == 5
+    assert len(replays) == 5

@@ -1,4 +1,7 @@
-"""Comparison of waves at the detector with the counts; see `sweeps` and `engine.detector` for the equations."""
+"""The modelled counts and their comparison with the measured counts.
+
+See `engine.backend` and `engine.model.detector` for the equations.
+"""
 
 from typing import NamedTuple
 
@@ -8,118 +11,128 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from exitwave.engine.backend import READOUT, Noise
-from exitwave.engine.backends.cuda.frames import Counts
-from exitwave.engine.backends.cuda.fused import fused
-from exitwave.engine.backends.cuda.probes import tensor
+from exitwave.engine.backends.cuda.counts import GroupCounts
+from exitwave.engine.backends.cuda.fused import fused_kernels
+from exitwave.engine.backends.cuda.probes import to_device
 from exitwave.engine.problem import Problem
 
 
-def power(waves: Tensor) -> Tensor:
-    """Return the sum of the intensities of waves (n, modes, ny, nx) over the modes."""
+def intensity(waves: Tensor) -> Tensor:
+    """Return the sum of |wave|^2 over the modes of waves (n, modes, ny, nx)."""
     return torch.view_as_real(waves).square().sum((1, -1))
 
 
-class Judged(NamedTuple):
-    """What the counts say of some frames."""
+class Comparison(NamedTuple):
+    """The comparison of a group's model with its counts."""
 
-    parts: Tensor
+    partial_sums: Tensor
     """Sums over parts of a frame of (sqrt(I) - sqrt(m))^2 and of the loss, shape (2, frames, parts)."""
     background: Tensor | None
-    """What they say of the background; see `Sums.background`."""
+    """The group's terms of `Sums.background`, if the state has a background."""
 
     @property
     def difference(self) -> Tensor:
-        """The former sum over all pixels of every frame, shape (frames,)."""
-        return self.parts[0].sum(1)
+        """The sum of (sqrt(I) - sqrt(m))^2 over the pixels of every frame, shape (frames,)."""
+        return self.partial_sums[0].sum(1)
 
 
-class Detector:
-    """The detector of a problem, with a background that is learnt where there is one.
+class TorchDetector:
+    """The detector of a problem, with the refined background of the state.
 
     Parameters
     ----------
     problem : Problem
-        Whose detector it is.
-    more : ndarray or None
-        Counts without the beam beside those that the problem knows of.
+        The problem, with the detector model.
+    background : ndarray of shape (ny, nx) or None
+        Refined background in counts, which is added to that of the detector model.
     device : torch.device
-        Where the passes are.
+        Device of the passes.
     """
 
-    def __init__(self, problem: Problem, more: NDArray[np.float64] | None, device: torch.device) -> None:
+    def __init__(self, problem: Problem, background: NDArray[np.float64] | None, device: torch.device) -> None:
         self.floor, model = problem.floor, problem.detector
-        self._learns, self._flat, self._cap, self._axes = more is not None, None, None, None
-        self._background = None if more is None else tensor(more, device)
+        self._refines_background, self._flat, self._cap, self._axes = background is not None, None, None, None
+        self._background = None if background is None else to_device(background, device)
         if model is None:
             return
-        self._flat, self._cap = tensor(model.flat, device), tensor(model.cap, device)
-        self._background = tensor(model.background + (0 if more is None else more), device)
+        self._flat, self._cap = to_device(model.flat, device), to_device(model.cap, device)
+        self._background = to_device(model.background + (0 if background is None else background), device)
         if not model.local:
-            self._axes = tuple(tensor(each, device) for each in model.axes)
+            self._axes = tuple(to_device(each, device) for each in model.axes)
 
     def linear(self, intensity: Tensor) -> Tensor:
-        """Return the expected counts of the intensity, shape (frames, ny, nx), without a background."""
-        seen = intensity if self._axes is None else self._axes[0] @ intensity @ self._axes[1].T
-        return seen if self._flat is None else self._flat * seen
+        """Return the modelled counts of the intensity, shape (frames, ny, nx), without the background."""
+        sampled = intensity if self._axes is None else self._axes[0] @ intensity @ self._axes[1].T
+        return sampled if self._flat is None else self._flat * sampled
 
-    def back(self, force: Tensor) -> Tensor:
+    def adjoint(self, force: Tensor) -> Tensor:
         """Return the adjoint of `linear`."""
         force = force if self._flat is None else self._flat * force
         return force if self._axes is None else self._axes[0].T @ force @ self._axes[1]
 
-    def counts(self, intensity: Tensor) -> Tensor:
-        """Return the expected counts of the intensity."""
-        seen = self.linear(intensity)
-        return seen if self._background is None else seen + self._background
+    def modelled_counts(self, intensity: Tensor) -> Tensor:
+        """Return the modelled counts m of the intensity, shape (frames, ny, nx)."""
+        counts = self.linear(intensity)
+        return counts if self._background is None else counts + self._background
 
-    def asked(self, measured: Counts, model: Tensor) -> Tensor:
-        """Return where the counts ask for something of the model: not where they are a cap that it exceeds."""
+    def constrains(self, measured: GroupCounts, model: Tensor) -> Tensor:
+        """Return the pixels that constrain the model: valid, and not saturated with a model above the counts."""
         if self._cap is None:
             return measured.valid
         return measured.valid & ((measured.counts < self._cap) | (model < measured.counts))
 
-    def correct(self, far: Tensor, measured: Counts, noise: Noise, *, wanted: bool = True) -> tuple[Tensor, Judged]:
-        """Return the correction, where it is wanted, of waves (frames, waves, ny, nx), and what the counts say."""
-        kernels = fused(far.device) if self._background is None and self._flat is None else None
+    def correct(
+        self, far: Tensor, measured: GroupCounts, noise: Noise, *, corrections: bool = True
+    ) -> tuple[Tensor, Comparison]:
+        """Compare waves at the detector, shape (frames, waves, ny, nx), with the counts.
+
+        Returns
+        -------
+        corrections : Tensor
+            Corrections of the waves; without ``corrections`` the values are undefined.
+        comparison : Comparison
+            The sums of difference and loss.
+        """
+        kernels = fused_kernels(far.device) if self._background is None and self._flat is None else None
         if kernels is not None:
-            arguments = measured.array, measured.frames, measured.invalid, self.floor, noise
-            corrected, parts = kernels.judge(far, *arguments)
-            return corrected, Judged(parts, None)
-        model = self.counts(power(far))
-        judged = self._judged(measured, model, noise)
-        if not wanted:
-            return far, judged
-        return far * self.back(self.derivatives(measured, model, noise)[0])[:, None], judged
+            arguments = measured.stored, measured.index, measured.invalid, self.floor, noise
+            corrected, partial_sums = kernels.compare(far, *arguments)
+            return corrected, Comparison(partial_sums, None)
+        model = self.modelled_counts(intensity(far))
+        comparison = self._compare(measured, model, noise)
+        if not corrections:
+            return far, comparison
+        return far * self.adjoint(self.derivatives(measured, model, noise)[0])[:, None], comparison
 
-    def _judged(self, measured: Counts, model: Tensor, noise: Noise) -> Judged:
-        """Return what the counts say of what is expected."""
-        asked, counts, valid = self.asked(measured, model), measured.counts, measured.valid
-        difference = torch.where(asked, (counts.sqrt() - model.sqrt()).square(), 0.0)
-        loss = difference if noise == "amplitude" else torch.where(asked, _loss(counts, model, noise), 0.0)
-        parts = torch.stack([difference, loss]).sum(-1)
-        said = None
-        if self._learns:
-            ratio = torch.where(asked, (counts - model) / model, 0.0)
-            said = torch.stack([each.sum(0, dtype=torch.float64) for each in (ratio, valid)])
-        return Judged(parts, said)
+    def _compare(self, measured: GroupCounts, model: Tensor, noise: Noise) -> Comparison:
+        """Compare modelled counts with the measured ones."""
+        constrains, counts, valid = self.constrains(measured, model), measured.counts, measured.valid
+        difference = torch.where(constrains, (counts.sqrt() - model.sqrt()).square(), 0.0)
+        loss = difference if noise == "amplitude" else torch.where(constrains, _loss(counts, model, noise), 0.0)
+        partial_sums = torch.stack([difference, loss]).sum(-1)
+        background = None
+        if self._refines_background:
+            ratio = torch.where(constrains, (counts - model) / model, 0.0)
+            background = torch.stack([each.sum(0, dtype=torch.float64) for each in (ratio, valid)])
+        return Comparison(partial_sums, background)
 
-    def derivatives(self, measured: Counts, model: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
-        """Return - dL/dm and d2L/dm2 of every pixel at the expected counts m, 0 where nothing is asked for."""
+    def derivatives(self, measured: GroupCounts, model: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
+        """Return -dL/dm and d2L/dm2 at modelled counts m; 0 on pixels that do not constrain the model."""
         counts, variance = measured.counts, measured.counts + READOUT
         if noise == "amplitude":
             faded = model + self.floor**2
             root = (counts * model).sqrt() / faded
-            force, curve = root - model / faded, root / (2 * faded)
+            force, curvature = root - model / faded, root / (2 * faded)
         elif noise == "intensity":
-            force, curve = (counts - model) / (2 * variance), 1 / (2 * variance)
+            force, curvature = (counts - model) / (2 * variance), 1 / (2 * variance)
         else:
-            force, curve = (counts - model) / (2 * (model + READOUT)), variance / (2 * (model + READOUT).square())
-        asked = self.asked(measured, model)
-        return torch.where(asked, force, 0.0), torch.where(asked, curve, 0.0)
+            force, curvature = (counts - model) / (2 * (model + READOUT)), variance / (2 * (model + READOUT).square())
+        constrains = self.constrains(measured, model)
+        return torch.where(constrains, force, 0.0), torch.where(constrains, curvature, 0.0)
 
 
 def _loss(counts: Tensor, model: Tensor, noise: Noise) -> Tensor:
-    """Return the loss of every pixel, of the models of intensity."""
+    """Return the loss of every pixel for the noise models "intensity" and "Poisson"."""
     variance, lack = counts + READOUT, counts - model
     if noise == "intensity":
         return lack.square() / (4 * variance)

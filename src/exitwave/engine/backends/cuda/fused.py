@@ -1,4 +1,4 @@
-"""Where there are kernels that take many steps in one."""
+"""Whether the fused kernels, which compute several steps in one, are available."""
 
 from functools import cache
 from importlib import util
@@ -7,13 +7,13 @@ from typing import Any
 import torch
 
 
-def fused(device: torch.device) -> Any:
-    """Return `kernels` where they are used, on a GPU for which there is Triton; else None."""
-    return _kernels() if _used(device) else None
+def fused_kernels(device: torch.device) -> Any:
+    """Return the module `kernels` on a GPU if Triton is installed, otherwise None."""
+    return _kernels() if _for_device(device) else None
 
 
-def _used(device: torch.device) -> bool:
-    """Say whether kernels are for a device: Triton's interpreter runs them on the host, too, but slowly."""
+def _for_device(device: torch.device) -> bool:
+    """Return whether the kernels are used on a device. Triton's interpreter runs them on the CPU, too, but slowly."""
     return device.type == "cuda"
 
 

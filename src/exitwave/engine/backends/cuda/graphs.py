@@ -1,9 +1,10 @@
-"""What a GPU does again and again is recorded once as a CUDA graph, and played back.
+"""CUDA graphs: record a sequence of operations that a GPU repeats, and replay it.
 
-A batch of small frames takes the card less time than it takes Python to launch its kernels. A recording has the
-addresses of everything in it; so it is known by the addresses of what it reads and changes, and what is another each
-time is copied to where it reads. The first time it is played back beside the plain calls: where it cannot be made, or
-does something else, there are no more recordings, and the plain calls go on.
+For a batch of small frames, Python needs more time to launch the kernels than the GPU needs to run them. A replay
+launches all of them at once. A graph contains the memory addresses of everything that it reads and writes. So a key
+identifies a graph by the addresses of the arrays that stay, and inputs that change are copied into the graph's own
+tensors before each replay. The first replay is compared with the plain operations. If a graph cannot be recorded, or
+its result differs, graphs are disabled and the plain operations are used from then on.
 """
 
 from collections.abc import Callable, Hashable
@@ -12,77 +13,86 @@ from typing import Any
 import torch
 from torch import Tensor
 
-OFTEN = 16
-"""Times that something is done before it is recorded."""
-MOST = 64
-"""Recordings that are kept, and things that are counted, before all of them are forgotten."""
-CLOSE = 1e-5
-"""What a recording may differ by, relative to the norm of the plain result."""
+RUNS_BEFORE_RECORDING = 16
+"""Number of runs of an action after which it is recorded."""
+MAX_RECORDINGS = 64
+"""Number of graphs, and of actions whose runs are counted, above which all of them are discarded."""
+TOLERANCE = 1e-5
+"""Accepted difference between a replay and the plain result, relative to the norm of the plain result."""
 Tensors = tuple[Tensor, ...]
 
 
 class Recorder:
-    """Does things, and plays back those that come often.
+    """Runs actions, and replays those that are repeated.
 
     Parameters
     ----------
     device : torch.device
-        Where.
+        Device of the actions.
     """
 
     def __init__(self, device: torch.device) -> None:
         self._device, self._pool = device, None
-        self.works = device.type == "cuda"
-        """Whether there can be recordings."""
-        self._times: dict[Hashable, int] = {}
-        self._known: dict[Hashable, tuple[Tensors, Tensors, Callable[[], None]]] = {}
+        self.enabled = device.type == "cuda"
+        """Whether actions are recorded."""
+        self._runs: dict[Hashable, int] = {}
+        self._graphs: dict[Hashable, tuple[Tensors, Tensors, Callable[[], None]]] = {}
 
-    def forget(self) -> None:
-        """Forget all recordings: something that they read has another address."""
-        self._times, self._known = {}, {}
+    def clear(self) -> None:
+        """Discard all graphs. Must be called when an array that they read has been replaced."""
+        self._runs, self._graphs = {}, {}
 
-    def run(self, key: Hashable, act: Callable[..., Tensors], *given: Tensor, changes: bool = False) -> Tensors:
-        """Return what an action makes of what is given, in tensors that its next time overwrites.
+    def run(self, key: Hashable, action: Callable[..., Tensors], *inputs: Tensor, in_place: bool = False) -> Tensors:
+        """Return the result of an action on some inputs. The next run overwrites the returned tensors.
 
-        ``key`` has all that the action depends on beside that. Where it ``changes`` something it is done once only,
-        and so not compared.
+        Parameters
+        ----------
+        key : Hashable
+            Everything that the action depends on beside the inputs, with the addresses of the arrays.
+        action : callable
+            Operations on the device, without synchronisation with the host.
+        *inputs : Tensor
+            Arguments of the action.
+        in_place : bool
+            Whether the action changes arrays in place. It is then run only once in each call, so that the first replay
+            is not compared with the plain operations.
         """
-        if not self.works:
-            return act(*given)
-        if key not in self._known:
-            times = self._times.pop(key, 0) + 1
-            self._times = {key: times} if len(self._times) >= MOST else self._times | {key: times}
-            return act(*given) if times < OFTEN else self._record(key, act, given, changes)
-        inputs, results, play = self._known[key]
-        for target, source in zip(inputs, given, strict=True):
+        if not self.enabled:
+            return action(*inputs)
+        if key not in self._graphs:
+            runs = self._runs.pop(key, 0) + 1
+            self._runs = {key: runs} if len(self._runs) >= MAX_RECORDINGS else self._runs | {key: runs}
+            return action(*inputs) if runs < RUNS_BEFORE_RECORDING else self._record(key, action, inputs, in_place)
+        graph_inputs, results, replay = self._graphs[key]
+        for target, source in zip(graph_inputs, inputs, strict=True):
             target.copy_(source)
-        play()
+        replay()
         return results
 
-    def _record(self, key: Hashable, act: Callable[..., Tensors], given: Tensors, changes: bool) -> Tensors:
-        """Record an action, and return what it makes."""
-        expected = () if changes else act(*given)
-        inputs = tuple(each.clone() for each in given)
+    def _record(self, key: Hashable, action: Callable[..., Tensors], inputs: Tensors, in_place: bool) -> Tensors:
+        """Record an action and return its result."""
+        expected = () if in_place else action(*inputs)
+        graph_inputs = tuple(each.clone() for each in inputs)
         try:
-            results, play = self._capture(lambda: act(*inputs))
-            play()
-        except RuntimeError:  # out of memory, or something in it cannot be recorded
-            self._give_up()
-            return act(*given) if changes else expected
-        if not all(_close(found, each) for found, each in zip(results, expected, strict=True)):
-            self._give_up()
+            results, replay = self._capture(lambda: action(*graph_inputs))
+            replay()
+        except RuntimeError:  # out of memory, or an operation that cannot be recorded
+            self._disable()
+            return action(*inputs) if in_place else expected
+        if not all(_close(result, each) for result, each in zip(results, expected, strict=True)):
+            self._disable()
             return expected
-        self._known = {} if len(self._known) >= MOST else self._known
-        self._known[key] = inputs, results, play
+        self._graphs = {} if len(self._graphs) >= MAX_RECORDINGS else self._graphs
+        self._graphs[key] = graph_inputs, results, replay
         return results
 
-    def _give_up(self) -> None:
-        """Record nothing any more."""
-        self.works = False
-        self.forget()
+    def _disable(self) -> None:
+        """Stop recording and discard all graphs."""
+        self.enabled = False
+        self.clear()
 
-    def _capture(self, act: Callable[[], Tensors]) -> tuple[Tensors, Callable[[], None]]:
-        """Return where the results will be, and what makes them there."""
+    def _capture(self, action: Callable[[], Tensors]) -> tuple[Tensors, Callable[[], None]]:
+        """Return the tensors that will hold the results, and the function that computes them."""
         if self._pool is None:
             self._pool = torch.cuda.graph_pool_handle()
         graph: Any = torch.cuda.CUDAGraph()
@@ -92,14 +102,14 @@ class Recorder:
             torch.cuda.graph(
                 graph,
                 pool=self._pool,
-                capture_error_mode="thread_local",  # other threads may have a team's sums to wait for
+                capture_error_mode="thread_local",  # other threads may synchronise, for sums over several processes
             ),
         ):
-            results = act()
+            results = action()
         return results, graph.replay
 
 
-def _close(found: Tensor, expected: Tensor) -> bool:
-    """Say whether a result is what was expected; rounding is the same, but for libraries that choose other ways."""
-    apart, size = (torch.linalg.vector_norm(each).item() for each in (found - expected, expected))
-    return bool(apart <= CLOSE * size)
+def _close(result: Tensor, expected: Tensor) -> bool:
+    """Return whether a result agrees; libraries may choose other algorithms, whose rounding differs."""
+    difference, norm = (torch.linalg.vector_norm(each).item() for each in (result - expected, expected))
+    return bool(difference <= TOLERANCE * norm)

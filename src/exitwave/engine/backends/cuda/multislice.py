@@ -1,92 +1,117 @@
-"""The sweeps on tensors for a thick sample; see `sweeps` for the equations."""
+"""The passes on tensors for a thick sample; see `engine.backend` for the equations."""
 
-from typing import Any
-
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from exitwave.engine.backend import Noise
-from exitwave.engine.backends.cuda import lines, windows
-from exitwave.engine.backends.cuda.passes import Loaded, Part, TorchBackend
-from exitwave.engine.backends.cuda.sums import Totals
+from exitwave.engine.backends.cuda import windows
+from exitwave.engine.backends.cuda.group_model import FrameGroup, LoadedState
+from exitwave.engine.backends.cuda.passes import TorchBackend
+from exitwave.engine.backends.cuda.responses import inner, object_responses, parameter_responses
+from exitwave.engine.backends.cuda.sums import PassSums
 from exitwave.engine.backends.reference.multislice import GatherOnly
 from exitwave.engine.model.slices import refuse_with_slices
 from exitwave.engine.state import State
 
 
 class MultisliceTorchBackend(GatherOnly, TorchBackend):
-    """The sweeps through several slices; see `TorchBackend` for the parameters."""
+    """The passes through several slices; see `GroupModel` for the parameters."""
 
     _spacing = 0.0
+    """Relative slice spacing for which the two arrays below were made."""
     _transfer: Tensor
-    _steeper: Tensor
+    """Transfer function between slices, shape (ny, nx)."""
+    _transfer_derivative: Tensor
+    """Its derivative with respect to the relative slice spacing."""
 
-    def load(self, state: State) -> Loaded:
-        """Return object and probe on the device, after making the way between slices the state's."""
+    def load(self, state: State) -> LoadedState:
+        """Return a state on the device, and set the transfer function for its slice spacing."""
         if state.pointing is not None:
-            raise refuse_with_slices("tilts of the beam")
+            raise refuse_with_slices("beam pointing")
         assert self.problem.slices is not None
         spacing = 1.0 if state.slice_spacing is None else float(state.slice_spacing)
         if spacing != self._spacing:
             transfer = self.problem.slices.transfer(spacing)
-            steeper = 1j * self.problem.slices.phase * transfer
-            self._transfer, self._steeper = (self.take(each).to(torch.complex64) for each in (transfer, steeper))
+            derivative = 1j * self.problem.slices.phase * transfer
+            self._transfer, self._transfer_derivative = (
+                self.take(each).to(torch.complex64) for each in (transfer, derivative)
+            )
             self._spacing = spacing
         return super().load(state)
 
-    def carry(
+    def add_group(
         self,
-        here: Loaded,
-        part: Part,
-        totals: Totals,
+        loaded: LoadedState,
+        group: FrameGroup,
+        sums: PassSums,
         *,
         object: bool,
         probe: bool,
         noise: Noise,
-        responses: NDArray[Any] | None,
+        responses: NDArray[np.float64] | None,
         gradients: bool = True,
     ) -> None:
-        """Carry some frames through the slices, and add up what they ask for."""
-        window, entering = self.window(here, part), [here.beams.of(here.spectrum, part.views)]
-        for each in window[:-1]:
-            entering.append(_through(entering[-1] * each[:, None], self._transfer))
-        psi, wanted = entering[-1] * window[-1][:, None], object or probe or responses is not None
-        change, judged = self.change(here, part, psi, noise, wanted=wanted)
-        totals.compare(judged)
-        changes = [change]
-        for each in window.flip(0)[:-1] if wanted else ():
-            changes.insert(0, _through(each.conj()[:, None] * changes[0], self._transfer.conj()))
+        """Add one group's corrections in all slices to the sums, and write its responses; see `Backend.gather`."""
+        slices = self.object_windows(loaded, group)
+        entering = [loaded.frame_probes.probes(loaded.spectrum, group.exposures)]
+        for each in slices[:-1]:
+            entering.append(_filter(entering[-1] * each[:, None], self._transfer))
+        psi, corrections = entering[-1] * slices[-1][:, None], object or probe or responses is not None
+        chi, comparison = self.correct(loaded, group, psi, noise, corrections=corrections)
+        sums.add_comparison(comparison)
+        chis = [chi]
+        for each in slices.flip(0)[:-1] if corrections else ():
+            chis.insert(0, _filter(each.conj()[:, None] * chis[0], self._transfer.conj()))
         if object:
-            for number, (wave, each) in enumerate(zip(entering, changes, strict=True)):
-                totals.add_object(wave, each, part.views, part.places, layer=number)
+            for number, (wave, each) in enumerate(zip(entering, chis, strict=True)):
+                sums.add_object(wave, each, group.exposures, group.host_corners, slice_number=number)
         if responses is not None:
-            told = [judged.difference, *self._tell(here, part, window, entering, change, totals)]
-            told += self._own_responses(here, part, here.obj[0], psi, changes[0])
-            responses[:] = torch.stack(told, 1).cpu().numpy()
+            columns = [comparison.difference, *self._slice_responses(loaded, group, slices, entering, chi, sums)]
+            columns += parameter_responses(loaded, group, loaded.obj[0], psi, chis[0], self.exposures_per_frame)
+            responses[:] = torch.stack(columns, 1).cpu().numpy()
         if probe:
-            totals.add_probe(here.obj[0], changes[0], part.views)
+            sums.add_probe(loaded.obj[0], chis[0], group.exposures)
 
-    def _tell(
-        self, here: Loaded, part: Part, window: Tensor, entering: list[Tensor], change: Tensor, totals: Totals
+    def _slice_responses(
+        self,
+        loaded: LoadedState,
+        group: FrameGroup,
+        slices: Tensor,
+        entering: list[Tensor],
+        chi: Tensor,
+        sums: PassSums,
     ) -> list[Tensor]:
-        """Return what frames tell of positions and power, and add what they tell of the spacing."""
-        corners, shape = here.beams.corners[part.views], self.problem.shape
-        gradients = windows.gradients(here.obj, corners, shape)
+        """Return the responses of a group without the first and those of OPR, and add <Z, chi> of the slice spacing.
+
+        Parameters
+        ----------
+        loaded, group, sums
+            As in `add_group`.
+        slices : Tensor of shape (slices, frames, ny, nx)
+            Windows of the slices.
+        entering : list of Tensor
+            Waves that enter the slices, each of shape (frames, modes, ny, nx).
+        chi : Tensor of shape (frames, modes, ny, nx)
+            Corrections of the exit waves.
+        """
+        corners, shape = loaded.frame_probes.corners[group.exposures], self.problem.shape
+        gradients = windows.gradients(loaded.obj, corners, shape)
         y, x = (slope[0][:, None] * entering[0] for slope in gradients)
         z = torch.zeros_like(y)
-        for number in range(1, len(window)):
-            push = _through(window[number - 1][:, None] * entering[number - 1], self._steeper)
-            own = window[number][:, None]
+        for number in range(1, len(slices)):
+            added = _filter(slices[number - 1][:, None] * entering[number - 1], self._transfer_derivative)
+            window = slices[number][:, None]
             y, x = (
-                own * _through(wave, self._transfer) + slope[number][:, None] * entering[number]
+                window * _filter(wave, self._transfer) + slope[number][:, None] * entering[number]
                 for wave, slope in zip((y, x), gradients, strict=True)
             )
-            z = own * (_through(z, self._transfer) + push)
-        totals.slice_spacing = totals.slice_spacing + lines.inner(z, change).sum(dtype=torch.float64)
-        return lines.responses((y, x), window[-1][:, None] * entering[-1], change)
+            z = window * (_filter(z, self._transfer) + added)
+        sums.slice_spacing = sums.slice_spacing + inner(z, chi).sum(dtype=torch.float64)
+        return object_responses((y, x), slices[-1][:, None] * entering[-1], chi)
 
 
-def _through(waves: Tensor, transfer: Tensor) -> Tensor:
-    """Return waves behind a filter in Fourier space."""
+def _filter(waves: Tensor, transfer: Tensor) -> Tensor:
+    """Return waves after multiplication of their spectra by a transfer function."""
     return torch.fft.ifft2(torch.fft.fft2(waves) * transfer)

@@ -1,17 +1,17 @@
-"""What the frames have of their own: places, and the probe as it is there."""
+"""The probe and the window of every frame, from the state's refined parameters."""
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from exitwave.engine.backends.cuda.fused import fused
+from exitwave.engine.backends.cuda.fused import fused_kernels
 from exitwave.engine.problem import Problem
 from exitwave.engine.state import State
 
 
-def tensor(array: NDArray[np.generic], device: torch.device, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Return an array on the device, in a precision."""
+def to_device(array: NDArray[np.generic], device: torch.device, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Return a NumPy array as a tensor on the device, in the given precision."""
     return torch.as_tensor(np.ascontiguousarray(array)).to(device, dtype)
 
 
@@ -25,89 +25,101 @@ def ramps(shape: tuple[int, int], shifts: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class FrameProbes:
-    """The probes of all views at a state: shifted, scaled, varied and tilted. A view is a frame, or an exposure of one.
+    """The probes of all exposures: with OPR, shifted, scaled and with pointing.
+
+    A frame of a fly scan has E exposures, and exposure e of frame j has the index j E + e. Any other frame has one
+    exposure, with the index j.
 
     Parameters
     ----------
     problem : Problem
-        Whose frames these are.
+        Counts and geometry.
     state : State
-        What the frames have of their own; object and probe are not looked at.
+        The refined parameters; object and probe are not used.
     device : torch.device
-        Where the passes are.
+        Device of the passes.
     """
 
     def __init__(self, problem: Problem, state: State, device: torch.device) -> None:
         if problem.exposures:
             state = problem.exposures.spread(state, problem.pixels)
         self.shape = problem.shape
-        self.places, rest = problem.windows(state.positions)
-        self.corners = tensor(self.places, device, torch.int64)
-        self.shifts = tensor(rest, device)
-        self.probe_factors = None if state.probe_factors is None else tensor(state.probe_factors, device)
-        self.pointing = None if state.pointing is None else tensor(state.pointing, device)
-        self.opr_modes = self.weights = None
+        self.host_corners, shifts = problem.windows(state.positions)
+        self.corners = to_device(self.host_corners, device, torch.int64)
+        self.shifts = to_device(shifts, device)
+        self.probe_factors = None if state.probe_factors is None else to_device(state.probe_factors, device)
+        self.pointing = None if state.pointing is None else to_device(state.pointing, device)
+        self.opr_modes = self.opr_weights = None
         if state.opr_modes is not None and state.opr_weights is not None:
-            self.opr_modes = torch.fft.fft2(tensor(state.opr_modes, device, torch.complex64))
-            self.weights = tensor(state.opr_weights, device)
+            self.opr_modes = torch.fft.fft2(to_device(state.opr_modes, device, torch.complex64))
+            self.opr_weights = to_device(state.opr_weights, device)
 
     @property
-    def count(self) -> int:
-        """Number of variations."""
+    def opr_count(self) -> int:
+        """Number of OPR modes."""
         return 0 if self.opr_modes is None else len(self.opr_modes)
 
-    def of(self, spectrum: Tensor, views: Tensor) -> Tensor:
-        """Return the probes of some views, shape (views, modes, ny, nx), from the spectrum of the probe."""
-        return self.shifted(self._varied(spectrum, views), views)
+    def probes(self, spectrum: Tensor, exposures: Tensor) -> Tensor:
+        """Return the probes of some exposures, shape (exposures, modes, ny, nx), from the spectrum of the probe."""
+        return self.to_frame(self._with_opr(spectrum, exposures), exposures)
 
-    def _varied(self, spectrum: Tensor, views: Tensor) -> Tensor:
-        """Return the spectra of the probes before they are shifted, shape (views or 1, modes, ny, nx)."""
-        if self.opr_modes is None or self.weights is None:
+    def _with_opr(self, spectrum: Tensor, exposures: Tensor) -> Tensor:
+        """Return the spectra of the unshifted probes, shape (exposures, modes, ny, nx); without OPR (1, ...)."""
+        if self.opr_modes is None or self.opr_weights is None:
             return spectrum[None]
-        waves = spectrum[None].repeat(len(views), 1, 1, 1)
-        waves[:, 0] += torch.tensordot(self.weights[views].to(torch.complex64), self.opr_modes, 1)
+        waves = spectrum[None].repeat(len(exposures), 1, 1, 1)
+        waves[:, 0] += torch.tensordot(self.opr_weights[exposures].to(torch.complex64), self.opr_modes, 1)
         return waves
 
-    def shifted(self, spectra: Tensor, views: Tensor) -> Tensor:
-        """Return waves of spectra (views or 1, modes, ny, nx) as they are in some views."""
-        if len(spectra) == 1 and (kernels := fused(spectra.device)) is not None:
-            turned = kernels.shift(spectra[0], self.shifts, self.probe_factors, views)
-        else:
-            turned = spectra * self._ramp(views)[:, None]
-        beam = torch.fft.ifft2(turned)
-        return beam if self.pointing is None else beam * self._tilt(views)[:, None]
+    def to_frame(self, spectra: Tensor, exposures: Tensor) -> Tensor:
+        """Return waves as parts of the probes of some exposures: shifted, scaled by the factor and with pointing.
 
-    def changes(self, spectrum: Tensor, views: Tensor) -> list[Tensor]:
-        """Return how the probes of some views change with their positions along rows and columns."""
-        waves = self._varied(spectrum, views)
+        ``spectra`` are the Fourier transforms of the waves, shape (exposures or 1, modes, ny, nx).
+        """
+        if len(spectra) == 1 and (kernels := fused_kernels(spectra.device)) is not None:
+            shifted = kernels.shift(spectra[0], self.shifts, self.probe_factors, exposures)
+        else:
+            shifted = spectra * self._shift_ramp(exposures)[:, None]
+        waves = torch.fft.ifft2(shifted)
+        return waves if self.pointing is None else waves * self._pointing_ramp(exposures)[:, None]
+
+    def derivatives(self, spectrum: Tensor, exposures: Tensor) -> list[Tensor]:
+        """Return the derivatives of the probes with respect to the positions along rows and columns."""
+        waves = self._with_opr(spectrum, exposures)
         fy, fx = (torch.fft.fftfreq(n, device=spectrum.device) for n in self.shape)
-        return [self.shifted(-2j * torch.pi * f * waves, views) for f in (fy[:, None], fx)]
+        return [self.to_frame(-2j * torch.pi * f * waves, exposures) for f in (fy[:, None], fx)]
 
-    def back(self, total: Tensor, wanted: Tensor, views: Tensor) -> Tensor:
-        """Add the spectra of the adjoint of `shifted` to a total in place, and return those of the first mode."""
-        wanted = wanted if self.pointing is None else wanted * self._tilt(views)[:, None].conj()
-        back = torch.fft.fft2(wanted)
-        if (kernels := fused(total.device)) is not None:
-            kernels.shift_back(total, back, self.shifts, self.probe_factors, views)
+    def from_frame(self, total: Tensor, waves: Tensor, exposures: Tensor) -> Tensor:
+        """Add the spectra of the adjoint of `to_frame` to a total, shape (modes, ny, nx), in place.
+
+        Returns
+        -------
+        Tensor of shape (exposures, ny, nx)
+            Spectra of the first mode of the waves without pointing, before the adjoint shift.
+        """
+        waves = waves if self.pointing is None else waves * self._pointing_ramp(exposures)[:, None].conj()
+        spectra = torch.fft.fft2(waves)
+        if (kernels := fused_kernels(total.device)) is not None:
+            kernels.shift_back(total, spectra, self.shifts, self.probe_factors, exposures)
         else:
-            total += (back * self._ramp(views)[:, None].conj()).sum(0)
-        return back[:, 0]
+            total += (spectra * self._shift_ramp(exposures)[:, None].conj()).sum(0)
+        return spectra[:, 0]
 
-    def vary_back(self, total: Tensor, first: Tensor, views: Tensor) -> None:
-        """Add to a total what the spectra of a first mode, as `back` returns them, want of the variations."""
-        if self.weights is not None:
-            weights = self.weights[views].to(torch.complex64)
-            total += torch.tensordot(weights.T, first * self._ramp(views).conj(), 1)
+    def add_opr(self, total: Tensor, first_mode: Tensor, exposures: Tensor) -> None:
+        """Add the sums of the OPR modes to a total, from the spectra of the first mode that `from_frame` returns."""
+        if self.opr_weights is not None:
+            weights = self.opr_weights[exposures].to(torch.complex64)
+            total += torch.tensordot(weights.T, first_mode * self._shift_ramp(exposures).conj(), 1)
 
-    def _ramp(self, views: Tensor) -> Tensor:
-        """Return the factor of a spectrum, shape (views, ny, nx)."""
-        rows, columns = ramps(self.shape, self.shifts[views])
-        return (rows if self.probe_factors is None else rows * self.probe_factors[views][:, None, None]) * columns
+    def _shift_ramp(self, exposures: Tensor) -> Tensor:
+        """Return the factor of the spectrum for shift and probe factor, shape (exposures, ny, nx)."""
+        rows, columns = ramps(self.shape, self.shifts[exposures])
+        return (rows if self.probe_factors is None else rows * self.probe_factors[exposures][:, None, None]) * columns
 
-    def _tilt(self, views: Tensor) -> Tensor:
-        """Return the factor that tilts beams, shape (views, ny, nx)."""
+    def _pointing_ramp(self, exposures: Tensor) -> Tensor:
+        """Return the phase ramp of the pointing, shape (exposures, ny, nx)."""
         assert self.pointing is not None
-        angles = [2 * torch.pi * self.pointing[views][:, a, None] * axis for a, axis in enumerate(self.axes())]
+        angles = [2 * torch.pi * self.pointing[exposures][:, a, None] * axis for a, axis in enumerate(self.axes())]
         rows, columns = (torch.polar(torch.ones_like(angle), angle) for angle in angles)
         return rows[:, :, None] * columns[:, None, :]
 

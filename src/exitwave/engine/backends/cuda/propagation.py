@@ -1,4 +1,4 @@
-"""From the sample to the detector and back."""
+"""The propagation of exit waves to the detector and back."""
 
 import torch
 from torch import Tensor
@@ -10,36 +10,42 @@ from exitwave.engine.problem import Problem
 class FarField:
     """The unitary Fourier transform."""
 
-    def forth(self, waves: Tensor, beams: FrameProbes, views: Tensor) -> Tensor:
-        """Return exit waves at the detector, shape (views, modes, ny, nx)."""
+    def propagate(self, waves: Tensor, frame_probes: FrameProbes, exposures: Tensor) -> Tensor:
+        """Return exit waves of some exposures at the detector, shape (exposures, modes, ny, nx)."""
         return torch.fft.fft2(waves, norm="ortho")
 
-    def back(self, waves: Tensor, beams: FrameProbes, views: Tensor) -> Tensor:
-        """Return the inverse and adjoint of `forth`."""
+    def propagate_back(self, waves: Tensor, frame_probes: FrameProbes, exposures: Tensor) -> Tensor:
+        """Return the inverse, which is the adjoint, of `propagate`."""
         return torch.fft.ifft2(waves, norm="ortho")
 
 
 class NearField:
-    """The way to an image; see `engine.near`."""
+    """The propagation to a detector in the near field; see `engine.model.near_field`.
+
+    Parameters
+    ----------
+    transfer : Tensor of shape (ny, nx)
+        Transfer function, zero frequency at [0, 0].
+    """
 
     def __init__(self, transfer: Tensor) -> None:
         self._transfer = transfer
 
-    def forth(self, waves: Tensor, beams: FrameProbes, views: Tensor) -> Tensor:
-        """Return exit waves at the detector, shape (views, modes, ny, nx), shifted back to where they are."""
-        return torch.fft.ifft2(torch.fft.fft2(waves) * self._factor(beams, views))
+    def propagate(self, waves: Tensor, frame_probes: FrameProbes, exposures: Tensor) -> Tensor:
+        """Return exit waves at the detector, shape (exposures, modes, ny, nx), without the sub-pixel shift."""
+        return torch.fft.ifft2(torch.fft.fft2(waves) * self._factor(frame_probes, exposures))
 
-    def back(self, waves: Tensor, beams: FrameProbes, views: Tensor) -> Tensor:
-        """Return the inverse and adjoint of `forth`."""
-        return torch.fft.ifft2(torch.fft.fft2(waves) * self._factor(beams, views).conj())
+    def propagate_back(self, waves: Tensor, frame_probes: FrameProbes, exposures: Tensor) -> Tensor:
+        """Return the inverse, which is the adjoint, of `propagate`."""
+        return torch.fft.ifft2(torch.fft.fft2(waves) * self._factor(frame_probes, exposures).conj())
 
-    def _factor(self, beams: FrameProbes, views: Tensor) -> Tensor:
-        rows, columns = ramps(beams.shape, -beams.shifts[views])
+    def _factor(self, frame_probes: FrameProbes, exposures: Tensor) -> Tensor:
+        rows, columns = ramps(frame_probes.shape, -frame_probes.shifts[exposures])
         return (self._transfer * rows * columns)[:, None]
 
 
-def way(problem: Problem, device: torch.device) -> FarField | NearField:
-    """Return the way to the detector of a problem."""
+def make_propagation(problem: Problem, device: torch.device) -> FarField | NearField:
+    """Return the propagation of a problem."""
     if problem.propagator is None:
         return FarField()
     return NearField(torch.as_tensor(problem.propagator.transfer).to(device, torch.complex64))

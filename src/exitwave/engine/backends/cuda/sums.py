@@ -1,4 +1,4 @@
-"""What a pass adds up over frames. All sums over frames are formed here, but for those of lines and single frames."""
+"""The sums of a pass over frames, except those of derivatives and of updates after every frame."""
 
 import math
 from typing import Any
@@ -10,89 +10,108 @@ from torch import Tensor
 
 from exitwave.engine.backend import Misfit, Sums
 from exitwave.engine.backends.cuda import windows
-from exitwave.engine.backends.cuda.detector import Judged, power
-from exitwave.engine.backends.cuda.fused import fused
+from exitwave.engine.backends.cuda.detector import Comparison, intensity
+from exitwave.engine.backends.cuda.fused import fused_kernels
 from exitwave.engine.backends.cuda.probes import FrameProbes
 
 
-class Totals:
-    """Sums over the frames of a pass.
+class PassSums:
+    """Sums over the frames of a pass, on the device.
 
     Parameters
     ----------
     obj, probe : Tensor
-        What the sums have the shapes of.
-    beams : Beams
-        What the frames have of their own.
-    exposures : int
-        Views of a frame.
+        Object and probe, whose shapes the sums have.
+    frame_probes : FrameProbes
+        The probes of the exposures.
+    exposures_per_frame : int
+        Number of exposures of a frame.
     """
 
-    def __init__(self, obj: Tensor, probe: Tensor, beams: FrameProbes, exposures: int) -> None:
-        self._beams, self._share = beams, 1 / exposures
+    def __init__(self, obj: Tensor, probe: Tensor, frame_probes: FrameProbes, exposures_per_frame: int) -> None:
+        self._frame_probes, self._share = frame_probes, 1 / exposures_per_frame
         frame = tuple(probe.shape[1:])
-        complexes, reals = [obj.shape, probe.shape, (beams.count, *frame)], [obj.shape, frame]
-        zeros = _zeros(obj, complexes, reals)
-        self.object, self.spectrum, self.varied, self.probe_density, self.object_density = zeros
-        self.scalars = obj.new_zeros((2,), dtype=torch.float64)
+        complex_shapes, real_shapes = [obj.shape, probe.shape, (frame_probes.opr_count, *frame)], [obj.shape, frame]
+        zeros = _zeros(obj, complex_shapes, real_shapes)
+        self.object, self.spectrum, self.opr_spectra, self.probe_density, self.object_density = zeros
+        self.difference_and_loss = obj.new_zeros((2,), dtype=torch.float64)
         self.slice_spacing: Tensor | float = 0.0
         self.background: Tensor | None = None
 
-    def compare(self, judged: Judged) -> None:
-        """Add what the counts say of some frames."""
-        self.scalars += judged.parts.sum((1, 2), dtype=torch.float64)
-        if judged.background is not None:
-            self.background = judged.background if self.background is None else self.background + judged.background
+    def add_comparison(self, comparison: Comparison) -> None:
+        """Add the difference, the loss and the background terms of a group."""
+        self.difference_and_loss += comparison.partial_sums.sum((1, 2), dtype=torch.float64)
+        if comparison.background is not None:
+            known = self.background
+            self.background = comparison.background if known is None else known + comparison.background
 
     def add_object(
-        self, beam: Tensor, chi: Tensor, views: Tensor, places: NDArray[np.int64], layer: int | None = None
+        self,
+        probes: Tensor,
+        chi: Tensor,
+        exposures: Tensor,
+        host_corners: NDArray[np.int64],
+        slice_number: int | None = None,
     ) -> None:
-        """Add conj(P) chi and |P|^2 of waves (views, modes, ny, nx), where the corners of their windows are."""
-        num, den = (each if layer is None else each[layer] for each in (self.object, self.probe_density))
-        if (kernels := fused(num.device)) is not None:
-            kernels.collect(num, den, beam, chi, self._beams.corners, views)
-            return
-        windows.add(num, (beam.conj() * chi).sum(1), places)
-        windows.add(den, power(beam), places)
+        """Add conj(P) chi and |P|^2 of waves, shape (exposures, modes, ny, nx), to the sums of the object or a slice.
 
-    def add_probe(self, obj: Tensor, chi: Tensor, views: Tensor) -> None:
-        """Add conj(O) chi and |O|^2 of a thin object."""
-        beams = self._beams
-        first = beams.back(self.spectrum, windows.multiply(chi, obj, beams, views, conjugate=True), views)
-        beams.vary_back(self.varied, first, views)
-        if (kernels := fused(obj.device)) is not None:
-            kernels.see(self.object_density, obj, beams.corners, views, self._share)
+        ``host_corners`` are the corners of the windows, shape (exposures, 2). The fused kernels do not use them.
+        """
+        num, den = (each if slice_number is None else each[slice_number] for each in (self.object, self.probe_density))
+        if (kernels := fused_kernels(num.device)) is not None:
+            kernels.add_object(num, den, probes, chi, self._frame_probes.corners, exposures)
+            return
+        windows.add_windows(num, (probes.conj() * chi).sum(1), host_corners)
+        windows.add_windows(den, intensity(probes), host_corners)
+
+    def add_probe(self, obj: Tensor, chi: Tensor, exposures: Tensor) -> None:
+        """Add conj(O) chi and |O|^2 of a thin object, or the first slice, to the sums of probe and OPR modes."""
+        probes = self._frame_probes
+        correction = windows.multiply(chi, obj, probes, exposures, conjugate=True)
+        probes.add_opr(self.opr_spectra, probes.from_frame(self.spectrum, correction, exposures), exposures)
+        if (kernels := fused_kernels(obj.device)) is not None:
+            kernels.add_object_density(self.object_density, obj, probes.corners, exposures, self._share)
         else:
-            window = windows.cut(obj, beams.corners[views], beams.shape)
+            window = windows.cut(obj, probes.corners[exposures], probes.shape)
             self.object_density += self._share * torch.view_as_real(window).square().sum((0, -1))
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
-        """The sums in the order of those of `Sums`, and after them difference and loss."""
+        """The first four sums of `Sums`, then difference and loss, shape (2,)."""
         probe = torch.fft.ifft2(self.spectrum)
-        return self.object, self.probe_density, probe, self.object_density, self.scalars
+        return self.object, self.probe_density, probe, self.object_density, self.difference_and_loss
 
-    def sums(self, signal: float, *, as_numpy: bool) -> Sums:
-        """Return the sums of the pass, as tensors or as NumPy arrays."""
-        as_wanted: Any = (lambda each: each.cpu().numpy()) if as_numpy else (lambda each: each)
-        difference, loss = (float(each) if as_numpy else each for each in self.scalars.unbind())
-        varied, background = self._beams.count, self.background
+    def result(self, signal: float, *, as_numpy: bool) -> Sums:
+        """Return the sums of the pass, as tensors or as NumPy arrays.
+
+        Parameters
+        ----------
+        signal : float
+            Sum of the counts of the frames.
+        as_numpy : bool
+            Whether the sums are NumPy arrays.
+        """
+        convert: Any = (lambda each: each.cpu().numpy()) if as_numpy else (lambda each: each)
+        difference, loss = (float(each) if as_numpy else each for each in self.difference_and_loss.unbind())
+        background = self.background
         return Sums(
-            as_wanted(self.object),
-            as_wanted(self.probe_density),
-            as_wanted(torch.fft.ifft2(self.spectrum)),
-            as_wanted(self.object_density),
+            convert(self.object),
+            convert(self.probe_density),
+            convert(torch.fft.ifft2(self.spectrum)),
+            convert(self.object_density),
             Misfit(difference, signal),
             loss,
-            opr_modes=torch.fft.ifft2(self.varied).cpu().numpy() if varied else None,
+            opr_modes=torch.fft.ifft2(self.opr_spectra).cpu().numpy() if self._frame_probes.opr_count else None,
             slice_spacing=float(self.slice_spacing),
             background=None if background is None else background.cpu().numpy(),
         )
 
 
-def _zeros(like: Tensor, complexes: list[tuple[int, ...]], reals: list[tuple[int, ...]]) -> list[Tensor]:
-    """Return complex and real zeros of some shapes, all set to 0 at once."""
-    sizes = [2 * math.prod(shape) for shape in complexes] + [math.prod(shape) for shape in reals]
+def _zeros(like: Tensor, complex_shapes: list[tuple[int, ...]], real_shapes: list[tuple[int, ...]]) -> list[Tensor]:
+    """Return complex and real zeros of some shapes, which one launch sets to 0."""
+    sizes = [2 * math.prod(shape) for shape in complex_shapes] + [math.prod(shape) for shape in real_shapes]
     pieces = torch.zeros(sum(sizes), device=like.device).split(sizes)
-    found = [torch.view_as_complex(piece.view(*shape, 2)) for piece, shape in zip(pieces, complexes, strict=False)]
-    return found + [piece.view(shape) for piece, shape in zip(pieces[len(complexes) :], reals, strict=True)]
+    arrays = [
+        torch.view_as_complex(piece.view(*shape, 2)) for piece, shape in zip(pieces, complex_shapes, strict=False)
+    ]
+    return arrays + [piece.view(shape) for piece, shape in zip(pieces[len(complex_shapes) :], real_shapes, strict=True)]

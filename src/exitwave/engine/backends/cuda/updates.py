@@ -1,6 +1,6 @@
-"""The passes that change something as they go: object and probe after every frame, or the frames' own exit waves."""
+"""The passes that change the state or the stored exit waves."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -8,43 +8,42 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from exitwave.engine.backend import Misfit, ProjectionWeights, Step, Sums
-from exitwave.engine.backends.cuda.detector import power
-from exitwave.engine.backends.cuda.sums import Totals
+from exitwave.engine.backends.cuda.descent import descend
+from exitwave.engine.backends.cuda.detector import intensity
+from exitwave.engine.backends.cuda.group_model import FrameGroup, GroupModel, LoadedState
+from exitwave.engine.backends.cuda.sums import PassSums
 from exitwave.engine.state import State
-
-if TYPE_CHECKING:
-    from exitwave.engine.backends.cuda.passes import Loaded, Part, TorchBackend
 
 
 def sequential(
-    backend: "TorchBackend", state: State, frames: NDArray[np.int64], object: Step | None, probe: Step | None
+    model: GroupModel, state: State, frames: NDArray[np.int64], object: Step | None, probe: Step | None
 ) -> Misfit:
     """Update the state in place after every frame; see `Backend.sequential`."""
-    here = backend.load(state)
-    totals = Totals(here.obj, here.probe, here.beams, 1)
-    spectrum, (ny, nx) = here.spectrum.clone(), backend.problem.shape
-    here = here._replace(spectrum=spectrum)
-    for part in backend.parts(here.beams, frames, size=1):
-        window, (beam, psi) = backend.window(here, part), backend.enter(here, part)
-        change, judged = backend.change(here, part, psi, "amplitude")
-        totals.compare(judged)
+    loaded = model.load(state)
+    sums = PassSums(loaded.obj, loaded.probe, loaded.frame_probes, 1)
+    spectrum, (ny, nx) = loaded.spectrum.clone(), model.problem.shape
+    loaded = loaded._replace(spectrum=spectrum)
+    for group in model.groups(loaded.frame_probes, frames, group_size=1):
+        window, (probes, psi) = model.object_windows(loaded, group), model.exit_waves(loaded, group)
+        chi, comparison = model.correct(loaded, group, psi, "amplitude")
+        sums.add_comparison(comparison)
         if object:
-            top, left = part.places[0].tolist()
-            seen = here.obj[top : top + ny, left : left + nx]
-            backend.descend(seen, (beam.conj() * change)[0].sum(0), power(beam)[0], object)
+            top, left = group.host_corners[0].tolist()
+            target = loaded.obj[top : top + ny, left : left + nx]
+            descend(model.recorder, target, (probes.conj() * chi)[0].sum(0), intensity(probes)[0], object)
         if probe:
-            wanted, light = torch.zeros_like(here.probe), torch.view_as_real(window[0]).square().sum(-1)
-            backend.descend(wanted, window[0].conj() * change[0], light, probe)
-            here.beams.back(spectrum, wanted[None], part.views)
+            change, density = torch.zeros_like(loaded.probe), torch.view_as_real(window[0]).square().sum(-1)
+            descend(model.recorder, change, window[0].conj() * chi[0], density, probe)
+            loaded.frame_probes.from_frame(spectrum, change[None], group.exposures)
     if object:
-        write(state.object, here.obj)
+        write(state.object, loaded.obj)
     if probe:
         write(state.probe, torch.fft.ifft2(spectrum))
-    return totals.sums(backend.signal(frames), as_numpy=isinstance(state.object, np.ndarray)).misfit
+    return sums.result(model.signal(frames), as_numpy=isinstance(state.object, np.ndarray)).misfit
 
 
 def project(
-    backend: "TorchBackend",
+    model: GroupModel,
     state: State,
     frames: NDArray[np.int64],
     waves: Any,
@@ -53,41 +52,41 @@ def project(
     object: bool,
     probe: bool,
 ) -> Sums:
-    """Advance the frames' own exit waves and add up what the model lacks of them; see `Backend.project`."""
-    here = backend.load(state)
-    totals = Totals(here.obj, here.probe, here.beams, 1)
-    for part in backend.parts(here.beams, frames):
-        (beam, psi), own = backend.enter(here, part), backend.take(waves[part.where])
+    """Advance the stored exit waves of the frames and sum the differences to the model; see `Backend.project`."""
+    loaded = model.load(state)
+    sums = PassSums(loaded.obj, loaded.probe, loaded.frame_probes, 1)
+    for group in model.groups(loaded.frame_probes, frames):
+        (probes, psi), stored = model.exit_waves(loaded, group), model.take(waves[group.rows])
         if weights is not None:
-            own = _advance(backend, here, part, psi, own, weights, totals)
-            write(waves[part.where], own)
-        lack = backend.way.back(own, here.beams, part.views) - psi
+            stored = _advance(model, loaded, group, psi, stored, weights, sums)
+            write(waves[group.rows], stored)
+        chi = model.propagate_back(loaded, group, stored) - psi
         if object:
-            totals.add_object(beam, lack, part.views, part.places)
+            sums.add_object(probes, chi, group.exposures, group.host_corners)
         if probe:
-            totals.add_probe(here.obj, lack, part.views)
-    signal = backend.signal(frames) if weights else 0.0
-    return totals.sums(signal, as_numpy=isinstance(state.object, np.ndarray))
+            sums.add_probe(loaded.obj, chi, group.exposures)
+    signal = model.signal(frames) if weights else 0.0
+    return sums.result(signal, as_numpy=isinstance(state.object, np.ndarray))
 
 
 def _advance(
-    backend: "TorchBackend",
-    here: "Loaded",
-    part: "Part",
+    model: GroupModel,
+    loaded: LoadedState,
+    group: FrameGroup,
     psi: Tensor,
-    own: Tensor,
+    stored: Tensor,
     weights: ProjectionWeights,
-    totals: Totals,
+    sums: PassSums,
 ) -> Tensor:
-    """Return the frames' own waves one step on."""
+    """Return the stored waves of a group after one projection step, and add the group's comparison to the sums."""
     a, b, c = weights
-    explained = backend.way.forth(psi, here.beams, part.views)
-    totals.compare(here.detector.correct(explained, part.measured, "amplitude", wanted=False)[1])
-    mixed = c * explained + (1 - c) * own
-    measured = mixed + here.detector.correct(mixed, part.measured, "amplitude")[0]
-    return (1 - a - b) * own + a * explained + b * measured
+    far = model.propagate(loaded, group, psi)
+    sums.add_comparison(loaded.detector.correct(far, group.counts, "amplitude", corrections=False)[1])
+    mixed = c * far + (1 - c) * stored
+    projected = mixed + loaded.detector.correct(mixed, group.counts, "amplitude")[0]
+    return (1 - a - b) * stored + a * far + b * projected
 
 
 def write(target: Any, values: Tensor) -> None:
-    """Write values into a tensor, or into an array on the host."""
+    """Write values into a tensor, or into a NumPy array."""
     torch.as_tensor(target).copy_(values)

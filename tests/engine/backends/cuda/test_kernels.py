@@ -1,4 +1,4 @@
-"""The kernels for GPUs, run by Triton's interpreter, against plain code and the reference; and that they compile."""
+"""The Triton kernels, run by the interpreter, against plain code and the reference; and their compilation."""
 
 import os
 import subprocess
@@ -17,9 +17,9 @@ from exitwave.engine.backend import RESPONSES, ProjectionWeights, Step
 from exitwave.engine.backends.reference.multislice import MultisliceReference
 from exitwave.engine.backends.reference.passes import ReferenceBackend
 
-if not GPU:  # where there is one, the tests of the sweeps run the kernels on it
+if not GPU:  # with a GPU, the tests of the passes run the kernels on it
     os.environ.setdefault("TRITON_INTERPRET", "1")  # before the kernels are imported
-pytestmark = pytest.mark.skipif(GPU, reason="the interpreter is not for a machine with a GPU")
+pytestmark = pytest.mark.skipif(GPU, reason="with a GPU, the tests of the passes run the kernels")
 NAMES = "object", "probe_density", "probe", "object_density"
 
 
@@ -29,13 +29,14 @@ def close(a, b, tolerance=1e-4):
 
 @pytest.fixture
 def fused(monkeypatch):
-    """Return what makes sweeps whose steps are the kernels', and the kernels."""
+    """Return a function that makes a backend with the fused kernels."""
     if util.find_spec("torch") is None or util.find_spec("triton") is None:
         pytest.skip("PyTorch or Triton is not installed; pip install -e '.[cuda]'")
-    from exitwave.engine.backends.cuda import fused, kernels
+    from exitwave.engine.backends.cuda import fused as module
+    from exitwave.engine.backends.cuda import kernels
 
-    monkeypatch.setattr(fused, "_used", lambda _: True)
-    monkeypatch.setattr(kernels, "BLOCK", 256)  # so that a frame may have two, and the last is not full
+    monkeypatch.setattr(module, "_for_device", lambda _: True)
+    monkeypatch.setattr(kernels, "BLOCK", 256)  # a frame has two blocks, and the last one is not full
     return Build("torch-cpu")
 
 
@@ -58,19 +59,20 @@ def test_gather_agrees_with_the_reference(shape, modes, noise, dtype, fused):
     assert sums.misfit == pytest.approx(expected.misfit, rel=1e-4)
 
 
-def test_all_that_frames_have_of_their_own_agrees_with_the_reference(fused):
+def test_per_frame_parameters_agree_with_the_reference(fused):
     problem, truth = make_problem((15, 20), frames=6, modes=2, margin=4)
     state = own(problem, perturb(truth))
     found = own(problem, single(state))
     rng = np.random.default_rng(2)
     state.pointing = found.pointing = rng.uniform(-0.4, 0.4, (len(problem.counts), 2))
-    told = [np.zeros((len(problem.used), len(RESPONSES) + 4)) for _ in range(2)]
-    expected = ReferenceBackend(problem).gather(state, problem.used, responses=told[0])
-    sums = fused(problem, 2).gather(found, problem.used, responses=told[1])
+    responses = [np.zeros((len(problem.used), len(RESPONSES) + 4)) for _ in range(2)]
+    expected = ReferenceBackend(problem).gather(state, problem.used, responses=responses[0])
+    sums = fused(problem, 2).gather(found, problem.used, responses=responses[1])
     for name in (*NAMES, "opr_modes"):
         assert close(getattr(sums, name), getattr(expected, name)), name
-    for column in range(told[0].shape[1]):
-        np.testing.assert_allclose(told[1][:, column], told[0][:, column], atol=1e-4 * np.abs(told[0][:, column]).max())
+    for column in range(responses[0].shape[1]):
+        column_expected, column_found = (each[:, column] for each in responses)
+        np.testing.assert_allclose(column_found, column_expected, atol=1e-4 * np.abs(column_expected).max())
 
 
 @pytest.mark.parametrize("near", [False, True], ids=["far", "near"])
@@ -92,13 +94,13 @@ def test_a_thick_sample_agrees_with_the_reference(fused):
         assert close(getattr(sums, name), getattr(expected, name)), name
 
 
-def test_the_passes_that_change_something_agree_with_plain_code(fused, monkeypatch):
+def test_passes_that_change_the_state_or_waves_agree_with_plain_code(fused, monkeypatch):
     from exitwave.engine.backends.cuda import fused as module
 
     problem, truth = make_problem((15, 20), frames=3, modes=2, mask=0.1)
     outcomes = []
     for used in (True, False):
-        monkeypatch.setattr(module, "_used", lambda _, used=used: used)
+        monkeypatch.setattr(module, "_for_device", lambda _, used=used: used)
         state, rng = single(perturb(truth)), np.random.default_rng(1)
         waves = (rng.standard_normal((3, 2, 15, 20, 2)) @ [4, 4j]).astype(np.complex64)
         misfit = fused(problem, 2).sequential(state, problem.used, Step(0.9, 0.3), Step(0.5, 1.0))
@@ -108,23 +110,23 @@ def test_the_passes_that_change_something_agree_with_plain_code(fused, monkeypat
         assert close(a, b, 1e-5)
 
 
-@pytest.mark.parametrize("moving", [False, True])
-def test_descend_agrees_with_the_reference(moving, fused):
+@pytest.mark.parametrize("has_velocity", [False, True])
+def test_descend_agrees_with_the_reference(has_velocity, fused):
     problem, state = make_problem((15, 20), frames=3, modes=2)
     sums, expected, found = ReferenceBackend(problem).gather(perturb(state), problem.used), double(state), single(state)
     ReferenceBackend(problem).descend(expected.probe, sums.probe, sums.object_density, Step(0.7, 0.2))
     parts, velocity = (sums.probe.astype("c8"), sums.object_density.astype("f4")), np.zeros_like(found.probe)
-    fused(problem, 2).descend(found.probe, *parts, Step(0.7, 0.2), velocity if moving else None)
+    fused(problem, 2).descend(found.probe, *parts, Step(0.7, 0.2), velocity if has_velocity else None)
     assert close(found.probe, expected.probe, 1e-5)
-    assert close(velocity, (expected.probe - state.probe) * moving)
+    assert close(velocity, (expected.probe - state.probe) * has_velocity)
 
 
-def test_frames_from_the_host_are_compared_as_those_on_the_device(fused):
+def test_counts_from_the_host_give_the_sums_of_counts_on_the_device(fused):
     problem, truth = make_problem((16, 20), frames=6, mask=0.1)
     backend, state = fused(problem, 1), single(perturb(truth))
-    kept = backend.gather(state, problem.used)
-    backend.frames.resident = False
-    assert close(backend.gather(state, problem.used).object, kept.object, 1e-6)
+    resident = backend.gather(state, problem.used)
+    backend.counts.resident = False
+    assert close(backend.gather(state, problem.used).object, resident.object, 1e-6)
 
 
 COMPILE = """
@@ -132,20 +134,20 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource, compile
 from exitwave.engine.backends.cuda import kernels
 
-KINDS = {"views": "*i64", "corners": "*i64", "frames": "*i64", "share": "fp32", "fade": "fp32", "readout": "fp32"}
-KINDS |= {"length": "fp32", "alpha": "fp32"}
-REAL = "out spectrum shifts probe_factors back waves obj num den beam chi".split()
-REAL += "difference loss far target also largest".split()
-WHOLE, FLOAT = {"stack": "*i16", "invalid": "i32"}, {"stack": "*fp32", "invalid": "fp32"}
+KINDS = dict.fromkeys("exposures corners frames".split(), "*i64")
+KINDS |= dict.fromkeys("share floor_power readout length alpha".split(), "fp32")
+REAL = "out spectrum shifts probe_factors spectra waves obj num den probes chi".split()
+REAL += "difference loss far target velocity max_den".split()
+INTEGER, FLOAT = {"counts": "*i16", "invalid": "i32"}, {"counts": "*fp32", "invalid": "fp32"}
 jobs = [
     (kernels._shift, {"SCALED": True}, {}),
     (kernels._shift_back, {"SCALED": False}, {}),
     (kernels._multiply, {"SIGN": -1}, {}),
-    (kernels._see, {}, {}),
-    (kernels._collect, {"TY": 8, "TX": 64}, {}),
-    (kernels._descend, {"MOVING": True}, {}),
-    (kernels._judge, {"NOISE": "amplitude", "UNSIGNED": True}, {"waves": "i32"} | WHOLE),
-    (kernels._judge, {"NOISE": "Poisson", "UNSIGNED": False}, {"waves": "i32"} | FLOAT),
+    (kernels._add_object_density, {}, {}),
+    (kernels._add_object, {"TY": 8, "TX": 64}, {}),
+    (kernels._descend, {"HAS_VELOCITY": True}, {}),
+    (kernels._compare, {"NOISE": "amplitude", "UNSIGNED": True}, {"waves": "i32"} | INTEGER),
+    (kernels._compare, {"NOISE": "Poisson", "UNSIGNED": False}, {"waves": "i32"} | FLOAT),
 ]
 for kernel, constants, kinds in jobs:
     constants = constants | ({} if "TY" in constants else {"N": 512})
@@ -156,7 +158,7 @@ for kernel, constants, kinds in jobs:
 
 
 @pytest.mark.usefixtures("fused")
-def test_the_kernels_compile_for_a_gpu_that_is_not_here(tmp_path):
+def test_the_kernels_compile_for_a_gpu_without_one(tmp_path):
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
     environment["TRITON_CACHE_DIR"] = str(tmp_path)
     subprocess.run([sys.executable, "-c", COMPILE], check=True, env=environment)
