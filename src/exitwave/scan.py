@@ -151,10 +151,10 @@ class Scan:
         return f"Scan({self.name!r}: {frames} frames of {ny} x {nx}, {self.energy:g} eV, {self.path})"
 
     @property
-    def wanted(self) -> NDArray[np.int64]:
+    def used_frames(self) -> NDArray[np.int64]:
         """Sorted indices of the frames that are used: all that are not in `left_out`."""
-        unwanted = [index for indices in self.left_out.values() for index in indices]
-        return np.setdiff1d(np.arange(len(self.patterns)), unwanted)
+        left_out = [index for indices in self.left_out.values() for index in indices]
+        return np.setdiff1d(np.arange(len(self.patterns)), left_out)
 
     @property
     def wavelength(self) -> float:

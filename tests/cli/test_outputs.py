@@ -6,6 +6,7 @@ import pytest
 
 from exitwave.cli import outputs
 from exitwave.cli.settings import parse_settings, split_settings
+from exitwave.engine.model.registry import REFINEMENTS
 from exitwave.errors import InputError, OutputError
 from exitwave.outputs import check_output
 
@@ -95,3 +96,9 @@ def test_settings_of_the_recipe_are_typed_and_nested_and_separate_from_those_of_
     overrides, recipe = split_settings(pairs)
     assert overrides == {"energy": "9keV"}
     assert recipe == {"object_update": {"step": 0.5, "schedule": {"start": 3}}, "batch": 8}
+
+
+def test_every_registered_refinement_is_a_setting():
+    pairs = dict.fromkeys(REFINEMENTS.all(), "true")
+    assert "position_update" in pairs
+    assert split_settings(pairs) == ({}, dict.fromkeys(REFINEMENTS.all(), True))

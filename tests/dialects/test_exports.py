@@ -24,7 +24,7 @@ FRAMES, ITERATIONS, CORRELATED = 200, 30, 0.9
 
 def test_types_and_shapes_for_pty_chi() -> None:
     scan = small_scan(npos=20, side=8)
-    arrays, count = scan.to_ptychi(), len(scan.wanted)
+    arrays, count = scan.to_ptychi(), len(scan.used_frames)
     assert {name: (each.dtype.name, each.ndim) for name, each in arrays.items()} == {
         "diffraction_data": ("float32", 3),
         "object_data": ("complex64", 3),

@@ -66,7 +66,7 @@ def recompute(result: Result, frames: Iterable[int] | None = None) -> float:
     InputError
         If a position lies outside the object, or if the frames have no counts.
     """
-    reconstructed = np.setdiff1d(result.scan.wanted, result.held_out)
+    reconstructed = np.setdiff1d(result.scan.used_frames, result.held_out)
     chosen = reconstructed if frames is None else np.asarray(list(frames), dtype=np.int64)
     sums = np.zeros(2)
     for frame in modelled_frames(result, chosen):

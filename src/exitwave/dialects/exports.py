@@ -49,7 +49,7 @@ def to_tike(data: Scan | Result) -> dict[str, NDArray[Any]]:
     scan = _square(data)
     shape = scan.patterns.shape[1:]
     image, x, y = object_of(data)
-    corners = to_pixels(data.positions[scan.wanted], y, x) - np.array([shape[0] // 2, shape[1] // 2])
+    corners = to_pixels(data.positions[scan.used_frames], y, x) - np.array([shape[0] // 2, shape[1] // 2])
     return {
         "data": np.fft.ifftshift(_counts(scan), axes=(-2, -1)),
         "scan": corners.astype(np.float32),
@@ -94,7 +94,7 @@ def to_ptychi(data: Scan | Result) -> dict[str, NDArray[Any]]:
     shape = scan.patterns.shape[1:]
     image, x, y = object_of(data)
     step = np.array([x[1] - x[0], y[1] - y[0]])
-    pixels = (data.positions[scan.wanted, :2] - np.array(origin_of(x, y, shape))) / step
+    pixels = (data.positions[scan.used_frames, :2] - np.array(origin_of(x, y, shape))) / step
     return {
         "diffraction_data": _for_fftshift(_counts(scan)),
         "object_data": image.reshape(-1, *image.shape[-2:]).copy(),
@@ -111,10 +111,10 @@ def _for_fftshift(frames: NDArray[Any]) -> NDArray[Any]:
 
 
 def _counts(scan: Scan) -> NDArray[np.float32]:
-    """Return the wanted frames less the dark frame, shape (n, ny, nx), 0 in pixels without a measurement."""
-    wanted = scan.wanted
-    stack = np.empty((wanted.size, *scan.patterns.shape[1:]), np.float32)
-    for row, (index, frame) in enumerate(zip(wanted, scan.patterns.pick(wanted), strict=True)):
+    """Return the used frames less the dark frame, shape (n, ny, nx), 0 in pixels without a measurement."""
+    used = scan.used_frames
+    stack = np.empty((used.size, *scan.patterns.shape[1:]), np.float32)
+    for row, (index, frame) in enumerate(zip(used, scan.patterns.pick(used), strict=True)):
         counts = frame.astype(np.float64)
         stack[row] = np.where(scan.detector.usable(counts, int(index)), scan.detector.without_dark(counts), 0)
     return stack

@@ -79,7 +79,7 @@ def sum_figure(scan: Scan, total: NDArray[np.float64], *, width: float = DOUBLE)
     """
     ny, nx = total.shape
     figure = new_figure(width, (width - 30) * min(ny / nx, 2) + 18, images=True)
-    _draw(figure.subplots(), scan, total, f"Sum of {len(scan.wanted)} frames")
+    _draw(figure.subplots(), scan, total, f"Sum of {len(scan.used_frames)} frames")
     return figure
 
 

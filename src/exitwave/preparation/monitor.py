@@ -43,7 +43,7 @@ def use_monitor(
     values = np.asarray(monitor, np.float64).squeeze()
     npos = len(scan.patterns)
     used = np.zeros(npos, np.bool_)
-    used[scan.wanted] = True
+    used[scan.used_frames] = True
     if values.shape != (npos,) or not np.isfinite(values[used]).all() or not (values[used] > 0).all():
         remedy = f"Give {npos} positive numbers, one for each frame"
         raise InputError("The monitor does not fit the frames", found=f"shape {np.shape(monitor)}", remedy=remedy)

@@ -115,7 +115,7 @@ def split_frames(result: Result) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     InputError
         If there are fewer than `FEWEST` frames.
     """
-    frames = result.scan.wanted
+    frames = result.scan.used_frames
     if len(frames) < FEWEST:
         remedy = "Leave --frc out; so small a scan has no resolution to speak of"
         raise InputError("There are too few frames to split them", found=f"{len(frames)} frames", remedy=remedy)

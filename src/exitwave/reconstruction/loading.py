@@ -29,7 +29,7 @@ def local_frames(scan: Scan, communicator: Communicator, tile: WholeObject = WHO
     """
     if isinstance(tile, Tile):
         return tile.frames
-    groups = scan.wanted, np.setdiff1d(np.arange(len(scan.patterns)), scan.wanted)
+    groups = scan.used_frames, np.setdiff1d(np.arange(len(scan.patterns)), scan.used_frames)
     return np.sort(np.concatenate([group[communicator.rank :: communicator.size] for group in groups]))
 
 
@@ -161,7 +161,7 @@ def load_problem(
         invalid=invalid,
         pixels=to_pixels(positions, *grid).astype(np.float32),
         object_shape=(len(grid[0]), len(grid[1])),
-        used=scan.wanted,
+        used=scan.used_frames,
         held_out=np.arange(0),
         photons=np.nan,
         propagator=propagator(scan) if scan.near else None,
@@ -173,7 +173,7 @@ def load_problem(
     )
     totals = problem.totals()
     lit = totals > 0
-    alive = np.intersect1d(np.flatnonzero(lit), scan.wanted)
+    alive = np.intersect1d(np.flatnonzero(lit), scan.used_frames)
     if len(alive) < 2:
         remedy = "Check the mask (0 is good, 1 is bad; --set mask=inverted) and the frames themselves"
         raise InputError("The frames hold no counts", where=str(scan.path or ""), found="no photon", remedy=remedy)

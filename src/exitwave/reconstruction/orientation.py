@@ -88,7 +88,7 @@ def rank_orientations(
 
 def middle(scan: Scan, frames: int) -> Scan:
     """Return the frames nearest to the middle of a scan, read into memory, as a scan of their own."""
-    usable = scan.wanted
+    usable = scan.used_frames
     chosen = np.sort(usable[innermost(scan.positions[usable, :2], frames)])
     masks = scan.detector.mask
     detector = replace(scan.detector, mask=masks[chosen]) if masks.ndim == 3 else scan.detector

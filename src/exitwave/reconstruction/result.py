@@ -75,7 +75,7 @@ def result(run: Run) -> Result:
 
 def _accounted(scan: Scan, problem: Problem) -> Scan:
     """Return the scan with the frames that were left out because they hold no counts."""
-    empty = np.setdiff1d(scan.wanted, np.union1d(problem.used, problem.held_out))
+    empty = np.setdiff1d(scan.used_frames, np.union1d(problem.used, problem.held_out))
     more = {"no counts": tuple(empty.tolist())} if len(empty) else {}
     return replace(scan, left_out=scan.left_out | more)
 

@@ -114,7 +114,7 @@ def prepare(data: Scan | Result, recipe: Recipe, announce: Callable[[str], None]
     else:
         y, x = _grid(scan, recipe, fly_scan.places(positions, offsets))
     held_out = earlier.held_out if earlier else np.arange(0)
-    same = np.array(scan.patterns.shape), scan.wanted, positions, y, x, held_out
+    same = np.array(scan.patterns.shape), scan.used_frames, positions, y, x, held_out
     communicator.agree("the scan and the settings", _what_counts(recipe, *same))
     tile = _tile(scan, recipe, earlier, fly_scan.places(positions, offsets), (y, x), device, communicator)
     if tile is not WHOLE_OBJECT:
@@ -209,7 +209,7 @@ def _tile(
     communicator: Communicator,
 ) -> WholeObject:
     """Return what of the object this process is to have, with the probe at some places in metres."""
-    if recipe.tiles == "no" or not 1 < communicator.size <= len(scan.wanted):
+    if recipe.tiles == "no" or not 1 < communicator.size <= len(scan.used_frames):
         return WHOLE_OBJECT
     shape, probe, count = (len(grid[0]), len(grid[1])), _probe_shape(scan, recipe), len(scan.patterns)
     known, views = earlier.probe if earlier else scan.probe, len(places) // count
@@ -218,7 +218,7 @@ def _tile(
         return WHOLE_OBJECT
     distributed.refuse_tiles(recipe, max(recipe.slices, earlier.slices if earlier else 1))
     rows = to_pixels(places, *grid)[:, 0].reshape(count, views)
-    return tiles.cut(rows, scan.wanted, shape, probe[0], _room(scan, recipe, places), communicator)
+    return tiles.cut(rows, scan.used_frames, shape, probe[0], _room(scan, recipe, places), communicator)
 
 
 def _too_large(device: str, *problem: Any) -> bool:

@@ -83,7 +83,7 @@ def test_model_of_the_arrays_is_that_of_exitwave(side: int) -> None:
     intensity = np.abs(np.fft.fft2(arrays["probe"][0, 0, 0] * window, norm="ortho")) ** 2
     from exitwave.positions import to_pixels
 
-    frame = result.scan.wanted[3]
+    frame = result.scan.used_frames[3]
     top, left = np.rint(to_pixels(whole.positions[[frame]], result.y, result.x))[0].astype(int) - side // 2
     exit_wave = result.probe[0] * result.object[top : top + side, left : left + side]
     expected = np.abs(np.fft.fftshift(np.fft.fft2(np.fft.ifftshift(exit_wave), norm="ortho"))) ** 2
@@ -93,10 +93,10 @@ def test_model_of_the_arrays_is_that_of_exitwave(side: int) -> None:
 def test_arrays_have_the_types_and_shapes_of_tike(tmp_path: Path) -> None:
     scan = _square()
     arrays = scan.to_tike()
-    wanted = len(scan.wanted)
+    count = len(scan.used_frames)
     assert {name: (each.dtype.name, each.shape[0]) for name, each in arrays.items()} == {
-        "data": ("float32", wanted),
-        "scan": ("float32", wanted),
+        "data": ("float32", count),
+        "scan": ("float32", count),
         "probe": ("complex64", 1),
         "psi": ("complex64", 1),
         "measured_pixels": ("bool", 8),
@@ -106,7 +106,7 @@ def test_arrays_have_the_types_and_shapes_of_tike(tmp_path: Path) -> None:
     assert (arrays["scan"].max(axis=0) + 1 + 8 <= arrays["psi"].shape[1:]).all()
     assert np.array_equal(np.fft.fftshift(arrays["measured_pixels"]), np.eye(8) == 0)
     good = np.eye(8) == 0
-    assert np.array_equal(np.fft.fftshift(arrays["data"][0])[good], scan.patterns[int(scan.wanted[0])][good])
+    assert np.array_equal(np.fft.fftshift(arrays["data"][0])[good], scan.patterns[int(scan.used_frames[0])][good])
 
 
 def test_unmet_requirements_of_tike_are_reported(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def diagnose(data: Scan | Result, orientations: Mapping[str, float] | None = Non
     sample = None if isinstance(scan.patterns, MissingFrames) else sample_frames(scan)
     probe = data.probe if isinstance(data, Result) else scan.probe
     diameter = _beam_diameter(scan, probe, sample)
-    used = scan.wanted
+    used = scan.used_frames
     diagnoses = list(diagnose_positions(data.positions[used], diameter))
     if sample is not None and len(sample.frames) > 1:
         diagnoses += diagnose_pixels(sample)

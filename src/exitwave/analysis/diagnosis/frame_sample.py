@@ -122,7 +122,7 @@ class FrameSample:
 
 def sample_frames(scan: Scan) -> FrameSample:
     """Read a sample of the used frames of a scan: about `PIXELS` detector pixels, at least `FEWEST` frames."""
-    used = scan.wanted
+    used = scan.used_frames
     shape = scan.patterns.shape[1:]
     number = min(len(used), max(FEWEST, PIXELS // int(np.prod(shape))))
     chosen = used[np.unique(np.linspace(0, len(used) - 1, number).astype(int))] if len(used) else used

@@ -24,10 +24,10 @@ LARGEST = 2**32 - 2**20
 
 def sum_of_frames(scan: Scan) -> NDArray[np.float64]:
     """Return the sum of all usable counts of the frames in use, shape (ny, nx)."""
-    total, wanted = np.zeros(scan.patterns.shape[1:]), np.isin(np.arange(len(scan.patterns)), scan.wanted)
+    total, used = np.zeros(scan.patterns.shape[1:]), np.isin(np.arange(len(scan.patterns)), scan.used_frames)
     for index, block in scan.patterns.blocks(max(1, BLOCK // scan.patterns.bytes_per_frame)):
         counts = block.astype(np.float64)
-        usable = scan.detector.usable(counts, index, saturated=True) & wanted[index, None, None]
+        usable = scan.detector.usable(counts, index, saturated=True) & used[index, None, None]
         total += np.where(usable, counts, 0).sum(axis=0)
     return total
 

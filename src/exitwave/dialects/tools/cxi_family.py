@@ -118,7 +118,7 @@ def write_with(name: str, amend: Amend) -> Callable[[Scan | Result, Path, bool],
 def _shared_losses(scan: Scan, name: str) -> list[Finding]:
     """Return findings on data that no variant of CXI can hold."""
     lost = []
-    unused = len(scan.patterns) - len(scan.wanted)
+    unused = len(scan.patterns) - len(scan.used_frames)
     if unused:
         remedy = f"{name} will use them; remove them from the scan first"
         lost.append(finding("W251", path("left_out"), f"{unused} frames that are left out", "none", remedy))

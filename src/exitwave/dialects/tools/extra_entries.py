@@ -122,7 +122,7 @@ def losses(data: Scan | Result, program: str, mask: str = "") -> tuple[Finding, 
         found.append(finding("W251", "", ", ".join(parts), expected, "It was left out"))
     bad = int((~detector.always_good).sum())
     ignored = {
-        f"{len(scan.patterns) - len(scan.wanted)} frames that are left out": bool(scan.left_out),
+        f"{len(scan.patterns) - len(scan.used_frames)} frames that are left out": bool(scan.left_out),
         "a dark frame, not subtracted": detector.dark is not None,
         "a flat field, not divided by": detector.flat is not None and not detector.flatfield_applied,
         f"{bad} bad pixels": bool(bad and mask),
