@@ -1,8 +1,8 @@
-"""Speed of Exitwave on a GPU, beside the memory bandwidth of the device, the CPU, and pty-chi on the same device.
+"""Speed of Exitwave on a GPU, compared with the device's memory bandwidth, the CPU, and pty-chi on the same device.
 
     python benchmarks/gpu.py [throughput] [quality] [peer] [file] [--device cuda] [--quick]
 
-All parts where none is named. pty-chi is measured only if its environment exists: benchmarks/.venv-ptychi, or the
+By default all parts run. pty-chi is measured only if its environment exists: benchmarks/.venv-ptychi, or the
 Python that EXITWAVE_PTYCHI_PYTHON names. Writes benchmarks/out/gpu.md and gpu.json. --quick --device torch-cpu is a
 test of the script that runs anywhere in a minute; its numbers have no meaning.
 """
@@ -114,18 +114,19 @@ def _batch(batch: int | None) -> dict[str, int]:
 
 
 def quality(effort: Effort, device: str) -> list[dict[str, Any]]:
-    """Return the seconds to within 1 % of the CPU's last held-out error, and the difference of the objects."""
+    """Return the seconds until the held-out error is within 1 % of the CPU's last one, and the objects' difference."""
     scan, rows = scans.defocused_scan(max(60, effort.frames.get(128, 60) // 10)), []
     for algorithm in ("mPIE", "LSQ-ML", "rPIE"):
         settings = {"algorithm": algorithm, "iterations": effort.iterations}
-        steps, results = {}, {}
+        steps, objects = {}, {}
         for name in ("cpu", device):
             steps[name], kept = ours.follow(scan, {effort.iterations}, device=name, **settings)
-            results[name] = kept[effort.iterations].object
+            objects[name] = kept[effort.iterations].object
         goal = 1.01 * steps["cpu"][-1].holdout_error
         reached = {name: _first(progress, goal) for name, progress in steps.items()}
-        apart = np.linalg.norm(results[device] - results["cpu"]) / np.linalg.norm(results["cpu"])
-        rows.append({"algorithm": algorithm, "cpu": reached["cpu"], "device": reached[device], "apart": float(apart)})
+        difference = np.linalg.norm(objects[device] - objects["cpu"]) / np.linalg.norm(objects["cpu"])
+        row = {"algorithm": algorithm, "cpu": reached["cpu"], "device": reached[device]}
+        rows.append(row | {"difference": float(difference)})
         say(f"{algorithm}: {rows[-1]}")
     return rows
 
@@ -169,9 +170,9 @@ def from_file_to_file(effort: Effort, device: str) -> list[dict[str, Any]]:
         command += ["--modes", str(modes), "--iterations", str(iterations), "--probe", "file", "--as-is"]
         start = time.perf_counter()
         done = subprocess.run(command, check=True, capture_output=True, text=True)
-        whole = time.perf_counter() - start
-    parts = json.loads(done.stdout)["seconds"]
-    return [{"frames": frames, "size": size, "modes": modes, "iterations": iterations, "whole": whole, "parts": parts}]
+        total = time.perf_counter() - start
+    steps = json.loads(done.stdout)["seconds"]
+    return [{"frames": frames, "size": size, "modes": modes, "iterations": iterations, "total": total, "steps": steps}]
 
 
 def _large(frames: int, size: int) -> Scan:
@@ -196,9 +197,9 @@ def markdown(found: dict[str, Any]) -> str:
         cells = [[f"{r['size']}", r["algorithm"], r["program"], f"{r['rate']:,.0f}", f"{r['batch']}"] for r in rows]
         parts.append(table(head, cells))
     for r in found.get("file", ()):
-        what = f"{r['frames']} frames of {r['size']} x {r['size']}, {r['modes']} modes, {r['iterations']} iterations"
-        spent = ", ".join(f"{name} {seconds:.1f}" for name, seconds in r["parts"].items())
-        parts.append(f"From file to file, {what}: {r['whole']:.1f} s ({spent}).")
+        run = f"{r['frames']} frames of {r['size']} x {r['size']}, {r['modes']} modes, {r['iterations']} iterations"
+        spent = ", ".join(f"{name} {seconds:.1f}" for name, seconds in r["steps"].items())
+        parts.append(f"From file to file, {run}: {r['total']:.1f} s ({spent}).")
     return "\n\n".join(parts) + "\n"
 
 
@@ -209,7 +210,7 @@ def _rate_cells(row: dict[str, Any]) -> list[str]:
 
 def _quality_cells(row: dict[str, Any]) -> list[str]:
     cpu, device = row["cpu"], row["device"]
-    return [row["algorithm"], f"{cpu:.2f}", f"{device:.2f}", f"{cpu / device:.1f}", f"{row['apart']:.1e}"]
+    return [row["algorithm"], f"{cpu:.2f}", f"{device:.2f}", f"{cpu / device:.1f}", f"{row['difference']:.1e}"]
 
 
 PARTS = {"throughput": throughput, "quality": quality, "peer": beside_peer, "file": from_file_to_file}
@@ -217,7 +218,7 @@ PARTS = {"throughput": throughput, "quality": quality, "peer": beside_peer, "fil
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("part", nargs="*", choices=[[], *PARTS], help=f"{', '.join(PARTS)}; all where none is named")
+    parser.add_argument("part", nargs="*", choices=[[], *PARTS], help=f"{', '.join(PARTS)}; default: all")
     parser.add_argument("--device", default="cuda", help="cuda, cuda:1 or torch-cpu")
     parser.add_argument("--quick", action="store_true", help="a short run of all parts")
     arguments = parser.parse_args()
