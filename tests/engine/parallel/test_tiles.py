@@ -180,7 +180,7 @@ def test_tiles_are_cut_where_they_are_asked_for_or_a_gpu_needs_them(monkeypatch)
     assert tile() is WHOLE_OBJECT
     memory = pytest.importorskip("exitwave.engine.backends.cuda.memory")
     assert tile("torch-cpu") is WHOLE_OBJECT
-    monkeypatch.setattr(memory, "free_on", lambda _: 8e6)
+    monkeypatch.setattr(memory, "free_memory_on", lambda _: 8e6)
     assert isinstance(tile("torch-cpu"), Tile)
     assert tile("torch-cpu", tiles="no") is WHOLE_OBJECT
     with pytest.raises(InputError, match="coarse: 2"):
