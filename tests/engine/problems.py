@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from exitwave.engine.backends.create import make_backend
-from exitwave.engine.backends.device import present
+from exitwave.engine.backends.device import gpu_present
 from exitwave.engine.model.near_field import Propagator
 from exitwave.engine.problem import Problem
 from exitwave.engine.state import State
@@ -73,8 +73,8 @@ def model(problem, state):
 
 def correction(reference, state, j, noise="amplitude"):
     """chi of frame j, shape (modes, ny, nx), by the reference."""
-    far = reference.forth(state, j, reference.beam(state, j) * state.object[reference.window(state, j)])
-    return reference.back(state, j, reference.judged(state, j, far, noise)[0] * far)
+    far = reference.propagate(state, j, reference.frame_probe(state, j) * state.object[reference.window(state, j)])
+    return reference.propagate_back(state, j, reference.compare(state, j, far, noise).factor * far)
 
 
 def single(state):
@@ -109,7 +109,7 @@ class Build:
         return backend
 
 
-GPU = present()
+GPU = gpu_present()
 ON_TENSORS = [pytest.param(Build("torch-cpu"), marks=torch, id="tensors")]
 ON_TENSORS += [pytest.param(Build("cuda:0"), id="gpu")] * GPU
 on_each_number_of_threads = pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from pydantic import (
 
 from exitwave.engine.algorithms.algorithm import OPTIONAL
 from exitwave.engine.algorithms.registry import ALGORITHMS, supporting
-from exitwave.engine.backends.device import NAMES, known
+from exitwave.engine.backends.device import DEVICE_NAMES, is_device_name
 from exitwave.engine.model.detector import DetectorSettings
 from exitwave.engine.model.fly_scan import FlyScan
 from exitwave.engine.model.refinement import Refinement
@@ -194,8 +194,8 @@ class Recipe(Settings):
     @field_validator("device")
     @classmethod
     def _known(cls, value: str) -> str:
-        if not known(value):
-            raise ValueError(f"there is no such device; write {NAMES}")
+        if not is_device_name(value):
+            raise ValueError(f"there is no such device; write {DEVICE_NAMES}")
         return value
 
     @field_validator("tiles", mode="before")

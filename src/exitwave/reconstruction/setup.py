@@ -19,7 +19,7 @@ from exitwave.engine.algorithms.registry import ALGORITHMS, supporting
 from exitwave.engine.backend import Backend
 from exitwave.engine.backends import device as devices
 from exitwave.engine.backends.create import make_backend
-from exitwave.engine.backends.host_memory import give_back
+from exitwave.engine.backends.host_memory import release_freed_memory
 from exitwave.engine.model import background, fly_scan
 from exitwave.engine.model.detector_distance import REACH
 from exitwave.engine.parallel import passes as distributed
@@ -134,7 +134,7 @@ def prepare(data: Scan | Result, recipe: Recipe, announce: Callable[[str], None]
     problems = {factor: problem if factor == 1 else coarse.crop(problem, factor) for factor in _factors(recipe)}
     for stage in recipe.stages:
         _warm_up(problems[stage.coarse], stage, device)
-    give_back()
+    release_freed_memory()
     compiled = time.perf_counter()
     probe = _earlier_probe(earlier, problem, recipe) if earlier else starting_probe(scan, problem, recipe, announce)
     probe = communicator.first(lambda: probe)

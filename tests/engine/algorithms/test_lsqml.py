@@ -45,8 +45,8 @@ def directions(backend, state):
 def changes(backend, state, d_object, d_probe):
     """How every frame's exit waves change: windows of the change of the object times the probe, and the other way."""
     for j in backend.problem.used:
-        window, beam, *_ = backend._frame(state, j)
-        yield window, beam, d_object[window] * beam, backend._shifted(state, j, d_probe) * state.object[window]
+        window, beam, *_ = backend.model_frame(state, j)
+        yield window, beam, d_object[window] * beam, backend.to_frame(state, j, d_probe) * state.object[window]
 
 
 def run(backend, state, settings, iterations=1):

@@ -10,7 +10,7 @@ import exitwave
 from exitwave.engine.algorithms import dm, projections, raar
 from exitwave.engine.algorithms.projections import ExitWaves
 from exitwave.engine.backend import ProjectionWeights
-from exitwave.engine.backends import host_memory as room
+from exitwave.engine.backends import host_memory
 from exitwave.engine.backends.cpu.passes import CpuBackend
 from exitwave.engine.backends.reference.passes import ReferenceBackend
 from exitwave.engine.recipe import Stage, make_recipe
@@ -166,14 +166,14 @@ def test_a_stage_settles_with_alternating_projections():
 
 
 def test_waves_that_do_not_fit_in_memory_are_refused(monkeypatch):
-    monkeypatch.setattr(room, "free_memory", lambda: 2e9)
+    monkeypatch.setattr(host_memory, "free_memory", lambda: 2e9)
     with pytest.raises(InputError, match=r"12\.6 GB for 6000 frames and 4 modes, with 2 GB free.*rPIE"):
-        room.allocate_waves((6000, 4, 256, 256))
-    assert room.allocate_waves((2, 1, 8, 8)).shape == (2, 1, 8, 8)
+        host_memory.allocate_waves((6000, 4, 256, 256))
+    assert host_memory.allocate_waves((2, 1, 8, 8)).shape == (2, 1, 8, 8)
 
 
 def test_the_free_memory_is_some():
-    assert 1e6 < room.free_memory() < 1e16
+    assert 1e6 < host_memory.free_memory() < 1e16
 
 
 @pytest.mark.parametrize(("algorithm", "setting"), [("rPIE", {"relaxation": 0.5}), ("ML", {"decay": 0.2})])

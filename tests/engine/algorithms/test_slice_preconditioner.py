@@ -124,6 +124,6 @@ def test_tensors_are_filtered_as_arrays_are():
     rng = np.random.default_rng(2)
     gradient = (rng.standard_normal((3, 64, 72)) + 1j * rng.standard_normal((3, 64, 72))).astype(np.complex64)
     filters, tensor = inverse(overlaps(thick(3), beam())), from_numpy(gradient)
-    found = precondition(arrays.beside(tensor, filters), tensor)
+    found = precondition(arrays.on_device_of(tensor, filters), tensor)
     assert found.dtype == tensor.dtype
     np.testing.assert_allclose(found.numpy(), precondition(filters, gradient), atol=1e-4)

@@ -161,7 +161,7 @@ def test_the_true_state_with_its_background_is_a_fixed_point_of_the_projection()
     detector = replace(ideal((12, 14)), background=np.full((12, 14), 3, np.float32))
     behind = replace(problem, counts=problem.counts + np.float32(3), detector=detector)
     backend = ReferenceBackend(behind)
-    far = backend._frame(truth, 3)[2]
+    far = backend.model_frame(truth, 3)[2]
     assert np.linalg.norm(backend.modulus(truth, 3, far) - far) < 1e-5 * np.linalg.norm(far)
     off = backend.modulus(truth, 3, 1.2 * far)
     assert np.linalg.norm(off - far) < 0.3 * np.linalg.norm(0.2 * far)

@@ -73,27 +73,27 @@ print("torch" in sys.modules, result.provenance["device"])
 
 
 def test_auto_without_a_driver_is_the_cpu_and_does_not_import_torch(monkeypatch):
-    monkeypatch.setattr(device, "_driver", lambda: False)
-    monkeypatch.setattr(device, "_gpus", lambda: pytest.fail("PyTorch was imported"))
+    monkeypatch.setattr(device, "_driver_present", lambda: False)
+    monkeypatch.setattr(device, "_gpu_count", lambda: pytest.fail("PyTorch was imported"))
     assert device.resolve("auto") == "cpu"
 
 
 def test_auto_selects_a_gpu_that_torch_finds(monkeypatch):
-    monkeypatch.setattr(device, "_driver", lambda: True)
+    monkeypatch.setattr(device, "_driver_present", lambda: True)
     monkeypatch.setattr(util, "find_spec", lambda _: True)
     for count, expected in ((0, "cpu"), (2, "cuda:0")):
-        monkeypatch.setattr(device, "_gpus", lambda count=count: count)
+        monkeypatch.setattr(device, "_gpu_count", lambda count=count: count)
         assert device.resolve("auto") == expected
     assert device.resolve("cuda") == "cuda:0"
     assert device.resolve("cuda:1") == "cuda:1"
-    with pytest.raises(InputError, match=r"no such GPU.*cuda:2, and PyTorch sees 2 GPUs"):
+    with pytest.raises(InputError, match=r"no such GPU.*cuda:2; PyTorch finds 2 GPUs"):
         device.resolve("cuda:2")
 
 
 def test_a_missing_gpu_is_refused_before_automatic_choices(scan, monkeypatch):
     monkeypatch.setattr(util, "find_spec", lambda _: True)
-    monkeypatch.setattr(device, "_gpus", lambda: 0)
-    with pytest.raises(InputError, match="PyTorch sees 0 GPUs"):
+    monkeypatch.setattr(device, "_gpu_count", lambda: 0)
+    with pytest.raises(InputError, match="PyTorch finds 0 GPUs"):
         exitwave.choose(scan, announce=lambda _: pytest.fail("the work has started"), device="cuda")
 
 

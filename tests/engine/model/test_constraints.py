@@ -63,7 +63,7 @@ def patterns(problem, state):
     from exitwave.engine.backends.reference.passes import ReferenceBackend
 
     backend = ReferenceBackend(problem)
-    waves = [backend.beam(state, j) * state.object[backend._frame(state, j)[0]] for j in problem.used]
+    waves = [backend.frame_probe(state, j) * state.object[backend.window(state, j)] for j in problem.used]
     return (np.abs(np.fft.fft2(waves, norm="ortho")) ** 2).sum(1)
 
 

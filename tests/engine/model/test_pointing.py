@@ -40,9 +40,9 @@ def case(request, build):
 def test_a_tilt_shifts_the_pattern_to_higher_indices():
     problem, state = make_problem((16, 20), frames=1)
     reference = ReferenceBackend(problem)
-    wave = reference._frame(state, 0)[1] * state.object[reference._frame(state, 0)[0]]
+    wave = reference.model_frame(state, 0)[1] * state.object[reference.model_frame(state, 0)[0]]
     state.pointing = np.array([[2.0, -3.0]])
-    moved = reference._frame(state, 0)[1] * state.object[reference._frame(state, 0)[0]]
+    moved = reference.model_frame(state, 0)[1] * state.object[reference.model_frame(state, 0)[0]]
     patterns = [np.abs(np.fft.fft2(each)) for each in (wave, moved)]
     assert patterns[1] == pytest.approx(np.roll(patterns[0], (2, -3), (-2, -1)))
 

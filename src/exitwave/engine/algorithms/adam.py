@@ -82,7 +82,7 @@ def descend(
     """Add a gradient to the running means, and the step that they give to the target in place."""
     means.batches += 1
     spread = arrays.zeros_like(means.second)
-    for new, first, second, root in arrays.blocks(ROWS, gradient, means.first, means.second, spread):
+    for new, first, second, root in arrays.row_blocks(ROWS, gradient, means.first, means.second, spread):
         first += (1 - FIRST) * (new - first)
         second += (1 - SECOND) * (new.real**2 + new.imag**2 - second)
         root[:] = (second / (1 - SECOND**means.batches)) ** 0.5

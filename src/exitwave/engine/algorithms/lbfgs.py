@@ -121,7 +121,7 @@ def recall(state: State, backend: Backend, steps: Steps, memory: HasSearch) -> S
     if steps[0] and search.age in LIFTS:
         spacing = 1.0 if state.slice_spacing is None else float(state.slice_spacing)
         found = overlaps(backend.problem, arrays.to_host(state.probe), spacing)
-        search.filters = arrays.beside(state.object, inverse(found, LIFTS[search.age]))
+        search.filters = arrays.on_device_of(state.object, inverse(found, LIFTS[search.age]))
     search.age += 1
     return search
 

@@ -152,8 +152,8 @@ def products(
     """
     tile = backend.problem.tile
     found = tile.total(
-        arrays.power(tile.own(d_object), tile.own(sums.probe_density)),
-        arrays.power(tile.own(d_probe), sums.object_density),
+        arrays.weighted_power(tile.own(d_object), tile.own(sums.probe_density)),
+        arrays.weighted_power(tile.own(d_probe), sums.object_density),
         arrays.inner(tile.own(d_object), tile.own(sums.object)),
         arrays.inner(tile.own(d_probe), tile.own(sums.probe)),
     )

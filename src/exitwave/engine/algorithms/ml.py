@@ -183,13 +183,13 @@ def preconditioned(
         if step:
             floor = step.alpha * tile.largest(curvature) + TINY
             here = [tile.own(each) if once else each for each in (curvature, *others)]
-            for d, g, *rows in arrays.blocks(ROWS, *here):
+            for d, g, *rows in arrays.row_blocks(ROWS, *here):
                 yield step.length * g / ((1 - step.alpha) * d + floor), *rows
 
 
 def go(target: NDArray[np.complexfloating], direction: NDArray[np.complexfloating], length: float) -> None:
     """Move a quantity along its direction in place, without an array as large as the object."""
-    for part, step in arrays.blocks(ROWS, target, direction):
+    for part, step in arrays.row_blocks(ROWS, target, direction):
         part += length * step
 
 

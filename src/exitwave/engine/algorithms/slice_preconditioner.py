@@ -100,4 +100,4 @@ def precondition(filters: Any, gradient: Any, workers: int = 1) -> Any:
     for own, row in zip(out, filters, strict=True):
         for each, wave in zip(row, spectrum, strict=True):
             own += each * wave
-    return arrays.fourier(out, workers, back=True)
+    return arrays.fourier(out, workers, inverse=True)

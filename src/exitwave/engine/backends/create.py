@@ -1,7 +1,7 @@
-"""The backends by the devices that they run on."""
+"""Create the backend for a problem and a device."""
 
 from exitwave.engine.backend import Backend
-from exitwave.engine.backends.cpu import multislice as cpu_slices
+from exitwave.engine.backends.cpu import multislice as cpu_multislice
 from exitwave.engine.backends.cpu.threads import default_threads
 from exitwave.engine.parallel.passes import DistributedBackend
 from exitwave.engine.problem import Problem
@@ -9,28 +9,28 @@ from exitwave.engine.state import State
 
 
 def make_backend(problem: Problem, modes: int, threads: int | None = None, device: str = "cpu") -> Backend:
-    """Return the sweeps for a problem, of a thin or a thick sample, in one process or in several.
+    """Return the backend for a problem, for a thin or a thick sample, in one process or in several.
 
     Parameters
     ----------
     problem : Problem
-        The frames and their positions, and the processes that carry them.
+        Counts and geometry, and the processes between which the frames are divided.
     modes : int
         Number of probe modes.
     threads : int or None
-        Threads of the host; None takes every core.
+        Threads of the host; None: as many as there are cores.
     device : str
-        Where they run, as `device.resolve` returns it.
+        The device, as `device.resolve` returns it.
 
     Raises
     ------
     InputError
-        If the device has too little memory, or its sweeps cannot do this problem.
+        If the device has too little memory, or its backend cannot compute this problem.
     """
     if problem.local_frames is not None:
         return DistributedBackend(problem, lambda part: make_backend(part, modes, threads, device))
     if device == "cpu":
-        return cpu_slices.make_backend(problem, modes, threads)
+        return cpu_multislice.make_backend(problem, modes, threads)
     import torch
 
     from exitwave.engine.backends.cuda.multislice import MultisliceTorchBackend
@@ -38,11 +38,11 @@ def make_backend(problem: Problem, modes: int, threads: int | None = None, devic
 
     if device == "torch-cpu" and threads is not None:
         torch.set_num_threads(threads)
-    place = torch.device(device.removeprefix("torch-"))
-    if place.type == "cuda":
-        torch.cuda.set_device(place)  # where Triton's kernels run
+    torch_device = torch.device(device.removeprefix("torch-"))
+    if torch_device.type == "cuda":
+        torch.cuda.set_device(torch_device)  # Triton runs its kernels on the current device
     return (MultisliceTorchBackend if problem.slices else TorchBackend)(
-        problem, modes, place, threads or default_threads()
+        problem, modes, torch_device, threads or default_threads()
     )
 
 

@@ -1,4 +1,4 @@
-"""Where a reconstruction runs: the names of devices, and what is there. PyTorch is looked at only where it must be."""
+"""The names of devices, and which of them exist on this machine. PyTorch is imported only if the name needs it."""
 
 import ctypes
 import re
@@ -7,25 +7,25 @@ from importlib import util
 
 from exitwave.errors import InputError
 
-NAMES = "auto, cpu, cuda, or cuda:1 for the second GPU"
-"""What a device may be called. There is also ``torch-cpu``: the code for GPUs on the host, to test it."""
+DEVICE_NAMES = "auto, cpu, cuda, or cuda:1 for the second GPU"
+"""The names of devices, for messages. ``torch-cpu`` runs the code for GPUs on the host, for tests."""
 
 
-def known(name: str) -> bool:
-    """Say whether there are devices of this name, here or elsewhere."""
+def is_device_name(name: str) -> bool:
+    """Return whether a name is that of a device, present or not."""
     return re.fullmatch(r"auto|cpu|cuda(:\d+)?|torch-cpu", name) is not None
 
 
 def resolve(name: str) -> str:
-    """Return the device of a name: ``cpu``, ``cuda:N`` or ``torch-cpu``; for ``auto`` a GPU where there is one.
+    """Return the device of a name: ``cpu``, ``cuda:N`` or ``torch-cpu``. For ``auto`` it is a GPU if there is one.
 
     Raises
     ------
     InputError
-        If PyTorch is missing, or the GPU.
+        If PyTorch is not installed, or the GPU does not exist.
     """
     if name == "auto":
-        return "cuda:0" if present() else "cpu"
+        return "cuda:0" if gpu_present() else "cpu"
     if name == "cpu":
         return name
     if not util.find_spec("torch"):
@@ -33,10 +33,10 @@ def resolve(name: str) -> str:
         raise InputError("A GPU needs PyTorch, which is not installed", found=f"device: {name}", remedy=remedy)
     if name == "torch-cpu":
         return name
-    number, there = int(name.partition(":")[2] or 0), _gpus()
-    if number >= there:
-        found = f"device: {name}, and PyTorch sees {there} GPU{'s' * (there != 1)}"
-        remedy = "Use --device cpu; exitwave doctor says which PyTorch this is and what it sees"
+    number, count = int(name.partition(":")[2] or 0), _gpu_count()
+    if number >= count:
+        found = f"device: {name}; PyTorch finds {count} GPU{'s' * (count != 1)}"
+        remedy = "Use --device cpu; exitwave doctor shows the version of PyTorch and the GPUs that it finds"
         raise InputError("There is no such GPU", found=found, remedy=remedy)
     return f"cuda:{number}"
 
@@ -50,13 +50,13 @@ def describe(device: str) -> str:
     return f"{torch.cuda.get_device_name(device)} ({device})"
 
 
-def present() -> bool:
-    """Say whether there is a GPU, without a look at PyTorch where there is no driver."""
-    return _driver() and util.find_spec("torch") is not None and _gpus() > 0
+def gpu_present() -> bool:
+    """Return whether there is a GPU. PyTorch is not imported if the driver is missing."""
+    return _driver_present() and util.find_spec("torch") is not None and _gpu_count() > 0
 
 
-def _driver() -> bool:
-    """Say whether the driver of NVIDIA's GPUs can be loaded, without which PyTorch need not be asked."""
+def _driver_present() -> bool:
+    """Return whether the driver of NVIDIA GPUs can be loaded."""
     try:
         ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
     except OSError:
@@ -64,8 +64,8 @@ def _driver() -> bool:
     return True
 
 
-def _gpus() -> int:
-    """Return how many GPUs PyTorch sees."""
+def _gpu_count() -> int:
+    """Return the number of GPUs that PyTorch finds."""
     import torch
 
     return int(torch.cuda.device_count()) if torch.cuda.is_available() else 0

@@ -17,9 +17,9 @@ def run(wave, n, count, sign, across):
 
 @pytest.mark.parametrize("across", [False, True])
 @pytest.mark.parametrize("n", LENGTHS)
-def test_a_transform_is_that_of_numpy_and_touches_nothing_else(n, across):
-    count, room = 8, 24
-    shape = (n, room) if across else (count + 1, n + room)
+def test_a_transform_is_that_of_numpy_and_changes_no_other_numbers(n, across):
+    count, extra = 8, 24
+    shape = (n, extra) if across else (count + 1, n + extra)
     rng = np.random.default_rng(n)
     start = (rng.normal(size=shape) + 1j * rng.normal(size=shape)).astype(np.complex64)
     part = (slice(None), slice(count)) if across else (slice(count), slice(n))
@@ -36,14 +36,14 @@ def test_a_transform_is_that_of_numpy_and_touches_nothing_else(n, across):
 
 
 @pytest.mark.parametrize("n", [16, 48, 128])
-def test_columns_are_turned_as_they_are_read(n):
+def test_columns_are_multiplied_by_ramps_when_they_are_read(n):
     rng, width = np.random.default_rng(n), 8
     wave, rows, columns = (transforms.zeros(*shape) for shape in ((n, 2 * width), (2 * n,), (2 * width,)))
     for array in (wave, rows, columns):
         array[:] = rng.normal(size=array.shape)
     z, row_ramp, column_ramp = (each.view(np.complex64).astype(complex) for each in (wave, rows, columns))
     out = transforms.zeros(n, 2 * width)
-    code = butterflies.turned(n, width, width, transforms.BACKWARD)
+    code = butterflies.ramped(n, width, width, transforms.BACKWARD)
     table = np.ascontiguousarray(butterflies.twiddles(n, transforms.BACKWARD, True))
     code.ctypes(*(each.ctypes.data for each in (table, wave, out, rows, columns)))
     expected = n * np.fft.ifft(row_ramp[:, None] * column_ramp * z, axis=0)
@@ -53,14 +53,14 @@ def test_columns_are_turned_as_they_are_read(n):
 
 @pytest.mark.parametrize("added", [False, True])
 @pytest.mark.parametrize("n", [16, 48, 128])
-def test_columns_are_turned_back_as_they_are_written(n, added):
+def test_columns_are_multiplied_by_conjugate_ramps_when_they_are_written(n, added):
     rng, width = np.random.default_rng(n), 8
     wave, out, rows, columns = (transforms.zeros(*shape) for shape in ((n, 2 * width),) * 2 + ((2 * n,), (2 * width,)))
     for array in (wave, out, rows, columns):
         array[:] = rng.normal(size=array.shape)
     z, before, row_ramp, column_ramp = (each.view(np.complex64).astype(complex) for each in (wave, out, rows, columns))
     expected = (row_ramp[:, None] * column_ramp).conj() * np.fft.fft(z, axis=0) + added * before
-    code = butterflies.turned_back(n, width, width, transforms.FORWARD, added)
+    code = butterflies.ramped_back(n, width, width, transforms.FORWARD, added)
     table = np.ascontiguousarray(butterflies.twiddles(n, transforms.FORWARD, True))
     for target in (out,) if added else (out, wave):
         code.ctypes(*(each.ctypes.data for each in (table, wave, target, rows, columns)))
@@ -68,12 +68,12 @@ def test_columns_are_turned_back_as_they_are_written(n, added):
 
 
 @pytest.mark.parametrize("n", [1, 7, 24, 100, 112, 528, 960, 2048])
-def test_lengths_that_do_not_fit_are_left_to_fftw(n):
+def test_other_lengths_are_transformed_by_fftw(n):
     assert butterflies.factors(n) is None
 
 
 @pytest.mark.parametrize("n", LENGTHS)
-def test_steps_are_whole_vectors(n):
+def test_the_factors_of_a_length_are_multiples_of_a_vector(n):
     a, b = butterflies.factors(n)
     assert a * b == n
     assert a % butterflies.LANES == b % butterflies.LANES == 0

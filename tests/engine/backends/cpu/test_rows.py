@@ -20,16 +20,16 @@ def flat(row):
 
 
 @njit
-def run_turn(out, ramp, z, re, im, n):
-    rows.turn(out, ramp, z, re, im, n)
-    rows.turn_back(z, ramp, re, im, n)
+def run_ramps(out, ramp, z, re, im, n):
+    rows.multiply_ramps(out, ramp, z, re, im, n)
+    rows.multiply_conjugate_ramps(z, ramp, re, im, n)
     rows.add(out, z, n)
 
 
 @njit
-def run_both(out, power, other, seen, p, o, w, n):
-    rows.add_both(out, power, other, seen, p, o, w, n)
-    rows.add_and_multiply(out, power, w, seen, p, o, n)
+def run_both(out, power, other, other_power, p, o, w, n):
+    rows.add_both(out, power, other, other_power, p, o, w, n)
+    rows.add_and_multiply(out, power, w, other_power, p, o, n)
 
 
 @njit
@@ -43,33 +43,33 @@ def run_step(out, p, w, den, n):
 
 
 @pytest.mark.parametrize("n", LENGTHS)
-def test_turning_and_turning_back(n):
+def test_multiplication_by_ramps_and_by_their_conjugate(n):
     out, ramp, z = complex_rows(n, 3)
     found, factor = out.copy(), np.complex64(0.6 - 0.8j)
-    run_turn(flat(found), flat(ramp), flat(z.copy()), factor.real, factor.imag, n)
+    run_ramps(flat(found), flat(ramp), flat(z.copy()), factor.real, factor.imag, n)
     assert np.allclose(found, factor * ramp * z + np.conj(factor * ramp) * z, atol=1e-5)
 
 
 @pytest.mark.parametrize("n", LENGTHS)
-def test_sums_for_object_and_probe(n):
+def test_the_sums_for_object_and_probe_are_those_of_numpy(n):
     out, other, p, o, w = complex_rows(n, 5)
     found, aside, wave = out.copy(), other.copy(), w.copy()
-    power, seen = np.zeros(n, np.float32), np.zeros(n, np.float32)
-    run_both(flat(found), power, flat(aside), seen, flat(p), flat(o), flat(wave), n)
+    power, other_power = np.zeros(n, np.float32), np.zeros(n, np.float32)
+    run_both(flat(found), power, flat(aside), other_power, flat(p), flat(o), flat(wave), n)
     assert np.allclose(found, out + 2 * p.conj() * w, atol=1e-5)
     assert np.allclose(aside, other + o.conj() * w, atol=1e-5)
     assert np.allclose(wave, o.conj() * w, atol=1e-5)
     assert np.allclose(power, 2 * np.abs(p) ** 2, atol=1e-5)
-    assert np.allclose(seen, 2 * np.abs(o) ** 2, atol=1e-5)
+    assert np.allclose(other_power, 2 * np.abs(o) ** 2, atol=1e-5)
 
 
 @pytest.mark.parametrize("n", LENGTHS)
 @pytest.mark.parametrize("dtype", [np.uint16, np.float32])
-def test_correction_takes_the_measured_amplitude_and_leaves_invalid_pixels(n, dtype):
+def test_the_correction_gives_the_measured_amplitude_and_is_zero_on_invalid_pixels(n, dtype):
     (wave,) = complex_rows(n, 1)
     wave *= 10
     counts = np.random.default_rng(1).poisson(100, n).astype(dtype)
-    counts[::5], counts[1::5] = 9999, 0  # invalid; measured darkness
+    counts[::5], counts[1::5] = 9999, 0  # invalid pixels; pixels without photons
     found, sums = wave.copy(), np.zeros(rows.WIDTH, np.float32)
     run_correct(flat(found), counts, sums, np.float32(9999), np.float32(1e-12), n)
     valid = counts != 9999
@@ -81,7 +81,7 @@ def test_correction_takes_the_measured_amplitude_and_leaves_invalid_pixels(n, dt
 
 
 @pytest.mark.parametrize("n", LENGTHS)
-def test_steps(n):
+def test_a_step_is_that_of_numpy(n):
     out, p, w = complex_rows(n, 3)
     den = np.random.default_rng(2).random(n).astype(np.float32)
     found = out.copy()
@@ -89,14 +89,14 @@ def test_steps(n):
     assert np.allclose(found, out + 0.7 * p.conj() * w / (0.8 * den + 0.5), atol=1e-5)
 
 
-def test_rows_with_gaps_are_refused():
+def test_rows_that_are_not_contiguous_are_refused():
     a = np.zeros((4, 8), np.float32)
     with pytest.raises(Exception, match="contiguous"):
-        run_turn(a[:, 0], a[:, 1], a[:, 2], np.float32(0), np.float32(0), 2)
+        run_ramps(a[:, 0], a[:, 1], a[:, 2], np.float32(0), np.float32(0), 2)
 
 
 @pytest.mark.parametrize("shape", [(128, 128), (133, 100), (12, 300), (7, 9)])
-def test_two_steps_make_a_transform(shape):
+def test_transforms_of_rows_and_columns_make_that_of_two_dimensions(shape):
     from exitwave.engine.backends.cpu.kernels import waves
 
     plans = transforms.plans(shape)

@@ -1,8 +1,9 @@
-"""Threads that do something together, again and again, with pauses between that are shorter than waking a thread takes.
+"""A thread pool for jobs of some microseconds, between which there are short pauses.
 
-The system needs some 50 microseconds to wake a thread, and a batch of frames has several parts, each of which all
-threads must have ended before the next begins. So a thread looks for a while whether there is more to do before it lets
-itself be woken; and what is compiled (`task`), it does without asking for the interpreter's lock.
+The operating system needs some 50 microseconds to wake a thread. A batch of frames has several parts, and all threads
+must have finished one part before the next begins. So a thread first waits by reading the number of the current job
+(`kernels.spin_wait`), for less than a millisecond, and then sleeps until it is woken. Compiled jobs (`task`) run
+without the interpreter's lock.
 """
 
 import os
@@ -17,12 +18,12 @@ from numba import types
 from numpy.typing import NDArray
 
 from exitwave.engine.backends.cpu.kernels.compiled import callback
-from exitwave.engine.backends.cpu.kernels.spin_wait import DONE, LINE, TURN, begin, comes, serve, take_part
+from exitwave.engine.backends.cpu.kernels.spin_wait import DONE, JOB, LINE, call_first_part, publish, serve, wait_for
 
-LOOKS = 20_000
-"""How often a thread looks before it sleeps: for less than a millisecond."""
-NAP = 2e-5
-"""Seconds between two looks of who has looked so often already."""
+SPINS = 20_000
+"""How often a thread reads the number of the job before it sleeps: for less than a millisecond."""
+POLL = 2e-5
+"""Seconds between two reads of the thread that waits for the others, after `SPINS` reads."""
 
 
 def default_threads() -> int:
@@ -31,32 +32,32 @@ def default_threads() -> int:
 
 
 def task(function: Callable[[int, int], None]) -> Any:
-    """Compile what each thread of a crew does: ``function(address of its arguments, number of the thread)``."""
+    """Compile a job that every thread of a pool does: ``function(address of its arguments, number of the thread)``."""
     return callback(types.void(types.intp, types.intp), function)
 
 
-class _Board:
-    """What the threads of a crew share: a thread that only sees this does not keep the crew."""
+class _Jobs:
+    """The jobs of a pool, which its threads share. It holds no reference to the pool, so that the pool can be freed."""
 
-    def __init__(self, size: int, looks: int) -> None:
-        self.looks, self.bell = looks, threading.Condition()
-        self.numbers: NDArray[np.int64] = np.zeros(DONE + LINE * size, np.int64)
-        self.job: Callable[[int], Any] | None = None
-        self.found: list[tuple[Any, BaseException | None]] = [(None, None)] * size
+    def __init__(self, size: int, spins: int) -> None:
+        self.spins, self.published = spins, threading.Condition()
+        self.table: NDArray[np.int64] = np.zeros(DONE + LINE * size, np.int64)
+        self.python_job: Callable[[int], Any] | None = None
+        self.outcomes: list[tuple[Any, BaseException | None]] = [(None, None)] * size
 
     @property
     def address(self) -> int:
-        """Where the numbers are."""
-        return int(self.numbers.ctypes.data)
+        """The address of the table."""
+        return int(self.table.ctypes.data)
 
-    def begin(self, function: int = 0, arguments: int = 0) -> None:
-        """Begin a turn with a task, or with the job; who sleeps is woken."""
-        with self.bell:
-            begin(self.address, function, arguments)
-            self.bell.notify_all()
+    def publish(self, function: int = 0, arguments: int = 0) -> None:
+        """Publish a task, or the Python job if there is no task, and wake the threads that sleep."""
+        with self.published:
+            publish(self.address, function, arguments)
+            self.published.notify_all()
 
     def join(self) -> None:
-        """Wait until every other thread has done the turn, also where an interrupt comes meanwhile."""
+        """Wait until every other thread has finished the job, even if an interrupt comes meanwhile."""
         try:
             self._wait()
         except BaseException:
@@ -64,75 +65,78 @@ class _Board:
             raise
 
     def _wait(self) -> None:
-        for number in range(1, len(self.found)):
-            while not comes(self.address + 8 * (DONE + LINE * number), self.numbers[TURN], self.looks):
-                time.sleep(NAP)
+        for number in range(1, len(self.outcomes)):
+            while not wait_for(self.address + 8 * (DONE + LINE * number), self.table[JOB], self.spins):
+                time.sleep(POLL)
 
     def end(self) -> None:
-        """Let the threads go."""
-        self.job = None
-        self.begin()
+        """End the threads: publish a job without a task or a Python job."""
+        self.python_job = None
+        self.publish()
 
     def serve(self, number: int) -> None:
-        """Do one turn after the other, until there is nothing to do in one."""
-        turn = 0
+        """Do one job after the other as thread ``number``, until `end`."""
+        job = 0
         while True:
-            turn, called = serve(self.address, number, turn, self.looks)
-            if not called:
-                with self.bell:
-                    self.bell.wait_for(lambda: self.numbers[TURN] != turn)  # noqa: B023
-            elif self.job is None:
+            job, is_python = serve(self.address, number, job, self.spins)
+            if not is_python:
+                with self.published:
+                    self.published.wait_for(lambda: self.table[JOB] != job)  # noqa: B023
+            elif self.python_job is None:
                 return
             else:
-                self.found[number] = _caught(self.job, number)
+                self.outcomes[number] = _outcome(self.python_job, number)
 
 
-def _caught(job: Callable[[int], Any], number: int) -> tuple[Any, BaseException | None]:
-    """Return what a job returns, and what it raises."""
+def _outcome(job: Callable[[int], Any], number: int) -> tuple[Any, BaseException | None]:
+    """Return the result of a job and the exception that it raised."""
     try:
         return job(number), None
-    except BaseException as error:  # who has asked for it raises it
+    except BaseException as error:  # raised again in the thread that called `ThreadPool.run`
         return None, error
 
 
 class ThreadPool:
-    """Some threads, of which the caller's is the first.
+    """A pool of threads, of which the caller's is the first.
 
-    Nobody is at work any more when a method returns or raises, be it for an interrupt.
+    When a method returns or raises, even for an interrupt, no thread is working.
 
     Parameters
     ----------
     size : int
-        How many. Where they are more than the cores of the process nobody looks whether it is his turn, which would
-        only keep others from working.
+        Number of threads. If there are more than the process has cores, they sleep at once instead of reading, because
+        reading would keep other threads from working.
     """
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self._board = _Board(size, LOOKS if size <= default_threads() else 0)
+        self._jobs = _Jobs(size, SPINS if size <= default_threads() else 0)
         for number in range(1, size):
-            threading.Thread(target=self._board.serve, args=(number,), daemon=True).start()
-        weakref.finalize(self, self._board.end)
+            threading.Thread(target=self._jobs.serve, args=(number,), daemon=True).start()
+        weakref.finalize(self, self._jobs.end)
 
     def run(self, function: Callable[..., Any], *arguments: Sequence[Any]) -> list[Any]:
-        """Call a function on every thread with an element of each sequence, and return what each returns."""
-        calls, board = list(zip(*arguments, strict=True)), self._board
-        board.job = lambda number: function(*calls[number])
+        """Call a function on every thread with one element of each sequence, and return the results.
+
+        An exception of a thread is raised here after all threads have finished.
+        """
+        calls, jobs = list(zip(*arguments, strict=True)), self._jobs
+        jobs.python_job = lambda number: function(*calls[number])
         try:
-            board.begin()
+            jobs.publish()
             first = function(*calls[0])
         finally:
-            board.join()
-            board.job = None
-        for _, error in board.found[1:]:
+            jobs.join()
+            jobs.python_job = None
+        for _, error in jobs.outcomes[1:]:
             if error is not None:
                 raise error
-        return [first, *(result for result, _ in board.found[1:])]
+        return [first, *(result for result, _ in jobs.outcomes[1:])]
 
     def share(self, task: Any, arguments: NDArray[np.int64]) -> None:
         """Let every thread do its part of a `task`."""
         try:
-            self._board.begin(task.address, arguments.ctypes.data)
-            take_part(task.address, arguments.ctypes.data)
+            self._jobs.publish(task.address, arguments.ctypes.data)
+            call_first_part(task.address, arguments.ctypes.data)
         finally:
-            self._board.join()
+            self._jobs.join()

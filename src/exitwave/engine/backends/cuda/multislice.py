@@ -11,7 +11,7 @@ from exitwave.engine.backends.cuda.group_model import FrameGroup, LoadedState
 from exitwave.engine.backends.cuda.passes import TorchBackend
 from exitwave.engine.backends.cuda.responses import inner, object_responses, parameter_responses
 from exitwave.engine.backends.cuda.sums import PassSums
-from exitwave.engine.backends.reference.multislice import GatherOnly
+from exitwave.engine.backends.gather_only import GatherOnly
 from exitwave.engine.model.slices import refuse_with_slices
 from exitwave.engine.state import State
 

@@ -1,22 +1,22 @@
-"""The definition of passes over frames of several exposures, for fly scans; see `fly` and `Backend`."""
+"""The definition of passes over frames of several exposures; see `engine.model.fly_scan`.
+
+Exposure e of frame j is a frame of its own, number j * count + e, in the state that `Exposures.spread` returns.
+"""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.engine.backend import Line, Misfit, Noise, Sums
+from exitwave.engine.backends.reference.frame_model import FrameModel, Waves
 from exitwave.engine.model.fly_scan import Exposures
 from exitwave.engine.state import State
 
-if TYPE_CHECKING:
-    from exitwave.engine.backends.reference.passes import ReferenceBackend
-
 
 def gather(
-    backend: "ReferenceBackend",
-    fly: Exposures,
+    model: FrameModel,
+    exposures: Exposures,
     state: State,
     frames: NDArray[np.int64],
     *,
@@ -25,55 +25,36 @@ def gather(
     noise: Noise,
     responses: NDArray[np.float64] | None,
 ) -> Sums:
-    """Pass over the frames, each the incoherent sum of its exposures."""
-    each, sums = fly.spread(state, backend.problem.pixels), backend.empty(state)
+    """Sum the corrections of frames that are incoherent sums of exposures; see `Backend.gather`."""
+    spread, sums = exposures.spread(state, model.problem.pixels), model.empty_sums(state)
     difference = signal = loss = 0.0
     for i, j in enumerate(frames):
-        views = [(v, backend.window(each, v), backend.beam(each, v)) for v in range(j * fly.count, (j + 1) * fly.count)]
-        far = np.array([backend.forth(each, v, beam * state.object[window]) for v, window, beam in views])
-        waves = far.reshape(-1, *backend.problem.shape)
-        factor, misfit, frame_loss = backend.judged(state, j, waves, noise)
+        numbers = range(j * exposures.count, (j + 1) * exposures.count)
+        modelled = [(v, *model.model_frame(spread, v)) for v in numbers]
+        all_waves = np.concatenate([far for *_, far in modelled])
+        factor, misfit, frame_loss = model.compare(state, j, all_waves, noise)
         difference, signal = difference + misfit.difference, signal + misfit.signal
         loss += frame_loss
-        told = []
-        for (v, window, beam), wave in zip(views, far, strict=True):
-            chi = backend.back(each, v, factor * wave)
-            _add(backend, sums, each, v, window, beam, chi, object=object, probe=probe, share=1 / fly.count)
+        of_exposures = []
+        for v, window, frame_probe, far in modelled:
+            chi = model.propagate_back(spread, v, factor * far)
+            model.add_correction(
+                sums, spread, v, frame_probe, chi, to_object=object, to_probe=probe, share=1 / exposures.count
+            )
             if responses is not None:
-                told.append(backend.responses(each, v, window, beam, chi))
+                of_exposures.append(model.responses(spread, v, window, frame_probe, chi))
         if responses is not None:
-            responses[i] = misfit.difference, *np.sum(told, axis=0)
+            responses[i] = misfit.difference, *np.sum(of_exposures, axis=0)
     return replace(sums, misfit=Misfit(difference, signal), loss=loss)
 
 
-def along(
-    backend: "ReferenceBackend", fly: Exposures, state: State, line: Line, j: int
-) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Return the waves of all exposures of frame j along a line; see `ReferenceBackend.far_along`."""
-    each = fly.spread(state, backend.problem.pixels)
-    moves = None if line.moves is None else np.repeat(line.moves, fly.count, axis=0)
-    views = [backend.far_along(each, line._replace(moves=moves), v) for v in range(j * fly.count, (j + 1) * fly.count)]
-    start, slope, bend = (np.concatenate(waves) for waves in zip(*views, strict=True))
-    return start, slope, bend
-
-
-def _add(
-    backend: "ReferenceBackend",
-    sums: Sums,
-    each: State,
-    v: int,
-    window: tuple[slice, slice],
-    beam: NDArray[Any],
-    chi: NDArray[Any],
-    *,
-    object: bool,
-    probe: bool,
-    share: float,
-) -> None:
-    """Add up what one exposure wants of object and probe."""
-    if object:
-        sums.object[window] += (beam.conj() * chi).sum(0)
-        sums.probe_density[window] += (np.abs(beam) ** 2).sum(0)
-    if probe:
-        backend.add_probe(sums, each, v, each.object[window].conj() * chi)
-        sums.object_density[:] += share * np.abs(each.object[window]) ** 2
+def waves_along(
+    model: FrameModel, exposures: Exposures, state: State, line: Line, j: int
+) -> tuple[Waves, Waves, Waves]:
+    """Return A, B and C of the waves of all exposures of frame j along a line; see `FrameModel.waves_along`."""
+    spread = exposures.spread(state, model.problem.pixels)
+    moves = None if line.moves is None else np.repeat(line.moves, exposures.count, axis=0)
+    numbers = range(j * exposures.count, (j + 1) * exposures.count)
+    waves = [model.waves_along(spread, line._replace(moves=moves), v) for v in numbers]
+    start, first, second = (np.concatenate(each) for each in zip(*waves, strict=True))
+    return start, first, second

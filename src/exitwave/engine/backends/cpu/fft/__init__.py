@@ -1,1 +1,1 @@
-"""Fourier transforms of the CPU backend; see README.md in this folder for why they exist."""
+"""The Fourier transforms of the CPU backend; README.md in this folder says why there are own transforms."""

@@ -1,13 +1,13 @@
-"""Fourier transforms of many rows or columns, for the lengths that detectors mostly have.
+"""Fourier transforms of many rows or columns, for the most frequent lengths of detectors.
 
-A length n = a b is done in two steps: with j = b j1 + j2 and k = k1 + a k2,
+A transform of length n = a b has two steps: with j = b j1 + j2 and k = k1 + a k2,
 
     X[k] = sum_j2 W_b^(j2 k2) W_n^(j2 k1) sum_j1 W_a^(j1 k1) x[j],    W_n = exp(-+ 2 pi i / n)
 
-(J. W. Cooley and J. W. Tukey, Math. Comput. 19, 297 (1965)). A vector holds numbers that do not meet in a step: of
+(J. W. Cooley and J. W. Tukey, Math. Comput. 19, 297 (1965)). A vector holds numbers that a step does not combine: of
 columns, neighbouring columns; of rows, neighbouring j2 in the first step and neighbouring k1 in the second. Every
-number is read and written once, and between the steps it is in the first cache. A step of up to `LARGEST` numbers is
-done within the registers as far as they reach, with fused multiply-adds, which FFTW as it is packaged does without.
+number is read and written once, and between the steps it is in the first cache. A step transforms up to `LARGEST`
+numbers, within the registers as far as possible, with fused multiply-adds; the FFTW of the pyFFTW package has none.
 """
 
 import cmath
@@ -29,13 +29,14 @@ from exitwave.engine.backends.cpu.kernels.vectors import FLOAT, WIDTH, Vectors
 LANES = WIDTH // 2
 """Complex numbers in a vector."""
 LARGEST = 32
-"""Numbers that one step transforms, at most."""
+"""The most numbers that one step transforms."""
 PRIMES = (2, 3, 5)
+"""The prime factors of the lengths."""
 _WORD = ir.IntType(64)
 
 
 def factors(n: int) -> tuple[int, int] | None:
-    """Return a and b of the two steps for a length n, a >= b; None: it has no such transform."""
+    """Return a and b of the two steps for a length n, with a >= b; None: this module does not cover the length."""
     rest = n
     for prime in PRIMES:
         while rest % prime == 0:
@@ -56,7 +57,7 @@ def transform(n: int, count: int, stride: int, sign: int, across: bool) -> Any:
     """Return the compiled transform of ``count`` rows, or columns (``across``), of length n.
 
     Its ``address`` is that of a function of three addresses: of the twiddles, of the first number to read, and of the
-    first to write, which may be the same. Rows have ``stride`` complex numbers from one to the next.
+    first to write; the last two may be equal. There are ``stride`` complex numbers from one row to the next.
     """
 
     def rows(table: int, source: int, target: int) -> None:
@@ -69,27 +70,27 @@ def transform(n: int, count: int, stride: int, sign: int, across: bool) -> Any:
 
 
 @functools.cache
-def turned(n: int, count: int, stride: int, sign: int) -> Any:
-    """Return the `transform` of columns whose number [r, c] is multiplied by two ramps, at r and at c, as it is read.
+def ramped(n: int, count: int, stride: int, sign: int) -> Any:
+    """Return the `transform` of columns whose number [r, c] is multiplied by two ramps, at r and at c, when it is read.
 
-    The addresses of the ramps are two more arguments, that of rows first.
+    The addresses of the ramps are two more arguments: first that of the rows, then that of the columns.
     """
 
     def columns(table: int, source: int, target: int, rows: int, columns: int) -> None:
-        _turned(table, source, target, rows, columns, n, count, stride, sign)
+        _ramped(table, source, target, rows, columns, n, count, stride, sign)
 
     return callback(types.void(*[types.intp] * 5), columns)
 
 
 @functools.cache
-def turned_back(n: int, count: int, stride: int, sign: int, added: bool) -> Any:
-    """Return the `transform` of columns that multiplies by the conjugate of two ramps what it writes, or adds.
+def ramped_back(n: int, count: int, stride: int, sign: int, added: bool) -> Any:
+    """Return the `transform` of columns whose result is multiplied by the conjugate of two ramps, and written or added.
 
-    The arguments are those of `turned`.
+    The arguments are those of `ramped`.
     """
 
     def columns(table: int, source: int, target: int, rows: int, columns: int) -> None:
-        _turned_back(table, source, target, rows, columns, n, count, stride, sign)
+        _ramped_back(table, source, target, rows, columns, n, count, stride, sign)
 
     def columns_added(table: int, source: int, target: int, rows: int, columns: int) -> None:
         _added_back(table, source, target, rows, columns, n, count, stride, sign)
@@ -98,8 +99,8 @@ def turned_back(n: int, count: int, stride: int, sign: int, added: bool) -> Any:
 
 
 def _emitted(emit: Callable[..., None], source: type["_Waves"], target: type["_Waves"]) -> Any:
-    """Make a function for compiled code: of the arguments of `turned`, and of n, count, stride and sign, all known."""
-    made = source, target
+    """Make a function for compiled code, with the arguments of `ramped` and the constants n, count, stride and sign."""
+    kinds = source, target
 
     @intrinsic(prefer_literal=True)
     def function(context: Any, table: Any, source: Any, target: Any, first: Any, second: Any,
@@ -112,7 +113,7 @@ def _emitted(emit: Callable[..., None], source: type["_Waves"], target: type["_W
             n, count, stride, sign = (each.literal_value for each in known)
             v, step = Vectors(builder, WIDTH), _word(stride)
             twiddle, start, end, *more = arguments[:5]
-            waves = (make(v, place, step, *more) for make, place in zip(made, (start, end), strict=True))
+            waves = (kind(v, address, step, *more) for kind, address in zip(kinds, (start, end), strict=True))
             emit(v, _Numbers(builder, twiddle), *waves, n, count, sign)
             return context.get_dummy_value()
 
@@ -140,7 +141,7 @@ class _Numbers:
         self.builder.store(value, self._vector(index)).align = 4
 
     def both(self, index: Any) -> tuple[Any, Any]:
-        """Return the real and the imaginary part of one number, each in all places of a vector."""
+        """Return the real and the imaginary part of one number, each in all elements of a vector."""
         real = self.builder.shl(index, _word(1))
         places = real, self.builder.add(real, _word(1))
         scalars = [self.builder.load(self.builder.gep(self.start, [place])) for place in places]
@@ -149,7 +150,7 @@ class _Numbers:
 
 
 class _Waves:
-    """Rows of complex numbers in memory, so many from one to the next."""
+    """Rows of complex numbers in memory, ``step`` numbers from one to the next."""
 
     def __init__(self, v: Vectors, address: Any, step: Any, *more: Any) -> None:
         self.v, self.step, self.numbers = v, step, _Numbers(v.builder, address)
@@ -165,8 +166,8 @@ class _Waves:
         self.numbers[self._index(place)] = value
 
 
-class _Turned(_Waves):
-    """Rows times two ramps: as they are read."""
+class _Ramped(_Waves):
+    """Rows that are multiplied by two ramps when they are read."""
 
     def __init__(self, v: Vectors, address: Any, step: Any, rows: Any, columns: Any) -> None:
         super().__init__(v, address, step)
@@ -181,19 +182,19 @@ class _Turned(_Waves):
         return self.v.real(ramp), self.v.imag(ramp)
 
 
-class _TurnedBack(_Turned):
-    """Rows times the conjugate of two ramps: as they are written."""
+class _RampedBack(_Ramped):
+    """Rows that are multiplied by the conjugate of two ramps when they are written."""
 
     def __setitem__(self, place: tuple[Any, Any], value: Any) -> None:
         super().__setitem__(place, self.v.multiply(*self._ramp(place), value, conjugate=True))
 
 
-class _AddedBack(_Turned):
-    """Rows to which is added what is multiplied by the conjugate of two ramps."""
+class _AddedBack(_Ramped):
+    """Rows to which numbers are added after multiplication by the conjugate of two ramps."""
 
     def __setitem__(self, place: tuple[Any, Any], value: Any) -> None:
-        turned = self.v.multiply(*self._ramp(place), value, conjugate=True)
-        _Waves.__setitem__(self, place, self.v.add(_Waves.__getitem__(self, place), turned))
+        ramped = self.v.multiply(*self._ramp(place), value, conjugate=True)
+        _Waves.__setitem__(self, place, self.v.add(_Waves.__getitem__(self, place), ramped))
 
 
 def _word(value: int) -> Any:
@@ -201,13 +202,13 @@ def _word(value: int) -> Any:
 
 
 def _scratch(builder: Any, numbers: int) -> _Numbers:
-    """Return room on the stack that starts with a line of the cache."""
-    room = cgutils.alloca_once(builder, FLOAT, size=_word(2 * numbers + 16))
-    return _Numbers(builder, builder.and_(builder.add(builder.ptrtoint(room, _WORD), _word(63)), _word(-64)))
+    """Return memory on the stack that starts at a cache line."""
+    memory = cgutils.alloca_once(builder, FLOAT, size=_word(2 * numbers + 16))
+    return _Numbers(builder, builder.and_(builder.add(builder.ptrtoint(memory, _WORD), _word(63)), _word(-64)))
 
 
 def _emit_columns(v: Vectors, twiddle: "_Numbers", source: Any, target: Any, n: int, count: int, sign: int) -> None:
-    """Emit the transform of columns: a vector has `LANES` of them."""
+    """Emit the transform of columns: a vector holds numbers of `LANES` columns."""
     (a, b), builder = factors(n) or (n, 1), v.builder
     between = _scratch(builder, LANES * n)
     with cgutils.for_range_slice(builder, _word(0), _word(count), _word(LANES)) as (left, _):
@@ -225,7 +226,7 @@ def _emit_columns(v: Vectors, twiddle: "_Numbers", source: Any, target: Any, n: 
 
 
 def _emit_rows(v: Vectors, twiddle: "_Numbers", source: Any, target: Any, n: int, count: int, sign: int) -> None:
-    """Emit the transform of rows: a vector has `LANES` numbers of one."""
+    """Emit the transform of rows: a vector holds `LANES` numbers of one row."""
     (a, b), between = factors(n) or (n, 1), _scratch(v.builder, n)
     with cgutils.for_range(v.builder, _word(count)) as loop:
         for j2 in range(0, b, LANES):
@@ -243,12 +244,12 @@ def _emit_rows(v: Vectors, twiddle: "_Numbers", source: Any, target: Any, n: int
 
 
 _rows, _columns = _emitted(_emit_rows, _Waves, _Waves), _emitted(_emit_columns, _Waves, _Waves)
-_turned = _emitted(_emit_columns, _Turned, _Waves)
-_turned_back, _added_back = (_emitted(_emit_columns, _Waves, target) for target in (_TurnedBack, _AddedBack))
+_ramped = _emitted(_emit_columns, _Ramped, _Waves)
+_ramped_back, _added_back = (_emitted(_emit_columns, _Waves, target) for target in (_RampedBack, _AddedBack))
 
 
 def _butterfly(v: Vectors, x: list[Any], sign: int) -> list[Any]:
-    """Return the transform of some vectors, number by number of them."""
+    """Return the transform along a list of vectors, element by element."""
     n = len(x)
     if n == 2:
         return [v.add(*x), v.sub(*x)]
@@ -258,13 +259,13 @@ def _butterfly(v: Vectors, x: list[Any], sign: int) -> list[Any]:
     rest, out = n // first, [None] * n
     parts = [_butterfly(v, x[j2::rest], sign) for j2 in range(rest)]
     for k1 in range(first):
-        turned = [_turn(v, parts[j2][k1], sign * j2 * k1, n) for j2 in range(rest)]
-        out[k1::first] = _butterfly(v, turned, sign)
+        twisted = [_rotate(v, parts[j2][k1], sign * j2 * k1, n) for j2 in range(rest)]
+        out[k1::first] = _butterfly(v, twisted, sign)
     return out
 
 
 def _odd(v: Vectors, x: list[Any], sign: int) -> list[Any]:
-    """Return the transform of an odd number of vectors, from the sums and the differences of pairs."""
+    """Return the transform along an odd number of vectors, from the sums and the differences of pairs."""
     n, out = len(x), list(x)
     pairs = [(j, v.add(x[j], x[n - j]), v.sub(x[j], x[n - j])) for j in range(1, n // 2 + 1)]
     for _, both, _ in pairs:
@@ -274,25 +275,25 @@ def _odd(v: Vectors, x: list[Any], sign: int) -> list[Any]:
         for j, both, difference in pairs:
             angle = 2 * math.pi * j * k / n
             even = v.add(even, v.mul(both, v.constant(math.cos(angle), both)))
-            term = v.twist(difference, sign * math.sin(angle))
+            term = v.times_i(difference, sign * math.sin(angle))
             odd = term if odd is None else v.add(odd, term)
         out[k], out[n - k] = v.add(even, odd), v.sub(even, odd)
     return out
 
 
-def _turn(v: Vectors, z: Any, k: int, n: int) -> Any:
+def _rotate(v: Vectors, z: Any, k: int, n: int) -> Any:
     """Return z exp(2 pi i k / n)."""
     if k % n == 0:
         return z
     if 4 * k % n == 0:
         quarter = 4 * k // n % 4
-        return v.sub(v.constant(0.0, z), z) if quarter == 2 else v.twist(z, 2.0 - quarter)
+        return v.sub(v.constant(0.0, z), z) if quarter == 2 else v.times_i(z, 2.0 - quarter)
     factor = cmath.exp(2j * math.pi * k / n)
-    return v.add(v.mul(z, v.constant(factor.real, z)), v.twist(z, factor.imag))
+    return v.add(v.mul(z, v.constant(factor.real, z)), v.times_i(z, factor.imag))
 
 
 def _transpose(v: Vectors, rows: list[Any]) -> list[Any]:
-    """Return `LANES` vectors of complex numbers as if they were the rows of a matrix, transposed."""
+    """Return the transpose of a matrix whose rows are `LANES` vectors of complex numbers."""
     step = 1
     while step < LANES:
         for i in (i for i in range(LANES) if not i & step):

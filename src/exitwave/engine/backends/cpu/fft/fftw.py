@@ -1,6 +1,6 @@
-"""FFTW in single precision, from the library that pyFFTW brings, with its wisdom kept between runs.
+"""FFTW in single precision, from the library that pyFFTW contains, with its wisdom stored between runs.
 
-It is loaded where a length asks for it. Plans are made here; compiled code runs them through `fourier.execute`.
+The library is loaded when a length needs it. Plans are made here; compiled code runs them through `transforms.execute`.
 """
 
 import ctypes
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from exitwave.errors import RunError
 
 PATIENT = 1 << 5
+"""FFTW's planner flag ``FFTW_PATIENT``."""
 
 
 @functools.cache
@@ -34,9 +35,9 @@ def _library() -> Any:
 
 
 def _path() -> str:
-    """Return where the library is."""
-    found_spec = importlib.util.find_spec("pyfftw")  # importing it takes memory, and nothing of it is needed
-    package = Path(str(found_spec and found_spec.origin)).parent
+    """Return the path of the library."""
+    spec = importlib.util.find_spec("pyfftw")  # importing pyFFTW would take memory, and only its library is needed
+    package = Path(str(spec and spec.origin)).parent
     for folder in (package.parent / "pyfftw.libs", package / ".dylibs", package):
         found = [p for p in sorted(folder.glob("libfftw3f*")) if "omp" not in p.name and "threads" not in p.name]
         if found:
@@ -48,13 +49,13 @@ def _path() -> str:
 
 
 def wisdom_file() -> Path:
-    """Return where the wisdom is kept."""
+    """Return the path of the stored wisdom."""
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(cache) / "exitwave" / "fftw-wisdom"
 
 
-def _keep_wisdom(path: Path) -> None:
-    """Write the wisdom to its file; a cache that cannot be written is no reason to stop."""
+def _store_wisdom(path: Path) -> None:
+    """Write the wisdom to its file. A cache that cannot be written is not an error."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as partial:
@@ -66,12 +67,28 @@ def _keep_wisdom(path: Path) -> None:
 
 
 def plan(n: int, count: int, steps: tuple[int, int], buffer: NDArray[Any], sign: int) -> tuple[int, int]:
-    """Plan ``count`` transforms of length n in place, of numbers and of transforms so far apart; keep the wisdom.
+    """Plan ``count`` transforms of length n in place, and store the wisdom.
 
-    Returns the addresses of a function and of the plan, its first argument; then come those of input and output.
+    Parameters
+    ----------
+    n : int
+        Length of a transform.
+    count : int
+        Number of transforms.
+    steps : tuple of int
+        Distance from one number to the next of a transform, and from one transform to the next.
+    buffer : ndarray
+        Array that the planner may overwrite.
+    sign : int
+        -1: forward; 1: backward.
+
+    Returns
+    -------
+    tuple of int
+        The addresses of a function and of the plan, its first argument; the next ones are those of input and output.
     """
     length, layout = ctypes.c_int(n), (buffer.ctypes.data, None, *steps)
     library = _library()
     made = library.fftwf_plan_many_dft(1, ctypes.addressof(length), count, *layout, *layout, sign, PATIENT)
-    _keep_wisdom(wisdom_file())
+    _store_wisdom(wisdom_file())
     return ctypes.cast(library.fftwf_execute_dft, ctypes.c_void_p).value or 0, int(made)

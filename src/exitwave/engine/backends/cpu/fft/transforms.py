@@ -1,10 +1,10 @@
-"""The Fourier transforms that compiled loops do in their own buffers, in single precision.
+"""The Fourier transforms of the compiled loops, in single precision, in their own buffers.
 
-Those of `butterflies` where they have the length, else FFTW's. Plans are made once for a shape; compiled code runs them
-through `execute`. Both directions are unnormalised.
+They are those of `butterflies` for the lengths that it covers, and FFTW's for all others. Plans are made once for each
+shape, and compiled code runs them through `execute`. Both directions are unnormalised.
 
-A transform in two dimensions is done in two steps, some rows and some columns at a time, so that the loops can work on
-rows in real space and on columns at the detector while these are in the first cache.
+A transform in two dimensions has two steps, some rows and some columns at a time, so that the loops can process rows in
+real space and columns at the detector while these are in the first cache.
 """
 
 import functools
@@ -23,20 +23,21 @@ FORWARD, BACKWARD = -1, 1
 ALIGNMENT = 64
 """Bytes: every buffer given to `execute` starts at a multiple of this."""
 ROWS, COLUMNS = 64, 128
-"""The most rows, and columns, that FFTW transforms at a time: fewer take longer."""
+"""The most rows and columns that FFTW transforms at a time: with fewer, a transform takes longer."""
 FEW_ROWS, FEW_COLUMNS = 16, 64
-"""The same for `butterflies`, which do fewer as fast."""
+"""The same for `butterflies`, whose transforms are as fast with fewer."""
 LINE = 8
-"""Complex numbers in a line of the cache."""
+"""Complex numbers in a cache line."""
 
 
 Plan = tuple[int, int]
-"""The address of a function, and that of its first argument."""
+"""The address of a function and that of its first argument."""
 NONE: Plan = (0, 0)
+"""There is no such plan."""
 
 
 def _call(count: int) -> tuple[Any, Any]:
-    """Return the type and the code of a call of a plan's function, of so many addresses after the plan."""
+    """Return the type and the code of a call of a plan's function with ``count`` addresses after the plan."""
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         plan, *addresses = arguments
@@ -50,18 +51,18 @@ def _call(count: int) -> tuple[Any, Any]:
 
 @intrinsic
 def execute(context: Any, plan: Any, source: Any, target: Any) -> Any:
-    """``execute(plan, address_in, address_out)``, for compiled code."""
+    """Run a plan from compiled code: ``execute(plan, address_in, address_out)``."""
     return _call(2)
 
 
 @intrinsic
-def execute_turned(context: Any, plan: Any, source: Any, target: Any, rows: Any, columns: Any) -> Any:
-    """``execute_turned(plan, address_in, address_out, address_of_row_ramp, address_of_column_ramp)``."""
+def execute_ramped(context: Any, plan: Any, source: Any, target: Any, rows: Any, columns: Any) -> Any:
+    """Run a plan with ramps, ``execute_ramped(plan, address_in, address_out, address_rows, address_columns)``."""
     return _call(4)
 
 
 class Plans(NamedTuple):
-    """The transforms of one shape (ny, nx), and the layout of the arrays (modes, `height`, `stride`) that they take."""
+    """The transforms of one shape (ny, nx), and the layout (modes, `height`, `stride`) of their arrays."""
 
     rows_forward: Plan
     """Transforms ``rows`` rows in place, given the address of the first."""
@@ -69,12 +70,12 @@ class Plans(NamedTuple):
     columns_forward: Plan
     """The same for ``columns`` columns of ny numbers."""
     columns_backward: Plan
-    turned_backward: Plan
-    """`columns_backward` of what is multiplied by two ramps as it is read; `NONE`: there is none of this length."""
-    turned_forward: Plan
-    """`columns_forward`, and what is written is multiplied by the conjugate of two ramps; or `NONE`."""
+    ramped_backward: Plan
+    """`columns_backward` of the input multiplied by two ramps; `NONE`: not for this length."""
+    ramped_forward: Plan
+    """`columns_forward` with the output multiplied by the conjugate of two ramps; or `NONE`."""
     added_forward: Plan
-    """The same, added to what is there; or `NONE`."""
+    """The same, added to the numbers at the output; or `NONE`."""
     rows: int
     columns: int
     height: int
@@ -84,9 +85,9 @@ class Plans(NamedTuple):
 
 
 def zeros(*shape: int) -> NDArray[np.float32]:
-    """Return an aligned float32 array of zeros; complex numbers take two places each."""
-    size, room = math.prod(shape), ALIGNMENT // 4
-    array = np.zeros(size + room, np.float32)
+    """Return an aligned float32 array of zeros; a complex number is two floats."""
+    size, margin = math.prod(shape), ALIGNMENT // 4
+    array = np.zeros(size + margin, np.float32)
     first = -array.ctypes.data % ALIGNMENT // 4
     return array[first : first + size].reshape(shape)
 
@@ -95,24 +96,26 @@ def zeros(*shape: int) -> NDArray[np.float32]:
 def plans(shape: tuple[int, int]) -> Plans:
     """Return the plans for a shape.
 
-    FFTW measures for some seconds, once for a shape on a machine; the outcome is kept on disk.
+    If FFTW is needed, it measures for some seconds, once for each shape on a machine; its wisdom is stored on disk.
     """
     ny, nx = shape
     rows = FEW_ROWS if butterflies.factors(nx) else ROWS
     columns = FEW_COLUMNS if butterflies.factors(ny) else COLUMNS
-    rows, columns = _share(ny, rows), _up(_share(nx, columns), LINE)
+    rows, columns = _part(ny, rows), _up(_part(nx, columns), LINE)
     height, width = _up(ny, rows), _up(nx, columns)
-    stride = width + LINE * (width // LINE % 2 == 0)  # an odd number of lines: a column does not fall on one place
+    stride = width + LINE * (
+        width // LINE % 2 == 0
+    )  # an odd number of cache lines: a column uses all sets of the cache
     along = _pair(nx, rows, stride, height, across=False)
     across = _pair(ny, columns, stride, height, across=True)
-    turned = back = added = NONE
+    ramped = back = added = NONE
     if butterflies.factors(ny):
         (_, forward), (_, backward) = across
-        turned = butterflies.turned(ny, columns, stride, BACKWARD).address, backward
+        ramped = butterflies.ramped(ny, columns, stride, BACKWARD).address, backward
         back, added = (
-            (butterflies.turned_back(ny, columns, stride, FORWARD, adds).address, forward) for adds in (False, True)
+            (butterflies.ramped_back(ny, columns, stride, FORWARD, adds).address, forward) for adds in (False, True)
         )
-    return Plans(*along, *across, turned, back, added, rows, columns, height, stride)
+    return Plans(*along, *across, ramped, back, added, rows, columns, height, stride)
 
 
 def _pair(n: int, count: int, stride: int, height: int, across: bool) -> tuple[Plan, Plan]:
@@ -130,18 +133,18 @@ def _pair(n: int, count: int, stride: int, height: int, across: bool) -> tuple[P
 
 @functools.cache
 def _twiddles(n: int, sign: int, across: bool) -> NDArray[np.float32]:
-    """Return the factors of a transform, at an address that stays."""
+    """Return the factors of a transform, in an array that exists as long as the program."""
     table = butterflies.twiddles(n, sign, across)
     out = zeros(2 * table.size)
     out.view(np.complex64)[:] = table.ravel()
     return out
 
 
-def _share(n: int, most: int) -> int:
-    """Return the size of the fewest equal shares of n that have at most so many."""
+def _part(n: int, most: int) -> int:
+    """Return the size of a part when n is divided into the fewest equal parts of at most ``most``."""
     return -(-n // -(-n // most))
 
 
 def _up(n: int, unit: int) -> int:
-    """Return n rounded up to a multiple."""
+    """Return n rounded up to a multiple of the unit."""
     return -(-n // unit) * unit

@@ -1,7 +1,7 @@
-"""The compiled loops of a detector that is less than ideal; see `engine.detector` for the model, `kernels` for arrays.
+"""The compiled loops of a non-ideal detector; see `engine.model.detector` for the model.
 
-Where the model is local, the columns of the waves are compared as they are propagated. Where a pixel sees several
-samples of the far field, the whole frame is propagated, seen, judged, and spread back.
+If a pixel contains one sample of the far field and has no point spread, columns are compared as soon as they are
+propagated. Otherwise the whole frame is propagated, detected, compared, and its factors are mapped back to the samples.
 """
 
 from typing import NamedTuple
@@ -9,116 +9,120 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from exitwave.engine.backend import READOUT
 from exitwave.engine.backends.cpu.fft.transforms import execute
 from exitwave.engine.backends.cpu.kernels import rows
 from exitwave.engine.backends.cpu.kernels.compiled import compiled
-from exitwave.engine.backends.cpu.kernels.noise import AMPLITUDE, INTENSITY, POISSON, derivatives
-from exitwave.engine.backends.cpu.kernels.waves import transform_columns
+from exitwave.engine.backends.cpu.kernels.noise import (
+    AMPLITUDE,
+    POISSON,
+    READOUT_VARIANCE,
+    derivatives,
+    likelihood_force,
+    quartic,
+)
+from exitwave.engine.backends.cpu.kernels.waves import add_quartics, transform_columns
 
-_READOUT = np.float32(READOUT)
-_ZERO, _HALF, _ONE, _TWO, _THREE, _FOUR, _TWELVE = map(np.float32, (0, 0.5, 1, 2, 3, 4, 12))
+_ZERO, _HALF, _ONE, _TWO = map(np.float32, (0, 0.5, 1, 2))
 _TINY = np.float32(1e-20)
 
 
-class Pixels(NamedTuple):
-    """The detector as the loops know it, with scratch of its own for a thread."""
+class DetectorArrays(NamedTuple):
+    """The detector in the layout of the loops, with scratch for one thread."""
 
     flat: NDArray[np.float32]
-    """Efficiency, shape (ny, nx) of a frame, as the next two."""
+    """Efficiency, shape (ny, nx) of a frame."""
     background: NDArray[np.float32]
-    """Counts without the beam."""
+    """Counts without the beam, shape (ny, nx) of a frame."""
     cap: NDArray[np.float32]
-    """Counts from which on a pixel is saturated."""
+    """Counts at which a pixel is saturated, shape (ny, nx) of a frame."""
     kernel: NDArray[np.float32]
-    """The point spread along one axis; of length 1 where there is none."""
+    """The point spread along one axis, of length 1 if there is none."""
     oversample: int
     """Samples of the far field along each side of a pixel."""
     planes: NDArray[np.float32]
     """Scratch, shape (4, oversample * ny, oversample * nx)."""
     line: NDArray[np.float32]
-    """Scratch for a row of samples and the point spread about it."""
-    change: NDArray[np.float32]
-    """Sums of what the frames say of the background, shape (2, ny, nx), or (0, ny, nx) where it is known."""
+    """Scratch for a row of samples, extended by the point spread at both ends."""
+    background_sums: NDArray[np.float32]
+    """The two sums of `Sums.background`, shape (2, ny, nx), or (0, ny, nx) if the background is not refined."""
 
 
 @compiled
-def is_local(pixels):
-    """Say whether a pixel sees one sample of the far field."""
-    return pixels.oversample == 1 and pixels.kernel.shape[0] == 1
+def is_local(detector):
+    """Return whether a pixel contains one sample of the far field and has no point spread."""
+    return detector.oversample == 1 and detector.kernel.shape[0] == 1
 
 
 @compiled
-def asked(measured, expected, cap):
-    """Say, as 0 or 1, whether a measured count asks something of the expected one: not where it is a lower cap."""
-    return _ONE - np.float32(measured >= cap) * np.float32(expected > measured)
+def constrains(measured, model, cap):
+    """Return 1 if a count constrains the model, and 0 if it is saturated and below the model."""
+    return _ONE - np.float32(measured >= cap) * np.float32(model > measured)
 
 
 @compiled
-def judge(model, counts, flat, background, cap, invalid, floor, noise, normal):
-    """Turn a row's intensities into the factor from wave to minus the gradient of a noise model's loss.
+def correction_factors(model, counts, flat, background, cap, invalid, floor, noise, normal):
+    """Replace a row's intensities by the factors from wave to correction.
 
-    The expected counts are m = flat * normal * model + background, and the factor normal * flat * (-dL/dm), 0 on
-    invalid pixels and on those of counts from ``cap`` on that the model exceeds. Returns ``sum (sqrt(I) - sqrt(m))^2``
-    and the loss.
+    With the modelled counts m = flat * normal * intensity + background, the factor is normal * flat * (-dL/dm). It is 0
+    on invalid pixels and on saturated pixels whose counts the model exceeds. Returns ``sum (sqrt(I) - sqrt(m))^2`` and
+    the loss.
     """
     misfit, loss, fade = _ZERO, _ZERO, floor * floor
     if noise == POISSON:
-        loss = poisson(model, counts, flat, background, cap, invalid, normal)
+        loss = poisson_loss(model, counts, flat, background, cap, invalid, normal)
     for c in range(counts.shape[0]):
         gain = flat[c] * normal
         expected = gain * model[c] + background[c]
         good = np.float32(counts[c] != invalid)
         measured = np.float32(counts[c]) * good
-        good *= asked(measured, expected, cap[c])
+        good *= constrains(measured, expected, cap[c])
         root = np.sqrt(measured * expected)
         misfit += good * (measured + expected - _TWO * root)
         if noise == AMPLITUDE:
             force = (root - expected) / (expected + fade)
-        elif noise == INTENSITY:
-            force = _HALF * (measured - expected) / (measured + _READOUT)
-            loss += good * (measured - expected) * force * _HALF
         else:
-            force = _HALF * (measured - expected) / (expected + _READOUT)
+            force = likelihood_force(measured - expected, measured, expected, noise)
+            if noise != POISSON:
+                loss += good * (measured - expected) * force * _HALF
         model[c] = good * gain * force
     return misfit, misfit if noise == AMPLITUDE else loss
 
 
 @compiled
-def poisson(model, counts, flat, background, cap, invalid, normal):
+def poisson_loss(model, counts, flat, background, cap, invalid, normal):
     """Return one row's loss (m - I - (I + r) log((m + r) / (I + r))) / 2."""
     loss = _ZERO
     for c in range(counts.shape[0]):
         expected = flat[c] * normal * model[c] + background[c]
         good = np.float32(counts[c] != invalid)
         measured = np.float32(counts[c]) * good
-        variance = measured + _READOUT
-        term = expected - measured - variance * np.log((expected + _READOUT) / variance)
-        loss += good * asked(measured, expected, cap[c]) * term
+        variance = measured + READOUT_VARIANCE
+        term = expected - measured - variance * np.log((expected + READOUT_VARIANCE) / variance)
+        loss += good * constrains(measured, expected, cap[c]) * term
     return _HALF * loss
 
 
 @compiled
-def blame(change, number, model, counts, flat, background, cap, invalid, normal):
-    """Add (I - m) / m and 1 on the valid pixels of a row: what the counts say of the background."""
+def add_background_terms(ratio, number, model, counts, flat, background, cap, invalid, normal):
+    """Add (I - m) / m to ``ratio`` and 1 to ``number`` on the valid pixels of a row; see `Sums.background`."""
     for c in range(counts.shape[0]):
         expected = flat[c] * normal * model[c] + background[c]
         good = np.float32(counts[c] != invalid)
         measured = np.float32(counts[c]) * good
-        change[c] += good * asked(measured, expected, cap[c]) * (measured - expected) / (expected + _TINY)
+        ratio[c] += good * constrains(measured, expected, cap[c]) * (measured - expected) / (expected + _TINY)
         number[c] += good
 
 
 @compiled
-def judge_part(model, frame, r, left, width, invalid, floor, noise, normal, pixels):
-    """`judge` a part of a row of a frame, after asking what it says of the background."""
+def correct_part(model, frame, r, left, width, invalid, floor, noise, normal, detector):
+    """Call `correction_factors` for a part of row r of a frame, and first add to the sums of the background."""
     part = slice(left, left + width)
-    flat, background, cap = pixels.flat[r, part], pixels.background[r, part], pixels.cap[r, part]
+    flat, background, cap = detector.flat[r, part], detector.background[r, part], detector.cap[r, part]
     counts = frame[r, part]
-    if pixels.change.shape[0]:
-        change, number = pixels.change[0, r, part], pixels.change[1, r, part]
-        blame(change, number, model, counts, flat, background, cap, invalid, normal)
-    return judge(model, counts, flat, background, cap, invalid, floor, noise, normal)
+    if detector.background_sums.shape[0]:
+        ratio, number = detector.background_sums[0, r, part], detector.background_sums[1, r, part]
+        add_background_terms(ratio, number, model, counts, flat, background, cap, invalid, normal)
+    return correction_factors(model, counts, flat, background, cap, invalid, floor, noise, normal)
 
 
 @compiled
@@ -147,16 +151,16 @@ def blur(plane, ny, nx, kernel, line, scratch):
 
 @compiled
 def owners(sample, oversample, n):
-    """Return the two pixels that own half of a sample each; see `engine.detector.owners`."""
+    """Return the two pixels to which half of a sample belongs each; see `engine.model.detector.owners`."""
     first, rest = divmod(sample + oversample // 2, oversample)
     border = 1 if rest == 0 and oversample % 2 == 0 else 0
     return first % n, (first - border) % n
 
 
 @compiled
-def see(out, samples, pixels, scratch):
-    """Write what the pixels see of the samples, shape (q ny, q nx), before flat field and background."""
-    (ny, nx), q = pixels.flat.shape, pixels.oversample
+def detect(out, samples, detector, scratch):
+    """Write the intensity in every pixel, of samples of shape (q ny, q nx), before flat field and background."""
+    (ny, nx), q = detector.flat.shape, detector.oversample
     out[:ny, :nx] = 0
     for s in range(q * ny):
         first, second = owners(s, q, ny)
@@ -167,26 +171,26 @@ def see(out, samples, pixels, scratch):
             out[first, right] += value
             out[second, left] += value
             out[second, right] += value
-    if pixels.kernel.shape[0] > 1:
-        blur(out, ny, nx, pixels.kernel, pixels.line, scratch)
+    if detector.kernel.shape[0] > 1:
+        blur(out, ny, nx, detector.kernel, detector.line, scratch)
 
 
 @compiled
-def spread(samples, seen, pixels, scratch):
-    """Write the adjoint of `see` of what the pixels say; that is overwritten."""
-    (ny, nx), q = pixels.flat.shape, pixels.oversample
-    if pixels.kernel.shape[0] > 1:
-        blur(seen, ny, nx, pixels.kernel, pixels.line, scratch)
+def detect_adjoint(samples, pixels, detector, scratch):
+    """Write the adjoint of `detect` of values in the pixels; these are overwritten."""
+    (ny, nx), q = detector.flat.shape, detector.oversample
+    if detector.kernel.shape[0] > 1:
+        blur(pixels, ny, nx, detector.kernel, detector.line, scratch)
     for s in range(q * ny):
         first, second = owners(s, q, ny)
         for t in range(q * nx):
             left, right = owners(t, q, nx)
-            total = seen[first, left] + seen[first, right] + seen[second, left] + seen[second, right]
+            total = pixels[first, left] + pixels[first, right] + pixels[second, left] + pixels[second, right]
             samples[s, t] = np.float32(0.25) * total
 
 
 @compiled
-def add_up(out, wave, ny, nx):
+def sum_modes(out, wave, ny, nx):
     """Write sum_k |wave_k|^2, shape (ny, nx)."""
     for r in range(ny):
         rows.power(out[r], wave[0, r, : 2 * nx], nx)
@@ -195,29 +199,32 @@ def add_up(out, wave, ny, nx):
 
 
 @compiled
-def judge_frame(samples, seen, frame, invalid, floor, noise, normal, pixels):
-    """Turn the intensities of a frame, shape (q ny, q nx), into the factor of its waves; returns misfit and loss."""
-    scratch = pixels.planes[3]
-    see(seen, samples, pixels, scratch)
+def correct_frame(samples, detected, frame, invalid, floor, noise, normal, detector):
+    """Replace the intensities of a frame, shape (q ny, q nx), by the factors from wave to correction.
+
+    Returns misfit and loss.
+    """
+    scratch = detector.planes[3]
+    detect(detected, samples, detector, scratch)
     misfit, loss, nx = 0.0, 0.0, frame.shape[1]
     for r in range(frame.shape[0]):
-        row_misfit, row_loss = judge_part(seen[r, :nx], frame, r, 0, nx, invalid, floor, noise, normal, pixels)
+        row_misfit, row_loss = correct_part(detected[r, :nx], frame, r, 0, nx, invalid, floor, noise, normal, detector)
         misfit += row_misfit
         loss += row_loss
-    spread(samples, seen, pixels, scratch)
+    detect_adjoint(samples, detected, detector, scratch)
     return misfit, loss
 
 
 @compiled
-def compare(wave, frame, invalid, floor, noise, back, plans, ny, nx, model, pixels):
-    """Do what `chain.compare` does, with the detector in the model."""
-    if is_local(pixels):
-        return compare_columns(wave, frame, invalid, floor, noise, back, plans, ny, nx, model, pixels)
-    samples = pixels.planes[0]
+def compare_detector(wave, frame, invalid, floor, noise, back, plans, ny, nx, model, detector):
+    """Do what `gather.compare` does, with the detector in the model."""
+    if is_local(detector):
+        return compare_columns(wave, frame, invalid, floor, noise, back, plans, ny, nx, model, detector)
+    samples = detector.planes[0]
     transform_columns(plans.columns_forward, wave, plans)
-    add_up(samples, wave, ny, nx)
+    sum_modes(samples, wave, ny, nx)
     normal = np.float32(1.0 / (ny * nx))
-    misfit, loss = judge_frame(samples, pixels.planes[1], frame, invalid, floor, noise, normal, pixels)
+    misfit, loss = correct_frame(samples, detector.planes[1], frame, invalid, floor, noise, normal, detector)
     if back:
         for r in range(ny):
             for k in range(wave.shape[0]):
@@ -227,8 +234,8 @@ def compare(wave, frame, invalid, floor, noise, back, plans, ny, nx, model, pixe
 
 
 @compiled
-def compare_columns(wave, frame, invalid, floor, noise, back, plans, ny, nx, model, pixels):
-    """Compare some columns at a time, where a pixel sees one sample."""
+def compare_columns(wave, frame, invalid, floor, noise, back, plans, ny, nx, model, detector):
+    """Compare some columns at a time, for a pixel of one sample without point spread."""
     normal = np.float32(1.0 / (ny * nx))
     misfit, loss = 0.0, 0.0
     for left in range(0, nx, plans.columns):
@@ -241,8 +248,8 @@ def compare_columns(wave, frame, invalid, floor, noise, back, plans, ny, nx, mod
             rows.power(model, wave[0, r, part], width)
             for k in range(1, wave.shape[0]):
                 rows.add_power(model, wave[k, r, part], width)
-            row_misfit, row_loss = judge_part(
-                model[:width], frame, r, left, width, invalid, floor, noise, normal, pixels
+            row_misfit, row_loss = correct_part(
+                model[:width], frame, r, left, width, invalid, floor, noise, normal, detector
             )  # fmt: skip
             misfit += row_misfit
             loss += row_loss
@@ -256,66 +263,66 @@ def compare_columns(wave, frame, invalid, floor, noise, back, plans, ny, nx, mod
 
 
 @compiled
-def advance(own, wave, frame, invalid, floor, a, b, c, plans, ny, nx, pixels):
+def advance_detector(stored, wave, frame, invalid, floor, a, b, c, plans, ny, nx, detector):
     """Do what `project.advance` does, with the detector in the model."""
     normal = np.float32(1.0 / np.sqrt(ny * nx))
     keep, other = _ONE - a - b, _ONE - c
-    modelled, mixed, seen = pixels.planes[0], pixels.planes[1], pixels.planes[2]
+    modelled, mixed, detected = detector.planes[0], detector.planes[1], detector.planes[2]
     transform_columns(plans.columns_forward, wave, plans)
     for r in range(ny):
-        place = slice(2 * r * nx, 2 * (r + 1) * nx)
+        part = slice(2 * r * nx, 2 * (r + 1) * nx)
         modelled[r] = 0
         mixed[r] = 0
         for k in range(wave.shape[0]):
-            rows.add_mixture(modelled[r], mixed[r], wave[k, r, : 2 * nx], own[k, place], normal, c, other, nx)
-    misfit, _ = judge_frame(modelled, seen, frame, invalid, floor, AMPLITUDE, _ONE, pixels)
-    judge_frame(mixed, seen, frame, invalid, floor, AMPLITUDE, _ONE, pixels)
+            rows.add_mixture(modelled[r], mixed[r], wave[k, r, : 2 * nx], stored[k, part], normal, c, other, nx)
+    misfit, _ = correct_frame(modelled, detected, frame, invalid, floor, AMPLITUDE, _ONE, detector)
+    correct_frame(mixed, detected, frame, invalid, floor, AMPLITUDE, _ONE, detector)
     for r in range(ny):
-        place, factor = slice(2 * r * nx, 2 * (r + 1) * nx), mixed[r]
+        part, factor = slice(2 * r * nx, 2 * (r + 1) * nx), mixed[r]
         for x in range(nx):
             factor[x] = b + b * factor[x]
         for k in range(wave.shape[0]):
-            rows.advance(wave[k, r, : 2 * nx], own[k, place], factor, normal, keep, a, c, other, nx)
+            rows.advance(wave[k, r, : 2 * nx], stored[k, part], factor, normal, keep, a, c, other, nx)
     transform_columns(plans.columns_backward, wave, plans)
     return misfit
 
 
 @compiled
-def compare_along(start, slope, bend, frame, invalid, floor, noise, lengths, out, plans, ny, nx, pixels, planes):
-    """Do what `line.compare_along` does, with the detector in the model; ``planes`` are ten of samples."""
+def compare_line_detector(start, first, second, frame, invalid, floor, noise, lengths, out, plans, ny, nx, detector,
+                          planes):  # fmt: skip
+    """Do what `line.compare_line` does, with the detector in the model.
+
+    ``planes`` is scratch, shape (10, ny, nx) of samples.
+    """
     normal = np.float32(1.0 / (ny * nx))
-    for wave in (start, slope, bend):
+    for wave in (start, first, second):
         transform_columns(plans.columns_forward, wave, plans)
-    q, seen = planes[:5], planes[5:]
+    q, detected = planes[:5], planes[5:]
     for r in range(ny):
         q[:, r] = 0
-        for k in range(start.shape[0]):
-            a, b, c = start[k, r, : 2 * nx], slope[k, r, : 2 * nx], bend[k, r, : 2 * nx]
-            rows.add_quartic(q[0, r], q[1, r], q[2, r], q[3, r], q[4, r], a, b, c, nx)
+        add_quartics(q[0, r], q[1, r], q[2, r], q[3, r], q[4, r], start, first, second, r, slice(0, 2 * nx), nx)
     for n in range(5):
-        see(seen[n], q[n], pixels, pixels.planes[3])
+        detect(detected[n], q[n], detector, detector.planes[3])
     for r in range(frame.shape[0]):
         for i in range(lengths.shape[0]):
-            first, second = gradients(seen, r, frame[r], invalid, floor, noise, lengths[i], normal, pixels)
-            out[i, 0] += first
-            out[i, 1] += second
+            d1, d2 = line_derivatives(detected, r, frame[r], invalid, floor, noise, lengths[i], normal, detector)
+            out[i, 0] += d1
+            out[i, 1] += d2
 
 
 @compiled
-def gradients(q, r, counts, invalid, floor, noise, t, normal, pixels):
-    """Return the first and second derivative of one row's loss at t, for intensities of coefficients normal * q."""
+def line_derivatives(q, r, counts, invalid, floor, noise, t, normal, detector):
+    """Do what `noise.line_derivatives` does with row r, with the detector in the model."""
     first, second, fade = _ZERO, _ZERO, floor * floor
-    flat, background, cap = pixels.flat[r], pixels.background[r], pixels.cap[r]
+    flat, background, cap = detector.flat[r], detector.background[r], detector.cap[r]
     for c in range(counts.shape[0]):
         gain = normal * flat[c]
-        q0, q1, q2, q3, q4 = q[0, r, c], q[1, r, c], q[2, r, c], q[3, r, c], q[4, r, c]
-        model = gain * max((((q4 * t + q3) * t + q2) * t + q1) * t + q0, _ZERO) + background[c]
-        d1 = gain * (((_FOUR * q4 * t + _THREE * q3) * t + _TWO * q2) * t + q1)
-        d2 = gain * ((_TWELVE * q4 * t + _TWO * _THREE * q3) * t + _TWO * q2)
+        value, slope, bend = quartic(q[0, r, c], q[1, r, c], q[2, r, c], q[3, r, c], q[4, r, c], t)
+        model, d1, d2 = gain * value + background[c], gain * slope, gain * bend
         good = np.float32(counts[c] != invalid)
         measured = np.float32(counts[c]) * good
-        good *= asked(measured, model, cap[c])
-        force, curve = derivatives(measured, model, noise, fade)
+        good *= constrains(measured, model, cap[c])
+        force, curvature = derivatives(measured, model, noise, fade)
         first -= good * force * d1
-        second += good * (curve * d1 * d1 - force * d2)
+        second += good * (curvature * d1 * d1 - force * d2)
     return first, second

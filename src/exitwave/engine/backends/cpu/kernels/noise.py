@@ -1,6 +1,9 @@
-"""Compiled loops for the noise models: the gradient's factor in a pass, and the loss along a line.
+"""The compiled noise models: the factor of the correction in a pass, and the derivatives of the loss along a line.
 
-For arrays and their layout see `kernels`; for the models `backend.NOISE`.
+The definition with its sources is `backends.reference.likelihood`. The same terms occur here in several forms, each
+with the operations that its loop vectorises best: in `rows` for the amplitude model with an ideal detector, in
+`correction_factors` for the other models, in `derivatives` for one pixel, and in `detector` with flat field, background
+and saturated pixels. A single form would round differently and be slower.
 """
 
 import numpy as np
@@ -9,31 +12,41 @@ from exitwave.engine.backend import READOUT
 from exitwave.engine.backends.cpu.kernels.compiled import compiled
 
 AMPLITUDE, INTENSITY, POISSON = 0, 1, 2
-"""The noise models as the loops know them: their places in `backend.NOISE`."""
-_READOUT = np.float32(READOUT)
-_HALF, _ONE, _TWO, _THREE, _FOUR, _TWELVE = map(np.float32, (0.5, 1, 2, 3, 4, 12))  # an integer makes it double
+"""The noise models in the loops: their indices in `backend.NOISE`."""
+READOUT_VARIANCE = np.float32(READOUT)
+_ZERO, _HALF, _ONE, _TWO, _THREE, _FOUR, _TWELVE = map(np.float32, (0, 0.5, 1, 2, 3, 4, 12))
+"""Single precision: an integer would make the arithmetic double."""
 
 
 @compiled
-def poisson(factors, counts, scale):
+def likelihood_force(lack, measured, model, noise):
+    """Return -dL/dm of the intensity or the Poisson model, with lack = I - m."""
+    if noise == INTENSITY:
+        return _HALF * lack / (measured + READOUT_VARIANCE)
+    return _HALF * lack / (model + READOUT_VARIANCE)
+
+
+@compiled
+def poisson_loss(factors, counts, scale):
     """Return one row's loss (m - I + (I + r) log((I + r) / (m + r))) / 2 from (I - m) / (m + r) = factor * scale.
 
-    A loop of its own, since the logarithm is the one thing here that compilers do not vectorise.
+    It is a loop of its own, because compilers do not vectorise the logarithm.
     """
     loss = np.float32(0.0)
     for c in range(counts.shape[0]):
         ratio = _ONE + factors[c] * scale
-        expected = np.float32(counts[c]) + _READOUT if factors[c] != 0 else np.float32(0.0)  # no mark may come in
+        # a factor of 0 may be an invalid pixel, whose count must not enter
+        expected = np.float32(counts[c]) + READOUT_VARIANCE if factors[c] != 0 else np.float32(0.0)
         loss += expected * (_ONE / ratio - _ONE + np.log(ratio))
     return _HALF * loss
 
 
 @compiled
-def weigh(model, counts, invalid, noise, normal):
-    """Turn a row's intensities into the factor from wave to minus the gradient of a noise model's loss.
+def correction_factors(model, counts, invalid, noise, normal):
+    """Replace a row's intensities by the factors from wave to correction, for the intensity and the Poisson model.
 
-    It is ``(I - m) / (2 (I + r))`` or ``(I - m) / (2 (m + r))``, 0 on invalid pixels, for the intensity and the Poisson
-    model with m = normal * model, and multiplied by ``normal``. Returns ``sum (sqrt(I) - sqrt(m))^2`` and the loss.
+    The factor is normal * `likelihood_force` with m = normal * model, and 0 on invalid pixels. Returns
+    ``sum (sqrt(I) - sqrt(m))^2`` and the loss.
     """
     misfit, loss = np.float32(0.0), np.float32(0.0)
     for c in range(counts.shape[0]):
@@ -41,45 +54,51 @@ def weigh(model, counts, invalid, noise, normal):
         intensity, squared = np.float32(counts[c]) * good, model[c] * normal
         difference = (np.sqrt(intensity) - np.sqrt(squared)) * good
         misfit += difference * difference
-        lack, expected = (intensity - squared) * good, intensity + _READOUT
+        lack = (intensity - squared) * good
+        model[c] = likelihood_force(lack, intensity, squared, noise) * normal
         if noise == INTENSITY:
-            model[c] = _HALF * lack / expected * normal
-            loss += _HALF * _HALF * lack * lack / expected
-        else:
-            model[c] = _HALF * lack / (squared + _READOUT) * normal
+            loss += _HALF * _HALF * lack * lack / (intensity + READOUT_VARIANCE)
     if noise == POISSON:
-        loss = poisson(model, counts, _TWO / normal)
+        loss = poisson_loss(model, counts, _TWO / normal)
     return misfit, loss
 
 
 @compiled
 def derivatives(intensity, model, noise, fade):
-    """Return - dL/dm and d2L/dm2 of a pixel's loss at the modelled intensity m."""
+    """Return -dL/dm and d2L/dm2 of a pixel at modelled counts m; ``fade`` is the square of the floor."""
     if noise == AMPLITUDE:
         inverse = _ONE / (model + fade)
         root = np.sqrt(intensity * model) * inverse
         return root - model * inverse, _HALF * root * inverse
     if noise == INTENSITY:
-        curve = _HALF / (intensity + _READOUT)
-        return (intensity - model) * curve, curve
-    inverse = _ONE / (model + _READOUT)
-    return _HALF * (intensity - model) * inverse, _HALF * (intensity + _READOUT) * inverse * inverse
+        curvature = _HALF / (intensity + READOUT_VARIANCE)
+        return (intensity - model) * curvature, curvature
+    inverse = _ONE / (model + READOUT_VARIANCE)
+    return _HALF * (intensity - model) * inverse, _HALF * (intensity + READOUT_VARIANCE) * inverse * inverse
 
 
 @compiled
-def gradients(q, counts, invalid, floor, noise, t, normal):
+def quartic(q0, q1, q2, q3, q4, t):
+    """Return q0 + q1 t + .. + q4 t^4, at least 0, and its first and second derivative."""
+    value = max((((q4 * t + q3) * t + q2) * t + q1) * t + q0, _ZERO)
+    first = ((_FOUR * q4 * t + _THREE * q3) * t + _TWO * q2) * t + q1
+    second = (_TWELVE * q4 * t + _TWO * _THREE * q3) * t + _TWO * q2
+    return value, first, second
+
+
+@compiled
+def line_derivatives(q, counts, invalid, floor, noise, t, normal):
     """Return the first and second derivative of one row's loss at t, for intensities of coefficients normal * q.
 
-    With f(model) = - dL/dmodel and c = d2L/dmodel2, L' = - f model' and L'' = c model'^2 - f model''.
+    With f(m) = -dL/dm and c = d2L/dm2, L' = -f m' and L'' = c m'^2 - f m''.
     """
     first, second, fade = np.float32(0.0), np.float32(0.0), floor * floor
     for c in range(counts.shape[0]):
         good = np.float32(counts[c] != invalid)
         intensity = np.float32(counts[c]) * good
-        model = normal * max((((q[4, c] * t + q[3, c]) * t + q[2, c]) * t + q[1, c]) * t + q[0, c], np.float32(0.0))
-        d1 = normal * (((_FOUR * q[4, c] * t + _THREE * q[3, c]) * t + _TWO * q[2, c]) * t + q[1, c])
-        d2 = normal * ((_TWELVE * q[4, c] * t + _TWO * _THREE * q[3, c]) * t + _TWO * q[2, c])
-        force, curve = derivatives(intensity, model, noise, fade)
+        value, slope, bend = quartic(q[0, c], q[1, c], q[2, c], q[3, c], q[4, c], t)
+        d1, d2 = normal * slope, normal * bend
+        force, curvature = derivatives(intensity, normal * value, noise, fade)
         first -= good * force * d1
-        second += good * (curve * d1 * d1 - force * d2)
+        second += good * (curvature * d1 * d1 - force * d2)
     return first, second

@@ -1,8 +1,8 @@
 """Operations on rows of complex numbers, written as vector instructions for the compiled loops.
 
-Every operation is a rule for a vector of neighbouring numbers (`vectors`), from which the code for long vectors, and
-for the single numbers that remain at a row's end, is emitted. Complex rows are float32 with real and imaginary parts
-side by side.
+Every operation is a rule for a vector of neighbouring numbers (`vectors`). From it, code is emitted for long vectors
+and for the single numbers that remain at the end of a row. Complex rows are float32 with real and imaginary parts side
+by side.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,11 +18,11 @@ from exitwave.engine.backends.cpu.kernels.vectors import FLOAT, WIDTH, Vectors
 
 
 def _operation(kinds: str, scalars: int = 0, width: int = WIDTH) -> Callable[[Callable[..., None]], Any]:
-    """Make a function ``f(*rows, *scalars, n)`` for compiled code of a rule ``rule(vectors, rows, *scalars)``.
+    """Make a function ``f(*rows, *scalars, n)`` for compiled code from a rule ``rule(vectors, rows, *scalars)``.
 
-    ``kinds`` has a letter for each row: ``c`` is complex, ``r`` real (of any type of number), ``s`` one vector of
-    running sums, and ``d`` one of sums whose terms are split as complex numbers are, of at least ``2 * WIDTH`` floats.
-    Within the rule ``rows[k]`` reads, and ``rows[k] = value`` writes. n is the number of complex or real numbers.
+    ``kinds`` has a letter for each row: ``c`` is complex, ``r`` real (of any type of number), ``s`` a vector of sums,
+    and ``d`` a vector of at least ``2 * WIDTH`` sums whose terms have real and imaginary parts. Within the rule,
+    ``rows[k]`` reads and ``rows[k] = value`` writes. n is the number of complex or real numbers.
     """
 
     def make(rule: Callable[..., None]) -> Any:
@@ -48,7 +48,9 @@ def _operation(kinds: str, scalars: int = 0, width: int = WIDTH) -> Callable[[Ca
 
         names = ", ".join(f"a{i}" for i in range(len(kinds) + scalars + 1))
         space: dict[str, Any] = {"typing": typing}
-        exec(f"def function(context, {names}): return typing(context, {names})", space)  # an intrinsic counts arguments
+        exec(
+            f"def function(context, {names}): return typing(context, {names})", space
+        )  # an intrinsic needs a fixed number of arguments
         function = space["function"]
         function.__name__, function.__doc__ = rule.__name__, rule.__doc__
         return intrinsic(function)
@@ -58,7 +60,7 @@ def _operation(kinds: str, scalars: int = 0, width: int = WIDTH) -> Callable[[Ca
 
 @contextmanager
 def _registers(v: Vectors, pointers: list[Any], kinds: str) -> Iterator[list[Any]]:
-    """Have running sums where a compiler sees that no row overlaps them, so that they stay in registers."""
+    """Copy sums to local variables, which no row overlaps, so that the compiler keeps them in registers."""
     vectors = {k: ir.VectorType(FLOAT, _count(v, kind)) for k, kind in enumerate(kinds) if kind in "sd"}
     local = {k: cgutils.alloca_once(v.builder, vector) for k, vector in vectors.items()}
     there = {k: v.builder.bitcast(pointers[k], vector.as_pointer()) for k, vector in vectors.items()}
@@ -72,7 +74,7 @@ def _registers(v: Vectors, pointers: list[Any], kinds: str) -> Iterator[list[Any
 
 
 def _count(v: Vectors, kind: str) -> int:
-    """Return the floats in a vector of a row."""
+    """Return the number of floats in a vector of a row."""
     return v.width // (1 if kind in "cd" else 2)
 
 
@@ -89,8 +91,8 @@ class _Rows:
         pointer, count = builder.gep(self.pointers[k], [places[kind]]), _count(self.vectors, kind)
         return builder.bitcast(pointer, ir.PointerType(ir.VectorType(self.pointers[k].type.pointee, count)))
 
-    def fetch(self, k: int) -> None:
-        """Ask for a row before it is needed."""
+    def prefetch(self, k: int) -> None:
+        """Load a row into the caches before it is needed."""
         builder, byte, one = self.vectors.builder, ir.PointerType(ir.IntType(8)), ir.IntType(32)
         kind = ir.FunctionType(ir.VoidType(), [byte, one, one, one])
         function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
@@ -109,10 +111,10 @@ class _Rows:
 
 
 @_operation("c", width=2 * WIDTH)
-def fetch(v: Any, rows: Any) -> None:
-    """Bring a row into the cache: 64 bytes at a time, and nothing at its end."""
+def prefetch(v: Any, rows: Any) -> None:
+    """Load a row into the caches, 64 bytes at a time; the remainder at its end is not loaded."""
     if v.width == 2 * WIDTH:
-        rows.fetch(0)
+        rows.prefetch(0)
 
 
 @_operation("ccc")
@@ -130,7 +132,7 @@ def subtract_product(v: Any, rows: Any) -> None:
 
 
 @_operation("ccc", scalars=2)
-def turn(v: Any, rows: Any, re: Any, im: Any) -> None:
+def multiply_ramps(v: Any, rows: Any, re: Any, im: Any) -> None:
     """Out = (re + i im) ramp z."""
     ramp = v.multiply(v.fill(re, v.width), v.fill(im, v.width), rows[1])
     rows[0] = v.multiply(v.real(ramp), v.imag(ramp), rows[2])
@@ -195,7 +197,7 @@ def scale(v: Any, rows: Any) -> None:
 def _correction(v: Any, model: Any, counts: Any, invalid: Any, fade: Any) -> tuple[Any, Any]:
     """Return (sqrt(I) - sqrt(m)) sqrt(m) / (m + fade) and (sqrt(I) - sqrt(m))^2, both 0 on invalid pixels.
 
-    Both need no other root than that of I m.
+    The definition is `backends.reference.likelihood`. Both need only the root of I m.
     """
     good = v.builder.fcmp_ordered("!=", counts, v.fill(invalid, counts.type.count))
     counts, model = v.where(good, counts), v.where(good, model)
@@ -215,7 +217,7 @@ def correct(v: Any, rows: Any, invalid: Any, fade: Any, intensity: Any, normal: 
 
 @_operation("crs", scalars=4, width=2 * WIDTH)
 def correct_wave(v: Any, rows: Any, invalid: Any, fade: Any, intensity: Any, normal: Any) -> None:
-    """`correct` and `scale` in one, for the only mode: rows are the wave, counts, and the sums of the misfit."""
+    """`correct` and `scale` in one, for a single mode: rows are the wave, counts, and the sums of the misfit."""
     wave = rows[0]
     model = v.mul(v.power(wave), v.fill(intensity, v.width // 2))
     factor, misfit = _correction(v, model, rows[1], invalid, fade)
@@ -224,7 +226,7 @@ def correct_wave(v: Any, rows: Any, invalid: Any, fade: Any, intensity: Any, nor
 
 
 @_operation("ccccc")
-def cross(v: Any, rows: Any) -> None:
+def sum_of_products(v: Any, rows: Any) -> None:
     """Out = p a + q b."""
     p, q = rows[1], rows[3]
     first = v.multiply(v.real(p), v.imag(p), rows[2])
@@ -242,7 +244,7 @@ def add_quartic(v: Any, rows: Any) -> None:
 
 
 @_operation("cccd", width=2 * WIDTH)
-def add_crossing(v: Any, rows: Any) -> None:
+def add_cross_term(v: Any, rows: Any) -> None:
     """Add Re conj(d) o q to the sums; rows are d, o, q and the sums."""
     o = rows[1]
     rows[3] = v.add(rows[3], v.mul(rows[0], v.multiply(v.real(o), v.imag(o), rows[2])))
@@ -250,37 +252,37 @@ def add_crossing(v: Any, rows: Any) -> None:
 
 @_operation("ccccccccccc" + "ddddddd")
 def add_responses(v: Any, rows: Any) -> None:
-    """Add what a frame tells, after its difference; see `backend.RESPONSES`.
+    """Add the responses of a frame after the first; see `backend.RESPONSES`.
 
-    Rows are the object 2 and 1 columns before and 1 and 2 after, the same along rows, the object, p, w, and the sums.
-    With q = conj(p) w, <d p, w> is <d, q>, and <d p, e p> the sum of |p|^2 Re conj(d) e.
+    Rows are the object shifted by -2, -1, 1 and 2 columns, then by as many rows, the object, p, w, and the sums. With
+    q = conj(p) w, <d p, w> is <d, q>, and <d p, e p> the sum of |p|^2 Re conj(d) e.
     """
-    x, y = (_slope(v, *(rows[k] for k in range(first, first + 4))) for first in (0, 4))
+    x, y = (_derivative(v, *(rows[k] for k in range(first, first + 4))) for first in (0, 4))
     o, p = rows[8], rows[9]
     q, power = v.multiply(v.real(p), v.imag(p), rows[10], conjugate=True), v.power_twice(p)
-    own = [v.mul(power, v.mul(a, b)) for a, b in ((y, y), (x, x), (y, x))]
-    terms = *own, v.mul(y, q), v.mul(x, q), v.mul(power, v.mul(o, o)), v.mul(o, q)
+    squares = [v.mul(power, v.mul(a, b)) for a, b in ((y, y), (x, x), (y, x))]
+    terms = *squares, v.mul(y, q), v.mul(x, q), v.mul(power, v.mul(o, o)), v.mul(o, q)
     for k, term in enumerate(terms, start=11):
         rows[k] = v.add(rows[k], term)
 
 
 @_operation("cccdd", width=2 * WIDTH)
-def add_gain(v: Any, rows: Any) -> None:
-    """Add |o p|^2 and Re conj(o) conj(p) w, for a frame that tells no more; rows are o, p, w and the sums."""
+def add_power_and_gain(v: Any, rows: Any) -> None:
+    """Add |o p|^2 and Re conj(o) conj(p) w, the responses without derivatives; rows are o, p, w and the sums."""
     o, p = rows[0], rows[1]
     q = v.multiply(v.real(p), v.imag(p), rows[2], conjugate=True)
     for k, term in enumerate((v.mul(v.power_twice(p), v.mul(o, o)), v.mul(o, q)), start=3):
         rows[k] = v.add(rows[k], term)
 
 
-def _slope(v: Any, far_before: Any, before: Any, after: Any, far_after: Any) -> Any:
+def _derivative(v: Any, far_before: Any, before: Any, after: Any, far_after: Any) -> Any:
     """Return the derivative by central differences of fourth order."""
     near, far = v.sub(after, before), v.sub(far_after, far_before)
     return v.sub(v.mul(near, v.constant(8 / 12, near)), v.mul(far, v.constant(1 / 12, far)))
 
 
 @_operation("cdcc", scalars=1, width=2 * WIDTH)
-def add_varied_back(v: Any, rows: Any, weight: Any) -> None:
+def add_opr_sums(v: Any, rows: Any, weight: Any) -> None:
     """Out += weight z and sums += Re conj(u) z: out, sums, u, z."""
     z = rows[3]
     rows[0] = v.add(rows[0], v.mul(v.fill(weight, v.width), z))
@@ -288,20 +290,20 @@ def add_varied_back(v: Any, rows: Any, weight: Any) -> None:
 
 
 @_operation("ccc", scalars=1)
-def vary(v: Any, rows: Any, weight: Any) -> None:
+def add_weighted(v: Any, rows: Any, weight: Any) -> None:
     """Out = z + weight u, rows are out, z and u; out may be z."""
     rows[0] = v.add(rows[1], v.mul(v.fill(weight, v.width), rows[2]))
 
 
 @_operation("cc", scalars=2)
-def turn_back(v: Any, rows: Any, re: Any, im: Any) -> None:
+def multiply_conjugate_ramps(v: Any, rows: Any, re: Any, im: Any) -> None:
     """Z = conj((re + i im) ramp) z; rows are z and the ramp."""
     ramp = v.multiply(v.fill(re, v.width), v.fill(im, v.width), rows[1])
     rows[0] = v.multiply(v.real(ramp), v.imag(ramp), rows[0], conjugate=True)
 
 
 @_operation("ccc", scalars=2)
-def add_turned(v: Any, rows: Any, re: Any, im: Any) -> None:
+def add_ramped(v: Any, rows: Any, re: Any, im: Any) -> None:
     """Out += (re + i im) ramp z; rows are out, ramp and z."""
     ramp = v.multiply(v.fill(re, v.width), v.fill(im, v.width), rows[1])
     rows[0] = v.add(rows[0], v.multiply(v.real(ramp), v.imag(ramp), rows[2]))
@@ -309,7 +311,7 @@ def add_turned(v: Any, rows: Any, re: Any, im: Any) -> None:
 
 @_operation("rrcc", scalars=3, width=2 * WIDTH)
 def add_mixture(v: Any, rows: Any, normal: Any, c: Any, other: Any) -> None:
-    """Add |normal w|^2 to the first row, and |c normal w + other p|^2 to the second; then come w and p."""
+    """Add |normal w|^2 to the first row, and |c normal w + other p|^2 to the second; rows 3 and 4 are w and p."""
     w = v.mul(rows[2], v.fill(normal, v.width))
     mixed = v.add(v.mul(w, v.fill(c, v.width)), v.mul(rows[3], v.fill(other, v.width)))
     rows[0], rows[1] = v.add(rows[0], v.power(w)), v.add(rows[1], v.power(mixed))
@@ -320,9 +322,9 @@ def advance(v: Any, rows: Any, normal: Any, keep: Any, a: Any, c: Any, other: An
     """P = (keep + other f) p + (a + c f) normal w, then w = (p - normal w) normal; rows are w, p and f."""
     factor, normal = v.twice(rows[2]), v.fill(normal, v.width)
     w = v.mul(rows[0], normal)
-    own = v.add(v.fill(keep, v.width), v.mul(factor, v.fill(other, v.width)))
-    given = v.add(v.fill(a, v.width), v.mul(factor, v.fill(c, v.width)))
-    p = v.add(v.mul(own, rows[1]), v.mul(given, w))
+    of_stored = v.add(v.fill(keep, v.width), v.mul(factor, v.fill(other, v.width)))
+    of_model = v.add(v.fill(a, v.width), v.mul(factor, v.fill(c, v.width)))
+    p = v.add(v.mul(of_stored, rows[1]), v.mul(of_model, w))
     rows[1], rows[0] = p, v.mul(v.sub(p, w), normal)
 
 
@@ -335,7 +337,7 @@ def step(v: Any, rows: Any, length: Any, share: Any, floor: Any) -> None:
 
 
 @_operation("ccr", scalars=3)
-def into_step(v: Any, rows: Any, length: Any, share: Any, floor: Any) -> None:
+def to_step(v: Any, rows: Any, length: Any, share: Any, floor: Any) -> None:
     """W = length conj(o) w / (share d + floor)."""
     o = rows[1]
     weight = _weight(v, rows[2], length, share, floor)
@@ -350,7 +352,7 @@ def descend(v: Any, rows: Any, length: Any, share: Any, floor: Any) -> None:
 
 @_operation("cccr", scalars=3)
 def descend_both(v: Any, rows: Any, length: Any, share: Any, floor: Any) -> None:
-    """Add length z / (share d + floor) to two rows; then come z and d."""
+    """Add length z / (share d + floor) to two rows; rows 3 and 4 are z and d."""
     change = v.mul(_weight(v, rows[3], length, share, floor), rows[2])
     rows[0], rows[1] = v.add(rows[0], change), v.add(rows[1], change)
 

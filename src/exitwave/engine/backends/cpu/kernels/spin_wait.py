@@ -1,4 +1,9 @@
-"""How threads wait for each other without the system: they look at numbers that another one writes (`crew`)."""
+"""How threads wait for each other without the operating system: they read numbers that another thread writes.
+
+The numbers are a table of the thread pool (`threads`): the number of the current job, its task and arguments, and for
+every thread the number of the last job that it has finished. A writer publishes with release order and a reader reads
+with acquire order, so that everything that was written before the number is visible with it.
+"""
 
 import platform
 
@@ -10,15 +15,15 @@ from numba.extending import intrinsic
 from exitwave.engine.backends.cpu.kernels.compiled import compiled
 
 LINE = 8
-"""Numbers in a line of the cache: what different threads write is that far apart."""
-TURN, TASK, ARGUMENTS, DONE = (LINE * n for n in range(4))
-"""Where the board has the number of the turn, what to do in it, and which turn each thread has done."""
+"""Numbers in a cache line. Numbers that different threads write are this far apart."""
+JOB, TASK, ARGUMENTS, DONE = (LINE * n for n in range(4))
+"""Indices in the table: the number of the job, its task, its arguments, and the last finished job of each thread."""
 _X86 = platform.machine().lower() in ("x86_64", "amd64")
 _I64 = ir.IntType(64)
 
 
 @intrinsic
-def look(context, address):
+def load_acquire(context, address):
     """Return a number that another thread writes."""
 
     def code(context, builder, signature, arguments):
@@ -28,8 +33,8 @@ def look(context, address):
 
 
 @intrinsic
-def tell(context, address, number):
-    """Write a number that another thread looks at, after all that was written before."""
+def store_release(context, address, number):
+    """Write a number that another thread reads, after everything that was written before."""
 
     def code(context, builder, signature, arguments):
         builder.store_atomic(arguments[1], builder.inttoptr(arguments[0], _I64.as_pointer()), "release", 8)
@@ -39,21 +44,21 @@ def tell(context, address, number):
 
 
 @intrinsic
-def rest(context):
-    """Let the core do something else for some ten cycles."""
+def pause(context):
+    """Pause for some ten cycles, in which the other thread of the core can run."""
 
     def code(context, builder, signature, arguments):
         if _X86:
-            pause = ir.FunctionType(ir.VoidType(), [])
-            builder.call(cgutils.get_or_insert_function(builder.module, pause, "llvm.x86.sse2.pause"), [])
+            kind = ir.FunctionType(ir.VoidType(), [])
+            builder.call(cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.sse2.pause"), [])
         return context.get_dummy_value()
 
     return types.void(), code
 
 
 @intrinsic
-def perform(context, function, arguments, number):
-    """Call the task at an address."""
+def call_task(context, function, arguments, number):
+    """Call the task at an address with the address of its arguments and the number of the thread."""
 
     def code(context, builder, signature, arguments):
         kind = ir.FunctionType(ir.VoidType(), [_I64, _I64])
@@ -64,41 +69,41 @@ def perform(context, function, arguments, number):
 
 
 @compiled
-def comes(address, wanted, looks):
-    """Say whether the number at an address is the wanted one before so many looks are over."""
-    for _ in range(looks):
-        if look(address) == wanted:
+def wait_for(address, wanted, spins):
+    """Read a number until it is the wanted one, ``spins`` times at most, and return whether it is."""
+    for _ in range(spins):
+        if load_acquire(address) == wanted:
             return True
-        rest()
-    return look(address) == wanted
+        pause()
+    return load_acquire(address) == wanted
 
 
 @compiled
-def begin(board, function, arguments):
-    """Begin a turn."""
-    tell(board + 8 * TASK, function)
-    tell(board + 8 * ARGUMENTS, arguments)
-    tell(board + 8 * TURN, look(board + 8 * TURN) + 1)
+def publish(table, function, arguments):
+    """Publish the next job."""
+    store_release(table + 8 * TASK, function)
+    store_release(table + 8 * ARGUMENTS, arguments)
+    store_release(table + 8 * JOB, load_acquire(table + 8 * JOB) + 1)
 
 
 @compiled
-def take_part(function, arguments):
-    """Do the first thread's part of a task."""
-    perform(function, arguments, 0)
+def call_first_part(function, arguments):
+    """Do the part of the first thread of a task."""
+    call_task(function, arguments, 0)
 
 
 @compiled
-def serve(board, number, turn, looks):
-    """Say that a turn is done, and do the tasks of the next ones.
+def serve(table, number, job, spins):
+    """Write that thread ``number`` has finished a job, and do the tasks of the next jobs.
 
-    Returns the last turn that has begun, and whether what is to be done in it is not compiled; else there was none for
-    so many looks.
+    Returns the number of the last published job, and whether it is a Python job that is still to be done; if not, no
+    job came within ``spins`` reads.
     """
-    tell(board + 8 * (DONE + LINE * number), turn)
-    while comes(board + 8 * TURN, turn + 1, looks):
-        turn += 1
-        if not look(board + 8 * TASK):
-            return turn, True
-        perform(look(board + 8 * TASK), look(board + 8 * ARGUMENTS), number)
-        tell(board + 8 * (DONE + LINE * number), turn)
-    return turn, False
+    store_release(table + 8 * (DONE + LINE * number), job)
+    while wait_for(table + 8 * JOB, job + 1, spins):
+        job += 1
+        if not load_acquire(table + 8 * TASK):
+            return job, True
+        call_task(load_acquire(table + 8 * TASK), load_acquire(table + 8 * ARGUMENTS), number)
+        store_release(table + 8 * (DONE + LINE * number), job)
+    return job, False

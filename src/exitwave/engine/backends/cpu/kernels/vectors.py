@@ -1,9 +1,9 @@
 """Arithmetic on vectors of neighbouring numbers, emitted for the compiled loops.
 
-A compiler vectorises loops over complex numbers badly: it sorts real and imaginary parts apart and together again, and
-gives up where it cannot see that many arrays do not overlap. So the operations on rows and the Fourier transforms are
-written with these; LLVM translates the vectors into what the processor has. Complex numbers have their real and
-imaginary parts side by side.
+Compilers vectorise loops over complex numbers badly: they separate and merge real and imaginary parts, and do not
+vectorise at all if they cannot prove that many arrays do not overlap. So the operations on rows and the Fourier
+transforms are written with explicit vectors, which LLVM translates to the instructions of the processor. Complex
+numbers have their real and imaginary parts side by side.
 """
 
 from typing import Any
@@ -16,7 +16,10 @@ _RELAXED = ("fast",)
 WIDTH = 8
 """Floats in a vector: 32 bytes."""
 _ESTIMATES = binding.get_host_cpu_features().get("avx", False)
-"""Whether the processor estimates inverse roots of `WIDTH` floats, to 12 bits: one Newton step makes it 23."""
+"""Whether the processor has estimates of 1 / x and 1 / sqrt(x) for `WIDTH` floats, of 12 bits.
+
+One Newton step gives 23 bits.
+"""
 _SMALLEST = 1e-30
 """Keeps the inverse root of 0 finite."""
 
@@ -27,10 +30,10 @@ class Vectors:
     def __init__(self, builder: Any, width: int) -> None:
         self.builder, self.width = builder, width
 
-    def shuffle(self, first: Any, places: list[int], second: Any = None) -> Any:
-        """Return a vector of the numbers at some places of the first, or of the first and the second."""
+    def shuffle(self, first: Any, indices: list[int], second: Any = None) -> Any:
+        """Return a vector of the numbers at some indices of the first, or of the first followed by the second."""
         second = ir.Constant(first.type, ir.Undefined) if second is None else second
-        return self.builder.shuffle_vector(first, second, ir.Constant(ir.VectorType(INDEX, len(places)), places))
+        return self.builder.shuffle_vector(first, second, ir.Constant(ir.VectorType(INDEX, len(indices)), indices))
 
     def add(self, x: Any, y: Any) -> Any:
         """Return x + y."""
@@ -53,12 +56,12 @@ class Vectors:
         return ir.Constant(like.type, [value] * like.type.count)
 
     def call(self, name: str, x: Any) -> Any:
-        """Return what one of LLVM's own functions makes of x."""
+        """Return the result of an intrinsic function of LLVM for x."""
         kind = ir.FunctionType(x.type, [x.type])
         return self.builder.call(cgutils.get_or_insert_function(self.builder.module, kind, name), [x])
 
     def sqrt(self, x: Any) -> Any:
-        """Return the root, by Newton's step for the inverse root y of x: y (3 - x y^2) / 2."""
+        """Return the square root, with a Newton step for the inverse root y of x: y (3 - x y^2) / 2."""
         if not (_ESTIMATES and x.type.count == WIDTH):
             return self.call(f"llvm.sqrt.v{x.type.count}f32", x)
         x = self.add(x, self.constant(_SMALLEST, x))
@@ -67,14 +70,14 @@ class Vectors:
         return self.mul(self.mul(root, self.constant(0.5, x)), self.sub(self.constant(3.0, x), self.mul(root, y)))
 
     def inverse(self, x: Any) -> Any:
-        """Return 1 / x, by Newton's step y (2 - x y)."""
+        """Return 1 / x, with a Newton step y (2 - x y)."""
         if not (_ESTIMATES and x.type.count == WIDTH):
             return self.div(self.constant(1.0, x), x)
         y = self.call("llvm.x86.avx.rcp.ps.256", x)
         return self.mul(y, self.sub(self.constant(2.0, x), self.mul(x, y)))
 
     def where(self, condition: Any, x: Any) -> Any:
-        """Return x, or 0 where the condition does not hold."""
+        """Return x where the condition holds, and 0 elsewhere."""
         return self.builder.select(condition, x, ir.Constant(x.type, [0.0] * x.type.count))
 
     def fill(self, scalar: Any, count: int) -> Any:
@@ -83,23 +86,23 @@ class Vectors:
         return self.shuffle(self.builder.insert_element(one, scalar, ir.Constant(INDEX, 0)), [0] * count)
 
     def swap(self, z: Any) -> Any:
-        """Return the imaginary parts in the places of the real ones, and these in theirs."""
+        """Return the numbers with real and imaginary parts exchanged."""
         return self.shuffle(z, [i ^ 1 for i in range(self.width)])
 
-    def twist(self, z: Any, factor: float) -> Any:
+    def times_i(self, z: Any, factor: float) -> Any:
         """Return i z times a real factor."""
         return self.mul(self.swap(z), ir.Constant(z.type, [-factor, factor] * (self.width // 2)))
 
     def real(self, z: Any) -> Any:
-        """Return the real parts, each twice."""
+        """Return every real part twice."""
         return self.shuffle(z, [i & ~1 for i in range(self.width)])
 
     def imag(self, z: Any) -> Any:
-        """Return the imaginary parts, each twice."""
+        """Return every imaginary part twice."""
         return self.shuffle(z, [i | 1 for i in range(self.width)])
 
     def multiply(self, re: Any, im: Any, z: Any, conjugate: bool = False) -> Any:
-        """Return (re + i im) z, or (re - i im) z; re and im hold every number twice."""
+        """Return (re + i im) z, or with ``conjugate`` (re - i im) z; re and im hold every number twice."""
         direct, crossed = self.mul(re, z), self.mul(im, self.swap(z))
         sum_, difference = self.add(direct, crossed), self.sub(direct, crossed)
         even, odd = (sum_, difference) if conjugate else (difference, sum_)
@@ -116,10 +119,10 @@ class Vectors:
         return self.dot(z, z)
 
     def power_twice(self, z: Any) -> Any:
-        """Return |z|^2, each twice."""
+        """Return every |z|^2 twice."""
         squares = self.mul(z, z)
         return self.add(squares, self.swap(squares))
 
     def twice(self, x: Any) -> Any:
-        """Return real numbers each twice: a factor for complex ones."""
+        """Return every real number twice: a factor for complex numbers."""
         return self.shuffle(x, [i // 2 for i in range(self.width)])

@@ -1,8 +1,9 @@
-"""The compiled loops that others are made of: transforms of rows and columns, and the linear phase of a shift."""
+"""The compiled loops that other loops use: transforms of rows and columns, and the linear phase of a shift."""
 
 import math
 
 from exitwave.engine.backends.cpu.fft.transforms import execute
+from exitwave.engine.backends.cpu.kernels import rows
 from exitwave.engine.backends.cpu.kernels.compiled import compiled
 
 
@@ -21,7 +22,7 @@ def ramp(out, shift, n, scale):
 
 @compiled
 def transform_rows(plan, wave, plans):
-    """Run a plan for rows on every row, in place."""
+    """Transform every row with a plan for rows, in place."""
     for k in range(wave.shape[0]):
         for first in range(0, plans.height, plans.rows):
             address = wave[k, first].ctypes.data
@@ -30,7 +31,7 @@ def transform_rows(plan, wave, plans):
 
 @compiled
 def transform_columns(plan, wave, plans):
-    """Run a plan for columns on every column, in place."""
+    """Transform every column with a plan for columns, in place."""
     for k in range(wave.shape[0]):
         for left in range(0, plans.stride - plans.columns + 1, plans.columns):
             address = wave[k].ctypes.data + 8 * left
@@ -38,8 +39,8 @@ def transform_columns(plan, wave, plans):
 
 
 @compiled
-def load(waves, spectrum, probe, plans):
-    """Copy a probe, shape (modes, ny, 2 * nx), as it is and transformed."""
+def load_probe(waves, spectrum, probe, plans):
+    """Copy a probe, shape (modes, ny, 2 * nx), to ``waves``, and its Fourier transform to ``spectrum``."""
     for k in range(probe.shape[0]):
         for r in range(probe.shape[1]):
             for i in range(probe.shape[2]):
@@ -47,3 +48,10 @@ def load(waves, spectrum, probe, plans):
         spectrum[k] = waves[k]
     transform_rows(plans.rows_forward, spectrum, plans)
     transform_columns(plans.columns_forward, spectrum, plans)
+
+
+@compiled
+def add_quartics(q0, q1, q2, q3, q4, start, first, second, r, part, width):
+    """Add the coefficients, from t^0 to t^4, of sum_k |A_k + t B_k + t^2 C_k|^2 in a part of row r of three waves."""
+    for k in range(start.shape[0]):
+        rows.add_quartic(q0, q1, q2, q3, q4, start[k, r, part], first[k, r, part], second[k, r, part], width)
