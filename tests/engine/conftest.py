@@ -1,4 +1,4 @@
-"""Tests of a part of the model see the problems that the engine's tests share."""
+"""Fixtures of the engine's tests."""
 
 import pytest
 from problems import ON_TENSORS, Build
@@ -6,6 +6,6 @@ from problems import ON_TENSORS, Build
 
 @pytest.fixture(params=[pytest.param(Build("cpu", 2), id="cpu"), *ON_TENSORS])
 def build(request: pytest.FixtureRequest) -> Build:
-    """Return what makes the sweeps of a problem on each of the devices, ``backend(problem, modes)``."""
+    """Return a function ``build(problem, modes)`` that makes the backend of a problem, on each of the devices."""
     made: Build = request.param
     return made

@@ -1,4 +1,4 @@
-"""A detector that is less than ideal: identities of its model, the reference, and the backends against it."""
+"""A non-ideal detector: identities of its model and of the reference, and the backends against the reference."""
 
 from dataclasses import replace
 
@@ -21,7 +21,7 @@ def close(a, b, tolerance=1e-4):
 
 
 def detector_of(kind, seed=0):
-    """A detector whose every property matters."""
+    """Return a detector with flat field, background and caps, all different from those of an ideal one."""
     oversample, blur = KINDS[kind]
     rng = np.random.default_rng(seed)
     flat, background = rng.uniform(0.7, 1.3, SHAPE), rng.uniform(0.2, 2, SHAPE)
@@ -30,17 +30,17 @@ def detector_of(kind, seed=0):
 
 
 def problem_of(kind, modes=2):
-    """A problem behind such a detector, whose counts are those of the true state, with its true and another state."""
+    """Return a problem with such a detector, its true state, of which the counts are, and another state."""
     detector = detector_of(kind)
     fine, truth = make_problem(tuple(detector.oversample * n for n in SHAPE), modes=modes, margin=4, photons=1e4)
     rng = np.random.default_rng(4)
-    more = rng.uniform(0.1, 1, SHAPE)
-    stack = rng.poisson(detector.counts(model(fine, truth), more)).astype(np.float32)
-    stack = np.minimum(stack, detector.cap)
-    stack[rng.random(stack.shape) < 0.1] = -1
+    background = rng.uniform(0.1, 1, SHAPE)
+    counts = rng.poisson(detector.counts(model(fine, truth), background)).astype(np.float32)
+    counts = np.minimum(counts, detector.cap)
+    counts[rng.random(counts.shape) < 0.1] = -1
     state = perturb(truth)
-    truth.background, state.background = more, 1.5 * more
-    return replace(fine, counts=stack, invalid=-1.0, detector=detector), truth, state
+    truth.background, state.background = background, 1.5 * background
+    return replace(fine, counts=counts, invalid=-1.0, detector=detector), truth, state
 
 
 def with_background(copy, state):
@@ -49,13 +49,13 @@ def with_background(copy, state):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_back_is_the_adjoint_and_binning_keeps_the_photons(kind):
+def test_back_is_the_adjoint_and_binning_conserves_the_photons(kind):
     detector, rng = detector_of(kind), np.random.default_rng(1)
     q = detector.oversample
     samples, pixels = rng.random((q * SHAPE[0], q * SHAPE[1])), rng.random(SHAPE)
-    seen, spread = detector.linear(samples), detector.back(pixels)
-    assert np.sum(seen * pixels) == pytest.approx(np.sum(samples * spread), rel=1e-12)
-    assert (seen / detector.flat).sum() == pytest.approx(samples.sum(), rel=1e-6)
+    detected, adjoint = detector.linear(samples), detector.back(pixels)
+    assert np.sum(detected * pixels) == pytest.approx(np.sum(samples * adjoint), rel=1e-12)
+    assert (detected / detector.flat).sum() == pytest.approx(samples.sum(), rel=1e-6)
 
 
 @pytest.mark.parametrize("oversample", [2, 3])
@@ -77,7 +77,7 @@ def test_the_point_spread_is_a_gaussian():
 @pytest.mark.parametrize("kind", KINDS)
 def test_gather_is_the_gradient_of_the_loss(kind, noise):
     problem, _, state = problem_of(kind)
-    problem = replace(problem, photons=1e-6)  # no floor: what fades is no derivative
+    problem = replace(problem, photons=1e-6)  # no floor, because the faded force is not a derivative
     backend, rng = ReferenceBackend(problem), np.random.default_rng(3)
     sums, h = backend.gather(state, problem.used, noise=noise), 1e-6
     for name in ("object", "probe"):
@@ -141,7 +141,7 @@ def test_the_slope_along_a_line_is_that_of_the_loss():
     assert (loss(0.3 + h) - loss(0.3 - h)) / (2 * h) == pytest.approx(slope, rel=1e-5)
 
 
-def test_a_model_above_the_cap_is_asked_for_nothing():
+def test_a_saturated_pixel_does_not_constrain_a_larger_model():
     problem, truth = make_problem((12, 12), dtype=np.float32, photons=1e4)
     cap = np.float32(np.quantile(problem.counts, 0.9))
     detector = replace(ideal((12, 12)), cap=np.full((12, 12), cap))
@@ -159,8 +159,8 @@ def test_a_model_above_the_cap_is_asked_for_nothing():
 def test_the_true_state_with_its_background_is_a_fixed_point_of_the_projection():
     problem, truth = make_problem((12, 14), dtype=np.float32, modes=2)
     detector = replace(ideal((12, 14)), background=np.full((12, 14), 3, np.float32))
-    behind = replace(problem, counts=problem.counts + np.float32(3), detector=detector)
-    backend = ReferenceBackend(behind)
+    with_counts_of_background = replace(problem, counts=problem.counts + np.float32(3), detector=detector)
+    backend = ReferenceBackend(with_counts_of_background)
     far = backend.model_frame(truth, 3)[2]
     assert np.linalg.norm(backend.modulus(truth, 3, far) - far) < 1e-5 * np.linalg.norm(far)
     off = backend.modulus(truth, 3, 1.2 * far)

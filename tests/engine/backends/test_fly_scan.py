@@ -1,4 +1,4 @@
-"""Fly scans: frames of several exposures, and the backends against the float64 reference."""
+"""Fly scans: frames of several exposures, and the backends against the reference backend."""
 
 import dataclasses
 
@@ -24,26 +24,28 @@ def close(a, b, tolerance=1e-4):
     return np.linalg.norm(a - b) <= tolerance * np.linalg.norm(b)
 
 
-def flying(problem, state, count=3, near=False):
-    """The same problem with exposures around the positions, and exact counts of the state."""
-    beside = np.random.default_rng(4).uniform(-1.5, 1.5, (len(problem.counts), count, 2))
+def with_exposures(problem, state, count=3, near=False):
+    """Return the problem with exposures around the positions, and exact counts of the state."""
+    offsets_of_exposures = np.random.default_rng(4).uniform(-1.5, 1.5, (len(problem.counts), count, 2))
     plain = make_near(problem, state) if near else problem
-    stack = 0
+    counts = 0
     for e in range(count):
-        stack = stack + model(dataclasses.replace(plain, pixels=plain.pixels + beside[:, e]), state) / count
-    stack = stack.astype(problem.counts.dtype)
-    stack[problem.counts == problem.invalid] = problem.invalid
-    return dataclasses.replace(plain, counts=stack, exposures=Exposures(beside))
+        counts = (
+            counts + model(dataclasses.replace(plain, pixels=plain.pixels + offsets_of_exposures[:, e]), state) / count
+        )
+    counts = counts.astype(problem.counts.dtype)
+    counts[problem.counts == problem.invalid] = problem.invalid
+    return dataclasses.replace(plain, counts=counts, exposures=Exposures(offsets_of_exposures))
 
 
-def test_frames_are_the_mean_of_their_exposures():
+def test_the_exact_state_of_a_fly_scan_is_a_fixed_point():
     problem, state = make_problem((16, 18), dtype=np.float32, margin=4, modes=2)
-    sums = ReferenceBackend(flying(problem, state)).gather(state, problem.used)
+    sums = ReferenceBackend(with_exposures(problem, state)).gather(state, problem.used)
     assert sums.misfit.error < 1e-10
     assert np.abs(sums.object).max() < 1e-4 * np.abs(sums.probe_density).max()
 
 
-def test_one_exposure_at_the_position_is_no_fly_scan():
+def test_one_exposure_at_the_position_is_a_step_scan():
     problem, truth = make_problem((16, 18), margin=4)
     state = perturb(truth)
     one = dataclasses.replace(problem, exposures=Exposures(np.zeros((len(problem.counts), 1, 2))))
@@ -56,25 +58,27 @@ def test_one_exposure_at_the_position_is_no_fly_scan():
 @pytest.mark.parametrize(("shape", "modes", "noise"), [((16, 16), 1, "amplitude"), ((15, 20), 2, "Poisson")])
 def test_gather_agrees_with_the_reference(shape, modes, noise, near, build):
     problem, truth = make_problem(shape, modes=modes, margin=5, mask=0.05)
-    problem = flying(problem, truth, near=near)
+    problem = with_exposures(problem, truth, near=near)
     state, found = own(problem, perturb(truth)), own(problem, single(perturb(truth)))
-    told = [np.zeros((len(problem.used), len(RESPONSES) + 2)) for _ in range(2)]
-    expected = ReferenceBackend(problem).gather(state, problem.used, responses=told[0], noise=noise)
+    responses = [np.zeros((len(problem.used), len(RESPONSES) + 2)) for _ in range(2)]
+    expected = ReferenceBackend(problem).gather(state, problem.used, responses=responses[0], noise=noise)
     backend = build(problem, modes)
-    sums = backend.gather(found, problem.used, responses=told[1], noise=noise)
+    sums = backend.gather(found, problem.used, responses=responses[1], noise=noise)
     for name in ("object", "probe_density", "probe", "object_density", "opr_modes"):
         assert close(getattr(sums, name), getattr(expected, name)), name
     assert sums.loss == pytest.approx(expected.loss, rel=1e-4)
     assert backend.misfit(found, problem.used) == pytest.approx(expected.misfit, rel=1e-4)
-    for column in range(told[0].shape[1]):
-        np.testing.assert_allclose(told[1][:, column], told[0][:, column], atol=1e-4 * np.abs(told[0][:, column]).max())
+    for column in range(responses[0].shape[1]):
+        np.testing.assert_allclose(
+            responses[1][:, column], responses[0][:, column], atol=1e-4 * np.abs(responses[0][:, column]).max()
+        )
 
 
 @pytest.mark.parametrize("quantity", ["object", "probe"])
 @pytest.mark.parametrize("noise", NOISE)
 def test_gather_is_the_gradient_of_the_loss(quantity, noise):
     problem, truth = make_problem((12, 14), frames=4, modes=2, mask=0.1, margin=4)
-    problem = flying(problem, truth)
+    problem = with_exposures(problem, truth)
     backend, state = ReferenceBackend(problem), perturb(truth)
     gradient = -2 * getattr(backend.gather(state, problem.used, noise=noise), quantity)
     rng = np.random.default_rng(3)
@@ -89,13 +93,13 @@ def test_gather_is_the_gradient_of_the_loss(quantity, noise):
 
 
 @pytest.mark.parametrize("near", [False, True], ids=["far", "near"])
-@pytest.mark.parametrize("moving", [False, True], ids=["still", "moves"])
+@pytest.mark.parametrize("with_moves", [False, True], ids=["no moves", "moves"])
 @pytest.mark.parametrize("noise", NOISE)
-def test_a_line_agrees_with_the_reference(noise, moving, near, build):
+def test_a_line_agrees_with_the_reference(noise, with_moves, near, build):
     problem, truth = make_problem((15, 20), modes=2, margin=5, mask=0.05)
-    problem = flying(problem, truth, near=near)
+    problem = with_exposures(problem, truth, near=near)
     state, lengths = perturb(truth), np.array([0.0, 0.6])
-    moves = np.random.default_rng(5).standard_normal((len(problem.counts), 2)) if moving else None
+    moves = np.random.default_rng(5).standard_normal((len(problem.counts), 2)) if with_moves else None
     line = Line(0.1 * perturb(truth, 7).object, 0.1 * perturb(truth, 8).probe, moves)
     expected = ReferenceBackend(problem).line_derivatives(state, line, problem.used, lengths, noise)
     one = line._replace(object=line.object.astype(np.complex64), probe=line.probe.astype(np.complex64))
@@ -106,7 +110,7 @@ def test_a_line_agrees_with_the_reference(noise, moving, near, build):
 @pytest.mark.parametrize("noise", NOISE)
 def test_a_line_has_the_derivatives_of_the_loss(noise):
     problem, truth = make_problem((12, 14), frames=4, modes=2, mask=0.1, margin=4)
-    problem = flying(problem, truth)
+    problem = with_exposures(problem, truth)
     backend, state, h = ReferenceBackend(problem), perturb(truth), 1e-4
     line = Line(0.1 * perturb(truth, 7).object, 0.1 * perturb(truth, 8).probe)
 
@@ -123,7 +127,7 @@ def test_a_line_has_the_derivatives_of_the_loss(noise):
 
 def test_a_pass_without_exposures_is_refused():
     problem, truth = make_problem((16, 18), margin=4)
-    cpu = CpuBackend(flying(problem, truth), 1, 1)
+    cpu = CpuBackend(with_exposures(problem, truth), 1, 1)
     with pytest.raises(InputError, match="fly scans"):
         cpu.sequential(single(truth), problem.used, Step(1, 0), None)
     with pytest.raises(InputError, match="fly scans"):
@@ -132,15 +136,15 @@ def test_a_pass_without_exposures_is_refused():
         fly_scan.check([Stage(algorithm="ML", position_update=True)])
 
 
-def test_exposures_are_spread_over_the_way():
+def test_exposures_are_evenly_spaced_along_the_motion():
     positions = np.array([[0, 0, 0], [1, 0, 0], [2, 0, 0], [2, 9, 0], [1, 9, 0.0]])
     assert np.allclose(offsets(positions, FlyScan(exposures=2, motion=(4, 2)))[3], [[-1, -0.5], [1, 0.5]])
-    ways = np.diff(offsets(positions, FlyScan(exposures=2)), axis=1)[:, 0] * 2
-    assert np.allclose(ways, [[1, 0], [1, 0], [1, 0], [-1, 0], [-1, 0]])
+    motions = np.diff(offsets(positions, FlyScan(exposures=2)), axis=1)[:, 0] * 2
+    assert np.allclose(motions, [[1, 0], [1, 0], [1, 0], [-1, 0], [-1, 0]])
     assert np.allclose(offsets(positions, FlyScan(exposures=5)).mean(1), 0)
 
 
-def test_a_result_recomputes_reopens_and_continues(tmp_path):
+def test_a_result_can_be_recomputed_reopened_and_continued(tmp_path):
     scan = exitwave.simulate(frames=40, detector=128, fly=0.3)
     settings = {"exposures": 4, "motion": tuple(scan.truth.model["motion"])}
     result = exitwave.reconstruct(scan, iterations=2, fly=settings, threads=1)
@@ -156,18 +160,18 @@ def test_a_result_recomputes_reopens_and_continues(tmp_path):
         exitwave.reconstruct(again, fly={"exposures": 8})
 
 
-def test_mpie_finds_the_beam_of_a_fly_scan_sooner_than_with_the_steps_of_a_step_scan():
+def test_mpie_finds_the_probe_of_a_fly_scan_sooner_than_with_the_steps_of_a_step_scan():
     scan = exitwave.simulate(frames=60, detector=128, photons=1e7, fly=0.5)
     optics = preset("26-ID")
     start, _ = dataclasses.replace(optics, defocus=1.15 * optics.defocus).probe((128, 128))
     scan = dataclasses.replace(scan, probe=start[None].astype(np.complex64))
     settings = {"iterations": 20, "threads": 1, "fly": {"exposures": 6, "motion": tuple(scan.truth.model["motion"])}}
-    own, shorter = ({}, {"probe_update": {"step": mpie.PROBE.length}})
-    errors = [exitwave.compare(exitwave.reconstruct(scan, **settings, **each)).probe_error for each in (own, shorter)]
+    usual, shorter = ({}, {"probe_update": {"step": mpie.PROBE.length}})
+    errors = [exitwave.compare(exitwave.reconstruct(scan, **settings, **each)).probe_error for each in (usual, shorter)]
     assert errors[0] < 0.85 * errors[1]
 
 
-def test_ml_explains_a_fly_scan_of_many_photons_better_than_mpie_alone():
+def test_ml_after_mpie_is_better_than_mpie_for_a_fly_scan_of_many_photons():
     scan = exitwave.simulate(frames=40, detector=128, photons=1e9, fly=0.15)
     settings = {"threads": 1, "fly": {"exposures": 8, "motion": tuple(scan.truth.model["motion"])}}
     first = exitwave.reconstruct(scan, iterations=12, **settings)

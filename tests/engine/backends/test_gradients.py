@@ -117,10 +117,10 @@ def test_pie_with_single_frames_has_the_weight_of_the_paper():
     alpha, backend = 0.1, ReferenceBackend(problem)
     one = dataclasses.replace(problem, used=problem.used[:1])
     stage = Stage(algorithm="PIE", object_update=Update(alpha=alpha), probe_update=Update(enabled=False))
-    window, beam, _ = backend.model_frame(state, 0)
+    window, frame_probe, _ = backend.model_frame(state, 0)
     chi = correction(backend, state, 0)
-    power, expected = np.abs(beam[0]) ** 2, state.object.copy()
-    weight = np.sqrt(power / power.max()) * beam[0].conj() / (power + alpha * power.max())
+    power, expected = np.abs(frame_probe[0]) ** 2, state.object.copy()
+    weight = np.sqrt(power / power.max()) * frame_probe[0].conj() / (power + alpha * power.max())
     expected[window] += weight * chi[0]
     pie.step(state, ReferenceBackend(one), stage, Memory())
     assert np.allclose(state.object, expected, rtol=1e-12)

@@ -1,4 +1,4 @@
-"""The sweeps through a thick sample: the equations, their adjoints, and the backends against the reference."""
+"""Passes through a thick sample: the equations, their adjoints, and the backends against the reference backend."""
 
 from dataclasses import replace
 
@@ -25,7 +25,7 @@ def close(a, b, tolerance=1e-4):
 
 
 def thick(shape=(16, 16), modes=1, number=2, *, spacing=8e-6, seed=0, **settings):
-    """A problem with slices, and a state that is not its solution."""
+    """Return a problem with slices, and a state that is not its solution."""
     problem, truth = make_problem(shape, modes=modes, margin=4, seed=seed, **settings)
     slices = make_slices(number, spacing, shape=shape, wavelength=WAVELENGTH, pixel=PIXEL, aperture=3e-3)
     state = perturb(truth)
@@ -36,8 +36,8 @@ def thick(shape=(16, 16), modes=1, number=2, *, spacing=8e-6, seed=0, **settings
     return replace(problem, slices=slices), state
 
 
-def own(problem, state):
-    """Give the state everything that the frames can have of their own."""
+def with_parameters(problem, state):
+    """Set all per-frame parameters and the slice spacing of a state, and return it."""
     rng, npos = np.random.default_rng(3), len(problem.counts)
     state.positions = problem.pixels + rng.uniform(-0.7, 0.7, (npos, 2))
     state.probe_factors = rng.uniform(0.8, 1.2, npos)
@@ -49,7 +49,7 @@ def own(problem, state):
 
 
 def copy(state, dtype=complex):
-    """A copy in another precision."""
+    """Return a copy of a state in another precision."""
     found = State(state.object.astype(dtype), state.probe.astype(dtype), np.random.default_rng(0))
     for name in MODEL_FIELDS:
         value = getattr(state, name)
@@ -64,27 +64,27 @@ CASES = [((16, 16), 1, 2), ((15, 20), 3, 2), ((16, 20), 1, 4)]
 @on_each_number_of_threads
 def test_gather_agrees_with_the_reference(shape, modes, number, build):
     problem, state = thick(shape, modes, number, mask=0.1)
-    state = own(problem, state)
+    state = with_parameters(problem, state)
     found, backend = copy(state, np.complex64), build(problem, modes)
-    told = [np.zeros((len(problem.used), len(RESPONSES) + 1)) for _ in range(2)]
-    expected = MultisliceReference(problem).gather(state, problem.used, responses=told[0])
-    for _ in range(2):  # the sums of the pass before are cleared
-        sums = backend.gather(found, problem.used, responses=told[1])
+    responses = [np.zeros((len(problem.used), len(RESPONSES) + 1)) for _ in range(2)]
+    expected = MultisliceReference(problem).gather(state, problem.used, responses=responses[0])
+    for _ in range(2):  # the sums of the first pass are cleared
+        sums = backend.gather(found, problem.used, responses=responses[1])
         for name in ("object", "probe_density", "probe", "object_density", "opr_modes"):
             assert close(getattr(sums, name), getattr(expected, name)), name
     assert sums.slice_spacing == pytest.approx(expected.slice_spacing, rel=1e-4)
-    for column, name in enumerate((*RESPONSES, "variation")):
-        scale = np.abs(told[0][:, column]).max()
-        np.testing.assert_allclose(told[1][:, column], told[0][:, column], atol=1e-4 * scale, err_msg=name)
+    for column, name in enumerate((*RESPONSES, "OPR mode")):
+        scale = np.abs(responses[0][:, column]).max()
+        np.testing.assert_allclose(responses[1][:, column], responses[0][:, column], atol=1e-4 * scale, err_msg=name)
     assert sums.misfit == pytest.approx(expected.misfit, rel=1e-4)
 
 
-@pytest.mark.parametrize("wanted", ["object", "probe", None])
+@pytest.mark.parametrize("requested", ["object", "probe", None])
 @pytest.mark.parametrize("noise", ["amplitude", "Poisson"])
 @pytest.mark.parametrize("subpixel", [False, True])
-def test_passes_for_one_quantity_agree_with_the_reference(wanted, noise, subpixel, build):
+def test_passes_for_one_quantity_agree_with_the_reference(requested, noise, subpixel, build):
     problem, state = thick(modes=2, subpixel=subpixel)
-    flags = {name: name == wanted for name in ("object", "probe")}
+    flags = {name: name == requested for name in ("object", "probe")}
     expected = MultisliceReference(problem).gather(state, problem.used, noise=noise, **flags)
     sums = build(problem, 2).gather(copy(state, np.complex64), problem.used, noise=noise, **flags)
     for name in ("object", "probe_density", "probe", "object_density"):
@@ -124,12 +124,12 @@ def test_gather_is_the_gradient_of_the_misfit(quantity, number):
 def test_responses_are_gradients(name):
     """L is the sum of the differences, and dL/dx = -2 <dpsi/dx, chi>."""
     problem, state = thick((16, 16), frames=3, modes=2, number=3, dtype=np.float32)
-    state, backend, step = own(problem, state), MultisliceReference(problem), 1e-5
-    told = np.zeros((3, len(RESPONSES) + 1))
-    sums = backend.gather(state, problem.used, responses=told)
+    state, backend, step = with_parameters(problem, state), MultisliceReference(problem), 1e-5
+    responses = np.zeros((3, len(RESPONSES) + 1))
+    sums = backend.gather(state, problem.used, responses=responses)
 
     def differences(sign):
-        moved, out = copy(state), np.zeros_like(told)
+        moved, out = copy(state), np.zeros_like(responses)
         setattr(moved, name, getattr(state, name) + sign * step)
         backend.gather(moved, problem.used, responses=out)
         return out[:, 0]
@@ -138,7 +138,7 @@ def test_responses_are_gradients(name):
     if name == "slice_spacing":
         assert gradients.sum() == pytest.approx(-2 * sums.slice_spacing, rel=1e-5)
         return
-    expected = -2 * (told[:, 7] / state.probe_factors if name == "probe_factors" else told[:, -1])
+    expected = -2 * (responses[:, 7] / state.probe_factors if name == "probe_factors" else responses[:, -1])
     np.testing.assert_allclose(gradients, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
 
 
@@ -147,20 +147,20 @@ def test_positions_move_all_slices_together():
     state.object = 1 + gaussian_filter(state.object - 1, (0, 2.5, 2.5), mode="wrap")
     state.probe = gaussian_filter(state.probe, (0, 1.5, 1.5), mode="wrap")
     state.positions = problem.pixels.astype(float)
-    backend, step, told = MultisliceReference(problem), 1e-5, np.zeros((3, len(RESPONSES)))
-    backend.gather(state, problem.used, responses=told)
+    backend, step, responses = MultisliceReference(problem), 1e-5, np.zeros((3, len(RESPONSES)))
+    backend.gather(state, problem.used, responses=responses)
 
     def differences(sign):
-        moved, out = copy(state), np.zeros_like(told)
+        moved, out = copy(state), np.zeros_like(responses)
         moved.positions = state.positions + sign * step * np.array([0, 1])
         backend.gather(moved, problem.used, responses=out)
         return out[:, 0]
 
-    gradients, expected = (differences(1) - differences(-1)) / (2 * step), -2 * told[:, RESPONSES.index("x")]
+    gradients, expected = (differences(1) - differences(-1)) / (2 * step), -2 * responses[:, RESPONSES.index("x")]
     np.testing.assert_allclose(gradients, expected, rtol=5e-3, atol=5e-3 * np.abs(expected).max())
 
 
-def test_slices_without_space_between_them_are_their_product():
+def test_slices_at_distance_zero_are_their_product():
     problem, state = thick(modes=2, number=3)
     state.slice_spacing = np.array(0.0)
     thin = double(state)
@@ -173,7 +173,7 @@ def test_slices_without_space_between_them_are_their_product():
 
 
 def test_an_empty_slice_only_propagates():
-    """A beam that enters an empty slice is at the next one what propagation makes of it."""
+    """With an empty first slice, the wave at the second is the propagated probe."""
     problem, state = thick(modes=1, number=2)
     state.object[0] = 1
     moved, thin = double(state), replace(problem, slices=None)
@@ -186,7 +186,7 @@ def test_an_empty_slice_only_propagates():
     assert close(a.probe_density[1], b.probe_density, 1e-9)
 
 
-def test_what_is_linear_in_the_object_is_refused():
+def test_passes_that_need_a_wave_linear_in_the_object_are_refused():
     problem, state = thick()
     found, frames = copy(state, np.complex64), problem.used
     for backend in (MultisliceCpuBackend(problem, 1, 1), MultisliceReference(problem)):

@@ -1,4 +1,4 @@
-"""The near field: identities of the way to the detector, and every sweep against the float64 reference."""
+"""The near field: identities of the propagation, and every pass against the reference backend."""
 
 import dataclasses
 
@@ -30,29 +30,29 @@ def case(request, build):
     return problem, state, found, build(problem, modes)
 
 
-def test_there_and_back_is_the_adjoint_and_the_inverse():
+def test_back_propagation_is_the_adjoint_and_the_inverse():
     rng = np.random.default_rng(0)
     problem, truth = make_problem((16, 18))
-    way, rest = make_near(problem, truth).propagator, np.array([0.3, -0.4])
+    propagator, rest = make_near(problem, truth).propagator, np.array([0.3, -0.4])
     a, b = (rng.standard_normal((2, 16, 18)) + 1j * rng.standard_normal((2, 16, 18)) for _ in range(2))
-    assert np.vdot(way.forth(a, rest), b) == pytest.approx(np.vdot(a, way.back(b, rest)))
-    assert np.allclose(way.back(way.forth(a, rest), rest), a)
+    assert np.vdot(propagator.forth(a, rest), b) == pytest.approx(np.vdot(a, propagator.back(b, rest)))
+    assert np.allclose(propagator.back(propagator.forth(a, rest), rest), a)
 
 
-def test_nothing_but_a_moved_sample_changes_the_image():
-    """Without a sample the image is the same at every position: probe and detector stand still."""
+def test_only_a_moved_sample_changes_the_image():
+    """Without a sample the image is the same at every position, because probe and detector do not move."""
     problem, truth = make_problem((16, 18), dtype=np.float32)
     truth.object[:] = 1
     frames = model(make_near(problem, truth), truth)
     assert np.allclose(frames, frames[0], rtol=1e-10)
 
 
-def test_at_no_distance_the_image_is_the_probe_behind_the_sample():
+def test_at_distance_zero_the_image_is_that_of_the_exit_wave():
     problem, truth = make_problem((16, 18), subpixel=False, dtype=np.float32)
     near = dataclasses.replace(problem, propagator=Propagator(np.ones((16, 18), complex)))
     (top, left), frames = near.windows()[0][3], model(near, truth)
-    seen = truth.probe[0] * truth.object[top : top + 16, left : left + 18]
-    assert np.allclose(frames[3], np.abs(seen) ** 2)
+    exit_wave = truth.probe[0] * truth.object[top : top + 16, left : left + 18]
+    assert np.allclose(frames[3], np.abs(exit_wave) ** 2)
 
 
 def test_the_exact_state_is_a_fixed_point():
@@ -66,15 +66,17 @@ def test_the_exact_state_is_a_fixed_point():
 def test_gather_agrees_with_the_reference(case, noise):
     problem, state, found, backend = case
     opr_modes = 0 if state.opr_modes is None else len(state.opr_modes)
-    told = [np.zeros((len(problem.used), len(RESPONSES) + opr_modes)) for _ in range(2)]
-    expected = ReferenceBackend(problem).gather(state, problem.used, responses=told[0], noise=noise)
-    sums = backend.gather(found, problem.used, responses=told[1], noise=noise)
+    responses = [np.zeros((len(problem.used), len(RESPONSES) + opr_modes)) for _ in range(2)]
+    expected = ReferenceBackend(problem).gather(state, problem.used, responses=responses[0], noise=noise)
+    sums = backend.gather(found, problem.used, responses=responses[1], noise=noise)
     for name in ("object", "probe_density", "probe", "object_density"):
         assert close(getattr(sums, name), getattr(expected, name)), name
     assert sums.loss == pytest.approx(expected.loss, rel=1e-4)
     assert sums.misfit == pytest.approx(expected.misfit, rel=1e-4)
-    for column in range(told[0].shape[1]):
-        np.testing.assert_allclose(told[1][:, column], told[0][:, column], atol=1e-4 * np.abs(told[0][:, column]).max())
+    for column in range(responses[0].shape[1]):
+        np.testing.assert_allclose(
+            responses[1][:, column], responses[0][:, column], atol=1e-4 * np.abs(responses[0][:, column]).max()
+        )
     assert backend.misfit(found, problem.used) == pytest.approx(expected.misfit, rel=1e-4)
 
 
@@ -122,7 +124,7 @@ def test_gather_is_the_gradient_of_the_loss(quantity, noise):
 
 @pytest.mark.parametrize("axis", [0, 1])
 def test_the_responses_of_positions_are_gradients(axis):
-    """The shift back on the way makes them so, for waves that are sampled well and do not reach the window's edge."""
+    """It holds for well-sampled waves within the window, because the propagation shifts the wave back."""
     problem, state = make_problem((32, 32), frames=3, modes=2, margin=4, dtype=np.float32)
     state.positions = problem.pixels.astype(float)
     r, c = np.mgrid[:32, :32] - 16
@@ -133,16 +135,16 @@ def test_the_responses_of_positions_are_gradients(axis):
     rows, columns = np.mgrid[: state.object.shape[0], : state.object.shape[1]]
     state.object = np.exp(0.5j * np.sin(rows / 15) + 0.3 * np.cos(columns / 18 + rows / 27))
     reference, frames = ReferenceBackend(problem), problem.used
-    told = np.zeros((3, len(RESPONSES)))
-    reference.gather(state, frames, responses=told)
+    responses = np.zeros((3, len(RESPONSES)))
+    reference.gather(state, frames, responses=responses)
 
     def differences(step):
-        moved, out = dataclasses.replace(state, positions=state.positions.copy()), np.zeros_like(told)
+        moved, out = dataclasses.replace(state, positions=state.positions.copy()), np.zeros_like(responses)
         moved.positions[:, axis] += step
         reference.gather(moved, frames, responses=out)
         return out[:, 0]
 
-    step = 2.0**-8  # a rest is rounded to float32
+    step = 2.0**-8  # sub-pixel shifts are rounded to float32
     gradients = (differences(step) - differences(-step)) / (2 * step)
-    expected = -2 * told[:, RESPONSES.index("yx"[axis])]
+    expected = -2 * responses[:, RESPONSES.index("yx"[axis])]
     np.testing.assert_allclose(gradients, expected, atol=1e-4 * np.abs(expected).max())

@@ -26,7 +26,7 @@ def noise(request):
 
 
 def line(state, seed=4, amount=0.3):
-    """A random direction through the state, of the size that ``perturb`` gives."""
+    """Return a random direction through the state, as large as the change by ``perturb``."""
     moved = perturb(state, seed, amount)
     return Line(moved.object - state.object, moved.probe - state.probe)
 
@@ -68,7 +68,7 @@ def test_the_derivatives_along_a_line_are_those_of_the_loss(noise, modes):
         assert second == pytest.approx((around[1] - around[0]) / (2 * h), rel=1e-5)
 
 
-def test_a_line_starts_with_the_slope_of_the_gradient(noise):
+def test_the_derivative_at_the_start_of_a_line_is_that_of_the_gradient(noise):
     problem, truth = make_problem((12, 14), frames=6, modes=2, mask=0.1)
     backend, state = ReferenceBackend(problem), perturb(truth)
     sums, direction = backend.gather(state, problem.used, noise=noise), line(state)
@@ -78,7 +78,7 @@ def test_a_line_starts_with_the_slope_of_the_gradient(noise):
     )
 
 
-def test_the_models_agree_close_to_the_counts():
+def test_the_noise_models_agree_close_to_the_counts():
     problem, truth = make_problem((16, 16), dtype=np.float32, photons=1e8)
     state = perturb(truth, amount=1e-4)
     sums = [ReferenceBackend(problem).gather(state, problem.used, noise=noise) for noise in NOISE]
@@ -103,7 +103,7 @@ def test_gather_agrees_with_the_reference(shape, case, noise, build):
 
 @pytest.mark.parametrize("case", CASES)
 @on_each_number_of_threads
-def test_along_agrees_with_the_reference(shape, case, noise, build):
+def test_line_derivatives_agree_with_the_reference(shape, case, noise, build):
     problem, truth = make_problem(shape, **case)
     state = perturb(truth)
     direction, lengths = line(state), np.array([0.0, 0.5, 1.5])
@@ -115,15 +115,15 @@ def test_along_agrees_with_the_reference(shape, case, noise, build):
     assert close(found[:, 1], expected[:, 1])
 
 
-def test_invalid_pixels_do_not_touch_a_noise_model(noise, build):
+def test_invalid_pixels_do_not_change_the_sums(noise, build):
     problem, truth = make_problem((16, 16), mask=0.2)
     state, direction = single(perturb(truth)), line(truth)
     one = single(State(direction.object, direction.probe, state.rng))
     results = []
     for mark in (65535.0, 65534.0):
-        stack = np.where(problem.counts == problem.invalid, np.uint16(mark), problem.counts)
+        counts = np.where(problem.counts == problem.invalid, np.uint16(mark), problem.counts)
         other = type(problem)(
-            stack, mark, problem.pixels, problem.object_shape, problem.used, problem.held_out, problem.photons
+            counts, mark, problem.pixels, problem.object_shape, problem.used, problem.held_out, problem.photons
         )
         backend = build(other, 1)
         sums = backend.gather(state, problem.used, noise=noise)

@@ -1,4 +1,4 @@
-"""Every sweep of the backends against the float64 reference, and the identities of the reference."""
+"""Every pass of the backends against the reference backend, and identities of the reference."""
 
 import numpy as np
 import pytest
@@ -66,7 +66,7 @@ def test_descend_agrees_with_the_reference(shape, build):
     assert close(found.probe, expected.probe, 1e-5)
 
 
-def test_thread_count_changes_the_rounding_only():
+def test_the_number_of_threads_changes_only_the_rounding():
     problem, truth = make_problem((32, 32), frames=20, modes=2)
     state = single(perturb(truth))
     sums = [CpuBackend(problem, 2, threads).gather(state, problem.used) for threads in (1, 2, 2)]
@@ -82,7 +82,7 @@ def test_the_exact_state_is_a_fixed_point():
     assert sums.misfit.error < 1e-10
 
 
-def test_energy_is_kept():
+def test_energy_is_conserved():
     problem, state = make_problem((16, 20), modes=2)
     obj = np.ones_like(state.object)
     state.object = obj
@@ -122,7 +122,7 @@ def test_invalid_pixels_change_nothing():
 
 
 @pytest.mark.parametrize("change", [lambda a: a.astype(complex), lambda a: a[:-1], lambda a: a.T.copy().T])
-def test_arrays_that_the_loops_cannot_take_are_refused(change):
+def test_arrays_of_another_type_or_layout_are_refused(change):
     problem, state = make_problem((16, 20))
     wrong = single(state)
     wrong.object = change(wrong.object)

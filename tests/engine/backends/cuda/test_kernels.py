@@ -8,9 +8,9 @@ from importlib import util
 import numpy as np
 import pytest
 from problems import GPU, Build, double, make_problem, perturb, single
-from test_fly_scan import flying
+from test_fly_scan import with_exposures
 from test_multislice import copy, thick
-from test_multislice import own as own_of_slices
+from test_multislice import with_parameters as with_slice_parameters
 from test_responses import own
 
 from exitwave.engine.backend import RESPONSES, ProjectionWeights, Step
@@ -78,7 +78,7 @@ def test_per_frame_parameters_agree_with_the_reference(fused):
 @pytest.mark.parametrize("near", [False, True], ids=["far", "near"])
 def test_a_fly_scan_agrees_with_the_reference(near, fused):
     problem, truth = make_problem((16, 16), frames=3, margin=5)
-    problem = flying(problem, truth, near=near)
+    problem = with_exposures(problem, truth, near=near)
     expected = ReferenceBackend(problem).gather(perturb(truth), problem.used)
     sums = fused(problem, 1).gather(single(perturb(truth)), problem.used)
     for name in NAMES:
@@ -87,7 +87,7 @@ def test_a_fly_scan_agrees_with_the_reference(near, fused):
 
 def test_a_thick_sample_agrees_with_the_reference(fused):
     problem, state = thick((16, 16), 2, 2, frames=6)
-    state = own_of_slices(problem, state)
+    state = with_slice_parameters(problem, state)
     expected = MultisliceReference(problem).gather(state, problem.used)
     sums = fused(problem, 2).gather(copy(state, np.complex64), problem.used)
     for name in (*NAMES, "opr_modes"):

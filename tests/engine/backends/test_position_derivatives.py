@@ -1,4 +1,4 @@
-"""Positions as unknowns of maximum likelihood: their gradient, their matrix, and the way along a line."""
+"""Positions as unknowns of maximum likelihood: gradient, Gauss-Newton matrix, and derivatives along a line."""
 
 from dataclasses import replace
 
@@ -16,8 +16,8 @@ from exitwave.engine.recipe import Stage
 from exitwave.errors import InputError
 
 
-def beam_of_its_own(problem, state, seed=3):
-    """The state with scales, variations and tilts."""
+def with_frame_parameters(problem, state, seed=3):
+    """Set probe factors, OPR modes and pointing of a state, and return it."""
     rng, npos = np.random.default_rng(seed), len(problem.counts)
     state.probe_factors = rng.uniform(0.8, 1.2, npos)
     state.opr_modes = 0.3 * perturb(state, 9).probe[:1]
@@ -30,20 +30,20 @@ def case_of(kind):
     problem, truth = make_problem((16, 18), frames=8, modes=2, mask=0.1, margin=3)
     state = perturb(truth)
     state.positions = problem.pixels + np.random.default_rng(2).uniform(-0.4, 0.4, problem.pixels.shape)
-    return problem, beam_of_its_own(problem, state) if kind == "own" else state
+    return problem, with_frame_parameters(problem, state) if kind == "parameters" else state
 
 
 def like(state, other):
-    """A state with all that another has but object and probe."""
+    """Return a state with the parameters of another, except object and probe."""
     return replace(other, object=state.object, probe=state.probe)
 
 
 @pytest.mark.parametrize("noise", NOISE)
-@pytest.mark.parametrize("kind", ["plain", "own"])
-def test_moves_are_the_gradient_of_the_loss(kind, noise):
+@pytest.mark.parametrize("kind", ["plain", "parameters"])
+def test_position_derivatives_are_the_gradient_of_the_loss(kind, noise):
     problem, state = case_of(kind)
     backend, h = ReferenceBackend(replace(problem, photons=1e-6)), 1e-4
-    told = backend.position_derivatives(state, problem.used, noise)
+    found = backend.position_derivatives(state, problem.used, noise)
     for axis in (0, 1):
         for j in (0, 5):
             losses = []
@@ -51,11 +51,11 @@ def test_moves_are_the_gradient_of_the_loss(kind, noise):
                 positions = state.positions.copy()
                 positions[j, axis] += sign * h
                 losses.append(backend.gather(replace(state, positions=positions), np.array([j]), noise=noise).loss)
-            assert (losses[0] - losses[1]) / (2 * h) == pytest.approx(-2 * told[j, axis], rel=1e-4)
+            assert (losses[0] - losses[1]) / (2 * h) == pytest.approx(-2 * found[j, axis], rel=1e-4)
 
 
-def test_a_move_alone_brings_a_frame_home():
-    """Object and probe are right: two steps of the frame's own matrix leave a hundredth of the error."""
+def test_two_steps_of_the_gauss_newton_matrix_correct_the_positions():
+    """With exact object and probe, two steps leave less than a hundredth of the error."""
     problem, truth = make_problem((24, 24), frames=6, dtype=np.float32, margin=3)
     truth = replace(truth, positions=problem.pixels + 0.0)
     backend, off = ReferenceBackend(problem), np.random.default_rng(0).uniform(-0.15, 0.15, (6, 2))
@@ -68,8 +68,8 @@ def test_a_move_alone_brings_a_frame_home():
     assert np.abs(state.positions - truth.positions).max() < 0.01 * np.abs(off).max()
 
 
-def test_a_move_of_all_frames_is_not_held_back():
-    """Detail as fine as the pixels says where the frames lie together; held back, the field parts into domains."""
+def test_a_common_move_of_all_frames_is_not_suppressed():
+    """Detail as fine as the pixels determines the common position; without this move the field breaks into domains."""
     problem, truth = make_problem((24, 24), frames=30, dtype=np.float32, margin=3)
     off = np.array([0.4, -0.3])
     state = replace(single(truth), positions=problem.pixels + off)
@@ -81,8 +81,8 @@ def test_a_move_of_all_frames_is_not_held_back():
 
 
 @pytest.mark.parametrize("noise", NOISE)
-def test_a_line_with_moves_starts_with_the_slope_of_the_gradient(noise):
-    problem, state = case_of("own")
+def test_the_derivative_at_the_start_of_a_line_with_moves_is_that_of_the_gradient(noise):
+    problem, state = case_of("parameters")
     backend, moves = ReferenceBackend(problem), np.random.default_rng(1).standard_normal((8, 2))
     line = Line(0 * state.object, 0 * state.probe, moves)
     slope = -2 * (backend.position_derivatives(state, problem.used, noise)[:, :2] * moves).sum()
@@ -91,7 +91,7 @@ def test_a_line_with_moves_starts_with_the_slope_of_the_gradient(noise):
     )
 
 
-@pytest.mark.parametrize("kind", ["plain", "own", *KINDS])
+@pytest.mark.parametrize("kind", ["plain", "parameters", *KINDS])
 def test_the_backends_agree_with_the_reference(kind, build):
     if kind in KINDS:
         problem, _, state = problem_of(kind)
@@ -99,7 +99,7 @@ def test_the_backends_agree_with_the_reference(kind, build):
     else:
         problem, state = case_of(kind)
         found, at = like(single(state), state), problem.used
-        if kind == "own":
+        if kind == "parameters":
             found.opr_modes = state.opr_modes.astype(np.complex64)
     reference, backend = ReferenceBackend(problem), build(problem, 2)
     a, b = (0.1 * each for each in (perturb(state, 7).object, perturb(state, 8).probe))
