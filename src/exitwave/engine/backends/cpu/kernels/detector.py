@@ -18,11 +18,10 @@ from exitwave.engine.backends.cpu.kernels.noise import (
     READOUT_VARIANCE,
     derivatives,
     likelihood_force,
-    quartic,
 )
 from exitwave.engine.backends.cpu.kernels.waves import add_quartics, transform_columns
 
-_ZERO, _HALF, _ONE, _TWO = map(np.float32, (0, 0.5, 1, 2))
+_ZERO, _HALF, _ONE, _TWO, _THREE, _FOUR, _TWELVE = map(np.float32, (0, 0.5, 1, 2, 3, 4, 12))
 _TINY = np.float32(1e-20)
 
 
@@ -317,8 +316,10 @@ def line_derivatives(q, r, counts, invalid, floor, noise, t, normal, detector):
     flat, background, cap = detector.flat[r], detector.background[r], detector.cap[r]
     for c in range(counts.shape[0]):
         gain = normal * flat[c]
-        value, slope, bend = quartic(q[0, r, c], q[1, r, c], q[2, r, c], q[3, r, c], q[4, r, c], t)
-        model, d1, d2 = gain * value + background[c], gain * slope, gain * bend
+        q0, q1, q2, q3, q4 = q[0, r, c], q[1, r, c], q[2, r, c], q[3, r, c], q[4, r, c]
+        model = gain * max((((q4 * t + q3) * t + q2) * t + q1) * t + q0, _ZERO) + background[c]
+        d1 = gain * (((_FOUR * q4 * t + _THREE * q3) * t + _TWO * q2) * t + q1)
+        d2 = gain * ((_TWELVE * q4 * t + _TWO * _THREE * q3) * t + _TWO * q2)
         good = np.float32(counts[c] != invalid)
         measured = np.float32(counts[c]) * good
         good *= constrains(measured, model, cap[c])

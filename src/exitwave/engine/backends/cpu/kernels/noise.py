@@ -14,7 +14,7 @@ from exitwave.engine.backends.cpu.kernels.compiled import compiled
 AMPLITUDE, INTENSITY, POISSON = 0, 1, 2
 """The noise models in the loops: their indices in `backend.NOISE`."""
 READOUT_VARIANCE = np.float32(READOUT)
-_ZERO, _HALF, _ONE, _TWO, _THREE, _FOUR, _TWELVE = map(np.float32, (0, 0.5, 1, 2, 3, 4, 12))
+_HALF, _ONE, _TWO, _THREE, _FOUR, _TWELVE = map(np.float32, (0.5, 1, 2, 3, 4, 12))
 """Single precision: an integer would make the arithmetic double."""
 
 
@@ -78,27 +78,20 @@ def derivatives(intensity, model, noise, fade):
 
 
 @compiled
-def quartic(q0, q1, q2, q3, q4, t):
-    """Return q0 + q1 t + .. + q4 t^4, at least 0, and its first and second derivative."""
-    value = max((((q4 * t + q3) * t + q2) * t + q1) * t + q0, _ZERO)
-    first = ((_FOUR * q4 * t + _THREE * q3) * t + _TWO * q2) * t + q1
-    second = (_TWELVE * q4 * t + _TWO * _THREE * q3) * t + _TWO * q2
-    return value, first, second
-
-
-@compiled
 def line_derivatives(q, counts, invalid, floor, noise, t, normal):
     """Return the first and second derivative of one row's loss at t, for intensities of coefficients normal * q.
 
-    With f(m) = -dL/dm and c = d2L/dm2, L' = -f m' and L'' = c m'^2 - f m''.
+    With f(m) = -dL/dm and c = d2L/dm2, L' = -f m' and L'' = c m'^2 - f m''. `detector.line_derivatives` repeats the
+    polynomials, because a shared function changes the order of the relaxed arithmetic, and so the rounding.
     """
     first, second, fade = np.float32(0.0), np.float32(0.0), floor * floor
     for c in range(counts.shape[0]):
         good = np.float32(counts[c] != invalid)
         intensity = np.float32(counts[c]) * good
-        value, slope, bend = quartic(q[0, c], q[1, c], q[2, c], q[3, c], q[4, c], t)
-        d1, d2 = normal * slope, normal * bend
-        force, curvature = derivatives(intensity, normal * value, noise, fade)
+        model = normal * max((((q[4, c] * t + q[3, c]) * t + q[2, c]) * t + q[1, c]) * t + q[0, c], np.float32(0.0))
+        d1 = normal * (((_FOUR * q[4, c] * t + _THREE * q[3, c]) * t + _TWO * q[2, c]) * t + q[1, c])
+        d2 = normal * ((_TWELVE * q[4, c] * t + _TWO * _THREE * q[3, c]) * t + _TWO * q[2, c])
+        force, curvature = derivatives(intensity, model, noise, fade)
         first -= good * force * d1
         second += good * (curvature * d1 * d1 - force * d2)
     return first, second

@@ -43,20 +43,6 @@ def modulus_factors(modelled, mixed, counts, invalid, floor, b):
 
 
 @compiled
-def advance_row(stored, place, wave, r, part, counts, invalid, floor, a, b, c, normal, width, modelled, mixed):
-    """Do what `advance` does with a part of row r, at ``place`` in the stored waves; returns its misfit."""
-    keep, other = _ONE - a - b, _ONE - c
-    modelled[:] = 0
-    mixed[:] = 0
-    for k in range(wave.shape[0]):
-        rows.add_mixture(modelled, mixed, wave[k, r, part], stored[k, place], normal, c, other, width)
-    misfit = modulus_factors(modelled, mixed, counts, invalid, floor, b)
-    for k in range(wave.shape[0]):
-        rows.advance(wave[k, r, part], stored[k, place], mixed, normal, keep, a, c, other, width)
-    return misfit
-
-
-@compiled
 def advance(stored, wave, frame, invalid, floor, a, b, c, plans, ny, nx, modelled, mixed):
     """Advance the stored waves of a frame, and replace the model by the difference that is summed.
 
@@ -68,6 +54,7 @@ def advance(stored, wave, frame, invalid, floor, a, b, c, plans, ny, nx, modelle
     Returns the misfit of the model. ``modelled`` and ``mixed`` are scratch for a row.
     """
     normal = np.float32(1.0 / np.sqrt(ny * nx))
+    keep, other = _ONE - a - b, _ONE - c
     misfit = 0.0
     for left in range(0, nx, plans.columns):
         width = min(plans.columns, nx - left)
@@ -77,10 +64,14 @@ def advance(stored, wave, frame, invalid, floor, a, b, c, plans, ny, nx, modelle
             execute(plans.columns_forward, address, address)
         for r in range(ny):
             place = slice(2 * (r * nx + left), 2 * (r * nx + left + width))
+            modelled[:] = 0
+            mixed[:] = 0
+            for k in range(wave.shape[0]):
+                rows.add_mixture(modelled, mixed, wave[k, r, part], stored[k, place], normal, c, other, width)
             counts = frame[r, left : left + width]
-            misfit += advance_row(
-                stored, place, wave, r, part, counts, invalid, floor, a, b, c, normal, width, modelled, mixed
-            )  # fmt: skip
+            misfit += modulus_factors(modelled, mixed, counts, invalid, floor, b)
+            for k in range(wave.shape[0]):
+                rows.advance(wave[k, r, part], stored[k, place], mixed, normal, keep, a, c, other, width)
         for k in range(wave.shape[0]):
             address = wave[k].ctypes.data + 8 * left
             execute(plans.columns_backward, address, address)
@@ -103,15 +94,24 @@ def load_stored(wave, stored, plans, ny, nx):
 
 @compiled
 def advance_near(stored, wave, frame, invalid, floor, a, b, c, plans, ny, nx, near, shift):
-    """Do what `advance` does at a detector in the near field."""
+    """Do what `advance` does at a detector in the near field.
+
+    The loop over rows is repeated here, because a shared function changes the order of the relaxed arithmetic.
+    """
+    keep, other = _ONE - a - b, _ONE - c
+    modelled, mixed = near.model, near.mixed
     misfit = 0.0
     propagate_near(wave, near, shift, plans, ny, nx)
     transform_rows(plans.rows_backward, wave, plans)
     for r in range(ny):
-        place, part = slice(2 * r * nx, 2 * (r + 1) * nx), slice(0, 2 * nx)
-        misfit += advance_row(
-            stored, place, wave, r, part, frame[r], invalid, floor, a, b, c, _ONE, nx, near.model, near.mixed
-        )  # fmt: skip
+        place = slice(2 * r * nx, 2 * (r + 1) * nx)
+        modelled[:] = 0
+        mixed[:] = 0
+        for k in range(wave.shape[0]):
+            rows.add_mixture(modelled, mixed, wave[k, r], stored[k, place], _ONE, c, other, nx)
+        misfit += modulus_factors(modelled, mixed, frame[r], invalid, floor, b)
+        for k in range(wave.shape[0]):
+            rows.advance(wave[k, r], stored[k, place], mixed, _ONE, keep, a, c, other, nx)
     transform_rows(plans.rows_forward, wave, plans)
     apply_transfer(wave, near, plans, ny, True)
     return misfit
