@@ -13,9 +13,7 @@ from exitwave.engine.algorithms import mpie
 from exitwave.engine.backend import NOISE, RESPONSES, Line, Step
 from exitwave.engine.backends.cpu.passes import CpuBackend
 from exitwave.engine.backends.reference.passes import ReferenceBackend
-from exitwave.engine.model import fly_scan
 from exitwave.engine.model.fly_scan import Exposures, FlyScan, offsets
-from exitwave.engine.recipe import Stage
 from exitwave.errors import InputError
 from exitwave.simulation.presets import preset
 
@@ -130,10 +128,15 @@ def test_a_pass_without_exposures_is_refused():
     cpu = CpuBackend(with_exposures(problem, truth), 1, 1)
     with pytest.raises(InputError, match="fly scans"):
         cpu.sequential(single(truth), problem.used, Step(1, 0), None)
+
+
+def test_algorithms_without_exposures_are_refused():
+    scan = exitwave.simulate(frames=12, detector=128, fly=0.3)
+    settings = {"fly": {"exposures": 2, "motion": tuple(scan.truth.model["motion"])}, "threads": 1}
     with pytest.raises(InputError, match="fly scans"):
-        fly_scan.check([Stage(algorithm="rPIE"), Stage(algorithm="LSQ-ML")])
+        exitwave.reconstruct(scan, stages=[{"algorithm": "rPIE"}, {"algorithm": "LSQ-ML"}], **settings)
     with pytest.raises(InputError, match="positions"):
-        fly_scan.check([Stage(algorithm="ML", position_update=True)])
+        exitwave.reconstruct(scan, algorithm="ML", position_update=True, **settings)
 
 
 def test_exposures_are_evenly_spaced_along_the_motion():

@@ -19,7 +19,7 @@ from exitwave.engine.backends.cpu.kernels.noise import (
     derivatives,
     likelihood_force,
 )
-from exitwave.engine.backends.cpu.kernels.waves import add_quartics, transform_columns
+from exitwave.engine.backends.cpu.kernels.waves import transform_columns
 
 _ZERO, _HALF, _ONE, _TWO, _THREE, _FOUR, _TWELVE = map(np.float32, (0, 0.5, 1, 2, 3, 4, 12))
 _TINY = np.float32(1e-20)
@@ -299,7 +299,9 @@ def compare_line_detector(start, first, second, frame, invalid, floor, noise, le
     q, detected = planes[:5], planes[5:]
     for r in range(ny):
         q[:, r] = 0
-        add_quartics(q[0, r], q[1, r], q[2, r], q[3, r], q[4, r], start, first, second, r, slice(0, 2 * nx), nx)
+        for k in range(start.shape[0]):
+            a, b, c = start[k, r, : 2 * nx], first[k, r, : 2 * nx], second[k, r, : 2 * nx]
+            rows.add_quartic(q[0, r], q[1, r], q[2, r], q[3, r], q[4, r], a, b, c, nx)
     for n in range(5):
         detect(detected[n], q[n], detector, detector.planes[3])
     for r in range(frame.shape[0]):

@@ -17,7 +17,7 @@ from exitwave.engine.backends.cpu.kernels.gather import (
 from exitwave.engine.backends.cpu.kernels.moves import add_moved_probe, multiply_ramps
 from exitwave.engine.backends.cpu.kernels.near_field import propagate_near
 from exitwave.engine.backends.cpu.kernels.noise import line_derivatives
-from exitwave.engine.backends.cpu.kernels.waves import add_quartics, transform_columns, transform_rows
+from exitwave.engine.backends.cpu.kernels.waves import transform_columns, transform_rows
 
 
 @compiled
@@ -112,7 +112,9 @@ def compare_line_near(start, first, second, frame, invalid, floor, noise, length
 def compare_line_row(start, first, second, r, part, counts, invalid, floor, noise, lengths, out, normal, q):
     """Add the derivatives of a part of a row at all lengths."""
     q[:] = 0
-    add_quartics(q[0], q[1], q[2], q[3], q[4], start, first, second, r, part, counts.shape[0])
+    for k in range(start.shape[0]):
+        a, b, c = start[k, r, part], first[k, r, part], second[k, r, part]
+        rows.add_quartic(q[0], q[1], q[2], q[3], q[4], a, b, c, counts.shape[0])
     for i in range(lengths.shape[0]):
         d1, d2 = line_derivatives(q, counts, invalid, floor, noise, lengths[i], normal)
         out[i, 0] += d1

@@ -20,7 +20,7 @@ from exitwave.engine.backends.cpu.kernels.gather import (
     write_ramps,
 )
 from exitwave.engine.backends.cpu.kernels.noise import POISSON, derivatives
-from exitwave.engine.backends.cpu.kernels.waves import add_quartics, transform_columns
+from exitwave.engine.backends.cpu.kernels.waves import transform_columns
 
 _ZERO, _ONE, _HALF = np.float32(0), np.float32(1), np.float32(0.5)
 
@@ -117,9 +117,10 @@ def derivatives_of_frame(out, waves, frame, invalid, floor, noise, normal, detec
         squares = detected[0, r]
         squares[:] = 0
         # with C = X, the coefficient of t^2 is |Y|^2 + 2 Re conj(A) X; |Y|^2 is subtracted
-        add_quartics(q[0, r], q[1, r], q[2, r], q[3, r], q[4, r], start, of_y, of_x, r, slice(0, 2 * nx), nx)
         for k in range(start.shape[0]):
-            rows.add_power(squares, of_y[k, r, : 2 * nx], nx)
+            a, y, x = start[k, r, : 2 * nx], of_y[k, r, : 2 * nx], of_x[k, r, : 2 * nx]
+            rows.add_quartic(q[0, r], q[1, r], q[2, r], q[3, r], q[4, r], a, y, x, nx)
+            rows.add_power(squares, y, nx)
         for c in range(nx):
             q[2, r, c] -= squares[c]
     if detector is not None:

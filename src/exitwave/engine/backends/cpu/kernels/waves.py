@@ -3,7 +3,6 @@
 import math
 
 from exitwave.engine.backends.cpu.fft.transforms import execute
-from exitwave.engine.backends.cpu.kernels import rows
 from exitwave.engine.backends.cpu.kernels.compiled import compiled
 
 
@@ -48,10 +47,3 @@ def load_probe(waves, spectrum, probe, plans):
         spectrum[k] = waves[k]
     transform_rows(plans.rows_forward, spectrum, plans)
     transform_columns(plans.columns_forward, spectrum, plans)
-
-
-@compiled
-def add_quartics(q0, q1, q2, q3, q4, start, first, second, r, part, width):
-    """Add the coefficients, from t^0 to t^4, of sum_k |A_k + t B_k + t^2 C_k|^2 in a part of row r of three waves."""
-    for k in range(start.shape[0]):
-        rows.add_quartic(q0, q1, q2, q3, q4, start[k, r, part], first[k, r, part], second[k, r, part], width)
