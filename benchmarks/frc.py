@@ -14,7 +14,7 @@ from typing import Any, get_args
 import exitwave
 from exitwave.analysis.noise_limit import noise_limit
 from exitwave.frames import Frames
-from exitwave.reconstruction.half_scan_frc import Split, usual_split
+from exitwave.reconstruction.half_scan_frc import Split, default_split
 from exitwave.scan import Scan
 from exitwave.simulation import simulate
 
@@ -40,7 +40,7 @@ def row(name: str, scan: Scan, modes: int = 1) -> None:
     """Reconstruct a scan and its halves, and print their resolutions; a star marks the default halves."""
     result = exitwave.reconstruct(scan, threads=1, stages=STAGES, modes=modes)
     truth = None if scan.truth is None else exitwave.compare(result).frc.resolution
-    default = usual_split(result)
+    default = default_split(result)
     cells = [name, f"{noise_limit(result).ratio:.2f}", f"{result.object_pixel[0] * 1e9:.1f} nm"]
     cells.append("" if truth is None else f"{truth * 1e9:.1f} nm")
     for split in get_args(Split):

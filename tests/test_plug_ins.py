@@ -10,7 +10,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from processes import ends, start
+from processes import start, wait_for
 
 import exitwave
 from exitwave.errors import InputError
@@ -59,7 +59,7 @@ def by_name(site: Path, scan: Path, device: str, processes: int = 1) -> exitwave
     if processes == 1:
         subprocess.run([sys.executable, *command], check=True, env=os.environ | environment, stdout=subprocess.DEVNULL)
     else:
-        assert [code for code, *_ in ends(start(*[command] * processes, **environment))] == [0] * processes
+        assert [code for code, *_ in wait_for(start(*[command] * processes, **environment))] == [0] * processes
     result = exitwave.open(output)
     assert isinstance(result, exitwave.Result)
     return result

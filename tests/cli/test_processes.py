@@ -14,14 +14,14 @@ class FakeCommunicator:
 
     size = 2
 
-    def __init__(self, rank, *, speaks=True):
-        self.rank, self._speaks, self.sent = rank, speaks, ""
+    def __init__(self, rank, *, shows=True):
+        self.rank, self._shows, self.sent = rank, shows, ""
 
-    def fail(self, message):
+    def report_failure(self, message):
         self.sent = message
 
-    def speaks(self):
-        return self._speaks
+    def shows_failure(self):
+        return self._shows
 
 
 OURS = InputError("There is no scan", where="scan.cxi", remedy="Look again")
@@ -37,7 +37,7 @@ def test_the_first_process_prints_its_error_and_sends_it_to_the_others():
 def test_another_process_prints_its_number_unless_the_first_has_the_same_error():
     expected = str(InputError("Process 2 of 2: There is no scan", where="scan.cxi", remedy="Look again"))
     assert str(_shared_error(FakeCommunicator(1), OURS)) == expected
-    silent = _shared_error(FakeCommunicator(1, speaks=False), OURS)
+    silent = _shared_error(FakeCommunicator(1, shows=False), OURS)
     assert isinstance(silent, typer.Exit)
     assert silent.exit_code == 2
 
@@ -51,7 +51,7 @@ def test_a_lost_process_is_reported_by_the_first_process_or_by_the_one_that_has_
 
 def test_one_process_needs_no_communicator(monkeypatch):
     monkeypatch.delenv("RANK", raising=False)
-    monkeypatch.setattr("exitwave.engine.parallel.launcher.find", lambda *_: None)
+    monkeypatch.setattr("exitwave.engine.parallel.launcher.launch_info", lambda *_: None)
     with connected() as communicator:
         assert communicator is ONE_PROCESS
     with pytest.raises(InputError), connected():

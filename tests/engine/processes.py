@@ -1,6 +1,6 @@
-"""One of several processes of `test_distributed` and `test_tiles`.
+"""Start several processes, and what one of them does in `test_passes` and `test_tiles`.
 
-``processes.py recipes OUT``, ``tiles OUT``, ``large OUT yes|no``, ``posed OUT``, ``dying ARGUMENTS``.
+``processes.py recipes OUT``, ``tiles OUT``, ``memory OUT yes|no``, ``loading OUT``, ``killed ARGUMENTS``.
 """
 
 import os
@@ -18,7 +18,7 @@ import numpy as np
 import exitwave
 from exitwave.engine.algorithms.registry import ALGORITHMS
 from exitwave.engine.parallel.communicator import ONE_PROCESS, TorchCommunicator
-from exitwave.engine.parallel.launcher import find
+from exitwave.engine.parallel.launcher import launch_info
 from exitwave.engine.parallel.tiles import Tile
 from exitwave.frames import DerivedFrames, Frames
 from exitwave.positions.grid import object_grid
@@ -39,27 +39,27 @@ RECIPES = {
     "PIE": {"algorithm": "PIE", "iterations": 2},
     "DM on tensors": {"algorithm": "DM", "iterations": 2, "device": "torch-cpu"},
     "fly": {"algorithm": "rPIE", "iterations": 2, "fly": {"exposures": 3}},
-    "some without a frame": {"algorithm": "rPIE", "iterations": 2, "coarse": 2, "background_update": True, "batch": 1},
-    "on tensors": {
+    "small batches": {"algorithm": "rPIE", "iterations": 2, "coarse": 2, "background_update": True, "batch": 1},
+    "mPIE on tensors": {
         "algorithm": "mPIE", "iterations": 2, "background_update": True, "batch": 1, "device": "torch-cpu",
         "position_update": {"schedule": {"start": 1}},
     },
-    "from the frames alone": {
+    "probe from the data": {
         "algorithm": "rPIE", "iterations": 7, "probe": "auto", "position_update": True,
         "probe_constraints": {"fourier_support": "pattern", "centre": "subpixel", "power": True},
     },
-    "thick": {"algorithm": "rPIE", "iterations": 2, "slices": 2, "probe": "auto"},
+    "rPIE of slices": {"algorithm": "rPIE", "iterations": 2, "slices": 2, "probe": "auto"},
     "ML of slices": {"algorithm": "ML", "iterations": 3, "noise": "Poisson", "slices": 2},
 }  # fmt: skip
 assert {settings["algorithm"] for settings in RECIPES.values()} == set(ALGORITHMS.all()) - {"ePIE"}
-WHOLE_OBJECT = {"coarse", "slices", "probe_constraints"}
+NOT_ON_TILES = {"coarse", "slices", "probe_constraints"}
 """Settings of the recipes above that need the whole object."""
-TILED = {name: settings for name, settings in RECIPES.items() if not WHOLE_OBJECT & set(settings)} | {
-    "what frames have of their own": {
+TILED = {name: settings for name, settings in RECIPES.items() if not NOT_ON_TILES & set(settings)} | {
+    "per-frame refinements": {
         "algorithm": "mPIE", "iterations": 3, "pointing_update": {"schedule": {"start": 1}}, "intensity_update": True,
         "opr_update": True, "distance_update": {"schedule": {"start": 1}},
     },
-    "limits": {
+    "constraints": {
         "algorithm": "RAAR", "iterations": 3, "probe": "auto",
         "object_constraints": {"phase": [-2, 2], "amplitude": [0, 1.1]},
         "probe_constraints": {"fourier_support": "pattern", "support": 0.9, "power": True},
@@ -67,61 +67,59 @@ TILED = {name: settings for name, settings in RECIPES.items() if not WHOLE_OBJEC
     "ML on tensors": {"algorithm": "ML", "iterations": 2, "device": "torch-cpu", "position_update": True},
 }  # fmt: skip
 assert {settings["algorithm"] for settings in TILED.values()} == set(ALGORITHMS.all()) - {"ePIE"}
-DEATH = 3
-"""The iteration after which a process dies."""
-
-
-PATIENCE = 30
-"""Seconds within which the processes end after one has failed."""
+KILLED_AFTER = 3
+"""The iteration after which a process is killed."""
+TIMEOUT = 120
+"""Seconds within which all processes must end."""
 
 
 def start(*commands: list[str], **environment: str) -> list[subprocess.Popen]:
-    """Start processes that find each other as those of torchrun do, with further variables of the environment."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    world = {"WORLD_SIZE": str(len(commands)), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    """Start a process for each command, with the environment of torchrun and further variables."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    launch = {"WORLD_SIZE": str(len(commands)), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return [
         subprocess.Popen(
-            [sys.executable, *command], env=os.environ | world | environment | {"RANK": str(rank)}, **pipes
+            [sys.executable, *command], env=os.environ | launch | environment | {"RANK": str(rank)}, **pipes
         )
         for rank, command in enumerate(commands)
     ]
 
 
-def ends(started: list[subprocess.Popen]) -> list[tuple[int, str, str]]:
-    """Exit code, output and errors of all."""
+def wait_for(started: list[subprocess.Popen]) -> list[tuple[int, str, str]]:
+    """Return exit code, standard output and standard error of all processes."""
     try:
-        said = [each.communicate(timeout=4 * PATIENCE) for each in started]
+        outputs = [each.communicate(timeout=TIMEOUT) for each in started]
     finally:
         for each in started:
             each.kill()
-    return [(each.returncode, *words) for each, words in zip(started, said, strict=True)]
+    return [(each.returncode, *output) for each, output in zip(started, outputs, strict=True)]
 
 
-def reconstruct(communicator=ONE_PROCESS, recipes=RECIPES, **how):
-    """What comes out of every recipe: object, where the beam has been, probe, errors, and positions in pixels."""
+def reconstruct(communicator=ONE_PROCESS, recipes=RECIPES, **common):
+    """Return the results of all recipes: object, mask, probe, errors, and positions in pixels."""
     scan, found = exitwave.simulate(frames=24, detector=128, photons=1e6, seed=3), {}
-    how = {"communicator": communicator, "threads": 1} | how
+    common = {"communicator": communicator, "threads": 1} | common
     for name, settings in recipes.items():
-        *_, last = exitwave.iterate(scan, **how, **{"holdout": 0.1, "probe": "file"} | settings)
+        *_, last = exitwave.iterate(scan, **common, **{"holdout": 0.1, "probe": "file"} | settings)
         if name == "rPIE":
-            *_, last = exitwave.iterate(last.result(), **how, algorithm="rPIE", iterations=1)
+            *_, last = exitwave.iterate(last.result(), **common, algorithm="rPIE", iterations=1)
         result = last.result()
         errors = np.concatenate([result.errors, result.holdout_errors])
-        whole = {"object": result.object, "mask": result.mask, "probe": result.probe, "errors": errors}
-        whole["positions"] = result.positions / result.object_pixel[0]
-        found |= {f"{name}: {what}": array for what, array in whole.items()}
+        arrays = {"object": result.object, "mask": result.mask, "probe": result.probe, "errors": errors}
+        arrays["positions"] = result.positions / result.object_pixel[0]
+        found |= {f"{name}: {what}": array for what, array in arrays.items()}
     return found
 
 
 SPANS = np.array([[0, 40], [10, 50], [30, 90]])
-"""Rows of three tiles, of which some are in all of them."""
+"""Rows of three tiles; rows 30 to 39 are in all of them."""
 
 
-def shared(communicator):
-    """Sums of parts that are random, and what is told of all rows."""
+def tile_operations(communicator):
+    """Return what the operations of a `Tile` give for random arrays."""
     tile, rng = (
         Tile(communicator, communicator.rank, np.array([0, 15, 45, 90]), SPANS, np.arange(0), 0.0),
         np.random.default_rng(0),
@@ -129,38 +127,42 @@ def shared(communicator):
     parts = [rng.standard_normal((end - first, 7, 2)).astype(np.float32) for first, end in SPANS]
     total = parts[communicator.rank].copy().view(np.complex64)[..., 0]
     tile.add(total)
-    whole = tile.assembled(total, 0)
+    whole = tile.assemble(total, 0)
     found = {"total": total, "whole": whole, "largest": tile.largest(total.real), "inner": tile.inner(total, total)}
-    return found | {"rms": tile.rms(total), "again": tile.cut(whole), "once": tile.total(tile.once(3.0))[0]}
+    return found | {
+        "rms": tile.rms(total),
+        "again": tile.distribute(whole),
+        "once": tile.total(tile.count_once(3.0))[0],
+    }
 
 
-def large(communicator, tiles):
-    """The megabytes of arrays that the iterations have taken at most, and those of the object."""
+def memory(communicator, tiles):
+    """Return the largest memory of arrays during the iterations, and that of the object, in MB."""
     small = exitwave.simulate(scan="raster", frames=16, detector=128, step=1e-6)
     scan = replace(small, patterns=Frames(small.patterns[:]), positions=10 * small.positions, truth=None)
     tracemalloc.start()
-    how = {"algorithm": "mPIE", "iterations": 2, "batch": 4, "probe": "file", "threads": 1, "tiles": tiles}
-    *_, last = exitwave.iterate(scan, communicator=communicator, **how)
-    return {"taken": tracemalloc.get_traced_memory()[1] / 1e6, "object": last.result().object.nbytes / 1e6}
+    settings = {"algorithm": "mPIE", "iterations": 2, "batch": 4, "probe": "file", "threads": 1, "tiles": tiles}
+    *_, last = exitwave.iterate(scan, communicator=communicator, **settings)
+    return {"largest": tracemalloc.get_traced_memory()[1] / 1e6, "object": last.result().object.nbytes / 1e6}
 
 
-class Asked(DerivedFrames):
-    """Frames that remember which of them were asked for."""
+class RecordingFrames(DerivedFrames):
+    """Frames that record which of them are read."""
 
     def __init__(self, source):
-        self.source, self.shape, self.dtype, self.asked = source, source.shape, source.dtype, []
+        self.source, self.shape, self.dtype, self.read = source, source.shape, source.dtype, []
         self.path, self.dataset = source.path, source.dataset
 
     def _iterate(self, indices):
         for index in indices:
-            self.asked += np.arange(len(self))[index].ravel().tolist()
+            self.read += np.arange(len(self))[index].ravel().tolist()
             yield self.source[index]
 
 
 def scans(folder):
-    """Scans with frames of many kinds: in chunks of several, halved, and of several scans.
+    """Return scans with different kinds of frames: chunks of several frames, halved counts, and several scans.
 
-    Some frames are left out, some hold no counts, one has parts of counts, and some counts are none.
+    Some frames are left out, some hold no counts, one has fractions of counts, and some counts are invalid.
     """
     scan = exitwave.simulate(frames=24, detector=128, photons=1e5, seed=4)
     stack = scan.patterns[:]
@@ -180,52 +182,52 @@ def scans(folder):
     }
 
 
-def posed(folder, communicator=ONE_PROCESS):
-    """What the problems of the scans say of all frames, and which were read and are held."""
+def load(folder, communicator=ONE_PROCESS):
+    """Return properties of the loaded problems, and which frames this process has read and holds."""
     found = {}
     for name, scan in scans(folder).items():
-        patterns = Asked(scan.patterns)
+        patterns = RecordingFrames(scan.patterns)
         grid = object_grid(scan.positions, (128, 128), scan.object_pixel)
         problem = load_problem(
             replace(scan, patterns=patterns), scan.positions, grid, holdout=0.2, seed=0, communicator=communicator
         )
         few = problem.subset(problem.used[3:9])
-        whole = {"used": problem.used, "held out": problem.held_out, "photons": [problem.photons, few.invalid]}
-        whole |= {"findings": list(map(str, problem.findings)), "mean": problem.mean(), "few": few.counts}
-        whole |= {"coarse": crop(problem, 2).photons, "totals": problem.totals(), "places": few.pixels}
-        found |= {f"{name}: {what}": np.array(values) for what, values in whole.items()}
-        found |= {f"{name}, read": patterns.asked, f"{name}, held": len(problem.counts)}
+        values = {"used": problem.used, "held out": problem.held_out, "photons": [problem.photons, few.invalid]}
+        values |= {"findings": list(map(str, problem.findings)), "mean": problem.mean(), "few": few.counts}
+        values |= {"coarse": crop(problem, 2).photons, "totals": problem.totals(), "pixels": few.pixels}
+        found |= {f"{name}: {what}": np.array(value) for what, value in values.items()}
+        found |= {f"{name}, read": patterns.read, f"{name}, held": len(problem.counts)}
     return found
 
 
-def die(self, step):
-    """In the place of the report of an iteration: end the second process at once."""
-    if os.environ["RANK"] == "1" and step.iteration == DEATH:
+def kill(self, step):
+    """Kill the second process instead of reporting an iteration."""
+    if os.environ["RANK"] == "1" and step.iteration == KILLED_AFTER:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
 def main(what, *arguments):
-    if what != "dying":
-        place = find(os.environ, os.getppid())
-        communicator, output = TorchCommunicator(place), Path(f"{arguments[0]}-{place.rank}.npz")
+    if what != "killed":
+        launch = launch_info(os.environ, os.getppid())
+        communicator, output = TorchCommunicator(launch), Path(f"{arguments[0]}-{launch.rank}.npz")
         folder = output.with_suffix("")
         folder.mkdir()
-        does = {
+        functions = {
             "recipes": lambda: reconstruct(communicator),
             "tiles": lambda: (
                 reconstruct(communicator, TILED, tiles="yes")
-                | (shared(communicator) if communicator.size == len(SPANS) else {})
+                | (tile_operations(communicator) if communicator.size == len(SPANS) else {})
             ),
-            "large": lambda: large(communicator, *arguments[1:]),
-            "posed": lambda: posed(folder, communicator),
+            "memory": lambda: memory(communicator, *arguments[1:]),
+            "loading": lambda: load(folder, communicator),
         }
-        np.savez(output, **does[what]())
-        communicator.leave()
+        np.savez(output, **functions[what]())
+        communicator.close()
         return
     from exitwave.cli import main as command
     from exitwave.cli.progress import Lines
 
-    Lines.update = die
+    Lines.update = kill
     sys.argv[1:] = arguments
     command()
 

@@ -230,4 +230,4 @@ def test_orientations_are_in_order_with_text_and_errors():
     first, second = titles(figure)[:2]
     assert first == "as in the file\nerror 0.01"
     assert second.splitlines()[-1] == "error 0.05"
-    assert "exchanged" in second
+    assert "transposed" in second

@@ -1,4 +1,4 @@
-"""What is chosen when nobody says how, and which way round the detector is."""
+"""Automatic choices, and the orientation of the detector."""
 
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ from exitwave.frames import Frames, View
 from exitwave.preparation import apply_view
 from exitwave.reconstruction import auto
 from exitwave.reconstruction.auto import leaves_open
-from exitwave.reconstruction.orientation import CLEAR, Orientation, rank_orientations
+from exitwave.reconstruction.orientation import CLEARLY_BETTER, Orientation, rank_orientations
 
 WRONG = View(transpose=True, flip_rows=True)
 
@@ -31,20 +31,20 @@ def choice(chosen, heading):
     return next(step for step in chosen.choices if step.heading == heading)
 
 
-def test_the_right_orientation_is_clearly_the_best(scan):
+def test_the_right_orientation_has_a_clearly_smaller_error(scan):
     best, second, *_ = rank_orientations(scan, threads=2)
     assert best.view == View()
-    assert best.error < CLEAR * second.error
+    assert best.error < CLEARLY_BETTER * second.error
 
 
-def test_a_turned_detector_is_turned_back_with_a_warning(chosen, scan):
+def test_a_wrong_orientation_is_corrected_with_a_finding(chosen, scan):
     assert "W246" in [finding.code for finding in chosen.scan.findings]
     middle = slice(32, 96), slice(32, 96)
     right, found = scan.patterns[0][middle], chosen.scan.patterns[0][middle]
-    assert max(np.corrcoef(right.ravel(), way.ravel())[0, 1] for way in (found, found[::-1, ::-1])) > 0.5
+    assert max(np.corrcoef(right.ravel(), each.ravel())[0, 1] for each in (found, found[::-1, ::-1])) > 0.5
 
 
-def test_each_choice_has_a_reason_and_numbers(chosen):
+def test_each_choice_has_a_reason(chosen):
     headings = [step.heading for step in chosen.choices]
     assert headings == ["orientation", "probe", "positions", "modes", "algorithm"]
     assert all(step.why for step in chosen.choices)
@@ -54,18 +54,18 @@ def test_each_choice_has_a_reason_and_numbers(chosen):
 def test_wrong_positions_are_refined(chosen):
     assert choice(chosen, "positions").name == "refined"
     assert [stage.algorithm for stage in chosen.recipe.stages] == ["mPIE", "ML"]
-    assert all(stage.position_update for stage in chosen.recipe.stages)
+    assert all(stage.refinement("position_update") for stage in chosen.recipe.stages)
 
 
-def test_what_is_given_is_not_chosen(scan, monkeypatch):
-    as_it_is = [Orientation(View(), 0.1, np.ones((2, 2), np.complex64))]
-    monkeypatch.setattr(auto, "rank_orientations", lambda *_, **__: as_it_is)
+def test_given_settings_are_not_chosen(scan, monkeypatch):
+    ranking = [Orientation(View(), 0.1, np.ones((2, 2), np.complex64))]
+    monkeypatch.setattr(auto, "rank_orientations", lambda *_, **__: ranking)
     found = exitwave.choose(scan, threads=2, modes=2, position_update=False)
     assert found.recipe.modes == 2
     assert [step.heading for step in found.choices] == ["orientation", "probe", "algorithm"]
 
 
-def test_the_result_remembers_the_choices(chosen, tmp_path):
+def test_the_result_stores_the_choices(chosen, tmp_path):
     recipe = chosen.recipe.model_copy(
         update={"stages": tuple(each.model_copy(update={"iterations": 1}) for each in chosen.recipe.stages)}
     )
@@ -75,15 +75,15 @@ def test_the_result_remembers_the_choices(chosen, tmp_path):
     assert [step.name for step in again.choices] == [step.name for step in chosen.choices]
 
 
-def test_settings_that_say_how_leave_nothing_open():
+def test_settings_of_the_algorithm_leave_nothing_to_choose():
     assert leaves_open({"threads": 2, "modes": 3})
     assert not leaves_open({"iterations": 5})
     assert not leaves_open({"stages": []})
 
 
-def test_slices_take_the_stages_that_tell_them_apart():
+def test_slices_get_the_stages_that_separate_them():
     scan = exitwave.simulate(detector=128, frames=30, slices=2, photons=1e6)
     chosen = exitwave.choose(scan, slices=2, threads=1)
     assert chosen.recipe.stages == make_recipe({"slices": 2}).stages
     refined = exitwave.choose(scan, slices=2, threads=1, position_update=True).recipe.stages
-    assert [stage.position_update is not None for stage in refined] == [True, False]
+    assert [stage.refinement("position_update") is not None for stage in refined] == [True, False]

@@ -1,4 +1,4 @@
-"""Coarse grids: they must lie on the fine one, keep the counts, and give back what they found."""
+"""Coarse grids: registration with the fine grid, counts, and the return of changes."""
 
 import dataclasses
 
@@ -16,7 +16,7 @@ from exitwave.simulation import simulate
 
 
 def smooth(shape, limit, seed=0):
-    """A periodic complex array without frequencies at or above a limit in cycles per field."""
+    """Return a periodic complex array without frequencies at or above a limit in cycles per field."""
     rng = np.random.default_rng(seed)
     f = [np.abs(np.fft.fftfreq(n, 1 / n)) < limit for n in shape[-2:]]
     spectrum = rng.standard_normal((*shape, 2)) @ [1, 1j] * (f[0][:, None] & f[1])
@@ -24,7 +24,7 @@ def smooth(shape, limit, seed=0):
 
 
 @pytest.mark.parametrize("shape", [(60, 48), (2, 45, 63)])
-def test_a_coarse_pixel_lies_on_every_so_many_fine_ones(shape):
+def test_coarse_pixels_lie_on_every_nth_fine_pixel(shape):
     fine = smooth(shape, 5)
     for factor in (2, 3, 4):
         if all(n % factor == 0 for n in shape[-2:]):
@@ -35,7 +35,7 @@ def test_a_coarse_pixel_lies_on_every_so_many_fine_ones(shape):
 
 @pytest.mark.parametrize("factor", [2, 4])
 def test_the_coarse_model_gives_the_middle_of_the_frames(factor):
-    """Where the exit waves have no frequency outside the middle, and at positions between the pixels."""
+    """With exit waves that have no frequency outside the middle, and positions between pixels."""
     problem, _ = make_problem((128, 256), frames=6)
     y, x = np.indices((128, 256)) - np.array([64, 128])[:, None, None]
     probe = 100 * np.exp(-(y**2 + (x / 2) ** 2) / (2 * 12**2) + 0.002j * y * x)[None]
@@ -47,7 +47,7 @@ def test_the_coarse_model_gives_the_middle_of_the_frames(factor):
     assert np.linalg.norm(pair.coarse.probe) == pytest.approx(np.linalg.norm(state.probe), rel=1e-6)
 
 
-def test_bad_pixels_stay_where_they_are_and_count_for_nothing():
+def test_bad_pixels_do_not_move_and_are_not_counted():
     problem, _ = make_problem((64, 64), mask=0.2)
     small = coarse.crop(problem, 2)
     for frame, full in zip(small.counts, problem.counts, strict=True):
@@ -56,7 +56,7 @@ def test_bad_pixels_stay_where_they_are_and_count_for_nothing():
     assert small.photons == pytest.approx(np.mean(counts))
 
 
-def test_no_change_on_the_coarse_grid_is_no_change():
+def test_without_a_coarse_change_the_fine_state_does_not_change():
     _, truth = make_problem((64, 64))
     state = single(perturb(truth))
     merged = coarse.coarsen(state, 2).merged()
@@ -64,7 +64,7 @@ def test_no_change_on_the_coarse_grid_is_no_change():
     assert np.array_equal(merged.probe, state.probe)
 
 
-def test_what_only_the_fine_grid_holds_stays():
+def test_details_beyond_the_coarse_grid_stay():
     _, truth = make_problem((64, 64))
     state = perturb(truth)
     pair = coarse.coarsen(state, 2)
@@ -83,25 +83,25 @@ def test_a_coarse_reconstruction_registers_with_the_truth(scan):
     result = exitwave.reconstruct(scan, coarse=2, probe_update={"enabled": False}, threads=2)
     comparison = exitwave.compare(result)
     assert np.all(np.abs(np.array(comparison.shift) / comparison.pixel) < 0.05)
-    # what the coarse grid can hold is nearly right
+    # the frequencies of the coarse grid are nearly right
     assert comparison.frc.correlation[: len(comparison.frc.correlation) // 4].min() > 0.9
     assert recompute(result) == pytest.approx(result.errors[-1], rel=1e-4)
 
 
-def test_a_fine_stage_goes_on_from_a_coarse_one_and_back(scan):
+def test_fine_and_coarse_stages_continue_each_other(scan):
     still = {"object_update": {"enabled": False}, "probe_update": {"enabled": False}}
     stages = [{"iterations": 12, "coarse": 2}, {"iterations": 2}, {"iterations": 1, "coarse": 2} | still]
     run = exitwave.iterate(scan, make_recipe({"stages": stages, "threads": 2}))
     errors, results = zip(*((step.error, step.result()) for step in run), strict=True)
-    # the coarse object explains the fine frames at once, and a coarse stage leaves what only the fine grid holds
+    # the coarse object explains the whole frames at once, and a coarse stage keeps details beyond its grid
     assert errors[12] < 0.3 * next(exitwave.iterate(scan, iterations=1, threads=2)).error
-    assert errors[14] < 0.9 * errors[13]  # that of the middle of the frames
+    assert errors[14] < 0.9 * errors[13]  # the error of the middle of the frames
     assert np.array_equal(results[14].object, results[13].object)
     assert np.array_equal(results[14].probe, results[13].probe)
 
 
 @pytest.mark.parametrize(("detector", "factor"), [(128, 4), (132, 4), (96, 4)])
-def test_frames_that_become_too_small_or_do_not_divide_are_refused(detector, factor):
+def test_frames_that_become_too_small_or_are_not_divisible_are_refused(detector, factor):
     problem, _ = make_problem((detector, detector) if detector != 128 else (64, 128), frames=2)
     with pytest.raises(InputError, match="coarse: 4 for frames of"):
         coarse.crop(problem, factor)

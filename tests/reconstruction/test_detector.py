@@ -1,4 +1,4 @@
-"""A run with the detector in the model: it recovers what an ideal one gives, and its file says all that there is."""
+"""Runs with a detector model: better objects, and files from which the error can be recomputed."""
 
 from dataclasses import replace
 
@@ -24,7 +24,7 @@ def run(scan, **settings):
 
 
 def capped(scan, part=0.01):
-    """The scan with its brightest counts saturated."""
+    """Return the scan with its brightest counts saturated."""
     stack = scan.patterns[:]
     cap = float(np.quantile(stack[:, scan.detector.mask == 0], 1 - part))
     detector = replace(scan.detector, saturation=cap)
@@ -42,7 +42,7 @@ def faulty():
     return capped(scan_of(background=0.7, flat=0.1, blur=0.6, bad_pixels=0.05, dark=0.2))
 
 
-def test_masked_pixels_do_not_change_a_bit(faulty):
+def test_counts_of_masked_pixels_do_not_affect_the_result(faulty):
     stack = faulty.patterns[:].copy()
     stack[:, faulty.detector.mask == 1] = 1e6
     first, second = run(faulty, **ALL), run(replace(faulty, patterns=Frames(stack)), **ALL)
@@ -52,7 +52,7 @@ def test_masked_pixels_do_not_change_a_bit(faulty):
 
 
 @pytest.mark.parametrize("dark", ["dark", 0.5])
-def test_the_file_alone_gives_the_error(faulty, dark, tmp_path):
+def test_the_error_can_be_recomputed_from_the_file(faulty, dark, tmp_path):
     settings = ALL | {"detector": ALL["detector"] | {"background": dark}}
     result = run(faulty, **settings)
     assert recompute(result) == pytest.approx(result.errors[-1], rel=1e-4)
@@ -99,14 +99,14 @@ def test_the_background_in_the_model_gives_a_better_object():
     scan = scan_of(background=1.0)
     settings = {"iterations": 25, "holdout": 0}
     without, known = run(scan, **settings), run(scan, **settings, detector={"background": 1.0})
-    learnt = run(scan, **settings, background_update=True)
-    errors = [exitwave.compare(result).error for result in (without, known, learnt)]
+    refined = run(scan, **settings, background_update=True)
+    errors = [exitwave.compare(result).error for result in (without, known, refined)]
     assert errors[1] < 0.8 * errors[0]
     assert errors[2] < 0.85 * errors[0]
-    assert np.median(learnt.model["background"]) == pytest.approx(1.0, rel=0.25)
+    assert np.median(refined.model["background"]) == pytest.approx(1.0, rel=0.25)
 
 
-def test_what_the_scan_does_not_have_cannot_be_in_the_model():
+def test_a_missing_dark_frame_or_flat_field_is_refused():
     scan = scan_of()
     with pytest.raises(InputError, match="no dark frame"):
         run(scan, detector={"background": "dark"})
@@ -114,7 +114,7 @@ def test_what_the_scan_does_not_have_cannot_be_in_the_model():
         run(scan, detector={"flat": True})
 
 
-def test_saturated_counts_are_kept_as_a_cap_where_they_are_wanted(faulty):
+def test_saturated_counts_are_kept_as_lower_bounds_on_request(faulty):
     mark = load_counts(faulty)[1]
     excluded = load_counts(faulty)[0]
     kept, invalid, findings = load_counts(faulty, DetectorSettings(saturated="cap", background="dark"))

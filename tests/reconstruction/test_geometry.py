@@ -1,4 +1,4 @@
-"""Where the detector is: settings, doubts, and reconstructions in the near field from a scan to a file and on."""
+"""Geometry of the detector: settings, doubts, and near-field reconstructions, saved and continued."""
 
 import dataclasses
 from pathlib import Path
@@ -11,7 +11,7 @@ from exitwave.analysis.error import recompute
 from exitwave.cxi.validate import validate
 from exitwave.engine.recipe import make_recipe
 from exitwave.errors import InputError
-from exitwave.reconstruction.geometry import placed
+from exitwave.reconstruction.geometry import with_geometry
 from exitwave.scan import NearField
 
 
@@ -24,31 +24,31 @@ def recipe(**settings):
     return make_recipe(settings)
 
 
-def test_the_settings_say_what_the_geometry_is(near):
+def test_the_settings_select_the_geometry(near):
     far = dataclasses.replace(near, near=None)
-    assert placed(far, recipe()).near is None
-    assert placed(near, recipe()).near == near.near
-    assert placed(near, recipe(geometry="far")).near is None
-    assert placed(near, recipe(geometry="near")).near == near.near
-    assert placed(far, recipe(geometry="near")).near == NearField(None)
-    assert placed(far, recipe(geometry="near", source_distance="5mm")).near == NearField(5e-3)
-    assert placed(near, recipe(source_distance=5e-3)).near == NearField(5e-3)
-    with pytest.raises(InputError, match="far field has no use"):
-        placed(far, recipe(source_distance=5e-3))
+    assert with_geometry(far, recipe()).near is None
+    assert with_geometry(near, recipe()).near == near.near
+    assert with_geometry(near, recipe(geometry="far")).near is None
+    assert with_geometry(near, recipe(geometry="near")).near == near.near
+    assert with_geometry(far, recipe(geometry="near")).near == NearField(None)
+    assert with_geometry(far, recipe(geometry="near", source_distance="5mm")).near == NearField(5e-3)
+    assert with_geometry(near, recipe(source_distance=5e-3)).near == NearField(5e-3)
+    with pytest.raises(InputError, match="not used in the far field"):
+        with_geometry(far, recipe(source_distance=5e-3))
     with pytest.raises(InputError, match="coarse"):
         exitwave.reconstruct(near, coarse=2, iterations=1)
 
 
-def test_doubts(near, measured: Path):
+def test_a_doubtful_geometry_has_a_finding(near, measured: Path):
     codes = lambda scan: {finding.code for finding in scan.findings}  # noqa: E731
-    assert codes(placed(near, recipe())) == set()
-    assert codes(placed(exitwave.simulate(frames=20, detector=128, step=5e-6), recipe())) == {"W241"}
+    assert codes(with_geometry(near, recipe())) == set()
+    assert codes(with_geometry(exitwave.simulate(frames=20, detector=128, step=5e-6), recipe())) == {"W241"}
     far_away = dataclasses.replace(near, detector=dataclasses.replace(near.detector, distance=1e3))
-    assert codes(placed(far_away, recipe(source_distance=1e3))) == {"W242"}
+    assert codes(with_geometry(far_away, recipe(source_distance=1e3))) == {"W242"}
     scan = exitwave.open(measured / "petra_p25_near_field.cxi")
-    assert codes(placed(scan, recipe())) - codes(scan) == {"W241"}
+    assert codes(with_geometry(scan, recipe())) - codes(scan) == {"W241"}
     scan = exitwave.open(measured / "velociprobe_siemens_star.cxi")
-    assert codes(placed(scan, recipe())) - codes(scan) == set()
+    assert codes(with_geometry(scan, recipe())) - codes(scan) == set()
 
 
 @pytest.mark.parametrize("algorithm", ["mPIE", "LSQ-ML"])
@@ -59,7 +59,7 @@ def test_the_truth_is_recovered_without_a_starting_probe(algorithm):
     assert result.holdout_errors[-1] < 1.5 * result.errors[-1]
 
 
-def test_a_result_recomputes_reopens_and_continues(near, tmp_path: Path):
+def test_a_result_can_be_recomputed_opened_and_continued(near, tmp_path: Path):
     result = exitwave.reconstruct(near, iterations=3, threads=1, modes=2)
     assert recompute(result) == pytest.approx(result.errors[-1], rel=1e-4)
     assert result.object_pixel == pytest.approx(near.object_pixel)
@@ -76,7 +76,7 @@ def test_a_result_recomputes_reopens_and_continues(near, tmp_path: Path):
         exitwave.reconstruct(again, geometry="far")
 
 
-def test_the_measured_near_field_is_explained(measured: Path):
+def test_a_measured_near_field_is_reconstructed(measured: Path):
     scan = exitwave.open(measured / "petra_p25_near_field.cxi")
     result = exitwave.reconstruct(scan, geometry="near", source_distance="3.65mm", iterations=20, threads=1)
     assert result.holdout_errors[-1] < 1.5 * result.errors[-1]

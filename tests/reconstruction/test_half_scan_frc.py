@@ -9,11 +9,11 @@ from scipy.spatial import cKDTree
 import exitwave
 from exitwave.errors import InputError
 from exitwave.frames import Frames
-from exitwave.reconstruction.half_scan_frc import HalfCounts, half_scan_frc, split_counts, split_frames, usual_split
+from exitwave.reconstruction.half_scan_frc import HalfCounts, default_split, half_scan_frc, split_counts, split_frames
 from exitwave.simulation import simulate
 
 
-def test_the_halves_share_no_frame_and_cover_the_same_places():
+def test_the_halves_share_no_frame_and_cover_the_same_area():
     result = small_result(small_scan(npos=201))
     first, second = split_frames(result)
     left_out = {index for indices in result.scan.left_out.values() for index in indices}
@@ -32,7 +32,7 @@ def test_too_few_frames_are_refused():
 
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32])
-def test_two_halves_of_the_counts_make_the_whole(dtype):
+def test_two_halves_of_the_counts_add_up_to_the_whole(dtype):
     stack = np.random.default_rng(0).poisson(3.0, (40, 8, 6)).astype(dtype)
     stack[3, 1, 1], stack[4, 2, 2] = 900, np.iinfo(dtype).max if dtype == np.uint16 else -1
     source = Frames(stack)
@@ -57,7 +57,7 @@ def test_two_halves_of_poisson_counts_are_independent():
 
 @pytest.mark.parametrize("split", ["counts", "frames"])
 @pytest.mark.parametrize("photons", [1.5e5, 3e5])
-def test_two_halves_know_the_resolution_that_the_truth_gives(photons, split):
+def test_two_halves_give_the_resolution_relative_to_the_truth(photons, split):
     scan = simulate(detector=128, frames=120, photons=photons, seed=4)
     scan = replace(scan, patterns=Frames(scan.patterns[:]))
     result = exitwave.reconstruct(scan, iterations=25, threads=1)
@@ -68,39 +68,41 @@ def test_two_halves_know_the_resolution_that_the_truth_gives(photons, split):
     assert found.resolution == pytest.approx(exitwave.compare(result).frc.resolution, rel=0.2)
 
 
-def test_counts_are_halved_where_photon_noise_is_what_is_left():
+def test_counts_are_halved_if_the_error_is_that_of_photon_noise():
     scan = simulate(detector=128, frames=40, photons=2e4, seed=4)
     stack = scan.patterns[:]
     result = exitwave.reconstruct(replace(scan, patterns=Frames(stack)), iterations=20, threads=1)
-    assert usual_split(result) == "counts"
+    assert default_split(result) == "counts"
     elsewhere = scan.positions + np.random.default_rng(0).normal(0, 3 * result.object_pixel[0], scan.positions.shape)
     wrong = replace(scan, patterns=Frames(stack * 100), positions=elsewhere)
-    assert usual_split(exitwave.reconstruct(wrong, iterations=20, threads=1)) == "frames"
+    assert default_split(exitwave.reconstruct(wrong, iterations=20, threads=1)) == "frames"
 
 
 def test_counts_that_are_not_whole_are_not_split():
     result = small_result(small_scan())
     patterns = Frames(result.scan.patterns[:] + np.float32(0.25))
     result = replace(result, scan=replace(result.scan, patterns=patterns))
-    assert usual_split(result) == "frames"
-    with pytest.raises(InputError, match="not whole"):
+    assert default_split(result) == "frames"
+    with pytest.raises(InputError, match="not whole numbers"):
         half_scan_frc(result, split="counts")
 
 
 @pytest.mark.parametrize("background", ["dark", 2.0, None])
-def test_what_is_counted_without_beam_is_halved_too(background):
+def test_the_background_is_halved_too(background):
     scan = simulate(detector=128, frames=40, photons=1e6, dark=2.0, seed=4)
     scan = replace(scan, patterns=Frames(scan.patterns[:]))
     result = exitwave.reconstruct(scan, iterations=2, threads=1, detector={"background": background})
-    told = []
-    half_scan_frc(result, lambda _, progress: told.append(progress.settings["detector"]["background"]), split="counts")
-    assert set(told) == {1.0 if background == 2.0 else background}
+    backgrounds = []
+    half_scan_frc(
+        result, lambda _, progress: backgrounds.append(progress.settings["detector"]["background"]), split="counts"
+    )
+    assert set(backgrounds) == {1.0 if background == 2.0 else background}
     for half in split_counts(result):
         np.testing.assert_allclose(half.detector.dark, scan.detector.dark / 2)
 
 
 @pytest.mark.parametrize(("saturated", "part"), [("exclude", 1), ("cap", 0.5)])
-def test_a_half_has_the_positions_found_half_of_the_beam_and_a_saturation_that_fits(saturated, part):
+def test_a_half_has_the_refined_positions_half_of_the_power_and_its_saturation(saturated, part):
     result = small_result(small_scan())
     detector = replace(result.scan.detector, saturation=500.0)
     result = replace(
@@ -112,12 +114,12 @@ def test_a_half_has_the_positions_found_half_of_the_beam_and_a_saturation_that_f
         assert half.detector.saturation == part * 500
 
 
-def test_what_cannot_be_halved_is_refused():
+def test_an_unknown_split_is_refused():
     with pytest.raises(InputError, match="counts, frames"):
         half_scan_frc(small_result(small_scan()), split="photons")
 
 
-def test_what_was_refined_is_kept_for_both_halves():
+def test_the_halves_of_a_result_with_refinements_correlate():
     scan = simulate(detector=128, frames=60, photons=1e6, seed=4)
     result = exitwave.reconstruct(scan, iterations=6, threads=1, intensity_update=True, position_update=True, modes=2)
     assert half_scan_frc(result).resolution < 6 * result.object_pixel[0]

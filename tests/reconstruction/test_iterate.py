@@ -1,4 +1,4 @@
-"""What a run promises: it recovers the truth, repeats itself, and is touched by nothing that it must not see."""
+"""Reconstruction of simulated scans: recovery of the truth, reproducibility, continuation, stopping and refusals."""
 
 import dataclasses
 import itertools
@@ -55,7 +55,7 @@ def test_the_defocus_is_found_from_the_data(scan):
     assert overlap > 0.95
 
 
-def test_anybody_can_recompute_the_stored_error(result):
+def test_the_stored_error_can_be_recomputed_from_the_result(result):
     assert recompute(result) == pytest.approx(result.errors[-1], rel=1e-4)
 
 
@@ -66,7 +66,7 @@ def test_a_seed_and_a_number_of_threads_give_the_same_bits(scan):
     assert not np.array_equal(first.object, other.object)
 
 
-def test_held_out_frames_do_not_touch_the_result(scan):
+def test_held_out_frames_do_not_affect_the_result(scan):
     first = small(scan)
     changed = with_counts(scan, lambda stack: stack.__setitem__(first.held_out, 7.0))
     second = small(changed)
@@ -92,7 +92,7 @@ def test_a_probe_with_its_update_off_comes_back_bit_for_bit(scan):
     assert np.array_equal(result.probe, scan.probe)
 
 
-def test_schedules_say_when_a_quantity_is_updated(scan):
+def test_a_quantity_is_updated_only_within_its_schedule(scan):
     late = {"schedule": {"start": 2}}
     steps = exitwave.iterate(scan, iterations=3, probe_update=late, threads=1)
     probes = [progress.result().probe for progress in steps]
@@ -101,7 +101,7 @@ def test_schedules_say_when_a_quantity_is_updated(scan):
 
 
 @pytest.mark.parametrize("algorithm", ["ePIE", "rPIE"])
-def test_transposed_data_give_the_transposed_object(scan, algorithm):
+def test_transposed_patterns_give_the_transposed_object(scan, algorithm):
     turned = dataclasses.replace(
         scan,
         patterns=Frames(np.ascontiguousarray(scan.patterns[:].transpose(0, 2, 1))),
@@ -114,7 +114,7 @@ def test_transposed_data_give_the_transposed_object(scan, algorithm):
     assert distance(second.object.T, first.object) < 1e-3
 
 
-def test_modes_take_the_incoherent_part():
+def test_modes_describe_the_incoherent_part():
     scan = simulate(detector=128, frames=100, photons=1e8, modes=2, seed=3)
     coherent = dataclasses.replace(scan, probe=scan.probe[:1])
     one, two = small(coherent, iterations=20), small(coherent, iterations=20, modes=2)
@@ -123,7 +123,7 @@ def test_modes_take_the_incoherent_part():
     assert abs(gram[0, 1]) < 1e-4 * gram[0, 0].real
 
 
-def test_a_result_continues_where_it_stopped(scan):
+def test_a_result_continues_with_its_history(scan):
     first = small(scan, iterations=3)
     second = small(first, iterations=2)
     assert len(second.errors) == len(second.holdout_errors) == 5
@@ -133,7 +133,7 @@ def test_a_result_continues_where_it_stopped(scan):
 
 
 def broken_after(monkeypatch, count, outcome):
-    """Let the algorithm go wrong after so many iterations."""
+    """Replace the iterations of the algorithm after the first ``count`` ones."""
     real, calls = run.ALGORITHMS.get("mPIE"), itertools.count(-1)  # the first call warms up
 
     def step(state, backend, stage, memory):
@@ -153,14 +153,14 @@ def explode(state):
     return Misfit(float("nan"), 1.0)
 
 
-def test_interrupting_returns_what_there_is(scan, monkeypatch):
+def test_an_interrupted_run_returns_its_last_iteration(scan, monkeypatch):
     broken_after(monkeypatch, 2, interrupt)
     result = small(scan, iterations=50)
     assert len(result.errors) == 2
     assert result.provenance["stopped_by"] == "interrupted"
 
 
-def test_a_divergence_ends_the_run_with_its_best_iteration(scan, monkeypatch):
+def test_after_a_divergence_the_best_iteration_is_returned(scan, monkeypatch):
     good = small(scan, iterations=3)
     broken_after(monkeypatch, 3, explode)
     *_, last = exitwave.iterate(scan, iterations=5, threads=2)
@@ -171,7 +171,7 @@ def test_a_divergence_ends_the_run_with_its_best_iteration(scan, monkeypatch):
     assert last.result().errors[-1] == pytest.approx(good.errors[-1], rel=0.2)
 
 
-def test_a_divergence_in_the_first_iteration_is_told(scan, monkeypatch):
+def test_a_divergence_in_the_first_iteration_is_an_error(scan, monkeypatch):
     broken_after(monkeypatch, 0, explode)
     with pytest.raises(RunError, match="smaller steps"):
         small(scan)
@@ -183,13 +183,13 @@ def test_a_run_stops_when_its_time_is_over(scan):
     assert 0 < len(result.errors) < 10_000
 
 
-def test_a_run_stops_when_it_gets_no_better(scan):
+def test_a_run_stops_when_the_error_no_longer_decreases(scan):
     result = small(scan, iterations=300, patience=5)
     assert result.provenance["stopped_by"] == "patience"
     assert result.holdout_errors[-1] < 1.02 * small(scan, iterations=60).holdout_errors[-1]
 
 
-def test_stages_follow_one_another_and_a_result_repeats_itself(scan):
+def test_stages_run_in_order_and_the_stored_recipe_repeats_the_result(scan):
     stages = [{"algorithm": "ePIE", "iterations": 2}, {"algorithm": "rPIE", "iterations": 3, "batch": 16}]
     progress = list(exitwave.iterate(scan, stages=stages, threads=2))
     assert [step.algorithm for step in progress] == ["ePIE"] * 2 + ["rPIE"] * 3
@@ -224,7 +224,7 @@ def test_a_probe_of_another_size_is_refused(scan):
 
 
 @pytest.mark.parametrize(("value", "code"), [(np.nan, "W231"), (np.inf, "W231"), (-3.0, "W232"), (1e9, "W233")])
-def test_impossible_counts_are_left_out(scan, value, code):
+def test_invalid_counts_are_excluded(scan, value, code):
     broken = with_counts(scan, lambda stack: stack.__setitem__((5, slice(60, 64), 60), value))
     stack, invalid, findings = load_counts(broken)
     assert [finding.code for finding in findings] == [code]
@@ -245,7 +245,7 @@ def test_counts_are_kept_exactly(scan):
     assert np.array_equal(np.fft.fftshift(stack, axes=(1, 2)), fractions.patterns[:])
 
 
-def test_empty_frames_are_left_out_and_named(scan):
+def test_empty_frames_are_left_out_with_a_finding(scan):
     dark = with_counts(scan, lambda stack: stack.__setitem__(slice(0, 3), 0))
     progress = next(exitwave.iterate(dark, iterations=1))
     assert "3 empty frames" in [finding.found for finding in progress.findings]
@@ -253,13 +253,13 @@ def test_empty_frames_are_left_out_and_named(scan):
         small(with_counts(scan, lambda stack: stack.fill(0)))
 
 
-def test_a_result_whose_positions_left_its_object_is_refused(result):
+def test_a_result_with_positions_outside_its_object_is_refused(result):
     lost = dataclasses.replace(result, positions=result.positions + 1e-3)
     with pytest.raises(InputError, match="outside the object"):
         small(lost)
 
 
-def test_a_scan_file_that_goes_away_does_not_take_the_result_with_it(scan, tmp_path):
+def test_a_result_is_returned_after_the_scan_file_was_deleted(scan, tmp_path):
     scan.save(tmp_path / "scan.cxi")
     for progress in exitwave.iterate(exitwave.open(tmp_path / "scan.cxi"), iterations=1):
         (tmp_path / "scan.cxi").unlink()
@@ -267,24 +267,24 @@ def test_a_scan_file_that_goes_away_does_not_take_the_result_with_it(scan, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("settings", "words"), [({"probe": "auto"}, "its own probe"), ({"holdout": 0.3}, "keeps the frames")]
+    ("settings", "words"), [({"probe": "auto"}, "its own probe"), ({"holdout": 0.3}, "keeps its held-out frames")]
 )
-def test_a_result_refuses_settings_that_would_start_again(result, settings, words):
+def test_settings_that_contradict_a_result_are_refused(result, settings, words):
     with pytest.raises(InputError, match=words):
         small(result, **settings)
 
 
-def test_a_result_refuses_a_probe_of_another_size(result):
+def test_a_result_with_a_probe_of_another_size_is_refused(result):
     with pytest.raises(InputError, match="does not fit"):
         small(dataclasses.replace(result, probe=result.probe[:, :64, :64]))
 
 
-def test_a_path_is_refused_with_advice():
+def test_a_path_is_refused_with_a_remedy():
     with pytest.raises(InputError, match=r"exitwave\.open"):
         exitwave.reconstruct("scan.cxi")
 
 
-def test_changes_of_a_recipe_keep_its_other_settings(scan):
+def test_settings_beside_one_stage_change_only_themselves(scan):
     stage = {"stages": [{"iterations": 7, "object_update": {"alpha": 0.3}}], "object_update": {"step": 0.5}}
     recipe = make_recipe(stage)
     assert recipe.stages[0].object_update.alpha == 0.3
@@ -292,15 +292,14 @@ def test_changes_of_a_recipe_keep_its_other_settings(scan):
     assert recipe.stages[0].iterations == 7
 
 
-def test_frames_that_are_left_out_change_nothing(scan):
-    """Whatever lies in them: neither the result nor its recomputed error sees them."""
-    out = {"the shutter was closed": (5, 60)}
-    one = small(dataclasses.replace(scan, left_out=out))
+def test_frames_that_are_left_out_do_not_affect_the_result(scan):
+    left_out = {"the shutter was closed": (5, 60)}
+    one = small(dataclasses.replace(scan, left_out=left_out))
 
     def spoil(stack):
         stack[[5, 60]] = 7
 
-    other = small(dataclasses.replace(with_counts(scan, spoil), left_out=out))
+    other = small(dataclasses.replace(with_counts(scan, spoil), left_out=left_out))
     np.testing.assert_array_equal(one.object, other.object)
     assert not {5, 60} & set(one.held_out)
     assert recompute(one) == pytest.approx(one.errors[-1], rel=1e-4)

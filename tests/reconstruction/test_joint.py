@@ -1,4 +1,4 @@
-"""Several scans in one reconstruction: what they share, and what each has of its own."""
+"""Joint reconstruction of several scans: shared probe and object, and the result of each scan."""
 
 import dataclasses
 
@@ -20,7 +20,7 @@ def scan():
 
 
 def part(scan, frames):
-    """Some frames of a scan as a scan of their own."""
+    """Return some frames of a scan as a scan."""
     t = scan.truth
     truth = Truth(t.object, t.x, t.y, t.probe, t.positions[frames])
     counts = Frames(np.array(scan.patterns[:])[frames])
@@ -31,7 +31,7 @@ def fast(data, **settings):
     return exitwave.reconstruct(data, **{"threads": 1, "iterations": 15} | settings)
 
 
-def test_one_scan_in_two_parts_is_one_scan(scan):
+def test_two_parts_of_a_scan_give_the_result_of_the_scan(scan):
     halves = [part(scan, np.arange(0, 25)), part(scan, np.arange(25, 60))]
     joint = join(halves, "both").scan
     assert np.array_equal(joint.patterns[:], scan.patterns[:])
@@ -58,7 +58,7 @@ def test_frames_left_out_and_monitors_stay_with_their_scan(scan):
     assert results[1].scan.left_out == {"shutter": (1,), "lost": (4,), "no counts": (7,)}
 
 
-def test_two_scans_of_one_object_are_better_than_either(scan):
+def test_two_scans_of_one_object_give_a_smaller_error_than_one(scan):
     again = simulate(detector=128, frames=60, photons=2e5, seed=3)
     again = dataclasses.replace(
         again, patterns=Frames(np.random.default_rng(5).poisson(np.maximum(expected(again), 0)).astype(np.float32))
@@ -73,7 +73,7 @@ def expected(scan):
     return np.array([scan.patterns.expected(j) for j in range(len(scan.patterns))])
 
 
-def test_a_sparse_scan_profits_from_the_probe_of_another(scan):
+def test_a_sparse_scan_improves_with_the_probe_of_another(scan):
     other = simulate(detector=128, frames=60, photons=2e5, seed=8, specimen="texture")
     sparse = part(other, np.arange(0, 60, 3))
     bad = np.roll(scan.probe, 2, 1) * np.exp(0.3j * np.indices(scan.probe.shape[1:])[0] / 10)
@@ -86,7 +86,7 @@ def test_a_sparse_scan_profits_from_the_probe_of_another(scan):
 
 
 @pytest.mark.parametrize("share", ["probe", "both"])
-def test_a_result_for_every_scan_that_stands_alone(scan, share, tmp_path):
+def test_the_result_of_each_scan_is_complete(scan, share, tmp_path):
     scans = [part(scan, np.arange(0, 35)), part(scan, np.arange(35, 60))]
     mask = scan.detector.mask.copy()
     mask[40:43, 50] = 1

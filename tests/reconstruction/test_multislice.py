@@ -1,4 +1,4 @@
-"""Thick samples from simulation to file: slices separate, and everything on the way knows them."""
+"""Thick samples: separation of slices, settings, files, and refusals."""
 
 from dataclasses import replace
 
@@ -50,7 +50,7 @@ def test_ml_separates_coarse_detail():
     assert wrong[1] < 0.7 * wrong[0]
 
 
-def test_slices_end_with_ml_where_nothing_is_said(scan):
+def test_the_default_stages_of_slices_end_with_ml(scan):
     assert [stage.algorithm for stage in make_recipe({"slices": 2}).stages] == ["mPIE", "ML"]
     assert [stage.algorithm for stage in make_recipe({"slices": 2, "iterations": 3}).stages] == ["mPIE"]
     assert [stage.algorithm for stage in make_recipe({}).stages] == ["mPIE"]
@@ -63,14 +63,14 @@ def test_the_loss_falls_in_every_iteration_of_ml(scan):
 
 
 @pytest.mark.parametrize("still", ["object", "probe"])
-def test_ml_leaves_alone_what_is_not_updated(result, still):
+def test_ml_does_not_change_what_is_not_updated(result, still):
     off = {f"{still}_update": {"enabled": False}}
     found = exitwave.reconstruct(result, algorithm="ML", iterations=3, threads=1, **off)
     assert np.array_equal(getattr(found, still), getattr(result, still))
     assert found.errors[-1] < found.errors[-3] < result.errors[-1] * 1.001
 
 
-def test_ml_with_nothing_to_update_leaves_all_as_it_is(result):
+def test_ml_without_updates_changes_nothing(result):
     off = {"enabled": False}
     found = exitwave.reconstruct(result, algorithm="ML", iterations=2, threads=1, object_update=off, probe_update=off)
     assert np.array_equal(found.object, result.object)
@@ -78,7 +78,7 @@ def test_ml_with_nothing_to_update_leaves_all_as_it_is(result):
     assert found.errors[-1] == pytest.approx(recompute(result), rel=1e-3)
 
 
-def test_ml_goes_on_while_others_move_the_state(scan, result):
+def test_ml_converges_while_refinements_and_constraints_change_the_state(scan, result):
     wrong = exitwave.reconstruct(scan, **settings(scan, slice_spacing=1.2 * float(scan.truth.z[1])))
     update = {"schedule": {"start": 0}}
     found = exitwave.reconstruct(
@@ -95,7 +95,7 @@ def test_ml_goes_on_while_others_move_the_state(scan, result):
     assert found.errors[-1] < wrong.errors[-1]
 
 
-def test_one_slice_explains_less(scan, result):
+def test_one_slice_leaves_a_larger_error(scan, result):
     thin = exitwave.reconstruct(scan, iterations=12, threads=1)
     assert thin.errors[-1] > 2 * result.errors[-1]
 
@@ -106,7 +106,7 @@ def test_the_default_spacing_is_a_depth_of_focus(scan):
     assert found.recipe["slice_spacing"] == pytest.approx(found.z[1])
 
 
-def test_the_error_follows_from_the_result_alone(result, tmp_path):
+def test_the_error_can_be_recomputed_from_the_file(result, tmp_path):
     path = tmp_path / "result.cxi"
     result.save(path)
     assert [finding for finding in validate(path) if finding.code.startswith("E")] == []
@@ -116,12 +116,12 @@ def test_the_error_follows_from_the_result_alone(result, tmp_path):
     assert np.array_equal(again.scan.truth.object, result.scan.truth.object)
     assert np.array_equal(again.scan.truth.z, result.scan.truth.z)
     assert recompute(again) == pytest.approx(result.errors[-1], rel=1e-3)
-    going_on = exitwave.reconstruct(again, iterations=1, threads=1)
-    assert going_on.slices == 2
-    assert going_on.errors[-1] < 1.2 * result.errors[-1]
+    continued = exitwave.reconstruct(again, iterations=1, threads=1)
+    assert continued.slices == 2
+    assert continued.errors[-1] < 1.2 * result.errors[-1]
 
 
-def test_a_deep_object_without_depths_is_found(result, tmp_path):
+def test_a_file_with_slices_but_without_their_positions_is_invalid(result, tmp_path):
     import h5py
 
     path = tmp_path / "result.cxi"
@@ -151,7 +151,7 @@ def test_all_capable_algorithms_lower_the_error(scan, algorithm):
     assert found.errors[-1] < 0.5 * found.errors[0]
 
 
-def test_a_thin_result_goes_on_as_slices_of_the_same_product(scan):
+def test_a_thin_result_continues_as_slices_with_the_same_product(scan):
     thin = exitwave.reconstruct(scan, iterations=2, threads=1)
     update = {"enabled": False}
     thick = exitwave.reconstruct(
@@ -161,14 +161,14 @@ def test_a_thin_result_goes_on_as_slices_of_the_same_product(scan):
     assert thick.errors[-1] == pytest.approx(thin.errors[-1], rel=1e-3)
 
 
-def test_a_wrong_spacing_is_noticed(scan):
+def test_a_wrong_spacing_is_corrected(scan):
     wrong = 1.2 * float(scan.truth.z[1])
     found = exitwave.reconstruct(scan, **settings(scan, iterations=15, slice_spacing=wrong, spacing_update=True))
     assert found.z[1] < wrong - 0.25 * (wrong - scan.truth.z[1])
     assert recompute(found) == pytest.approx(found.errors[-1], rel=1e-3)
 
 
-def test_balanced_slices_have_the_same_power_and_product():
+def test_balanced_slices_have_equal_power_and_the_same_product():
     obj = np.random.default_rng(0).uniform(0.5, 1, (3, 5, 6)).astype(np.complex64) * np.array([1, 3, 5])[:, None, None]
     before = obj.prod(0)
     balanced = obj.astype(np.complex64)
@@ -180,8 +180,8 @@ def test_balanced_slices_have_the_same_power_and_product():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"algorithm": "LSQ-ML"}, "cannot do several slices"),
-        ({"algorithm": "DM"}, "cannot do several slices"),
+        ({"algorithm": "LSQ-ML"}, "does not support several slices"),
+        ({"algorithm": "DM"}, "does not support several slices"),
         ({"algorithm": "ML", "position_update": True}, "does not refine positions with several slices"),
         ({"opr_update": True}, "not refined with several slices"),
         ({"pointing_update": True}, "not refined with several slices"),
@@ -191,7 +191,7 @@ def test_balanced_slices_have_the_same_power_and_product():
         ({"slices": 1, "slice_spacing": None, "slice_smoothing": True}, "no slices"),
     ],
 )
-def test_what_makes_no_sense_is_refused(scan, changes, message):
+def test_settings_that_do_not_fit_slices_are_refused(scan, changes, message):
     with pytest.raises(InputError, match=message):
         exitwave.reconstruct(scan, **settings(scan, **changes))
 
@@ -210,8 +210,8 @@ def test_a_scan_without_slices_has_none():
         exitwave.simulate("near-field", slices=2)
 
 
-def test_frames_are_those_of_the_slices(scan):
-    """With nothing in the second slice only the phase of the far field changes."""
+def test_simulated_frames_depend_on_the_second_slice(scan):
+    """An empty second slice changes only the phase of the far field."""
     truth = scan.truth
     assert truth.object.shape[0] == 2
     empty = replace(truth, object=np.stack([truth.object[0], np.ones_like(truth.object[0])]))
@@ -221,7 +221,7 @@ def test_frames_are_those_of_the_slices(scan):
     assert np.abs(scan.patterns.expected(3) - thin.expected(3)).max() > 1e-3 * thin.expected(3).max()
 
 
-def test_scans_with_one_probe_have_slices_of_their_own():
+def test_scans_that_share_a_probe_have_separate_slices():
     scans = [exitwave.simulate(detector=128, frames=10, slices=2, seed=seed) for seed in (0, 1)]
     found = exitwave.reconstruct(scans, share="probe", slices=2, iterations=1, threads=1)
     for result, scan in zip(found, scans, strict=True):

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
+from exitwave.analysis.detector_model import detector_model, insensitive, relative_flat_field
 from exitwave.analysis.registration import fourier_shift
-from exitwave.engine.model.detector import DetectorModel, DetectorSettings, blind, detector_model, efficiency, ideal
+from exitwave.engine.model.detector import DetectorModel, DetectorSettings, ideal
 from exitwave.errors import InputError
 from exitwave.optics import angular_spectrum, angular_spectrum_kernel, exit_wave, phase_ramp
 from exitwave.positions.grid import split, to_pixels
@@ -93,7 +94,7 @@ def modelled_frames(result: Result, frames: Iterable[int]) -> Iterator[ModelledF
     If a saturated pixel is a lower bound and the model exceeds it, the model is replaced by the count.
     """
     scan, settings = result.scan, DetectorSettings(**result.recipe.get("detector", {}))
-    capped, flat = settings.saturated == "cap", efficiency(result.scan, settings)
+    capped, flat = settings.saturated == "cap", relative_flat_field(result.scan, settings)
     detector = detector_model(scan, settings, saturated=True) or ideal(scan.patterns.shape[1:])
     chosen = [int(frame) for frame in frames]
     offsets = result.model.get("exposures", np.zeros((len(scan.patterns), 1, 2)))
@@ -108,7 +109,7 @@ def modelled_frames(result: Result, frames: Iterable[int]) -> Iterator[ModelledF
         model = _detected(result, detector, intensity)
         counts = frame.astype(np.float32)
         usable = scan.detector.usable(frame, index, saturated=capped)
-        usable &= True if flat is None else ~blind(flat)
+        usable &= True if flat is None else ~insensitive(flat)
         if capped and scan.detector.saturation is not None:
             counts = np.minimum(counts, np.float32(scan.detector.saturation))
         counts = counts if settings.background == "dark" else scan.detector.without_dark(counts)

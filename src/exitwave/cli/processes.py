@@ -21,9 +21,9 @@ def connected() -> Iterator["Communicator"]:
     An error in one process ends all of them. It is printed once, also if all processes have the same error.
     """
     from exitwave.engine.parallel.communicator import ONE_PROCESS, TorchCommunicator
-    from exitwave.engine.parallel.launcher import find
+    from exitwave.engine.parallel.launcher import launch_info
 
-    launch = find(os.environ, os.getppid())
+    launch = launch_info(os.environ, os.getppid())
     if launch is None:
         yield ONE_PROCESS
         return
@@ -44,7 +44,7 @@ def connected() -> Iterator["Communicator"]:
     except Exception as error:
         raise _shared_error(communicator, error) from error
     finally:
-        communicator.leave()
+        communicator.close()
 
 
 def _shared_error(communicator: "TorchCommunicator", error: Exception) -> Exception:
@@ -56,10 +56,10 @@ def _shared_error(communicator: "TorchCommunicator", error: Exception) -> Except
     silent = typer.Exit(ours.exit_code)
     if isinstance(error, LostProcessError):
         return ours if communicator.rank == 0 or isinstance(error, PartialResultError) else silent
-    communicator.fail(str(ours))
+    communicator.report_failure(str(ours))
     if communicator.rank == 0:
         return ours
-    return _with_rank(communicator, ours) if communicator.speaks() else silent
+    return _with_rank(communicator, ours) if communicator.shows_failure() else silent
 
 
 def _with_rank(communicator: "TorchCommunicator", error: ExitwaveError) -> ExitwaveError:

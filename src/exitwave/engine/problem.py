@@ -85,7 +85,7 @@ class Problem:
         if self.tile is WHOLE_OBJECT:
             return first, last
         pixels = self.pixels.astype(np.float64)
-        return np.maximum(first, pixels - self.tile.room), np.minimum(last, pixels + self.tile.room)
+        return np.maximum(first, pixels - self.tile.largest_move), np.minimum(last, pixels + self.tile.largest_move)
 
     @property
     def floor(self) -> float:

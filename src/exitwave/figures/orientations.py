@@ -49,7 +49,7 @@ def orientations_figure(
     for axes, orientation, field in zip(panels, ranking, fields, strict=True):
         level = remove_ramp(field, np.ones(field.shape, bool))[0]
         draw_phase(axes, np.angle(level), pixel)
-        axes.set_title(f"{fill(orientation.words, LINE)}\nerror {orientation.error:.3g}")
+        axes.set_title(f"{fill(orientation.name, LINE)}\nerror {orientation.error:.3g}")
         scale_bar(axes, field.shape[1] * pixel[1], pixel[1])
     return figure
 

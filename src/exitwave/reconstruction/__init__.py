@@ -1,1 +1,1 @@
-"""From a Scan to a Result, in metres and files: set up, iterate, judge when to stop, and write the result."""
+"""Reconstruction: from a Scan to a Result, in metres and with files. Set up, iterate, stop, and make the result."""

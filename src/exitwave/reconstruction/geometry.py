@@ -1,9 +1,9 @@
-"""Where the detector is: what the settings say of it, whether it can be so, and where it was found to be.
+"""Geometry of the detector: near or far field according to file and settings, doubts, and the refined distance.
 
-A wave of width w behind the sample has spread to lambda z / w at the detector. Where that is less than w, an image is
-seen, the near field; where it is much more, the far field. A file does not say how wide the beam is, so that the far
-field is believed unless file or settings say otherwise. But neighbouring positions that are about as far apart as the
-far field's whole window, lambda z / pixel, are a sign of a near field in the cone beam of a nearby focus.
+A wave of width w behind the sample has spread to lambda z / w at the detector. If that is less than w, the detector
+records an image, the near field; if it is much more, the far field. A file does not contain the width of the beam, so
+the far field is assumed unless file or settings select the near field. But neighbouring positions about as far apart as
+the window of the far field, lambda z / pixel, indicate a near field in the cone beam of a nearby focus.
 """
 
 from dataclasses import replace
@@ -22,23 +22,23 @@ from exitwave.scan import NearField, Scan
 from exitwave.units import show
 
 SPARSE = 0.4
-"""Distance of neighbouring positions from which on a far field is doubted, in widths of its window."""
+"""Distance of neighbouring positions, in widths of the far field's window, above which the far field is doubted."""
 
 
-def placed(scan: Scan, recipe: Recipe) -> Scan:
-    """Return the scan with the geometry that the recipe asks for, and with a remark where that is doubtful.
+def with_geometry(scan: Scan, recipe: Recipe) -> Scan:
+    """Return the scan in the near or far field according to the recipe, with a finding if that is doubtful.
 
     Raises
     ------
     InputError
-        If a distance of the source is given for the far field.
+        If the recipe has a source distance for the far field.
     """
     near = scan.near if recipe.geometry is None else NearField() if recipe.geometry == "near" else None
     if recipe.source_distance is not None:
         if near is None:
-            remedy = "Set geometry to near, or leave the distance out"
+            remedy = "Set geometry to near, or remove the setting source_distance"
             found = f"source_distance: {recipe.source_distance:g}"
-            raise InputError("The far field has no use for the distance of the source", found=found, remedy=remedy)
+            raise InputError("The source distance is not used in the far field", found=found, remedy=remedy)
         near = NearField(recipe.source_distance)
     elif near and scan.near:
         near = scan.near
@@ -47,24 +47,26 @@ def placed(scan: Scan, recipe: Recipe) -> Scan:
 
 
 def _doubts(scan: Scan) -> tuple[Finding, ...]:
-    """Return what speaks against the geometry of a scan."""
+    """Return the finding that contradicts the geometry of a scan, if there is one."""
     (ny, nx), pixel = scan.patterns.shape[1:], scan.object_pixel
     window = min(ny * pixel[0], nx * pixel[1])
     if scan.near:
         spread = scan.wavelength * scan.propagation_distance / min(pixel)
-        found = f"a pixel spreads over {show(spread, 'm')} on its way, and the field is {show(window, 'm')} wide"
-        remedy = "Check the distances; a detector so far away sees the far field"
-        return (finding("W242", "distance", found, "waves that stay in the field", remedy),) if spread > window else ()
+        found = f"the wave of one pixel spreads over {show(spread, 'm')}, more than the field of {show(window, 'm')}"
+        remedy = "Check the distances; so far away a detector records the far field"
+        expected = "a wave that stays in the field"
+        return (finding("W242", "distance", found, expected, remedy),) if spread > window else ()
     step = neighbour_distance(scan.positions)
     found = f"neighbouring positions {show(step, 'm')} apart in a window of {show(window, 'm')}"
-    remedy = "If the frames are images of the sample, set geometry=near and source_distance=5mm, focus to sample"
+    remedy = "If the frames are images of the sample, set geometry=near and the source distance, focus to sample, "
+    remedy += "such as source_distance=5mm"
     return (finding("W241", "positions", found, "overlapping windows", remedy),) if step > SPARSE * window else ()
 
 
-def refined(scan: Scan, grid: Grid, problem: Problem, state: State) -> tuple[Scan, Grid]:
-    """Return the scan with the distance that was found, and the object's grid with the pixel that follows from it.
+def refined_geometry(scan: Scan, grid: Grid, problem: Problem, state: State) -> tuple[Scan, Grid]:
+    """Return the scan with the refined detector distance, and the object's grid with the pixel that follows from it.
 
-    The positions of the scan in metres are believed: they are where they were on the new grid.
+    The scan's positions in metres are kept; the new grid is scaled about their centre.
     """
     if state.distance is None:
         return scan, grid

@@ -1,4 +1,4 @@
-"""From a scan to a result, one iteration at a time."""
+"""Reconstruct a scan, one iteration at a time."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,58 +13,60 @@ from exitwave.engine.parallel.communicator import ONE_PROCESS, Communicator
 from exitwave.engine.parallel.tiles import Tile
 from exitwave.engine.recipe import Recipe, Stage, make_recipe
 from exitwave.errors import Finding, InputError, RunError
-from exitwave.reconstruction import coarse
-from exitwave.reconstruction import result as finish
+from exitwave.reconstruction.coarse import coarsen
 from exitwave.reconstruction.joint import join
-from exitwave.reconstruction.setup import Run, prepare
-from exitwave.reconstruction.stopping import REMEDY, Watch
+from exitwave.reconstruction.result import make_result, make_results
+from exitwave.reconstruction.run import Run
+from exitwave.reconstruction.setup import set_up
+from exitwave.reconstruction.stopping import REMEDY, StopCriterion
 from exitwave.scan import Decision, Result, Scan
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a reconstruction is, after an iteration. `result` can be called at any of them."""
+    """The progress of a reconstruction after an iteration; `result` may be called after any of them."""
 
     iteration: int
-    """Iterations done, counted over continued runs."""
+    """Iterations done, including those of continued runs."""
     iterations: int
-    """Iterations to do, at most."""
+    """Largest number of iterations to do."""
     algorithm: str
-    """The algorithm of this iteration."""
+    """Algorithm of this iteration."""
     error: float
     """Error metric of this iteration."""
     holdout_error: float
-    """The same on the frames held out; NaN where there are none."""
+    """Error metric on the held-out frames; NaN if there are none."""
     frames_per_second: float
-    """Frames times iterations over the seconds spent iterating."""
+    """Frames times iterations per second of the iterations."""
     seconds: dict[str, float]
     """Seconds spent to prepare, compile and run."""
     findings: tuple[Finding, ...]
-    """What the reader and the engine had to repair, leave out or stop for."""
+    """Findings of the reader and of the run: what was repaired, left out or stopped for."""
     settings: dict[str, Any]
-    """The recipe as it runs, and the device."""
+    """The recipe with the values in use, and the device."""
     processes: int
-    """Processes that share the frames."""
+    """Number of processes."""
     stopped_by: str
     """Why this is the last iteration: ``iterations``, ``seconds``, ``patience`` or ``divergence``; else empty."""
     _run: Run = field(repr=False)
 
     @property
     def tile(self) -> str:
-        """Which rows of the object this process has; empty: all."""
+        """Rows of the object that this process holds; empty: all."""
         tile = self._run.problem.tile
         return str(tile) if isinstance(tile, Tile) else ""
 
     def result(self) -> Result:
-        """Return what there is, with the last error measured again on the object and probe returned.
+        """Return the result after this iteration; its last error is that of the returned object and probe.
 
-        Where processes have tiles, the result of the first one has the whole object, and that of others 0 elsewhere.
+        If processes have tiles, the result of the first process has the whole object, and the others have 0 outside
+        their stripe.
         """
-        return finish.result(self._run)
+        return make_result(self._run)
 
     def results(self) -> list[Result]:
-        """Return what there is of every scan, in a list that has one element where there is one scan."""
-        return finish.results(self._run)
+        """Return the result of every scan of a joint reconstruction; otherwise a list with one result."""
+        return make_results(self._run)
 
 
 def iterate(
@@ -83,29 +85,29 @@ def iterate(
     Parameters
     ----------
     data : Scan, Result or sequence of Scan
-        What was measured; a result continues from its object, probe and history. Several scans are reconstructed in
-        one, and need ``share``.
+        A scan; or a result, which is continued with its object, probe and history; or several scans that are
+        reconstructed jointly, which need ``share``.
     recipe : Recipe, optional
-        The settings as one object.
+        All settings in one object.
     share : str, optional
-        What several scans have in common: ``probe``, or ``both`` object and probe. They agree in wavelength, object
-        pixel and shape of the frames; those with one object, in the origin of their positions too.
+        What several scans share: ``probe``, or ``both`` object and probe. They must agree in wavelength, object pixel
+        and shape of the frames; if they share the object, also in the origin of their positions.
     announce : callable, optional
-        Called with a sentence when something other than iterating takes its time.
+        Called with a message before work other than iterations that takes time.
     choices : tuple of Decision
-        What has been chosen for it, and why (`choose`); the result remembers it.
-    team : Alone
-        The processes that do it together, each with the same arguments: a `Team`. All must go on to the same iteration,
-        and call `Progress.result` alike.
+        What was chosen automatically, and why (`choose`); stored in the result.
     command : str
         The command that is stored in the provenance of the result.
+    communicator : Communicator
+        The processes of the run. Each calls this function with the same arguments, continues to the same iteration, and
+        calls `Progress.result` at the same iterations.
     **settings
-        The settings one by one; see `Recipe` and `Stage`.
+        Single settings instead of a recipe; see `Recipe` and `Stage`.
 
     Yields
     ------
     Progress
-        One for each iteration.
+        The progress after each iteration.
 
     Raises
     ------
@@ -114,77 +116,77 @@ def iterate(
     RunError
         If the reconstruction diverges in its first iteration.
     """
-    together = None
+    joint = None
     if share is not None or isinstance(data, list | tuple):
-        together = join(data if isinstance(data, list | tuple) else [data], share)
-        data = together.scan
+        joint = join(data if isinstance(data, list | tuple) else [data], share)
+        data = joint.scan
     if not isinstance(data, Scan | Result):
         remedy = "Open the file first: exitwave.open(path)"
-        raise InputError("Not a scan or a result", found=type(data).__name__, remedy=remedy)
+        raise InputError("The data are neither a scan nor a result", found=type(data).__name__, remedy=remedy)
     if recipe is not None and settings:
         raise InputError(
-            "Settings come as a recipe or one by one, not both",
+            "Settings are given both in a recipe and one by one",
             found=", ".join(settings),
-            remedy="Leave one of them out, or write the settings into the recipe",
+            remedy="Write the settings into the recipe, or remove them",
         )
-    run = prepare(data, recipe or make_recipe(settings), announce or (lambda _: None), communicator)
-    run.joint, run.choices, run.command = together, choices, command
+    run = set_up(data, recipe or make_recipe(settings), announce or (lambda _: None), communicator)
+    run.joint, run.choices, run.command = joint, choices, command
     for number, stage in enumerate(run.recipe.stages, start=1):
-        yield from _stage(run, stage, last=number == len(run.recipe.stages))
+        yield from _run_stage(run, stage, last=number == len(run.recipe.stages))
         if run.stopped_by in ("seconds", "divergence"):
             return
 
 
-def _stage(run: Run, stage: Stage, *, last: bool) -> Iterator[Progress]:
-    """Run one stage. The reason why the run ends is known before its last iteration is handed out."""
+def _run_stage(run: Run, stage: Stage, *, last: bool) -> Iterator[Progress]:
+    """Run one stage. If the run ends, ``stopped_by`` is set before its last progress is yielded."""
     names = run.algorithm.split(" + ")
     run.algorithm = stage.algorithm if not run.algorithm else " + ".join([*names, *{stage.algorithm} - set(names)])
-    run.pair = coarse.coarsen(run.state, stage.coarse) if stage.coarse > 1 else None
-    state, backend = run.pair.coarse if run.pair else run.state, run.backend[stage.coarse]
+    run.two_grids = coarsen(run.state, stage.coarse) if stage.coarse > 1 else None
+    state, backend = run.two_grids.coarse if run.two_grids else run.state, run.backends[stage.coarse]
     runner = StageRunner(ALGORITHMS.get(stage.algorithm), stage, state, backend.problem)
     move_to_backend(state, backend)
-    watch = Watch(run.recipe, stage, state)
-    ended = ""
-    while not ended:
+    stop = StopCriterion(run.recipe, stage, state)
+    reason = ""
+    while not reason:
         start = time.perf_counter()
-        state.decaying = watch.decaying(state.iteration, run.seconds["run"])
+        state.decaying = stop.decaying(state.iteration, run.seconds["run"])
         misfit = runner.iterate(state, backend)
         state.iteration += 1
-        error, holdout = misfit.error, backend.misfit(state, run.problem.held_out).error
-        run.seconds["run"] += _since(start, run.communicator)
-        run.passed += len(run.problem.used)
-        ended = watch.look(state, error, holdout, run.seconds["run"])
-        if ended == "divergence" and not run.errors:
-            raise RunError("The reconstruction diverged in its first iteration", remedy=REMEDY)
-        if ended == "divergence":
-            run.findings = (*run.findings, watch.restore(state))
+        error, holdout_error = misfit.error, backend.misfit(state, run.problem.held_out).error
+        run.seconds["run"] += _seconds_since(start, run.communicator)
+        run.frames_done += len(run.problem.used)
+        reason = stop.reason_to_stop(state, error, holdout_error, run.seconds["run"])
+        if reason == "divergence":
+            if not run.errors:
+                raise RunError("The reconstruction diverged in its first iteration", remedy=REMEDY)
+            run.findings = (*run.findings, stop.restore(state))
         else:
             run.errors.append(error)
-            run.holdout_errors.append(holdout)
-        if ended in ("seconds", "divergence") or (ended and last):
-            run.stopped_by = ended
-        if ended:  # what the stage kept is as large as several objects
-            del watch, runner
+            run.holdout_errors.append(holdout_error)
+        if reason in ("seconds", "divergence") or (reason and last):
+            run.stopped_by = reason
+        if reason:
+            del stop, runner  # frees arrays as large as several objects before the result is made
             run.findings = (*run.findings, *stopped(state, backend.problem))
-        yield _progress(run, stage, ended if run.stopped_by == ended else "")
-    run.state, run.pair = run.on_the_fine_grid(), None
+        yield _progress(run, stage, reason if run.stopped_by == reason else "")
+    run.state, run.two_grids = run.on_the_fine_grid(), None
 
 
-def _since(start: float, communicator: Communicator) -> float:
-    """Return the seconds since the start on the clock of the first process: all must end at the same iteration."""
+def _seconds_since(start: float, communicator: Communicator) -> float:
+    """Return the seconds since the start on the clock of the first process, so that all end at the same iteration."""
     return communicator.first(lambda: time.perf_counter() - start)
 
 
 def _progress(run: Run, stage: Stage, stopped_by: str) -> Progress:
-    """Return how far the run is."""
+    """Return the progress after the last iteration."""
     planned = sum(each.iterations for each in run.recipe.stages)
     return Progress(
         iteration=len(run.errors),
-        iterations=run.earlier + planned,
+        iterations=run.earlier_iterations + planned,
         algorithm=stage.algorithm,
         error=run.errors[-1],
         holdout_error=run.holdout_errors[-1],
-        frames_per_second=run.passed / run.seconds["run"],
+        frames_per_second=run.frames_done / run.seconds["run"],
         seconds=dict(run.seconds),
         findings=run.scan.findings + run.problem.findings + run.findings,
         settings=run.settings(),
@@ -205,14 +207,14 @@ def reconstruct(data: Sequence[Scan], recipe: Recipe | None = None, *, share: st
 def reconstruct(
     data: Scan | Result | Sequence[Scan], recipe: Recipe | None = None, *, share: str | None = None, **settings: Any
 ) -> Result | list[Result]:
-    """Reconstruct a scan, several scans in one, or continue a result; see `iterate` for the parameters.
+    """Reconstruct a scan or several scans jointly, or continue a result; see `iterate` for the parameters.
 
-    Ctrl-C ends the run and returns what there is.
+    Ctrl-C ends the run and returns the result after the last iteration.
 
     Returns
     -------
     Result, or list of Result
-        Object, probe, positions and history; ``result.save(path)`` writes it. Several scans have a result each.
+        Object, probe, positions and history; ``result.save(path)`` writes it. Several scans give one result each.
     """
     last = None
     try:

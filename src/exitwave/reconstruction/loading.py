@@ -1,4 +1,4 @@
-"""From a scan to the problem: the counts are read, and metres become pixels."""
+"""Load a scan as a problem: read the counts, and convert metres to pixels."""
 
 import math
 from dataclasses import replace
@@ -7,113 +7,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from exitwave.engine.model.detector import DetectorModel, DetectorSettings, blind, detector_model, efficiency
-from exitwave.engine.model.near_field import propagator
+from exitwave.analysis.detector_model import detector_model, insensitive, relative_flat_field
+from exitwave.engine.model.detector import DetectorModel, DetectorSettings
+from exitwave.engine.model.near_field import Propagator
 from exitwave.engine.parallel.communicator import ONE_PROCESS, Communicator
 from exitwave.engine.parallel.tiles import WHOLE_OBJECT, Tile, WholeObject
 from exitwave.engine.problem import Problem
 from exitwave.errors import Finding, InputError
 from exitwave.findings import finding
+from exitwave.optics import angular_spectrum_kernel
 from exitwave.positions.grid import to_pixels
 from exitwave.scan import Scan
 
 _LARGEST_INTEGER = np.iinfo(np.uint16).max
 Grid = tuple[NDArray[np.float64], NDArray[np.float64]]
 """Sample coordinates (y, x) of the object's pixel centres in metres."""
-
-
-def local_frames(scan: Scan, communicator: Communicator, tile: WholeObject = WHOLE_OBJECT) -> NDArray[np.int64]:
-    """Return the frames of a scan that this process reads: those of its tile, or neighbours are of different ones.
-
-    Which frames hold counts, and which of them are held out, is not known before; but which are left out.
-    """
-    if isinstance(tile, Tile):
-        return tile.frames
-    groups = scan.used_frames, np.setdiff1d(np.arange(len(scan.patterns)), scan.used_frames)
-    return np.sort(np.concatenate([group[communicator.rank :: communicator.size] for group in groups]))
-
-
-def load_counts(
-    scan: Scan,
-    settings: DetectorSettings | None = None,
-    communicator: Communicator = ONE_PROCESS,
-    tile: WholeObject = WHOLE_OBJECT,
-) -> tuple[NDArray[Any], float, tuple[Finding, ...]]:
-    """Read the frames once, into the smallest exact type; far-field patterns with zero frequency at [0, 0].
-
-    Masked and saturated pixels, and counts that are negative, not finite or a detector's mark, become ``invalid``. A
-    dark frame is subtracted (counts that fall below zero become zero). The settings may keep the dark frame in the
-    counts, and saturated pixels at the counts of saturation; a flat field that they use leaves out pixels of hardly any
-    efficiency.
-
-    Every process of a team reads those that it has `carried`; type and findings are those of all frames.
-
-    Returns
-    -------
-    stack : ndarray of shape (npos, ny, nx)
-        uint16 where every count is an integer that fits, else float32.
-    invalid : float
-        The mark of a pixel without a measurement.
-    findings : tuple of Finding
-        What was repaired.
-    """
-    detector, settings = scan.detector, settings or DetectorSettings()
-    capped = settings.saturated == "cap"
-    cap = np.float32(np.inf if detector.saturation is None else detector.saturation)
-    flat = efficiency(scan, settings)
-    dead = np.zeros((1, 1), bool) if flat is None else blind(flat)
-    frames, filled = local_frames(scan, communicator, tile), 0
-    stack: NDArray[Any] = np.empty((len(frames), *scan.patterns.shape[1:]), np.uint16)
-    invalid, repaired = float(_LARGEST_INTEGER), np.zeros(3, np.int64)
-    for index, block in scan.patterns.some(frames, 16):  # memory beside the stack is for few frames
-        counts = block.astype(np.float32)
-        repaired += _repaired(counts[~detector.usable(block, index) & detector.good(index)])
-        good = detector.usable(block, index, saturated=capped) & ~dead
-        counts = np.minimum(counts, cap) if capped else counts
-        counts = np.where(good, counts if settings.background == "dark" else detector.without_dark(counts), 0)
-        if stack.dtype == np.uint16 and not _fits(counts):
-            stack, invalid = _promote(stack, filled), -1.0
-        counts[~good] = invalid
-        stack[filled : filled + len(counts)] = counts if scan.near else np.fft.ifftshift(counts, axes=(1, 2))
-        filled += len(counts)
-    if communicator.any(stack.dtype != np.uint16) and stack.dtype == np.uint16:
-        stack, invalid = _promote(stack, filled), -1.0
-    communicator.add(repaired)
-    return stack, invalid, _findings(scan.patterns.dataset, math.prod(scan.patterns.shape), repaired)
-
-
-def _repaired(counts: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Sort unusable counts of good pixels: how many are not finite, negative, saturated."""
-    broken, negative = (~np.isfinite(counts)).sum(), (counts < 0).sum() - np.isneginf(counts).sum()
-    return np.array([broken, negative, counts.size - broken - negative])
-
-
-def _fits(counts: NDArray[np.float32]) -> bool:
-    """Say whether counts are integers below the mark of an invalid pixel."""
-    return bool(counts.max() < _LARGEST_INTEGER and (counts == np.rint(counts)).all())
-
-
-def _promote(stack: NDArray[Any], filled: int) -> NDArray[np.float32]:
-    """Return the stack as float32, with the first ``filled`` frames and their invalid pixels carried over."""
-    wide = np.empty(stack.shape, np.float32)
-    for j in range(filled):
-        wide[j] = np.where(stack[j] == _LARGEST_INTEGER, np.float32(-1), stack[j])
-    return wide
-
-
-def _findings(dataset: str, size: int, repaired: NDArray[np.int64]) -> tuple[Finding, ...]:
-    """Say what was repaired while loading."""
-    kinds = [
-        ("W231", "are NaN or infinite", "finite counts"),
-        ("W232", "are negative", "counts of 0 or more"),
-        ("W233", "are saturated", "counts below saturation_value"),
-    ]
-    remedy = "These pixels are left out of their frames; mask them if they are always bad"
-    return tuple(
-        finding(code, dataset, f"{n} pixels ({n / size:.2g} of all) {what}", expected, remedy)
-        for (code, what, expected), n in zip(kinds, repaired, strict=True)
-        if n
-    )
 
 
 def load_problem(
@@ -127,44 +35,44 @@ def load_problem(
     communicator: Communicator = ONE_PROCESS,
     tile: WholeObject = WHOLE_OBJECT,
 ) -> Problem:
-    """Turn a scan into the problem that an algorithm solves.
+    """Load a scan as a problem in counts and pixels.
 
     Parameters
     ----------
     scan : Scan
-        What was measured.
+        The scan.
     positions : ndarray of shape (npos, 3)
-        Where the probe was, in metres: those of the scan, or those that an earlier result used.
+        Positions in metres: those of the scan, or the refined ones of an earlier result.
     grid : tuple of ndarray
         Sample coordinates y, x of the object's pixels in metres.
     holdout : float
-        Fraction of the frames that are kept out of the reconstruction to judge it.
+        Fraction of the frames that are held out.
     seed : int
-        Chooses which.
+        Seed of the choice of held-out frames.
     settings : DetectorSettings, optional
-        What of the detector is in the model.
-    team : Alone
-        The processes that carry the frames.
-    tile : Whole
-        What of the object is in this process.
+        Effects of the detector that are modelled.
+    communicator : Communicator
+        The processes, which divide the frames among them.
+    tile : WholeObject
+        The part of the object that this process holds.
 
     Raises
     ------
     InputError
-        If no frame holds a count, or the scan lacks what the settings ask for.
+        If fewer than two frames hold counts, or the scan lacks what the settings require.
     """
     settings = settings or DetectorSettings()
-    stack, invalid, findings = load_counts(scan, settings, communicator, tile)
+    counts, invalid, findings = load_counts(scan, settings, communicator, tile)
     detector = detector_model(scan, settings, saturated=any(each.code == "W233" for each in findings))
     problem = Problem(
-        counts=stack,
+        counts=counts,
         invalid=invalid,
         pixels=to_pixels(positions, *grid).astype(np.float32),
         object_shape=(len(grid[0]), len(grid[1])),
         used=scan.used_frames,
         held_out=np.arange(0),
         photons=np.nan,
-        propagator=propagator(scan) if scan.near else None,
+        propagator=near_field_propagator(scan) if scan.near else None,
         nominal=to_pixels(scan.positions, *grid),
         detector=detector,
         local_frames=None if communicator.size == 1 else local_frames(scan, communicator, tile),
@@ -172,23 +80,128 @@ def load_problem(
         tile=tile,
     )
     totals = problem.totals()
-    lit = totals > 0
-    alive = np.intersect1d(np.flatnonzero(lit), scan.used_frames)
-    if len(alive) < 2:
-        remedy = "Check the mask (0 is good, 1 is bad; --set mask=inverted) and the frames themselves"
-        raise InputError("The frames hold no counts", where=str(scan.path or ""), found="no photon", remedy=remedy)
-    if not lit.all():
-        count = len(lit) - int(lit.sum())
-        remedy = "They are left out; check the shutter and the beam"
-        empty = finding("W234", scan.patterns.dataset, f"{count} empty frames", "counts in every frame", remedy)
-        findings = (*findings, empty)
+    usable = np.intersect1d(np.flatnonzero(totals > 0), scan.used_frames)
+    findings += _empty_frames(scan, totals, usable)
     rng = np.random.default_rng(seed)
-    held_out = np.sort(rng.choice(alive, round(holdout * len(alive)), replace=False))
-    used = np.setdiff1d(alive, held_out)
+    held_out = np.sort(rng.choice(usable, round(holdout * len(usable)), replace=False))
+    used = np.setdiff1d(usable, held_out)
     photons = beam_counts(float(totals[used].mean()), detector)
     return replace(problem, used=used, held_out=held_out, photons=photons, findings=findings)
 
 
+def _empty_frames(scan: Scan, totals: NDArray[np.float64], usable: NDArray[np.int64]) -> tuple[Finding, ...]:
+    """Return the finding on frames without counts; refuse a scan with fewer than two usable frames."""
+    if len(usable) < 2:
+        remedy = "Check the mask (0 is good, 1 is bad; --set mask=inverted) and the frames"
+        found = f"counts in {len(usable)} of {len(totals)} frames"
+        raise InputError("The frames hold no counts", where=str(scan.path or ""), found=found, remedy=remedy)
+    count = int((totals <= 0).sum())
+    remedy = "They are left out; check the shutter and the beam"
+    empty = finding("W234", scan.patterns.dataset, f"{count} empty frames", "counts in every frame", remedy)
+    return (empty,) if count else ()
+
+
+def load_counts(
+    scan: Scan,
+    settings: DetectorSettings | None = None,
+    communicator: Communicator = ONE_PROCESS,
+    tile: WholeObject = WHOLE_OBJECT,
+) -> tuple[NDArray[Any], float, tuple[Finding, ...]]:
+    """Read the frames once, into the smallest exact type; far-field patterns with zero frequency at [0, 0].
+
+    Masked and saturated pixels, and counts that are negative, not finite or a marker of the detector, become
+    ``invalid``. The dark frame is subtracted, and negative differences become 0. The settings may leave the dark frame
+    in the counts, or set saturated pixels to the saturation value. If the flat field is modelled, insensitive pixels
+    become ``invalid``.
+
+    Each of several processes reads its `local_frames`; type and findings are those of all frames.
+
+    Returns
+    -------
+    counts : ndarray of shape (npos, ny, nx)
+        uint16 if every count is an integer that fits, else float32.
+    invalid : float
+        The value that marks a pixel without a measurement.
+    findings : tuple of Finding
+        The pixels that were excluded.
+    """
+    detector, settings = scan.detector, settings or DetectorSettings()
+    capped = settings.saturated == "cap"
+    cap = np.float32(np.inf if detector.saturation is None else detector.saturation)
+    flat = relative_flat_field(scan, settings)
+    excluded = np.zeros((1, 1), bool) if flat is None else insensitive(flat)
+    frames, filled = local_frames(scan, communicator, tile), 0
+    counts: NDArray[Any] = np.empty((len(frames), *scan.patterns.shape[1:]), np.uint16)
+    invalid, unusable = float(_LARGEST_INTEGER), np.zeros(3, np.int64)
+    for index, patterns in scan.patterns.some(frames, 16):  # few frames, so that the copies need little memory
+        block = patterns.astype(np.float32)
+        unusable += _classify(block[~detector.usable(patterns, index) & detector.good(index)])
+        good = detector.usable(patterns, index, saturated=capped) & ~excluded
+        block = np.minimum(block, cap) if capped else block
+        block = np.where(good, block if settings.background == "dark" else detector.without_dark(block), 0)
+        if counts.dtype == np.uint16 and not _fits_uint16(block):
+            counts, invalid = _as_float32(counts, filled), -1.0
+        block[~good] = invalid
+        counts[filled : filled + len(block)] = block if scan.near else np.fft.ifftshift(block, axes=(1, 2))
+        filled += len(block)
+    if communicator.any(counts.dtype != np.uint16) and counts.dtype == np.uint16:
+        counts, invalid = _as_float32(counts, filled), -1.0
+    communicator.add(unusable)
+    return counts, invalid, _findings(scan.patterns.dataset, math.prod(scan.patterns.shape), unusable)
+
+
+def local_frames(scan: Scan, communicator: Communicator, tile: WholeObject = WHOLE_OBJECT) -> NDArray[np.int64]:
+    """Return the frames that this process reads: those of its tile, or every size-th one.
+
+    Frames that are left out are divided separately from the others, because only the others cost time in an iteration.
+    """
+    if isinstance(tile, Tile):
+        return tile.frames
+    groups = scan.used_frames, np.setdiff1d(np.arange(len(scan.patterns)), scan.used_frames)
+    return np.sort(np.concatenate([group[communicator.rank :: communicator.size] for group in groups]))
+
+
+def _classify(counts: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Return how many unusable counts are not finite, negative, and saturated."""
+    not_finite, negative = (~np.isfinite(counts)).sum(), (counts < 0).sum() - np.isneginf(counts).sum()
+    return np.array([not_finite, negative, counts.size - not_finite - negative])
+
+
+def _fits_uint16(counts: NDArray[np.float32]) -> bool:
+    """Return whether counts are integers below the value that marks an invalid pixel."""
+    return bool(counts.max() < _LARGEST_INTEGER and (counts == np.rint(counts)).all())
+
+
+def _as_float32(counts: NDArray[Any], filled: int) -> NDArray[np.float32]:
+    """Return uint16 counts as float32, with the first ``filled`` frames and their invalid pixels converted."""
+    converted = np.empty(counts.shape, np.float32)
+    for j in range(filled):
+        converted[j] = np.where(counts[j] == _LARGEST_INTEGER, np.float32(-1), counts[j])
+    return converted
+
+
+def _findings(dataset: str, size: int, unusable: NDArray[np.int64]) -> tuple[Finding, ...]:
+    """Return the findings on pixels that were excluded."""
+    kinds = [
+        ("W231", "are NaN or infinite", "finite counts"),
+        ("W232", "are negative", "counts of 0 or more"),
+        ("W233", "are saturated", "counts below saturation_value"),
+    ]
+    remedy = "These pixels are left out of their frames; mask them if they are always bad"
+    return tuple(
+        finding(code, dataset, f"{n} pixels ({n / size:.2g} of all) {what}", expected, remedy)
+        for (code, what, expected), n in zip(kinds, unusable, strict=True)
+        if n
+    )
+
+
+def near_field_propagator(scan: Scan) -> Propagator:
+    """Return the propagation from the sample to the detector of a near-field scan."""
+    shape = scan.patterns.shape[1:]
+    kernel = angular_spectrum_kernel(shape, scan.propagation_distance, scan.wavelength, scan.object_pixel)
+    return Propagator(np.asarray(kernel, np.complex128))
+
+
 def beam_counts(counts: float, detector: DetectorModel | None) -> float:
-    """Return the mean counts of a frame that come from the beam: without the background, but at least a tenth."""
+    """Return the mean counts of a frame without the background, but at least a tenth of all counts."""
     return counts if detector is None else max(counts - float(detector.background.sum()), counts / 10)

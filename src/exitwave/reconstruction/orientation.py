@@ -1,10 +1,11 @@
-"""Which way round the detector is: positions and frames have axes of their own, and a file may confuse them.
+"""The orientation of the detector: how the axes of the frames lie relative to those of the positions.
 
-There are eight ways to put the axes of the frames on those of the positions. Two of them that differ by half a turn
-explain the frames equally well: |F[psi(-r)*]| = |F[psi(r)]|, so that the wave psi = P O turned by half a turn, with its
-phase reversed, makes the same frames from reversed positions. There are four pairs of such twins to tell apart. In each
-a short reconstruction of the frames in the middle, with the defocus searched, shows how well object and beam explain
-them; the wrong axes leave neighbours that contradict each other.
+A file may confuse these axes. There are eight ways to assign the axes of the frames to those of the positions. Two of
+them that differ by a rotation of 180 degrees explain the frames equally well: |F[psi(-r)*]| = |F[psi(r)]|, so that the
+wave psi = P O, rotated by 180 degrees and with its phase reversed, gives the same frames at reversed positions. So
+there are four pairs to compare. For one of each pair a short reconstruction of frames in the middle of the scan,
+including a search of the defocus, gives an error. It is larger with wrong axes, because neighbouring frames then
+contradict each other.
 """
 
 from collections.abc import Callable
@@ -22,85 +23,85 @@ from exitwave.reconstruction.starting_probe import search_defocus
 from exitwave.scan import Scan
 
 AS_IS = "as in the file"
-CLEAR = 0.85
-"""Another orientation is better than that of the file where it leaves less than this part of its error."""
+CLEARLY_BETTER = 0.85
+"""Another orientation is better than that of the file if its error is below this fraction of the file's."""
 FRAMES = 49
-"""Frames around the middle of the scan that are reconstructed."""
-TURNS = (
+"""Number of frames around the middle of the scan that are reconstructed."""
+VIEWS = (
     View(),
     View(flip_columns=True),
     View(transpose=True),
     View(transpose=True, flip_columns=True),
 )
-"""One of each pair of twins."""
+"""One of each pair of equivalent orientations."""
 
 
 @dataclass(frozen=True)
 class Orientation:
-    """How well the frames are explained when the detector is looked at in one way."""
+    """One orientation of the detector and how well it explains the frames."""
 
     view: View
-    """How the frames are turned; its twin is turned by half a turn more."""
+    """Change of the frames. The equivalent orientation is rotated by another 180 degrees."""
     error: float
     """Error metric of a short reconstruction of some frames."""
     object: NDArray[np.complex64]
     """Object of that reconstruction, shape (ny, nx)."""
 
     @property
-    def words(self) -> str:
-        """What is done to the frames."""
-        done = {
-            "rows and columns exchanged": self.view.transpose,
-            "rows reversed": self.view.flip_rows,
-            "columns reversed": self.view.flip_columns,
+    def name(self) -> str:
+        """Description of the change of the frames."""
+        changes = {
+            "transposed": self.view.transpose,
+            "rows flipped": self.view.flip_rows,
+            "columns flipped": self.view.flip_columns,
         }
-        return " and ".join(each for each, is_done in done.items() if is_done) or AS_IS
+        return " and ".join(name for name, applied in changes.items() if applied) or AS_IS
 
 
 def rank_orientations(
     scan: Scan, *, threads: int | None = None, announce: Callable[[str], None] | None = None
 ) -> list[Orientation]:
-    """Rank the orientations of the detector by how well the frames in the middle of the scan can be explained.
+    """Rank the orientations of the detector by the errors of short reconstructions.
 
     Parameters
     ----------
     scan : Scan
-        A far-field scan; at most `FRAMES` of its frames are read.
+        A far-field scan; at most `FRAMES` of its frames, around the middle, are read.
     threads : int, optional
-        Threads; one for each core where not given.
+        Number of threads; by default one for each core.
     announce : callable, optional
-        Called with a sentence before the work.
+        Called with a message before the work.
 
     Returns
     -------
     list of Orientation
-        One of each pair of twins, the best first.
+        One of each pair of equivalent orientations, the best first.
     """
     if announce:
         announce("trying the orientations of the detector")
-    part = middle(scan, FRAMES)
+    part = central_frames(scan, FRAMES)
     square = part.patterns.shape[1] == part.patterns.shape[2] and len(set(part.detector.pixel_size)) == 1
-    turns = TURNS if square else TURNS[:2]
+    views = VIEWS if square else VIEWS[:2]
     recipe = Recipe(holdout=0, threads=threads)
-    found = [Orientation(turn, *_tried(apply_view(part, turn), recipe)) for turn in turns]
+    found = [Orientation(view, *_reconstruct(apply_view(part, view), recipe)) for view in views]
     return sorted(found, key=lambda each: each.error)
 
 
-def middle(scan: Scan, frames: int) -> Scan:
-    """Return the frames nearest to the middle of a scan, read into memory, as a scan of their own."""
-    usable = scan.used_frames
-    chosen = np.sort(usable[innermost(scan.positions[usable, :2], frames)])
-    masks = scan.detector.mask
-    detector = replace(scan.detector, mask=masks[chosen]) if masks.ndim == 3 else scan.detector
-    stack = np.stack(list(scan.patterns.pick(chosen)))
+def central_frames(scan: Scan, count: int) -> Scan:
+    """Return the frames nearest to the middle of a scan, in memory, as a scan."""
+    used = scan.used_frames
+    chosen = np.sort(used[innermost(scan.positions[used, :2], count)])
+    mask = scan.detector.mask
+    detector = replace(scan.detector, mask=mask[chosen]) if mask.ndim == 3 else scan.detector
+    patterns = np.stack(list(scan.patterns.pick(chosen)))
     return replace(
-        scan, patterns=Frames(stack), positions=scan.positions[chosen], detector=detector, left_out={}, truth=None
+        scan, patterns=Frames(patterns), positions=scan.positions[chosen], detector=detector, left_out={}, truth=None
     )
 
 
-def _tried(scan: Scan, recipe: Recipe) -> tuple[float, NDArray[np.complex64]]:
-    """Return the error that is left at the best defocus, and the object there."""
+def _reconstruct(scan: Scan, recipe: Recipe) -> tuple[float, NDArray[np.complex64]]:
+    """Return the error at the best defocus, and the object there."""
     grid = object_grid(scan.positions, scan.patterns.shape[1:], scan.object_pixel)
     problem = load_problem(scan, scan.positions, grid, holdout=0, seed=0)
-    found = search_defocus(scan, problem, recipe, steps=5, rounds=0)
+    found = search_defocus(scan, problem, recipe, steps=5, refinements=0)
     return found.error, found.object

@@ -1,4 +1,4 @@
-"""From a run, wherever it stands, to its result."""
+"""The result of a run, after any iteration."""
 
 import datetime
 from dataclasses import replace
@@ -17,133 +17,83 @@ from exitwave.engine.problem import Problem
 from exitwave.engine.state import State
 from exitwave.optics import orthogonalise
 from exitwave.positions.grid import to_metres
-from exitwave.reconstruction.geometry import refined as with_distance
-from exitwave.reconstruction.joint import part_of
+from exitwave.reconstruction.fly_scan import offsets_in_metres
+from exitwave.reconstruction.geometry import refined_geometry
 from exitwave.reconstruction.loading import Grid, load_counts
-from exitwave.reconstruction.multislice import balance, refined
-from exitwave.reconstruction.setup import Run, digest_of
+from exitwave.reconstruction.multislice import balance, refined_slices
+from exitwave.reconstruction.run import Run
+from exitwave.reconstruction.setup import digest_of
 from exitwave.scan import Result, Scan
 
 COVERED = 0.25
-"""Illumination of a pixel that counts as covered, relative to the median at the scan positions."""
+"""Probe density from which on a pixel is covered, relative to the median at the positions."""
 
 
-def result(run: Run) -> Result:
-    """Return the result of a run as it stands."""
+def make_result(run: Run) -> Result:
+    """Return the result of a run after its last iteration."""
     if run.communicator.lost:
-        _take_over(run)
-    problem = run.problem
-    state = _fix_gauge(run)
-    scan, grid = with_distance(run.scan, run.grid, problem, state)
-    seen = run.backend[1].gather(state, problem.used, probe=False).probe_density
-    probe_density = problem.tile.assembled(seen[0] if problem.slices else seen, 0)
-    pixels = problem.pixels if state.positions is None else state.positions
-    lit = problem.used if problem.communicator.size > 1 else problem.used[problem.local(problem.used)[0]]
-    mask = np.zeros(probe_density.shape, np.float32)
-    if problem.tile.complete:
-        mask = _covered(probe_density, *np.rint(pixels[lit]).astype(int).T)
-    errors, holdout = np.array(run.errors, np.float32), np.array(run.holdout_errors, np.float32)
-    errors[-1] = run.backend[1].misfit(state, problem.used).error
+        _continue_alone(run)
+    problem, state = run.problem, _fix_gauge(run)
+    scan, grid = refined_geometry(run.scan, run.grid, problem, state)
+    errors, holdout_errors = np.array(run.errors, np.float32), np.array(run.holdout_errors, np.float32)
+    mask = _coverage(run, state)
+    errors[-1] = run.backends[1].misfit(state, problem.used).error
     return Result(
-        scan=_accounted(scan, problem),
-        object=problem.tile.assembled(state.object, run.before),
+        scan=_with_empty_frames(scan, problem),
+        object=problem.tile.assemble(state.object, run.starting_object),
         probe=state.probe,
         x=grid[1],
         y=grid[0],
-        z=refined(run.z, state),
-        positions=_in_metres(run, state, grid),
-        model=_learnt(state) | _exposures(run) | _distances(run, scan, state),
+        z=refined_slices(run.z, state),
+        positions=_refined_positions(run, state, grid),
+        model=_model_arrays(run, scan, state),
         mask=mask,
         errors=errors,
-        holdout_errors=holdout if len(problem.held_out) else holdout[:0],
+        holdout_errors=holdout_errors if len(problem.held_out) else holdout_errors[:0],
         held_out=problem.held_out,
         algorithm=run.algorithm,
         choices=run.choices,
         recipe=run.settings() | {"device": run.recipe.device},
-        provenance={
-            "program": "exitwave",
-            "version": exitwave.__version__,
-            "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            "command": run.command,
-            "stopped_by": run.stopped_by,
-            "device": run.device,
-            "input": str(run.scan.path or ""),
-            "digest": run.communicator.first(run.digest),
-        },
+        provenance=_provenance(run),
     )
 
 
-def _accounted(scan: Scan, problem: Problem) -> Scan:
-    """Return the scan with the frames that were left out because they hold no counts."""
-    empty = np.setdiff1d(scan.used_frames, np.union1d(problem.used, problem.held_out))
-    more = {"no counts": tuple(empty.tolist())} if len(empty) else {}
-    return replace(scan, left_out=scan.left_out | more)
-
-
-def results(run: Run) -> list[Result]:
+def make_results(run: Run) -> list[Result]:
     """Return the result of every scan, with the errors of its own frames."""
-    whole = result(run)
+    joint = make_result(run)
     if run.joint is None:
-        return [whole]
+        return [joint]
     state, found = _fix_gauge(run), []
-    for part in run.joint.parts:
-        error, holdout = (
-            run.backend[1].misfit(state, part.among(group)).error for group in (run.problem.used, run.problem.held_out)
+    for member in run.joint.members:
+        error, holdout_error = (
+            run.backends[1].misfit(state, member.select(frames)).error
+            for frames in (run.problem.used, run.problem.held_out)
         )
-        found.append(part_of(whole, part, error, holdout, run.communicator.first(partial(digest_of, part.scan.path))))
+        digest = run.communicator.first(partial(digest_of, member.scan.path))
+        found.append(member.result(joint, error, holdout_error, digest))
     return found
 
 
-def _take_over(run: Run) -> None:
-    """Go on alone where others are lost: with the frames of all, which this process reads now, or with its tile."""
+def _continue_alone(run: Run) -> None:
+    """Make the run one of a single process after others were lost: read the other frames, or keep only the tile."""
     if run.problem.local_frames is None:
         return
     if isinstance(run.problem.tile, Tile):
-        run.problem = replace(run.problem, communicator=ONE_PROCESS, tile=run.problem.tile.alone())
+        run.problem = replace(run.problem, communicator=ONE_PROCESS, tile=run.problem.tile.detached())
     else:
-        stack, invalid, _ = load_counts(run.scan, run.recipe.detector)
-        run.problem = replace(run.problem, counts=stack, invalid=invalid, local_frames=None, communicator=ONE_PROCESS)
-    threads = run.backend.pop(1).threads  # and what it has on the device
-    run.backend[1] = make_backend(run.problem, len(run.state.probe), threads, run.device)
-
-
-def _exposures(run: Run) -> dict[str, NDArray[np.float64]]:
-    """Return where the exposures of a fly scan are beside the positions in metres, columns x and y."""
-    if run.problem.exposures is None:
-        return {}
-    pixel = np.array([axis[1] - axis[0] for axis in run.grid])
-    return {"exposures": (run.problem.exposures.offsets * pixel)[..., ::-1]}
-
-
-def _learnt(state: State) -> dict[str, NDArray[Any]]:
-    """Return what the state has learnt, as in `Result.model`: detector arrays have zero frequency at n//2 there."""
-    learnt = {name: value for name, value in state.model_arrays.items() if name not in ("positions", "slice_spacing")}
-    return learnt | {name: np.fft.fftshift(value) for name, value in learnt.items() if name == "background"}
-
-
-def _distances(run: Run, scan: Scan, state: State) -> dict[str, NDArray[np.float64]]:
-    """Return the distance of the detector that was found, and the one assumed at first, in metres."""
-    if state.distance is None:
-        return {}
-    return {"distance": np.array(scan.detector.distance), "assumed_distance": np.array(run.assumed_distance)}
-
-
-def _in_metres(run: Run, state: State, grid: Grid) -> NDArray[np.float64]:
-    """Return the positions that were used, shape (npos, 3)."""
-    if state.positions is None:
-        return run.positions
-    positions = run.positions.copy()
-    positions[:, [1, 0]] = to_metres(state.positions, *grid)
-    return positions
+        counts, invalid, _ = load_counts(run.scan, run.recipe.detector)
+        run.problem = replace(run.problem, counts=counts, invalid=invalid, local_frames=None, communicator=ONE_PROCESS)
+    threads = run.backends.pop(1).threads  # frees the memory of the old backend on the device
+    run.backends[1] = make_backend(run.problem, len(run.state.probe), threads, run.device)
 
 
 def _fix_gauge(run: Run) -> State:
-    """Return a copy of the state with what the frames leave free chosen: the modes, and the scale of the object.
+    """Return a copy of the state with the degrees of freedom fixed that the patterns do not determine.
 
-    The modes become orthogonal, the strongest first, and the probe gets the mean counts of a frame as its power, so
-    that the object's amplitude is about 1; limits of the object have chosen its scale already. Slices get the same
-    power. What no stage updates stays as it is, and so does a first mode that varies from frame to frame: mixed with
-    others it would make them vary too, and those do not.
+    The modes become orthogonal, the strongest first. The power of the probe becomes the mean counts of a frame, so that
+    the amplitude of the object is about 1, unless constraints of the object determine its scale. Slices get the same
+    power. Quantities that no stage updates do not change. A first mode with OPR is not mixed with the others, because
+    they would vary from frame to frame too.
     """
     state, recipe = run.on_the_fine_grid(), run.recipe
     obj, probe, opr_modes = state.object.copy(), state.probe.copy(), state.opr_modes
@@ -161,7 +111,62 @@ def _fix_gauge(run: Run) -> State:
     return replace(state, object=obj, probe=probe, opr_modes=opr_modes)
 
 
-def _covered(probe_density: NDArray[Any], rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Return where the beam has been, 1 or 0, without holes and without the streaks of the probe's rim."""
-    bright = probe_density > COVERED * np.median(probe_density[rows, columns])
+def _coverage(run: Run, state: State) -> NDArray[np.float32]:
+    """Return where the probe has illuminated the object, 1 or 0, without holes and without streaks at the rim.
+
+    Of several processes with tiles only the first one has the coverage; the others get 0.
+    """
+    problem = run.problem
+    density = run.backends[1].gather(state, problem.used, probe=False).probe_density
+    density = problem.tile.assemble(density[0] if problem.slices else density, 0)
+    if not problem.tile.complete:
+        return np.zeros(density.shape, np.float32)
+    frames = problem.used if problem.communicator.size > 1 else problem.used[problem.local(problem.used)[0]]
+    pixels = problem.pixels if state.positions is None else state.positions
+    rows, columns = np.rint(pixels[frames]).astype(int).T
+    bright = density > COVERED * np.median(density[rows, columns])
     return binary_opening(binary_fill_holes(bright), iterations=4).astype(np.float32)
+
+
+def _with_empty_frames(scan: Scan, problem: Problem) -> Scan:
+    """Return the scan with the frames without counts among those that were left out."""
+    empty = np.setdiff1d(scan.used_frames, np.union1d(problem.used, problem.held_out))
+    more = {"no counts": tuple(empty.tolist())} if len(empty) else {}
+    return replace(scan, left_out=scan.left_out | more)
+
+
+def _refined_positions(run: Run, state: State, grid: Grid) -> NDArray[np.float64]:
+    """Return the positions in metres after any refinement, shape (npos, 3)."""
+    if state.positions is None:
+        return run.positions
+    positions = run.positions.copy()
+    positions[:, [1, 0]] = to_metres(state.positions, *grid)
+    return positions
+
+
+def _model_arrays(run: Run, scan: Scan, state: State) -> dict[str, NDArray[Any]]:
+    """Return the refined parameters of the model as in `Result.model`: detector arrays with zero frequency at n//2."""
+    model = {name: value for name, value in state.model_arrays.items() if name not in ("positions", "slice_spacing")}
+    if state.background is not None:
+        model["background"] = np.fft.fftshift(state.background)
+    exposures = offsets_in_metres(run.problem, run.grid)
+    if exposures is not None:
+        model["exposures"] = exposures
+    if state.distance is not None:
+        model["distance"] = np.array(scan.detector.distance)
+        model["assumed_distance"] = np.array(run.assumed_distance)
+    return model
+
+
+def _provenance(run: Run) -> dict[str, Any]:
+    """Return program, version, date, command, device, input file and the reason for the end of the run."""
+    return {
+        "program": "exitwave",
+        "version": exitwave.__version__,
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "command": run.command,
+        "stopped_by": run.stopped_by,
+        "device": run.device,
+        "input": str(run.scan.path or ""),
+        "digest": run.communicator.first(run.digest),
+    }

@@ -1,4 +1,4 @@
-"""When a stage ends, and what is left when it goes wrong."""
+"""When a stage ends, and which iteration is kept after a divergence."""
 
 import math
 
@@ -10,88 +10,93 @@ from exitwave.errors import Finding
 from exitwave.findings import finding
 
 DECAY = 0.4
-"""Last part of a stage, in which its algorithm settles: it trades speed for less noise."""
+"""Default last fraction of a stage in which the steps decay to reduce noise."""
 IMPROVEMENT = 1e-3
 """Relative decrease of the held-out error that counts as an improvement."""
-REMEDY = "Take smaller steps (object_update.step, probe_update.step), another algorithm or another starting probe"
-"""What to do when a reconstruction diverges."""
-EXPLOSION = 4.0
-"""An error so many times the least one is a divergence."""
+REMEDY = "Use smaller steps (object_update.step, probe_update.step), another algorithm or another starting probe"
+"""Advice after a divergence."""
+DIVERGED = 4.0
+"""A reconstruction has diverged if its error is this many times the lowest one."""
 
 
-class Watch:
-    """Watch the errors of one stage.
+class StopCriterion:
+    """Decide from the errors of one stage when it ends, and keep its best iteration.
 
     Parameters
     ----------
     recipe : Recipe
-        Its time and patience.
+        Limit of the time, and patience.
     stage : Stage
-        Its number of iterations.
+        Number of iterations, and decay.
     state : State
-        Where it starts; kept until something better is found.
+        State at the start of the stage, which is kept until an iteration is better.
     """
 
     def __init__(self, recipe: Recipe, stage: Stage, state: State) -> None:
         self._recipe, self._stage = recipe, stage
         self._decaying = "decay" not in ALGORITHMS.get(stage.algorithm).settings
-        self._best = math.inf
-        self._since = 0
-        self._least = math.inf
-        self._good = copy(state.object), copy(state.probe)
-        self._own = state.model_arrays
+        self._best_holdout = math.inf
+        self._without_improvement = 0
+        self._lowest = math.inf
+        self._kept = copy(state.object), copy(state.probe)
+        self._kept_model = state.model_arrays
 
     def decaying(self, iteration: int, seconds: float) -> bool:
-        """Say whether the iteration belongs to the last part of the stage."""
+        """Return whether an iteration belongs to the last part of the stage, in which steps decay."""
         start = 1 - (DECAY if self._stage.decay is None else self._stage.decay)
         late = iteration >= start * self._stage.iterations
         time_runs_out = self._recipe.seconds is not None and seconds >= start * self._recipe.seconds
         if (late or time_runs_out) and not self._decaying:
-            self._decaying, self._best, self._since = True, math.inf, 0
+            self._start_decay()
         return self._decaying
 
-    def look(self, state: State, error: float, holdout: float, seconds: float) -> str:
-        """Return why the stage ends after this iteration, or nothing.
+    def reason_to_stop(self, state: State, error: float, holdout_error: float, seconds: float) -> str:
+        """Return why the stage ends after this iteration; an empty string: it does not end.
 
         Returns
         -------
         str
             ``divergence``, ``seconds``, ``iterations``, ``patience``, or an empty string.
         """
-        if not math.isfinite(error) or error > EXPLOSION * self._least:
+        if not math.isfinite(error) or error > DIVERGED * self._lowest:
             return "divergence"
-        if error < self._least:
-            self._least = error
+        if error < self._lowest:
+            self._lowest = error
             self._keep(state)
         if self._recipe.seconds is not None and seconds >= self._recipe.seconds:
             return "seconds"
         if state.iteration >= self._stage.iterations:
             return "iterations"
-        return "patience" if self._exhausted(error if math.isnan(holdout) else holdout) else ""
+        return "patience" if self._has_converged(error if math.isnan(holdout_error) else holdout_error) else ""
 
     def restore(self, state: State) -> Finding:
-        """Put the best object and probe of the stage back, and return what to tell the user."""
-        state.object[:], state.probe[:] = self._good
-        for name, value in self._own.items():
+        """Restore the best iteration of the stage after a divergence, and return the finding."""
+        state.object[:], state.probe[:] = self._kept
+        for name, value in self._kept_model.items():
             setattr(state, name, value)
         found = f"the reconstruction diverged in iteration {state.iteration} of {self._stage.algorithm}"
-        return finding("W235", "", found, "a falling error", f"The best iteration was kept. {REMEDY}")
+        return finding("W235", "", found, "a decreasing error", f"The best iteration was kept. {REMEDY}")
 
     def _keep(self, state: State) -> None:
-        self._good[0][:], self._good[1][:] = state.object, state.probe
-        self._own = state.model_arrays  # never changed in place
+        """Keep the state as the best one."""
+        self._kept[0][:], self._kept[1][:] = state.object, state.probe
+        self._kept_model = state.model_arrays  # these arrays are never changed in place
 
-    def _exhausted(self, error: float) -> bool:
-        """Say whether the error has stopped falling for good; the first time only makes the stage settle."""
+    def _has_converged(self, error: float) -> bool:
+        """Return whether the error has stopped decreasing; the first time this only starts the decay of the steps."""
         if self._recipe.patience is None:
             return False
-        if error < (1 - IMPROVEMENT) * self._best:
-            self._best, self._since = error, 0
+        if error < (1 - IMPROVEMENT) * self._best_holdout:
+            self._best_holdout, self._without_improvement = error, 0
             return False
-        self._since += 1
-        if self._since < self._recipe.patience:
+        self._without_improvement += 1
+        if self._without_improvement < self._recipe.patience:
             return False
         if self._decaying:
             return True
-        self._decaying, self._best, self._since = True, math.inf, 0
+        self._start_decay()
         return False
+
+    def _start_decay(self) -> None:
+        """Start the decay of the steps, with a new count of iterations without improvement."""
+        self._decaying, self._best_holdout, self._without_improvement = True, math.inf, 0

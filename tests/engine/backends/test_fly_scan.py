@@ -13,7 +13,7 @@ from exitwave.engine.algorithms import mpie
 from exitwave.engine.backend import NOISE, RESPONSES, Line, Step
 from exitwave.engine.backends.cpu.passes import CpuBackend
 from exitwave.engine.backends.reference.passes import ReferenceBackend
-from exitwave.engine.model.fly_scan import Exposures, FlyScan, offsets
+from exitwave.engine.model.fly_scan import Exposures
 from exitwave.errors import InputError
 from exitwave.simulation.presets import preset
 
@@ -137,14 +137,6 @@ def test_algorithms_without_exposures_are_refused():
         exitwave.reconstruct(scan, stages=[{"algorithm": "rPIE"}, {"algorithm": "LSQ-ML"}], **settings)
     with pytest.raises(InputError, match="positions"):
         exitwave.reconstruct(scan, algorithm="ML", position_update=True, **settings)
-
-
-def test_exposures_are_evenly_spaced_along_the_motion():
-    positions = np.array([[0, 0, 0], [1, 0, 0], [2, 0, 0], [2, 9, 0], [1, 9, 0.0]])
-    assert np.allclose(offsets(positions, FlyScan(exposures=2, motion=(4, 2)))[3], [[-1, -0.5], [1, 0.5]])
-    motions = np.diff(offsets(positions, FlyScan(exposures=2)), axis=1)[:, 0] * 2
-    assert np.allclose(motions, [[1, 0], [1, 0], [1, 0], [-1, 0], [-1, 0]])
-    assert np.allclose(offsets(positions, FlyScan(exposures=5)).mean(1), 0)
 
 
 def test_a_result_can_be_recomputed_reopened_and_continued(tmp_path):

@@ -12,10 +12,11 @@ from exitwave.engine.backends.cpu.multislice import MultisliceCpuBackend
 from exitwave.engine.backends.reference.multislice import MultisliceReference
 from exitwave.engine.backends.reference.passes import ReferenceBackend
 from exitwave.engine.model.probe_constraints import ConstraintMemory, ProbeConstraints, constrain
-from exitwave.engine.model.slices import make_slices, split
+from exitwave.engine.model.slices import split
 from exitwave.engine.state import MODEL_FIELDS, State
 from exitwave.errors import InputError
 from exitwave.optics import angular_spectrum, depth_of_focus, numerical_aperture
+from exitwave.reconstruction.multislice import make_slices
 
 WAVELENGTH, PIXEL = 1e-10, (1e-8, 1.2e-8)
 

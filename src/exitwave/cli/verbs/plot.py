@@ -60,8 +60,8 @@ def _orientations(scan: "Scan", folder: Path, out: "Console") -> dict[str, Any]:
         raise InputError("Orientations need far-field patterns", where=scan.path or "", remedy=remedy)
     ranking = rank_orientations(scan, announce=out.print)
     for orientation in ranking:
-        out.print(f"error {orientation.error:<12.4g}{orientation.words}, or that turned by 180 degrees")
-    errors = {each.words: each.error for each in sorted(ranking, key=lambda each: each.words != AS_IS)}
+        out.print(f"error {orientation.error:<12.4g}{orientation.name}, or that turned by 180 degrees")
+    errors = {each.name: each.error for each in sorted(ranking, key=lambda each: each.name != AS_IS)}
     found = [diagnosis for diagnosis in diagnose(scan, errors) if diagnosis.code == "D412"]
     print_diagnoses(out, found)
     figure = save(orientations_figure(ranking, scan.object_pixel), folder / "orientations.png")

@@ -152,10 +152,10 @@ def products(
     """
     tile = backend.problem.tile
     found = tile.total(
-        arrays.weighted_power(tile.own(d_object), tile.own(sums.probe_density)),
-        arrays.weighted_power(tile.own(d_probe), sums.object_density),
-        arrays.inner(tile.own(d_object), tile.own(sums.object)),
-        arrays.inner(tile.own(d_probe), tile.own(sums.probe)),
+        arrays.weighted_power(tile.owned(d_object), tile.owned(sums.probe_density)),
+        arrays.weighted_power(tile.owned(d_probe), sums.object_density),
+        arrays.inner(tile.owned(d_object), tile.owned(sums.object)),
+        arrays.inner(tile.owned(d_probe), tile.owned(sums.probe)),
     )
     aa, bb, aw, bw = map(float, found)
     asked = np.sort(batch)[:: max(1, len(batch) // ASKED)]

@@ -155,7 +155,7 @@ def turn(
         for z, target in preconditioned(tile, sums, steps, line):
             target[:] = z
         return line, inner(pulled, line, tile)
-    product, kept = (tile.once(overlap(each, moves)) for each in (pulled.moves, last.gradient.moves))
+    product, kept = (tile.count_once(overlap(each, moves)) for each in (pulled.moves, last.gradient.moves))
     for z, now, before in preconditioned(tile, sums, steps, pulled, last.gradient, once=True):
         product, kept = product + arrays.inner(now, z), kept + arrays.inner(before, z)
     product, kept = tile.total(product, kept)
@@ -182,7 +182,7 @@ def preconditioned(
     for step, curvature, *others in parts:
         if step:
             floor = step.alpha * tile.largest(curvature) + TINY
-            here = [tile.own(each) if once else each for each in (curvature, *others)]
+            here = [tile.owned(each) if once else each for each in (curvature, *others)]
             for d, g, *rows in arrays.row_blocks(ROWS, *here):
                 yield step.length * g / ((1 - step.alpha) * d + floor), *rows
 
@@ -195,8 +195,8 @@ def go(target: NDArray[np.complexfloating], direction: NDArray[np.complexfloatin
 
 def inner(a: Line, b: Line, tile: WholeObject) -> float:
     """Return Re sum conj(a) b over object, probe and positions."""
-    object, probe = (arrays.inner(tile.own(x), tile.own(y)) for x, y in zip(a[:2], b[:2], strict=True))
-    total: float = tile.total(float(object + probe) + tile.once(overlap(a.moves, b.moves)))[0]
+    object, probe = (arrays.inner(tile.owned(x), tile.owned(y)) for x, y in zip(a[:2], b[:2], strict=True))
+    total: float = tile.total(float(object + probe) + tile.count_once(overlap(a.moves, b.moves)))[0]
     return total
 
 

@@ -24,15 +24,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from exitwave.engine.settings import Settings
-from exitwave.errors import InputError
-from exitwave.scan import Scan
 
 NEVER = np.float32(np.finfo(np.float32).max)
 """The cap of a pixel that does not saturate."""
 REACH = 4.0
 """Where the point spread is cut off, in standard deviations."""
-FAINTEST = 0.05
-"""A pixel of less efficiency than this part of the mean says nothing."""
 
 
 class DetectorSettings(Settings):
@@ -127,85 +123,3 @@ def owners(samples: NDArray[np.int64], oversample: int, n: int) -> tuple[NDArray
 def ideal(shape: tuple[int, int]) -> DetectorModel:
     """Return an ideal detector of a shape (ny, nx)."""
     return DetectorModel(np.ones(shape, np.float32), np.zeros(shape, np.float32), np.full(shape, NEVER))
-
-
-def detector_model(scan: Scan, settings: DetectorSettings, *, saturated: bool) -> DetectorModel | None:
-    """Return what the settings put of a scan's detector into the model, zero frequency at [0, 0]; None: nothing.
-
-    Parameters
-    ----------
-    scan : Scan
-        The scan; pixels that its flat field calls blind must be left out of the frames, see `blind`.
-    settings : DetectorSettings
-        What is in the model.
-    saturated : bool
-        Whether there are saturated pixels.
-
-    Raises
-    ------
-    InputError
-        If a dark frame or a flat field is asked for that the scan does not have, or something of a near field, or
-        saturated pixels of binned frames as caps.
-    """
-    if settings.saturated == "cap" and _binned(scan):
-        found = "a bin is marked where one of its pixels is saturated, and its counts are no cap"
-        remedy = "Leave saturated pixels out (detector.saturated: exclude), or do not bin the frames"
-        raise InputError("Saturated pixels of binned frames are no caps", found=found, remedy=remedy)
-    detector, shape = scan.detector, scan.patterns.shape[1:]
-    model = replace(ideal(shape), oversample=settings.oversample, blur=settings.blur)
-    plain = model.local
-    if settings.background is not None:
-        plain, model = False, replace(model, background=_background(scan, settings))
-    if (flat := efficiency(scan, settings)) is not None:
-        plain, model = False, replace(model, flat=_corner(np.where(blind(flat), 1, flat)))
-    if settings.saturated == "cap" and saturated and detector.saturation is not None:
-        cap = np.full(shape, detector.saturation, np.float32)
-        subtracted = detector.dark is not None and settings.background != "dark"
-        plain, model = False, replace(model, cap=_corner(detector.without_dark(cap) if subtracted else cap))
-    if not plain and scan.near:
-        remedy = "Leave the settings of the group detector out"
-        found = settings.model_dump_json(exclude_defaults=True)
-        raise InputError("The detector of a near field is not in the model yet", found=found, remedy=remedy)
-    return None if plain else model
-
-
-def _binned(scan: Scan) -> bool:
-    """Say whether pixels of the frames are sums of several."""
-    view = scan.patterns.view
-    return (view is not None and view.bin > 1) or any(step.settings.get("bin", 1) > 1 for step in scan.preparation)
-
-
-def efficiency(scan: Scan, settings: DetectorSettings) -> NDArray[np.float64] | None:
-    """Return the flat field relative to its mean over the good pixels, centred; None where it is not in the model."""
-    detector = scan.detector
-    needless = detector.flat is None or detector.flatfield_applied or scan.near is not None
-    if settings.flat is False or (settings.flat is None and needless):
-        return None
-    if detector.flat is None:
-        remedy = "Leave out the setting detector.flat"
-        raise InputError("The scan has no flat field", where=scan.path or "", found="none", remedy=remedy)
-    flat = detector.flat.astype(np.float64)
-    good = detector.always_good & np.isfinite(flat) & (flat > 0)
-    if not good.any():
-        remedy = "Set detector.flat to false"
-        raise InputError("The flat field has no good pixel", where=scan.path or "", found="0 or NaN", remedy=remedy)
-    return np.asarray(flat / flat[good].mean())
-
-
-def blind(flat: NDArray[Any]) -> NDArray[np.bool_]:
-    """Say which pixels of a relative flat field say nothing of the beam."""
-    return ~np.isfinite(flat) | (flat < FAINTEST)
-
-
-def _background(scan: Scan, settings: DetectorSettings) -> NDArray[np.float32]:
-    if settings.background != "dark":
-        return np.full(scan.patterns.shape[1:], settings.background, np.float32)
-    if scan.detector.dark is None:
-        remedy = "Give detector.background as a number of counts, or leave it out"
-        raise InputError("The scan has no dark frame", where=scan.path or "", found="none", remedy=remedy)
-    return _corner(np.maximum(np.nan_to_num(scan.detector.dark), 0))
-
-
-def _corner(array: NDArray[Any]) -> NDArray[np.float32]:
-    """Return an array with zero frequency at [0, 0]."""
-    return np.ascontiguousarray(np.fft.ifftshift(array), np.float32)

@@ -56,38 +56,3 @@ class Exposures:
             probe_factors=np.repeat(probe_factors / np.sqrt(self.count), self.count),
             opr_weights=None if state.opr_weights is None else np.repeat(state.opr_weights, self.count, axis=0),
         )
-
-
-def offsets(positions: NDArray[np.float64], settings: FlyScan | None) -> NDArray[np.float64] | None:
-    """Return where the exposures are beside the positions in metres, columns x and y; None for no fly scan.
-
-    Without a motion of the settings, a frame's way is the step to the next frame or from the last one, whichever is the
-    shorter, since a scan jumps at the end of a line.
-
-    Parameters
-    ----------
-    positions : ndarray of shape (npos, 3)
-        Middle of the way of every frame in metres, in the order of time.
-    settings : FlyScan or None
-        How many exposures, and which way.
-    """
-    if settings is None:
-        return None
-    count = settings.exposures
-    if settings.motion is not None:
-        motion = np.tile(np.array(settings.motion), (len(positions), 1))
-    else:
-        steps = np.diff(positions[:, :2], axis=0)
-        after, before = np.vstack([steps, steps[-1:]]), np.vstack([steps[:1], steps])
-        shorter = np.hypot(*after.T) <= np.hypot(*before.T)
-        motion = settings.duty * np.where(shorter[:, None], after, before)
-    return ((np.arange(count) + 0.5) / count - 0.5)[:, None] * motion[:, None]
-
-
-def places(positions: NDArray[np.float64], beside: NDArray[np.float64] | None) -> NDArray[np.float64]:
-    """Return where all exposures are in metres, shape (n, 3); where there is nothing beside the positions, those."""
-    if beside is None:
-        return positions
-    every = np.repeat(positions, beside.shape[1], axis=0)
-    every[:, :2] += beside.reshape(-1, 2)
-    return every

@@ -20,8 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.errors import InputError
-from exitwave.optics import angular_spectrum_kernel
-from exitwave.scan import Scan
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,13 +44,6 @@ class Propagator:
         """Return exp(2 pi i f s), which shifts back by s pixels (row, column)."""
         fy, fx = (np.fft.fftfreq(n) for n in self.transfer.shape)
         return np.asarray(np.exp(2j * np.pi * (fy[:, None] * float(rest[0]) + fx * float(rest[1]))))
-
-
-def propagator(scan: Scan) -> Propagator:
-    """Return the way to the detector of a scan in the near field."""
-    shape = scan.patterns.shape[1:]
-    kernel = angular_spectrum_kernel(shape, scan.propagation_distance, scan.wavelength, scan.object_pixel)
-    return Propagator(np.asarray(kernel, np.complex128))
 
 
 def refuse_moves(way: Propagator | None) -> None:

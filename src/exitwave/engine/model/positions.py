@@ -106,9 +106,9 @@ def stopped(state: State, problem: Problem) -> tuple[Finding, ...]:
     if state.positions is None:
         return ()
     moved = np.abs(state.positions - problem.pixels).max(1)
-    count = int((moved[problem.used] > problem.tile.room - 0.01).sum())
+    count = int((moved[problem.used] > problem.tile.largest_move - 0.01).sum())
     remedy = "Continue from the result, which cuts tiles anew around the frames, or set tiles to no"
-    found = f"{count} frames have moved by {problem.tile.room:g} pixels, as far as their tiles reach"
+    found = f"{count} frames have moved by {problem.tile.largest_move:g} pixels, as far as their tiles reach"
     return (finding("W236", "", found, "positions within the tiles", remedy),) if count else ()
 
 

@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.errors import InputError
-from exitwave.optics import angular_spectrum_rate, check_spacing
 
 
 @dataclass(frozen=True)
@@ -29,42 +28,6 @@ class Slices:
         """Return the same for some of the frequencies, on object pixels larger by the factor."""
         phase = np.ascontiguousarray(self.phase[rows][:, columns])
         return replace(self, phase=phase, cone=(self.cone[0] / factor, self.cone[1] / factor))
-
-
-def make_slices(
-    number: int,
-    spacing: float,
-    *,
-    shape: tuple[int, int],
-    wavelength: float,
-    pixel: tuple[float, float],
-    aperture: float,
-) -> Slices:
-    """Return slices from lengths in metres.
-
-    Parameters
-    ----------
-    number : int
-        How many.
-    spacing : float
-        Distance from one to the next.
-    shape : tuple of int
-        Shape (ny, nx) of a frame.
-    wavelength : float
-        Wavelength.
-    pixel : tuple of float
-        Object pixel (y, x).
-    aperture : float
-        Half-angle of the beam's cone in radians.
-
-    Raises
-    ------
-    InputError
-        If they are so far apart that a wave leaves the window between them.
-    """
-    check_spacing(spacing, wavelength, shape, pixel)
-    phase = spacing * angular_spectrum_rate(shape, wavelength, pixel)
-    return Slices(number, phase, (spacing * aperture / pixel[0], spacing * aperture / pixel[1]))
 
 
 def refuse_with_slices(what: str) -> InputError:

@@ -1,8 +1,8 @@
-"""Several processes that do one reconstruction: what they say to each other, through torch.distributed.
+"""Communication between the processes of one reconstruction, through torch.distributed.
 
-PyTorch is imported only where there is more than one process. Sums of arrays on the host go through gloo, and so does
-whatever must be known of all before cards add up: a process that has died is found there at once, for its connections
-are closed. Sums of tensors on cards go through NCCL where every process has a card of its own, else over the host.
+PyTorch is imported only if there are several processes. Sums of arrays on the host use gloo. So does everything that
+must be known of all processes before GPUs add up: gloo notices at once when a process has died, because its connections
+are closed. Sums of tensors on GPUs use NCCL if every process has a GPU of its own, else gloo over the host.
 """
 
 import os
@@ -20,32 +20,15 @@ from exitwave.engine.backends import device as devices
 from exitwave.engine.parallel.launcher import LaunchInfo
 from exitwave.errors import InputError, RunError
 
-JOINING = timedelta(minutes=5)
-"""How long the first process waits for the others."""
-PATIENCE = timedelta(minutes=30)
-"""How long a process may let the others wait: it may have files to read or loops to compile."""
-CARDS = timedelta(seconds=25)
-"""The same for cards that add up, once all processes are there."""
-Parcels = list[tuple[int, Any]]
-"""Arrays or tensors with the process that they go to, or come from; those of one process in one order."""
-
-
-def _cores() -> list[int]:
-    """Return the cores that this process may use, where the system tells."""
-    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-
-
-def _short(error: RuntimeError) -> str:
-    """Return what PyTorch says, without where in its own code and what it advises."""
-    return re.sub(r"^\[[^]]*\] |\. This .*$", "", str(error).partition("\n")[0])
-
-
-def _real(array: Any) -> Any:
-    """Return an array as a tensor of real numbers in the same memory."""
-    import torch
-
-    tensor = torch.from_numpy(array) if isinstance(array, np.ndarray) else array
-    return torch.view_as_real(tensor) if tensor.is_complex() else tensor
+JOIN_TIMEOUT = timedelta(minutes=5)
+"""How long the first process waits for the others at the start."""
+HOST_TIMEOUT = timedelta(minutes=30)
+"""How long processes wait for one another: a process may have files to read or loops to compile."""
+GPU_TIMEOUT = timedelta(seconds=25)
+"""The same for sums on GPUs, which start when all processes are ready."""
+Messages = list[tuple[int, Any]]
+"""Arrays or tensors with the rank of the process that they go to, or come from. Messages between two processes have the
+same order in both."""
 
 
 class LostProcessError(RunError):
@@ -53,18 +36,18 @@ class LostProcessError(RunError):
 
 
 class Communicator:
-    """A team of one process, which has nobody to ask."""
+    """A run in one process: all collective operations are trivial."""
 
     rank, size = 0, 1
     lost = False
-    """Whether another process is no longer there."""
+    """Whether another process has failed or died."""
 
     def device(self, name: str) -> str:
-        """Return the device of a name; see `device.resolve`."""
+        """Return the device of this process; see `device.resolve`."""
         return devices.resolve(name)
 
     def threads(self, wanted: int | None) -> int | None:
-        """Return the threads of this process."""
+        """Return the number of threads of this process."""
         return wanted
 
     def add(self, *arrays: Any) -> None:
@@ -74,22 +57,22 @@ class Communicator:
         """Return the largest value of all processes."""
         return value
 
-    def exchange(self, sent: Parcels, received: Parcels) -> None:
-        """Send arrays or tensors to other processes, and receive others from them in place; each with whom."""
+    def exchange(self, sent: Messages, received: Messages) -> None:
+        """Send arrays or tensors to other processes, and receive others in place."""
 
     def first(self, make: Callable[[], Any]) -> Any:
         """Return what the first process makes; the others wait for it."""
         return make()
 
     def any(self, flag: bool) -> bool:
-        """Say whether any process says so."""
+        """Return whether the flag is set in any process."""
         return flag
 
-    def agree(self, what: str, value: Any) -> None:
-        """Refuse to go on where the processes do not have the same."""
+    def require_equal(self, what: str, value: Any) -> None:
+        """Raise an InputError unless the value is equal in all processes."""
 
     def saves(self) -> bool:
-        """Say whether this process saves the result after another was lost: one of those that are left does."""
+        """Return whether this process saves the result after a process was lost: true in one remaining process."""
         return True
 
 
@@ -97,99 +80,105 @@ ONE_PROCESS = Communicator()
 
 
 class TorchCommunicator(Communicator):
-    """Several processes.
+    """A run in several processes.
 
     Parameters
     ----------
-    place : Place
-        The place of this one.
+    launch : LaunchInfo
+        Rank, number of processes, and the address where they meet.
 
     Raises
     ------
     InputError
         If PyTorch is not installed.
     RunError
-        If the others are not found.
+        If the processes do not find each other.
     """
 
-    def __init__(self, place: LaunchInfo) -> None:
+    def __init__(self, launch: LaunchInfo) -> None:
         if not util.find_spec("torch"):
             remedy = "Install it with pip install 'exitwave[cuda]', or start one process"
-            found = f"{place.size} processes"
+            found = f"{launch.size} processes"
             raise InputError("Several processes need PyTorch, which is not installed", found=found, remedy=remedy)
-        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # a lost connection is no reason for a page of frames
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # a lost connection would log a page of C++ frames
         import torch.distributed as dist
 
-        self.rank, self.size, self._dist, self._cards = place.rank, place.size, dist, None
-        hosted = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"  # torchrun has one
+        self.rank, self.size, self._dist, self._gpu_group = launch.rank, launch.size, dist, None
+        hosted = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"  # torchrun provides the store
         try:
             self._store = dist.TCPStore(
-                place.address, place.port, None if hosted else place.size, place.rank == 0 and not hosted, JOINING
+                launch.address,
+                launch.port,
+                None if hosted else launch.size,
+                launch.rank == 0 and not hosted,
+                JOIN_TIMEOUT,
             )
             store = dist.PrefixStore("exitwave", self._store)
-            dist.init_process_group("gloo", store=store, rank=place.rank, world_size=place.size, timeout=PATIENCE)
+            dist.init_process_group("gloo", store=store, rank=launch.rank, world_size=launch.size, timeout=HOST_TIMEOUT)
         except RuntimeError as error:
             raise RunError(
                 "The processes do not find each other",
-                where=f"{place.address}:{place.port}",
+                where=f"{launch.address}:{launch.port}",
                 found=_short(error),
                 remedy="Set MASTER_ADDR and MASTER_PORT alike for all, and GLOO_SOCKET_IFNAME to the network to use",
             ) from None
-        with self._together():
-            self._here = self._all((socket.gethostname(), _cores()))
+        with self._detecting_losses():
+            self._hosts = self._gather((socket.gethostname(), _cores()))
 
     def device(self, name: str) -> str:
-        """Return the device of this process; processes of one node take its cards in turn. All must ask."""
+        """Return the device of this process; the processes of a node use its GPUs in turn. Collective."""
         found = devices.resolve(name)
         if name in ("auto", "cuda") and found != "cpu":
             import torch
 
-            found = f"cuda:{self._number(0) % torch.cuda.device_count()}"
-        self._meet_on_cards(found)
+            found = f"cuda:{self._rank_on_host() % torch.cuda.device_count()}"
+        self._set_up_gpu_sums(found)
         return found
 
-    def _meet_on_cards(self, device: str) -> None:
-        """Prepare sums over cards, where every process has its own."""
+    def _set_up_gpu_sums(self, device: str) -> None:
+        """Set up sums on GPUs with NCCL, if every process has a GPU of its own."""
         import torch
 
-        card = ""
+        gpu = ""
         if device.startswith("cuda"):
-            card = str(torch.cuda.get_device_properties(device).uuid)
+            gpu = str(torch.cuda.get_device_properties(device).uuid)
             torch.cuda.set_device(device)
-        with self._together():
-            cards = self._all(card)
-            if all(cards) and len(set(cards)) == self.size and self._dist.is_nccl_available():
+        with self._detecting_losses():
+            gpus = self._gather(gpu)
+            if all(gpus) and len(set(gpus)) == self.size and self._dist.is_nccl_available():
                 os.environ["TORCH_NCCL_BLOCKING_WAIT"] = "1"  # so that a failure is an exception
-                self._cards = self._dist.new_group(backend="nccl", timeout=CARDS)
-                self._dist.all_reduce(torch.zeros(1, device=device), group=self._cards)  # all must meet first
+                self._gpu_group = self._dist.new_group(backend="nccl", timeout=GPU_TIMEOUT)
+                # the first operation of NCCL must be one of all processes
+                self._dist.all_reduce(torch.zeros(1, device=device), group=self._gpu_group)
 
     def threads(self, wanted: int | None) -> int | None:
-        """Return the threads of this process; where nobody says, those that share cores share them evenly."""
-        from exitwave.engine.backends.cpu.threads import default_threads
+        """Return the number of threads of this process; by default, processes on the same cores share them evenly."""
+        from exitwave.engine.backends.cpu.threads import default_threads  # imports numba
 
-        alike = sum(each == self._here[self.rank] for each in self._here)
-        return wanted or max(1, default_threads() // alike)
+        sharing = sum(each == self._hosts[self.rank] for each in self._hosts)
+        return wanted or max(1, default_threads() // sharing)
 
-    def _number(self, part: int) -> int:
-        """Return how many processes before this one have the same host."""
-        return sum(each[part] == self._here[self.rank][part] for each in self._here[: self.rank])
+    def _rank_on_host(self) -> int:
+        """Return how many processes of lower rank are on the same host."""
+        return sum(name == self._hosts[self.rank][0] for name, _ in self._hosts[: self.rank])
 
     def add(self, *arrays: Any) -> None:
-        """Add up arrays or tensors over all processes, in place; all get the same bits.
+        """Add up arrays or tensors over all processes, in place, with the same bits in all of them.
 
-        Those of the host go at the same time, and before those of cards: then all processes are there.
+        Arrays on the host are added concurrently, and before those on GPUs: then all processes are known to be alive.
         """
         tensors = [_real(array) for array in arrays]
-        with self._together():
-            for sent in [self._dist.all_reduce(each, async_op=True) for each in tensors if each.is_cpu]:
-                sent.wait()
+        with self._detecting_losses():
+            for work in [self._dist.all_reduce(each, async_op=True) for each in tensors if each.is_cpu]:
+                work.wait()
             for each in tensors:
                 if not each.is_cpu:
-                    self._add_on_cards(each)
+                    self._add_on_gpus(each)
 
-    def _add_on_cards(self, tensor: Any) -> None:
-        if self._cards is not None:
-            self._dist.all_reduce(tensor, group=self._cards)
+    def _add_on_gpus(self, tensor: Any) -> None:
+        """Add up a tensor on a GPU with NCCL, or over the host."""
+        if self._gpu_group is not None:
+            self._dist.all_reduce(tensor, group=self._gpu_group)
         else:
             total = tensor.cpu()
             self._dist.all_reduce(total)
@@ -200,97 +189,123 @@ class TorchCommunicator(Communicator):
         import torch
 
         found = torch.tensor([value], dtype=torch.float64)
-        with self._together():
+        with self._detecting_losses():
             self._dist.all_reduce(found, op=self._dist.ReduceOp.MAX)
         return float(found)
 
-    def exchange(self, sent: Parcels, received: Parcels) -> None:
-        """Send arrays or tensors to other processes, and receive others from them in place; each with whom."""
-        out, back = ([(rank, _real(array)) for rank, array in parcels] for parcels in (sent, received))
-        direct = self._cards is not None  # else what is on cards goes over the host
-        away, home = ([(rank, each if direct else each.cpu()) for rank, each in parcels] for parcels in (out, back))
-        group = self._cards if direct and not all(each.is_cpu for _, each in (*away, *home)) else None
-        ways = [(self._dist.isend, away), (self._dist.irecv, home)]
-        steps = [self._dist.P2POp(way, each, rank, group) for way, parcels in ways for rank, each in parcels]
-        with self._together():
-            for work in self._dist.batch_isend_irecv(steps) if steps else ():
+    def exchange(self, sent: Messages, received: Messages) -> None:
+        """Send arrays or tensors to other processes, and receive others in place."""
+        outgoing, targets = ([(rank, _real(array)) for rank, array in messages] for messages in (sent, received))
+        direct = self._gpu_group is not None  # otherwise tensors on GPUs go over the host
+        sending, receiving = (
+            [(rank, each if direct else each.cpu()) for rank, each in messages] for messages in (outgoing, targets)
+        )
+        on_host = all(each.is_cpu for _, each in (*sending, *receiving))
+        group = self._gpu_group if direct and not on_host else None
+        operations = [(self._dist.isend, sending), (self._dist.irecv, receiving)]
+        batch = [
+            self._dist.P2POp(operation, each, rank, group)
+            for operation, messages in operations
+            for rank, each in messages
+        ]
+        with self._detecting_losses():
+            for work in self._dist.batch_isend_irecv(batch) if batch else ():
                 work.wait()
-        for (_, target), (_, each) in zip(back, home, strict=True):
+        for (_, target), (_, each) in zip(targets, receiving, strict=True):
             if each is not target:
                 target.copy_(each)
 
     def first(self, make: Callable[[], Any]) -> Any:
-        """Return what the first process makes; the others wait for it. After a loss each that is left makes its own."""
+        """Return what the first process makes; the others wait for it. After a loss, every process makes its own."""
         if self.lost:
             return make()
         made = [make() if self.rank == 0 else None]
-        with self._together():
+        with self._detecting_losses():
             self._dist.broadcast_object_list(made)
         return made[0]
 
     def any(self, flag: bool) -> bool:
-        """Say whether any process says so."""
-        with self._together():
-            return any(self._all(flag))
+        """Return whether the flag is set in any process."""
+        with self._detecting_losses():
+            return any(self._gather(flag))
 
-    def agree(self, what: str, value: Any) -> None:
-        """Refuse to go on where the processes do not have the same."""
-        with self._together():
-            values = self._all(value)
+    def require_equal(self, what: str, value: Any) -> None:
+        """Raise an InputError unless the value is equal in all processes."""
+        with self._detecting_losses():
+            values = self._gather(value)
         if any(each != values[0] for each in values):
-            remedy = "Start them all with one command, of one version, on the same files"
-            raise InputError(f"The processes do not agree about {what}", found=f"{self.size} processes", remedy=remedy)
+            remedy = "Start all of them with one command, with the same version of Exitwave and the same files"
+            found = f"differences between {self.size} processes"
+            raise InputError(f"The processes do not have the same {what}", found=found, remedy=remedy)
 
-    def _all(self, value: Any) -> list[Any]:
-        """Return what all processes have."""
+    def _gather(self, value: Any) -> list[Any]:
+        """Return the values of all processes, by rank."""
         values = [None] * self.size
         self._dist.all_gather_object(values, value)
         return values
 
     @contextmanager
-    def _together(self) -> Iterator[None]:
-        """Turn what PyTorch raises where another process has gone into what it means."""
+    def _detecting_losses(self) -> Iterator[None]:
+        """Raise a LostProcessError in place of PyTorch's error if another process has failed or died."""
         try:
             yield
         except RuntimeError as error:
             self.lost = True
-            failure = self._asked("failure")
-            remedy = "Look at what it says, or whether it was killed or ran out of memory"
-            what = failure or "Another process of this run has died or does not answer"
+            failure = self._read("failure")
+            remedy = "See its messages; the system may have killed it, for instance for lack of memory"
+            what = failure or "Another process of this run has died or does not respond"
             raise LostProcessError(what, found="" if failure else _short(error), remedy=remedy) from None
 
-    def fail(self, message: str) -> None:
-        """Tell the others why this process ends."""
+    def report_failure(self, message: str) -> None:
+        """Store the reason why this process fails, for the error messages of the others."""
         with suppress(RuntimeError):
             self._store.set("failure", f"Process {self.rank + 1} of {self.size} has failed: {message}")
             if self.rank == 0:
-                self._store.set("said", "yes")
+                self._store.set("shown", "yes")
 
-    def speaks(self) -> bool:
-        """Say whether it is for this process to say why it fails: the first one does where it fails too."""
+    def shows_failure(self) -> bool:
+        """Return whether this process shows its failure to the user: not if the first process has failed too."""
         if self.rank == 0:
             return True
         try:
-            self._store.wait(["said"], timedelta(seconds=2))
+            self._store.wait(["shown"], timedelta(seconds=2))
         except RuntimeError:
-            return self._asked("failure") != ""
+            return self._read("failure") != ""
         return False
 
-    def _asked(self, key: str) -> str:
-        """Return what the store has under a key, or nothing."""
+    def _read(self, key: str) -> str:
+        """Return a value of the store, or an empty string."""
         try:
             return self._store.get(key).decode() if self._store.check([key]) else ""
         except RuntimeError:
             return ""
 
     def saves(self) -> bool:
-        """Say whether this process saves the result after another was lost; the store counts who asks."""
+        """Return whether this process saves the result after a process was lost: the first one that calls this."""
         try:
             return bool(self._store.add("savers", 1) == 1)
-        except RuntimeError:  # the first process had the store
+        except RuntimeError:  # the first process was lost, which had the store
             return self.rank == 1
 
-    def leave(self) -> None:
-        """Part from the others."""
+    def close(self) -> None:
+        """Leave the process group."""
         if not self.lost:
             self._dist.destroy_process_group()
+
+
+def _cores() -> list[int]:
+    """Return the cores that this process may use; empty where the system does not provide them."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+
+
+def _short(error: RuntimeError) -> str:
+    """Return PyTorch's error message without its source location and its advice."""
+    return re.sub(r"^\[[^]]*\] |\. This .*$", "", str(error).partition("\n")[0])
+
+
+def _real(array: Any) -> Any:
+    """Return an array as a tensor of real numbers in the same memory."""
+    import torch
+
+    tensor = torch.from_numpy(array) if isinstance(array, np.ndarray) else array
+    return torch.view_as_real(tensor) if tensor.is_complex() else tensor

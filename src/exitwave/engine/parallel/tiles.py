@@ -1,10 +1,10 @@
-"""Tiles of an object that is larger than a card: every process holds the rows that its frames see.
+"""Tiles of an object that is too large for one GPU: every process holds the rows that its frames illuminate.
 
-The rows of the object are dealt out in stripes of as many frames each. A process carries the frames of its stripe, and
-its tile is the stripe and all rows around that these frames see, now and as far as they may move. So tiles overlap.
-Sums over frames are added up in the rows that processes share, in the order of the processes, and from the same sums
-all take the same step. What is about all of the object, its largest value or an inner product, counts every pixel once:
-in the process to whose stripe it belongs.
+The rows of the object are divided into stripes with equal numbers of frames. A process has the frames of its stripe,
+and its tile is the stripe and all rows around it that these frames illuminate, now and after the largest allowed move.
+So tiles overlap. Sums over frames are added up in the rows that processes share, in the order of the processes; because
+the sums are equal, all processes take the same step. Quantities of the whole object, such as its largest value or an
+inner product, count every pixel once: in the process that has the pixel in its stripe.
 """
 
 import math
@@ -20,55 +20,56 @@ from numpy.typing import NDArray
 from exitwave.engine import arrays
 from exitwave.engine.parallel.communicator import ONE_PROCESS, Communicator
 
-SPARE = 4
-"""Rows around what the frames see: for the object's derivatives, and one that no frame sees."""
+SPARE_ROWS = 4
+"""Rows around those that frames illuminate: for the object's derivatives, and one that no frame illuminates."""
 
 
 class WholeObject:
-    """The whole object, in this process and in all others alike."""
+    """The whole object, equal in all processes."""
 
     origin: Any = 0
-    """Where the first pixel (row, column) that this process has is in the object."""
-    room: float = math.inf
-    """Pixels that a frame may move."""
+    """Position (row, column) of this process's first pixel in the object."""
+    largest_move: float = math.inf
+    """Largest move of a frame in pixels."""
     complete = True
-    """Whether `assembled` has all that there is."""
+    """Whether `assemble` returns the complete object in this process."""
 
     def shape(self, whole: tuple[int, int]) -> tuple[int, int]:
-        """Return the shape of what this process has of an object of some shape."""
+        """Return the shape of this process's part of an object with the given shape."""
         return whole
 
-    def cut(self, whole: NDArray[Any]) -> NDArray[Any]:
-        """Return a copy of what this process is to have of an object."""
+    def distribute(self, whole: NDArray[Any]) -> NDArray[Any]:
+        """Return a copy of this process's part of an object."""
         return whole.copy()
 
-    def assembled(self, array: NDArray[Any], rest: Any) -> NDArray[Any]:
-        """Return the object of which the processes have parts; the rest is where those are lost that had it."""
+    def assemble(self, array: NDArray[Any], missing: Any) -> NDArray[Any]:
+        """Return the object from the parts of all processes; ``missing`` replaces the parts of lost processes."""
         return array
 
-    def own(self, array: Any) -> Any:
-        """Return what this process counts of object or probe, or of an array of the shape of one of them."""
+    def owned(self, array: Any) -> Any:
+        """Return the pixels that this process counts, of the object, the probe, or an array of the same shape."""
         return array
 
-    def once(self, value: float) -> float:
-        """Return a number that all processes have alike in one of them, and 0 in the others."""
+    def count_once(self, value: float) -> float:
+        """Return a value, equal in all processes, in one of them and 0 in the others."""
         return value if self.complete else 0.0
 
     def total(self, *values: Any) -> Sequence[Any]:
-        """Return the sums of some numbers over what processes count."""
+        """Return the sum of each value over the processes that count different pixels."""
         return values
 
     def largest(self, array: Any) -> Any:
-        """Return the largest value of such an array."""
+        """Return the largest value of an array with the shape of the object."""
         return array.max()
 
     def inner(self, a: Any, b: Any) -> Any:
-        """Return Re sum conj(a) b of such arrays."""
-        return self.total(arrays.inner(self.own(a), self.own(b)))[0]
+        """Return Re sum conj(a) b of two arrays with the shape of the object or the probe."""
+        return self.total(arrays.inner(self.owned(a), self.owned(b)))[0]
 
     def rms(self, array: Any) -> Any:
-        """Return the root mean square of the modulus of such an array."""
-        power, count = self.total(arrays.inner(self.own(array), self.own(array)), math.prod(self.own(array).shape))
+        """Return the root mean square of the modulus of an array with the shape of the object or the probe."""
+        owned = self.owned(array)
+        power, count = self.total(arrays.inner(owned, owned), math.prod(owned.shape))
         return (power / count) ** 0.5
 
 
@@ -77,73 +78,73 @@ WHOLE_OBJECT = WholeObject()
 
 @dataclass(frozen=True, eq=False)
 class Tile(WholeObject):
-    """What one of several processes has of the object."""
+    """The part of the object that one of several processes holds."""
 
     communicator: Communicator
-    number: int
-    """Which of the tiles it is."""
+    index: int
+    """Index of this tile."""
     edges: NDArray[np.int64]
-    """The first row of every stripe, and the number of rows of the object, shape (tiles + 1,)."""
+    """First row of every stripe, and the number of rows of the object, shape (tiles + 1,)."""
     spans: NDArray[np.int64]
-    """The first row of every tile, and the one after its last, shape (tiles, 2)."""
+    """First row of every tile, and the row after its last, shape (tiles, 2)."""
     frames: NDArray[np.int64]
-    """The frames of this one, ascending."""
-    room: float
+    """The frames of this tile, ascending."""
+    largest_move: float
 
     def __str__(self) -> str:
-        first, end = self.spans[self.number]
+        first, end = self.spans[self.index]
         return f"rows {first} to {end - 1} of {self.edges[-1]}"
 
     @property
     def origin(self) -> NDArray[np.int64]:  # type: ignore[override]
-        """Where its first pixel (row, column) is in the object; even, so that half a pixel is rounded the same way."""
-        return np.array([self.spans[self.number, 0], 0])
+        """Position (row, column) of the first pixel in the object; even, so that half pixels round the same way."""
+        return np.array([self.spans[self.index, 0], 0])
 
     @property
     def complete(self) -> bool:  # type: ignore[override]
-        """Whether `assembled` has all that there is: in the first process, and where the others are lost."""
-        return self.number == 0 or self.communicator.size == 1
+        """Whether `assemble` returns the complete object: in the first process, and after the others were lost."""
+        return self.index == 0 or self.communicator.size == 1
 
-    def alone(self) -> "Tile":
-        """Return the tile of a process whose others are lost."""
+    def detached(self) -> "Tile":
+        """Return the tile for a process that continues after the others were lost."""
         return replace(self, communicator=ONE_PROCESS)
 
     def shape(self, whole: tuple[int, int]) -> tuple[int, int]:
         """Return the shape of the tile."""
-        return int(np.diff(self.spans[self.number])[0]), whole[1]
+        return int(np.diff(self.spans[self.index])[0]), whole[1]
 
-    def cut(self, whole: NDArray[Any]) -> NDArray[Any]:
-        """Return the tile of the object that the first process has."""
-        tile = whole[slice(*self.spans[self.number])].copy()
+    def distribute(self, whole: NDArray[Any]) -> NDArray[Any]:
+        """Return this process's tile of the object that the first process has."""
+        tile = whole[slice(*self.spans[self.index])].copy()
         others = [(k, np.ascontiguousarray(whole[slice(*span)])) for k, span in enumerate(self.spans) if k]
-        self.communicator.exchange(*((others, []) if self.number == 0 else ([], [(0, tile)])))
+        self.communicator.exchange(*((others, []) if self.index == 0 else ([], [(0, tile)])))
         return tile
 
-    def assembled(self, array: NDArray[Any], rest: Any) -> NDArray[Any]:
-        """Return the whole object in the first process, and where the others are lost; else 0 outside of the stripe."""
-        whole = np.zeros((self.edges[-1], array.shape[1]), array.dtype)  # rows that nobody writes take no memory
+    def assemble(self, array: NDArray[Any], missing: Any) -> NDArray[Any]:
+        """Return the whole object in the first process, and after the others were lost; else 0 outside the stripe."""
+        whole = np.zeros((self.edges[-1], array.shape[1]), array.dtype)  # rows that are not written take no memory
         if self.communicator.size == 1:
-            whole[:] = rest
-            whole[slice(*self.spans[self.number])] = array
+            whole[:] = missing
+            whole[slice(*self.spans[self.index])] = array
             return whole
         stripes = [whole[first:end] for first, end in pairwise(self.edges)]
-        stripes[self.number][:] = self.own(array)
+        stripes[self.index][:] = self.owned(array)
         others = [(k, stripe) for k, stripe in enumerate(stripes) if k and len(stripe)]
-        mine = [(0, stripe) for k, stripe in others if k == self.number]
-        self.communicator.exchange(mine, [] if self.number else others)
+        mine = [(0, stripe) for k, stripe in others if k == self.index]
+        self.communicator.exchange(mine, [] if self.index else others)
         return whole
 
-    def holds(self, array: Any) -> bool:
-        """Say whether an array is on the object's grid: it has more rows than a wave."""
-        return array.ndim == 2 and len(array) == np.diff(self.spans[self.number])[0]
+    def on_object_grid(self, array: Any) -> bool:
+        """Return whether an array is on the object's grid, which has more rows than the probe's."""
+        return array.ndim == 2 and len(array) == np.diff(self.spans[self.index])[0]
 
-    def own(self, array: Any) -> Any:
-        """Return the rows of the stripe; of a probe, which all processes have, all or nothing."""
-        first, end = self.edges[self.number : self.number + 2] - self.origin[0]
-        return array[first:end] if self.holds(array) else array[: None if self.complete else 0]
+    def owned(self, array: Any) -> Any:
+        """Return the rows of the stripe; of a probe, which all processes have, all rows in one process, else none."""
+        first, end = self.edges[self.index : self.index + 2] - self.origin[0]
+        return array[first:end] if self.on_object_grid(array) else array[: None if self.complete else 0]
 
     def total(self, *values: Any) -> Sequence[Any]:
-        """Return the sums of some numbers over the processes."""
+        """Return the sum of each value over the processes."""
         totals = np.array([float(each) for each in values])
         self.communicator.add(totals)
         found: list[float] = totals.tolist()
@@ -154,62 +155,62 @@ class Tile(WholeObject):
         return self.communicator.largest(float(array.max()))
 
     @contextmanager
-    def levelled(self, denominator: Any) -> Iterator[None]:
-        """Have the largest value of all tiles in the first pixel for a while, which no frame sees."""
+    def with_common_maximum(self, denominator: Any) -> Iterator[None]:
+        """Set the first pixel, which no frame illuminates, to the largest value of all tiles in a ``with`` block."""
         corner = denominator[:1, :1]
-        before = arrays.copy(corner)
+        original = arrays.copy(corner)
         corner[:] = self.largest(denominator)
         yield
-        corner[:] = before
+        corner[:] = original
 
     def add(self, total: Any) -> None:
-        """Add up what all processes have of the rows of this tile, in place.
+        """Add up the rows that this tile shares with others, in place.
 
         The order is that of the processes, so that all get the same bits.
         """
-        rows = {k: shared for k in range(len(self.spans)) if (shared := self._shared(k))}
-        pieces = {k: arrays.zeros_like(total[shared]) for k, shared in rows.items()}
-        self.communicator.exchange([(k, total[shared]) for k, shared in rows.items()], list(pieces.items()))
-        before, after = ([k for k in rows if (k < self.number) == first] for first in (True, False))
+        rows = {k: shared for k in range(len(self.spans)) if (shared := self._shared_rows(k))}
+        received = {k: arrays.zeros_like(total[shared]) for k, shared in rows.items()}
+        self.communicator.exchange([(k, total[shared]) for k, shared in rows.items()], list(received.items()))
+        before, after = ([k for k in rows if (k < self.index) == first] for first in (True, False))
         top = total[: max((rows[k].stop for k in before), default=0)]
-        own = arrays.copy(top)
+        ours = arrays.copy(top)
         top[:] = 0
         for k in before:
-            total[rows[k]] += pieces[k]
-        top += own
+            total[rows[k]] += received[k]
+        top += ours
         for k in after:
-            total[rows[k]] += pieces[k]
+            total[rows[k]] += received[k]
 
-    def _shared(self, other: int) -> slice | None:
-        """Return the rows of this tile that another has too; None: there are none, or it is this one."""
-        first, end = max(self.spans[[self.number, other], 0]), min(self.spans[[self.number, other], 1])
-        top = self.spans[self.number, 0]
-        return slice(first - top, end - top) if first < end and other != self.number else None
+    def _shared_rows(self, other: int) -> slice | None:
+        """Return the rows of this tile that another tile has too; None: no rows, or the tile is this one."""
+        first, end = max(self.spans[[self.index, other], 0]), min(self.spans[[self.index, other], 1])
+        top = self.spans[self.index, 0]
+        return slice(first - top, end - top) if first < end and other != self.index else None
 
 
-def cut(
+def make_tile(
     rows: NDArray[np.float64],
     wanted: NDArray[np.int64],
     shape: tuple[int, int],
-    ny: int,
-    room: int,
+    probe_rows: int,
+    largest_move: int,
     communicator: Communicator,
 ) -> Tile:
     """Return the tile of this process.
 
     Parameters
     ----------
-    rows : ndarray of shape (npos, views)
-        Rows of the object under the probe's centre, of all views of every frame.
+    rows : ndarray of shape (npos, exposures)
+        Row of the object under the probe's centre, for all exposures of every frame.
     wanted : ndarray of int
-        The frames that may be used, at least as many as there are processes; each gets as many of them.
+        Frames that may be used, at least as many as there are processes; divided evenly.
     shape : tuple of int
         Shape of the object.
-    ny : int
+    probe_rows : int
         Rows of the probe.
-    room : int
-        Pixels that a frame may move.
-    team : Alone
+    largest_move : int
+        Largest move of a frame in pixels.
+    communicator : Communicator
         The processes.
     """
     order = np.argsort(rows.mean(1), kind="stable")
@@ -218,8 +219,9 @@ def cut(
     owner[order] = np.minimum((np.cumsum(counted) - counted) * communicator.size // len(wanted), communicator.size - 1)
     groups = [rows[owner == k] for k in range(communicator.size)]
     edges = np.array([0, *(round(float(each.mean(1).min())) for each in groups[1:]), shape[0]])
-    margin = ny // 2 + room + SPARE
+    margin = probe_rows // 2 + largest_move + SPARE_ROWS
     low = [min(math.floor(each.min()) - margin, edge) for each, edge in zip(groups, edges[:-1], strict=True)]
     high = [max(math.ceil(each.max()) + margin, edge) for each, edge in zip(groups, edges[1:], strict=True)]
     spans = np.clip(np.stack([np.array(low) // 2 * 2, high], axis=1), 0, shape[0])
-    return Tile(communicator, communicator.rank, edges, spans, np.flatnonzero(owner == communicator.rank), float(room))
+    frames = np.flatnonzero(owner == communicator.rank)
+    return Tile(communicator, communicator.rank, edges, spans, frames, float(largest_move))
