@@ -4,10 +4,12 @@ import re
 import shlex
 import sys
 import tomllib
+from importlib import util
 from pathlib import Path
 
 import pytest
 import typer
+from processes import start, wait_for
 
 import exitwave
 from exitwave.cli import app
@@ -143,6 +145,17 @@ def test_names_of_the_package_exist() -> None:
             __import__(module)
             for name in names.split(", "):
                 assert hasattr(sys.modules[module], name), (page.name, module, name)
+
+
+@pytest.mark.skipif(not util.find_spec("torch"), reason="several processes need PyTorch")
+def test_the_script_of_several_processes_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = re.search(r"```python\n(.*?)```", _text(PRINTED["facility.md"]), re.DOTALL)
+    assert found is not None
+    (tmp_path / "script.py").write_text(found[1].replace('algorithm="ML"', 'algorithm="ML", iterations=2'))
+    exitwave.simulate(frames=24, detector=128, photons=1e6).save(tmp_path / "scan.cxi")
+    monkeypatch.chdir(tmp_path)
+    assert [code for code, *_ in wait_for(start(["script.py"], ["script.py"]))] == [0, 0]
+    assert len(exitwave.open("result.cxi").errors) == 2
 
 
 def test_former_names_on_the_page_of_terms_are_those_that_are_read() -> None:
