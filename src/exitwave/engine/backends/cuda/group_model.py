@@ -179,7 +179,7 @@ class GroupModel:
         corners = frame_probes.host_corners.reshape(len(self.problem.counts), -1, 2)[frames]
         if (corners < RIM).any() or (corners + np.array(self.problem.shape) + RIM > self.problem.object_shape).any():
             raise InputError(
-                "A frame's window must lie at least two pixels inside the object",
+                "A window has less than two pixels of the object around it",
                 found="a position at the edge of the object",
                 remedy="Positions and object do not match; start again from the scan",
             )
