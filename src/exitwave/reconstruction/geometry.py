@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from exitwave.engine.model.detector_distance import centre
+from exitwave.engine.model.detector_distance import scan_centre
 from exitwave.engine.problem import Problem
 from exitwave.engine.recipe import Recipe
 from exitwave.engine.state import State
@@ -73,6 +73,6 @@ def refined_geometry(scan: Scan, grid: Grid, problem: Problem, state: State) -> 
     factor = float(state.distance)
     y, x = (
         axis[0] + (axis[1] - axis[0]) * (middle + factor * (np.arange(len(axis)) - middle))
-        for axis, middle in zip(grid, centre(problem), strict=True)
+        for axis, middle in zip(grid, scan_centre(problem), strict=True)
     )
     return replace(scan, detector=replace(scan.detector, distance=scan.detector.distance * factor)), (y, x)

@@ -1,4 +1,4 @@
-"""What is known of object and probe: every constraint holds and touches nothing that is fixed."""
+"""Constraints on object and probe: each one holds afterwards, and changes only quantities that are updated."""
 
 import dataclasses
 
@@ -21,7 +21,7 @@ from exitwave.engine.state import QuantityMemory, State
 from exitwave.errors import InputError
 from exitwave.simulation import simulate
 
-EVERYTHING = {
+ALL_CONSTRAINTS = {
     "object_constraints": {"amplitude": (0.5, 1.0), "total_variation": 0.01, "smoothness": 0.1, "grid_artefact": True},
     "probe_constraints": {
         "support": 0.6,
@@ -40,12 +40,13 @@ def scan():
     return simulate(detector=128, frames=16, photons=1e5, seed=3)
 
 
-def off(name):
+def switched_off(name):
+    """Return the settings that exclude object or probe from the updates."""
     return {f"{name}_update": {"enabled": False}}
 
 
-def make(shape=(48, 56), frames=16, seed=0):
-    """A frame size, some positions, a compact probe with a smooth spectrum, and an object."""
+def make_case(shape=(48, 56), frames=16, seed=0):
+    """Return a problem, and a state with a compact probe of smooth spectrum and a random object."""
     rng = np.random.default_rng(seed)
     y, x = (np.arange(n) - n // 2 for n in shape)
     focus = np.exp(-((y[:, None] - 3.3) ** 2 + (x + 2.4) ** 2) / 18 + 0.2j * y[:, None] / 9)
@@ -53,15 +54,13 @@ def make(shape=(48, 56), frames=16, seed=0):
     size = (shape[0] + 30, shape[1] + 30)
     obj = np.exp(0.3j * rng.standard_normal(size)) * (1 + 0.1 * rng.standard_normal(size))
     pixels = (rng.uniform(8, 22, (frames, 2)) + np.array(shape) // 2).astype(np.float32)
-    stack = np.zeros((frames, *shape), np.float32)
-    problem = Problem(stack, -1.0, pixels, size, np.arange(frames), np.arange(0), float((abs(probe) ** 2).sum()))
+    counts = np.zeros((frames, *shape), np.float32)
+    problem = Problem(counts, -1.0, pixels, size, np.arange(frames), np.arange(0), float((abs(probe) ** 2).sum()))
     return problem, State(obj.astype(np.complex64), probe.astype(np.complex64), rng)
 
 
 def patterns(problem, state):
-    """The modelled intensities, from the float64 definition."""
-    from exitwave.engine.backends.reference.passes import ReferenceBackend
-
+    """Return the modelled intensities from the reference backend."""
     backend = ReferenceBackend(problem)
     waves = [backend.frame_probe(state, j) * state.object[backend.window(state, j)] for j in problem.used]
     return (np.abs(np.fft.fft2(waves, norm="ortho")) ** 2).sum(1)
@@ -69,9 +68,9 @@ def patterns(problem, state):
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS.all())
 @pytest.mark.parametrize("fixed", ["object", "probe"])
-def test_what_is_not_updated_keeps_its_bits(scan, algorithm, fixed):
-    settings = {"algorithm": algorithm, "iterations": 2, "threads": 1} | EVERYTHING | off(fixed)
-    given = exitwave.reconstruct(scan, iterations=1, threads=1, **off("object"), **off("probe"))
+def test_a_quantity_that_is_not_updated_does_not_change(scan, algorithm, fixed):
+    settings = {"algorithm": algorithm, "iterations": 2, "threads": 1} | ALL_CONSTRAINTS | switched_off(fixed)
+    given = exitwave.reconstruct(scan, iterations=1, threads=1, **switched_off("object"), **switched_off("probe"))
     probe, obj = given.probe, given.object * np.complex64(0.9 + 0.3j)
     start = dataclasses.replace(given, object=obj, probe=probe)
     result = exitwave.reconstruct(start, **settings)
@@ -85,8 +84,8 @@ IDLE = Algorithm("idle", lambda state, backend, stage, memory: Misfit(0.0, 0.0))
 """An algorithm that changes nothing."""
 
 
-def test_a_schedule_leaves_other_iterations_alone():
-    problem, state = make()
+def test_constraints_act_only_in_scheduled_iterations():
+    problem, state = make_case()
     stage = Stage(
         object_constraints={"phase_only": True, "schedule": {"start": 2}},
         probe_update={"schedule": {"start": 3}},
@@ -100,10 +99,10 @@ def test_a_schedule_leaves_other_iterations_alone():
     assert changed == [(False, False), (False, False), (True, False), (True, True)]
 
 
-def test_amplitudes_and_phases_go_to_the_nearest_limit():
+def test_amplitudes_and_phases_move_to_the_nearest_limit():
     obj = np.array([[0.2j, -2.0], [0.7, 0.0]], np.complex64)
-    assert np.allclose(of_object.within_amplitudes(obj, 0.5, 1.0), [[0.5j, -1], [0.7, 0.5]])
-    limited = of_object.within_phases(np.exp(1j * np.array([0.1, 1.5, -0.7, 3.0, -3.0])), -0.5, 1.0)
+    assert np.allclose(of_object.limit_amplitude(obj, 0.5, 1.0), [[0.5j, -1], [0.7, 0.5]])
+    limited = of_object.limit_phase(np.exp(1j * np.array([0.1, 1.5, -0.7, 3.0, -3.0])), -0.5, 1.0)
     # the middle of the arc outside is at 0.25 - pi, beyond -2.9
     assert np.allclose(np.angle(limited), [0.1, 1.0, -0.5, 1.0, 1.0])
 
@@ -118,7 +117,7 @@ def test_a_result_stays_within_limits(scan, algorithm):
     assert np.angle(result.object).max() < 0.5 + 1e-6
 
 
-def test_momentum_does_not_fight_limits():
+def test_limits_of_the_amplitude_do_not_slow_convergence():
     scan = simulate(detector=128, frames=49, photons=1e6, seed=3)
     free = exitwave.reconstruct(scan, threads=1)
     limited = exitwave.reconstruct(scan, threads=1, object_constraints={"amplitude": (0.0, 1.0)})
@@ -127,9 +126,9 @@ def test_momentum_does_not_fight_limits():
     assert np.all(np.diff(limited.errors[-10:-1]) < 5e-3 * limited.errors[-1])
 
 
-@pytest.mark.parametrize("change", [of_object.less_variation, of_object.smoother])
-def test_regularisers_follow_scale_and_phase_and_lower_the_variation(change):
-    _, state = make()
+@pytest.mark.parametrize("change", [of_object.denoise_total_variation, of_object.smooth])
+def test_regularisation_scales_with_the_object_and_lowers_the_variation(change):
+    _, state = make_case()
     obj, factor = state.object.astype(complex), 3.0 * np.exp(2j)
     regular = change(obj, 0.1)
     variation = [sum(np.abs(np.diff(o, axis=axis)).sum() for axis in (0, 1)) for o in (obj, regular)]
@@ -143,18 +142,18 @@ def test_regularisers_follow_scale_and_phase_and_lower_the_variation(change):
 def test_the_smoothing_kernel_is_binomial():
     dot = np.zeros((5, 5), complex)
     dot[2, 2] = 16
-    assert np.allclose(of_object.smoother(dot, 1.0)[1:4, 1:4], [[1, 2, 1], [2, 4, 2], [1, 2, 1]])
+    assert np.allclose(of_object.smooth(dot, 1.0)[1:4, 1:4], [[1, 2, 1], [2, 4, 2], [1, 2, 1]])
 
 
 def test_total_variation_keeps_an_edge_where_smoothing_does_not():
     edge = np.where(np.arange(40) < 20, 1.0, 1j) * np.ones((30, 1))
     noisy = edge + 0.1 * np.random.default_rng(0).standard_normal(edge.shape)
-    apart = [np.linalg.norm(each - edge) for each in (noisy, of_object.less_variation(noisy, 0.1))]
+    apart = [np.linalg.norm(each - edge) for each in (noisy, of_object.denoise_total_variation(noisy, 0.1))]
     assert apart[1] < 0.4 * apart[0]
 
 
-def test_the_support_of_the_probe_in_both_spaces():
-    problem, state = make()
+def test_the_probe_is_zero_outside_its_support_in_both_spaces():
+    problem, state = make_case()
     of_probe.constrain(state, problem, of_probe.ProbeConstraints(support=0.5), MEMORY, with_object=True)
     y, x = np.indices(problem.shape)
     outside = np.hypot(y - 24, x - 28) > 12
@@ -165,66 +164,66 @@ def test_the_support_of_the_probe_in_both_spaces():
     assert np.abs(far[:, outside]).max() < 1e-5 * np.abs(far).max()
 
 
-def test_shrink_wrap_keeps_what_is_bright():
-    _, state = make()
-    inside = of_probe.shrunk(state.probe)
-    assert inside[27, 26]
-    assert 0.1 < inside.mean() < 0.6
+def test_the_shrink_wrap_support_contains_the_bright_part():
+    _, state = make_case()
+    support = of_probe.shrink_wrap_support(state.probe)
+    assert support[27, 26]
+    assert 0.1 < support.mean() < 0.6
     power = np.abs(state.probe) ** 2
-    assert power[:, inside].sum() > 0.999 * power.sum()
+    assert power[:, support].sum() > 0.999 * power.sum()
 
 
 def test_the_pupil_is_found_in_the_mean_pattern(scan):
     from exitwave.reconstruction.loading import load_problem
 
     problem = load_problem(scan, scan.truth.positions, (scan.truth.y, scan.truth.x), holdout=0, seed=0)
-    pupil = of_probe.bright(problem)
+    pupil = of_probe.pupil_from_pattern(problem)
     far = np.abs(np.fft.fftshift(np.fft.fft2(scan.truth.probe[0]))) ** 2
     assert far[pupil].sum() > 0.99 * far.sum()
     assert pupil.mean() < 0.7
 
 
-@pytest.mark.parametrize("known", [{"power": True}, {"centre": "subpixel"}, {"centre": "whole"}, {"ramp": True}])
-def test_ambiguities_are_removed_without_a_change_of_the_model(known):
-    problem, state = make()
+@pytest.mark.parametrize("constraint", [{"power": True}, {"centre": "subpixel"}, {"centre": "whole"}, {"ramp": True}])
+def test_removing_an_ambiguity_does_not_change_the_model(constraint):
+    problem, state = make_case()
     state.object *= np.exp(2j * np.pi * np.arange(state.object.shape[1]) * 2.2 / problem.shape[1]).astype(np.complex64)
     problem = dataclasses.replace(problem, photons=7.0 * problem.photons)
     before, start = patterns(problem, state), state.probe.copy()
-    of_probe.constrain(state, problem, of_probe.ProbeConstraints(**known), MEMORY, with_object=True)
+    of_probe.constrain(state, problem, of_probe.ProbeConstraints(**constraint), MEMORY, with_object=True)
     after = patterns(problem, state)
     assert not np.allclose(state.probe, start, rtol=1e-2)
     assert np.abs(after - before).sum() < 1e-5 * before.sum()
 
 
-def test_a_probe_is_centred():
-    problem, state = make()
-    assert np.allclose(of_probe.offset(state.probe[:1]), (3.3, -2.4), atol=1e-3)
-    of_probe.centre(state, problem, "whole")
+def test_centring_moves_the_probe_to_the_middle():
+    problem, state = make_case()
+    assert np.allclose(of_probe.centre_offset(state.probe[:1]), (3.3, -2.4), atol=1e-3)
+    of_probe.centre_probe(state, problem, "whole")
     assert state.positions is None
-    assert np.abs(of_probe.offset(state.probe)).max() <= 0.51
-    of_probe.centre(state, problem, "subpixel")
-    assert np.abs(of_probe.offset(state.probe)).max() < 0.01
+    assert np.abs(of_probe.centre_offset(state.probe)).max() <= 0.51
+    of_probe.centre_probe(state, problem, "subpixel")
+    assert np.abs(of_probe.centre_offset(state.probe)).max() < 0.01
     assert np.abs((state.positions - problem.pixels).mean(0)).max() <= 0.5
 
 
-def test_a_ramp_goes_to_the_probe():
-    problem, state = make()
+def test_the_phase_ramp_moves_from_the_object_to_the_probe():
+    problem, state = make_case()
     state.object *= np.exp(2j * np.pi * np.arange(state.object.shape[1]) * 3 / problem.shape[1]).astype(np.complex64)
-    before = of_probe.slope(state.object, problem)
-    of_probe.level(state, problem)
-    after = of_probe.slope(state.object, problem)
+    before = of_probe.mean_phase_slope(state.object, problem)
+    of_probe.move_phase_ramp(state, problem)
+    after = of_probe.mean_phase_slope(state.object, problem)
     assert np.allclose(before - after, [0, 2 * np.pi * 3 / problem.shape[1]], atol=1e-5)
 
 
-def test_an_algorithm_starts_again_after_a_constraint_has_moved_object_and_probe():
-    problem, state = make()
+def test_an_algorithm_restarts_after_a_constraint_has_moved_object_and_probe():
+    problem, state = make_case()
     memories = []
 
     def step(state, backend, stage, memory):
         memories.append(memory.object)
         memory.object = "kept"
         if len(memories) == 2:
-            of_probe.centre(state, problem, "whole")
+            of_probe.centre_probe(state, problem, "whole")
         return Misfit(0.0, 0.0)
 
     runner = Runner(Algorithm("test", step, memory=QuantityMemory), Stage())
@@ -233,12 +232,12 @@ def test_an_algorithm_starts_again_after_a_constraint_has_moved_object_and_probe
     assert memories == [None, "kept", None, "kept"]
 
 
-def test_a_shifted_probe_is_found_and_centred(scan):
+def test_a_shifted_probe_is_centred_in_a_reconstruction(scan):
     moved = dataclasses.replace(scan, probe=np.roll(scan.probe, (4, -3), (1, 2)))
     free = exitwave.reconstruct(moved, threads=1, iterations=20)
     centred = exitwave.reconstruct(moved, threads=1, iterations=20, probe_constraints={"centre": "whole"})
-    assert np.abs(of_probe.offset(free.probe)).max() > 2
-    assert np.abs(of_probe.offset(centred.probe)).max() < 1.1
+    assert np.abs(of_probe.centre_offset(free.probe)).max() > 2
+    assert np.abs(of_probe.centre_offset(centred.probe)).max() < 1.1
     assert centred.errors[-1] < 1.1 * free.errors[-1]
     assert recompute(centred) == pytest.approx(centred.errors[-1], rel=1e-4)
 
@@ -254,24 +253,24 @@ def test_a_shifted_probe_is_found_and_centred(scan):
         ({"coarse": 2, "probe_constraints": {"centre": "whole"}}, "coarse"),
     ],
 )
-def test_bad_constraints_are_refused(scan, settings, words):
+def test_invalid_constraints_are_refused(scan, settings, words):
     with pytest.raises(InputError, match=words):
         exitwave.reconstruct(scan, **settings)
 
 
-@pytest.mark.parametrize("known", [{"centre": "whole"}, {"fourier_support": "pattern"}])
-def test_the_near_field_knows_better(known):
+@pytest.mark.parametrize("constraint", [{"centre": "whole"}, {"fourier_support": "pattern"}])
+def test_centring_and_the_pupil_of_the_pattern_are_refused_in_the_near_field(constraint):
     scan = simulate("near-field", detector=64, frames=9, photons=1e5)
     with pytest.raises(InputError, match=r"near field|Images"):
-        exitwave.reconstruct(scan, iterations=1, threads=1, probe_constraints=known)
+        exitwave.reconstruct(scan, iterations=1, threads=1, probe_constraints=constraint)
 
 
-def test_constraints_ask_the_frames_nothing(scan, monkeypatch):
-    asked = []
+def test_constraints_do_not_record_responses(scan, monkeypatch):
+    requested = []
     gather = CpuBackend.gather
     monkeypatch.setattr(
-        CpuBackend, "gather", lambda self, *a, **k: asked.append(k.get("responses")) or gather(self, *a, **k)
+        CpuBackend, "gather", lambda self, *a, **k: requested.append(k.get("responses")) or gather(self, *a, **k)
     )
-    exitwave.reconstruct(scan, threads=1, iterations=1, **EVERYTHING)
-    assert asked
-    assert all(responses is None for responses in asked)
+    exitwave.reconstruct(scan, threads=1, iterations=1, **ALL_CONSTRAINTS)
+    assert requested
+    assert all(responses is None for responses in requested)

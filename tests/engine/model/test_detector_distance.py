@@ -1,4 +1,4 @@
-"""The distance: its gradient, what a result says of it in metres, and that a wrong one is recovered."""
+"""Refinement of the detector distance: gradient, value in metres in a result, and recovery of a wrong distance."""
 
 from dataclasses import replace
 
@@ -20,23 +20,24 @@ from exitwave.frames import Frames
 from exitwave.simulation import simulate
 
 
-def case(off=0.0):
-    """A problem of smooth object and probe, and its state with the positions scaled too far."""
+def make_case(relative_error=0.0):
+    """Return a problem with smooth object and probe, and its state with wrongly scaled positions."""
     problem, state = make_problem((32, 32), frames=30, margin=4, dtype=np.float32)
     state.object = 1 + 3 * gaussian_filter(state.object - 1, 2.0, mode="wrap")
     state.probe = gaussian_filter(state.probe, (0, 1.5, 1.5), mode="wrap")
     problem = replace(problem, counts=model(problem, state).astype(np.float32))
-    state.positions = scaled(problem, 1 + off)
+    state.positions = scaled(problem, 1 + relative_error)
     return problem, state
 
 
 def scaled(problem, factor):
-    return detector_distance.centre(problem) + factor * (problem.scanned - detector_distance.centre(problem))
+    """Return the positions of the scan, scaled about their centre."""
+    return detector_distance.scan_centre(problem) + factor * (problem.scanned - detector_distance.scan_centre(problem))
 
 
-def test_the_numerator_is_the_gradient():
-    """Against finite differences in the reference, dL/ds = -2 sum <dpsi/ds, chi>."""
-    problem, truth = case()
+def test_the_numerator_of_the_step_is_the_gradient():
+    """Compare dL/ds = -2 sum <dpsi/ds, chi> with finite differences of the reference."""
+    problem, truth = make_case()
     state = perturb(truth, amount=0.0)
     state.object *= 1 + 0.1 * gaussian_filter(np.random.default_rng(1).standard_normal(state.object.shape), 2.5)
     backend, step = ReferenceBackend(problem), 1e-5
@@ -47,35 +48,37 @@ def test_the_numerator_is_the_gradient():
         return backend.gather(moved, problem.used, object=False, probe=False).loss
 
     state.positions = scaled(problem, 1.0)
-    told = RecordingBackend(backend, state).complete(state)
-    y, x = (state.positions - detector_distance.centre(problem)).T
-    found = -2 * (y * told.response("y") + x * told.response("x")).sum()
-    # moving the window moves the exit wave too, which the far field does not show: what is left is aliasing
-    assert found == pytest.approx((loss(1 + step) - loss(1 - step)) / (2 * step), rel=5e-3)
-    curvature = (y**2 * told.response("yy") + 2 * y * x * told.response("yx") + x**2 * told.response("xx")).sum()
-    assert detector_distance.change(state.positions, told, problem) == pytest.approx(-found / 2 / curvature)
+    responses = RecordingBackend(backend, state).complete(state)
+    y, x = (state.positions - detector_distance.scan_centre(problem)).T
+    gradient = -2 * (y * responses.response("y") + x * responses.response("x")).sum()
+    # a move of the window shifts the exit wave too, which changes no intensity in the far field except for aliasing
+    assert gradient == pytest.approx((loss(1 + step) - loss(1 - step)) / (2 * step), rel=5e-3)
+    curvature = (
+        y**2 * responses.response("yy") + 2 * y * x * responses.response("yx") + x**2 * responses.response("xx")
+    ).sum()
+    assert detector_distance.scale_step(state.positions, responses, problem) == pytest.approx(-gradient / 2 / curvature)
 
 
-@pytest.mark.parametrize("off", [-0.02, 0.02])
-def test_steps_with_the_true_object_and_probe_undo_a_scale(off):
-    problem, state = case(off)
+@pytest.mark.parametrize("relative_error", [-0.02, 0.02])
+def test_steps_with_the_true_object_and_probe_correct_the_scale(relative_error):
+    problem, state = make_case(relative_error)
     settings, memory = DistanceUpdate(momentum=0, step=3), detector_distance.DistanceMemory()
     detector_distance.initialise(state, problem, settings)
     for _ in range(6):
-        told = RecordingBackend(ReferenceBackend(problem), state).complete(state)
-        detector_distance.update(state, told, settings, problem, memory)
+        responses = RecordingBackend(ReferenceBackend(problem), state).complete(state)
+        detector_distance.update(state, responses, settings, problem, memory)
     assert float(state.distance) == pytest.approx(1, abs=1e-3)
     assert np.abs(state.positions - problem.scanned).max() < 0.02
 
 
-def test_positions_stay_inside_and_one_factor_from_those_of_the_scan():
-    problem, state = case()
-    assert detector_distance.room(state.positions, problem) >= 1
+def test_positions_stay_inside_the_object_and_are_scaled_by_one_factor():
+    problem, state = make_case()
+    assert detector_distance.largest_factor(state.positions, problem) >= 1
 
     class Responses:
         def response(self, name):
-            y, x = (problem.scanned - detector_distance.centre(problem)).T
-            return {"y": y, "x": x, "yx": 0 * y}.get(name, np.ones(30))  # outwards, all of them
+            y, x = (problem.scanned - detector_distance.scan_centre(problem)).T
+            return {"y": y, "x": x, "yx": 0 * y}.get(name, np.ones(30))  # all outwards
 
     memory = detector_distance.DistanceMemory()
     detector_distance.initialise(state, problem, DistanceUpdate())
@@ -85,7 +88,7 @@ def test_positions_stay_inside_and_one_factor_from_those_of_the_scan():
     assert np.abs(state.positions - scaled(problem, 1 / float(state.distance))).max() < 1e-6
 
 
-def test_what_is_more_than_a_scale_is_refused():
+def test_the_near_field_and_joint_scans_are_refused():
     problem, state = make_problem((16, 16))
     with pytest.raises(InputError, match="far field"):
         detector_distance.initialise(state, make_near(problem, state), DistanceUpdate())
@@ -96,13 +99,13 @@ def test_what_is_more_than_a_scale_is_refused():
 
 @pytest.fixture(scope="module")
 def wrong():
-    """A scan read with a distance 2 % too long."""
+    """Return a scan whose stored distance is 2 % too long."""
     scan = simulate(frames=60, detector=128, photons=1e7, seed=3)
     scan = replace(scan, patterns=Frames(scan.patterns[:]))
     return replace(scan, detector=replace(scan.detector, distance=1.02 * scan.detector.distance))
 
 
-def test_a_wrong_distance_is_recovered_with_a_known_probe_and_stored_in_metres(wrong, tmp_path):
+def test_a_wrong_distance_is_corrected_with_a_known_probe_and_stored_in_metres(wrong, tmp_path):
     settings = {"iterations": 30, "probe_update": {"enabled": False}, "threads": 1}
     result = exitwave.reconstruct(wrong, distance_update={"schedule": {"start": 3}}, **settings)
     true = wrong.detector.distance / 1.02

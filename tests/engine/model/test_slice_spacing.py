@@ -1,10 +1,18 @@
-"""The spacing goes the way of its gradient, in steps that grow and shrink."""
+"""Refinement of the slice spacing: steps in the direction of the gradient that grow and shrink."""
 
 import numpy as np
 import pytest
 from problems import make_problem
 
-from exitwave.engine.model.slice_spacing import GROW, LARGEST, SHRINK, SpacingMemory, SpacingUpdate, initialise, update
+from exitwave.engine.model.slice_spacing import (
+    GROW,
+    LARGEST_STEP,
+    SHRINK,
+    SpacingMemory,
+    SpacingUpdate,
+    initialise,
+    update,
+)
 from exitwave.engine.state import State
 from exitwave.errors import InputError
 
@@ -14,26 +22,26 @@ class Responses:
         self.slice_spacing = spacing
 
 
-def moves(forces, step=0.01):
-    """What the spacing does under the forces."""
+def changes(gradients, step=0.01):
+    """Return the changes of the spacing for a sequence of gradients."""
     state = State(np.ones((2, 4, 4), complex), np.ones((1, 4, 4), complex), np.random.default_rng(0))
     state.slice_spacing, found = np.array(1.0), []
     memory = SpacingMemory()
-    for force in forces:
+    for gradient in gradients:
         before = float(state.slice_spacing)
-        update(state, Responses(force), SpacingUpdate(step=step), None, memory)
+        update(state, Responses(gradient), SpacingUpdate(step=step), None, memory)
         found.append(float(state.slice_spacing) - before)
     return found
 
 
 def test_steps_grow_while_the_sign_stays_and_shrink_when_it_changes():
-    first, second, third, fourth = moves([3.0, 1.0, -2.0, -0.1])
+    first, second, third, fourth = changes([3.0, 1.0, -2.0, -0.1])
     assert first == pytest.approx(0.01)
     assert second == pytest.approx(0.01 * GROW)
     assert third == pytest.approx(-0.01 * GROW * SHRINK)
     assert fourth == pytest.approx(-0.01 * GROW**2 * SHRINK)
-    assert max(moves([1.0] * 20)) == pytest.approx(LARGEST)
-    assert moves([0.0]) == [0.0]
+    assert max(changes([1.0] * 20)) == pytest.approx(LARGEST_STEP)
+    assert changes([0.0]) == [0.0]
 
 
 def test_a_thin_sample_is_refused():

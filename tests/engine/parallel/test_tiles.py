@@ -13,7 +13,7 @@ from processes import SPANS, start, wait_for
 
 import exitwave
 from exitwave.cli.settings import parse_settings, split_settings
-from exitwave.engine.model.positions import inside, stopped
+from exitwave.engine.model.positions import clip_positions, stopped
 from exitwave.engine.parallel.communicator import Communicator
 from exitwave.engine.parallel.tiles import make_tile
 from exitwave.engine.recipe import make_recipe
@@ -158,8 +158,8 @@ def test_a_frame_stops_at_the_edge_of_its_tile_with_a_finding():
     )
     whole, problem = problem, dataclasses.replace(problem, tile=tile)
     state.positions = problem.pixels + np.array([3.0, 0.5]) * np.arange(6)[:, None] / 5
-    free = inside(state.positions, whole)
-    state.positions = inside(state.positions, problem)
+    free = clip_positions(state.positions, whole)
+    state.positions = clip_positions(state.positions, problem)
     far = free[:, 0] > problem.pixels[:, 0] + 2
     np.testing.assert_allclose(state.positions[~far], free[~far])
     np.testing.assert_allclose(state.positions[far, 0], problem.pixels[far, 0] + 2)

@@ -36,7 +36,7 @@ from exitwave.engine.algorithms import lbfgs
 from exitwave.engine.algorithms.algorithm import Algorithm
 from exitwave.engine.algorithms.epie import choose
 from exitwave.engine.backend import Backend, Line, Misfit, Noise, Step, Sums
-from exitwave.engine.model.positions import inside, solve
+from exitwave.engine.model.positions import clip_positions, solve_displacements
 from exitwave.engine.parallel.tiles import WholeObject
 from exitwave.engine.stage import StageSettings
 from exitwave.engine.state import Memory, State
@@ -126,7 +126,7 @@ def newton(state: State, backend: Backend, frames: NDArray[np.int64], noise: Noi
     """Return the pull on the frames' positions, and the move that would follow it alone; 0 for other frames."""
     told = backend.position_derivatives(state, frames, noise) if len(frames) else np.zeros((0, 5))
     pull, moves = np.zeros((2, len(backend.problem.pixels), 2))
-    pull[frames], moves[frames] = told[:, :2], solve(told.T, DAMPING)
+    pull[frames], moves[frames] = told[:, :2], solve_displacements(told.T, DAMPING)
     return pull, moves
 
 
@@ -134,7 +134,7 @@ def move(state: State, backend: Backend, moves: Moves, largest: float) -> None:
     """Move the positions, none further than so many object pixels."""
     positions = backend.problem.pixels.astype(np.float64) if state.positions is None else state.positions
     length = np.maximum(np.hypot(*moves.T), np.finfo(float).tiny)
-    state.positions = inside(positions + moves * np.minimum(1, largest / length)[:, None], backend.problem)
+    state.positions = clip_positions(positions + moves * np.minimum(1, largest / length)[:, None], backend.problem)
 
 
 def keep(pulled: Line, last: _Last | None) -> Line:

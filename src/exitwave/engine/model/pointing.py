@@ -1,16 +1,16 @@
 """Beam pointing: the diffraction pattern of frame j is shifted by t_j detector pixels.
 
-A beam that hits the sample at another angle has a phase ramp, and so has the exit wave (`State.tilts`). With the
-derivatives d psi / d t_y = 2 pi i (r - ny//2) / ny psi and the like for columns, and their mean curvature K relative to
-<psi, psi> (`curvature`), every frame takes steps of Gauss and Newton,
+A change of the angle of incidence multiplies the exit wave by a phase ramp (`State.pointing`). With the derivatives
+d psi / d t_y = 2 pi i (r - ny//2) / ny psi, and likewise for columns, and their mean curvature K relative to <psi, psi>
+(`curvature`), every frame takes Gauss-Newton steps
 
     t_j <- t_j + step (K <psi_j, psi_j>)^-1 (<d psi / d t_y, chi_j>, <d psi / d t_x, chi_j>)
 
-of at most `REACH`. After M. Odstrcil, A. Menzel and M. Guizar-Sicairos, Opt. Express 26, 3108 (2018), section 2.5,
-which does the same for positions. The mean of the shifts is 0: a ramp of all frames belongs to the probe.
+of at most `LARGEST_STEP`. After M. Odstrcil, A. Menzel and M. Guizar-Sicairos, Opt. Express 26, 3108 (2018),
+section 2.5, which does the same for positions. The mean of the shifts is 0, because a common ramp belongs to the probe.
 
-Nothing but where a run starts tells a shift in proportion to the position, t = A s with a symmetric A, from curved
-phases of object and probe: (r + s)^2 = r^2 + 2 r s + s^2.
+A shift in proportion to the position, t = A s with a symmetric A, cannot be distinguished from curved phases of object
+and probe, because (r + s)^2 = r^2 + 2 r s + s^2. It depends on the start of the run only.
 """
 
 import numpy as np
@@ -25,14 +25,14 @@ from exitwave.engine.settings import RefinementSettings, Schedule
 from exitwave.engine.state import Memory, State
 from exitwave.errors import InputError
 
-REACH = 0.5
+LARGEST_STEP = 0.5
 """Longest step along rows, and along columns, in detector pixels."""
 
 
 class PointingUpdate(RefinementSettings):
-    """How the pointing of the beam in every frame is refined."""
+    """Settings of the refinement of the beam pointing in every frame."""
 
-    step: float = Field(0.5, gt=0, le=1, description="length of the step")
+    step: float = Field(0.5, gt=0, le=1, description="length of the step; 1 is a Gauss-Newton step")
     schedule: Schedule = Schedule(start=2)
 
 
@@ -42,19 +42,23 @@ def initialise(state: State, problem: Problem, settings: PointingUpdate) -> None
     Raises
     ------
     InputError
-        In the near field, where another angle of the beam does not shift an image as a whole; and in a fly scan.
+        For a scan in the near field, where a change of the angle does not shift the image as a whole, and a fly scan.
     """
     if problem.exposures is not None:
         remedy = "Leave pointing_update out"
-        raise InputError("Pointing is not refined in a fly scan", found="frames of several exposures", remedy=remedy)
+        raise InputError(
+            "The beam pointing cannot be refined in a fly scan", found="frames of several exposures", remedy=remedy
+        )
     if problem.propagator is not None:
         remedy = "Leave pointing_update out; positions can be refined"
-        raise InputError("Pointing is refined in the far field only", found="a scan in the near field", remedy=remedy)
+        raise InputError(
+            "The beam pointing can be refined in the far field only", found="a scan in the near field", remedy=remedy
+        )
     if state.pointing is None:
         state.pointing = np.zeros((len(problem.pixels), 2))
 
 
-def update(state: State, told: Responses, settings: PointingUpdate, problem: Problem, memory: Memory) -> None:
+def update(state: State, responses: Responses, settings: PointingUpdate, problem: Problem, memory: Memory) -> None:
     """Refine the pointing of all frames."""
     assert state.pointing is not None
     axes = ((np.arange(n) - n // 2) / n for n in problem.shape)
@@ -64,8 +68,9 @@ def update(state: State, told: Responses, settings: PointingUpdate, problem: Pro
         return np.asarray(ramps[:, None] * (state.probe * window))
 
     curvature = mean_curvature(state, problem, changes)
-    change: NDArray[np.float64] = told.relative(told.pointing) @ np.linalg.pinv(curvature, hermitian=True)
-    pointing = state.pointing + np.clip(settings.step * change, -REACH, REACH)
+    relative = responses.relative_to_power(responses.pointing)
+    change: NDArray[np.float64] = relative @ np.linalg.pinv(curvature, hermitian=True)
+    pointing = state.pointing + np.clip(settings.step * change, -LARGEST_STEP, LARGEST_STEP)
     state.pointing = pointing - pointing[problem.used].mean(0)
 
 

@@ -1,4 +1,4 @@
-"""The register of refinements: the files of this folder with ``REFINEMENT``, and plug-ins."""
+"""Register of the refinements: the files of this folder with ``REFINEMENT``, and plug-ins."""
 
 from typing import Any
 
@@ -13,4 +13,4 @@ REFINEMENTS: Register[Refinement[Any]] = Register(
 
 def in_order() -> list[Refinement[Any]]:
     """Return all refinements in the order in which they run after an iteration."""
-    return sorted(REFINEMENTS.all().values(), key=lambda each: each.order)
+    return sorted(REFINEMENTS.all().values(), key=lambda refinement: refinement.order)

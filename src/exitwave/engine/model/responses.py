@@ -1,4 +1,4 @@
-"""What the frames tell of the model while an algorithm passes over them."""
+"""Responses: the inner products of every frame that the passes of an algorithm record for the refinements."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -15,53 +15,53 @@ from exitwave.engine.state import State
 
 @dataclass
 class Responses:
-    """What the frames have told in one iteration."""
+    """The responses of all frames in one iteration."""
 
-    responses: NDArray[np.float64]
-    """The responses of every frame, shape (npos, columns), see `RESPONSES`; NaN where it was not asked."""
-    count: int
-    """Number of variations."""
-    ask: Callable[[State, NDArray[np.int64]], NDArray[np.float64]]
-    """Asks some frames what they would tell at another state; rows like those of ``responses``."""
+    values: NDArray[np.float64]
+    """The responses of every frame, shape (npos, columns), see `RESPONSES`; NaN for frames without a pass."""
+    opr_count: int
+    """Number of OPR modes."""
+    evaluate: Callable[[State, NDArray[np.int64]], NDArray[np.float64]]
+    """Returns the responses of some frames at another state, shape (frames, columns), without those of gradients."""
     slice_spacing: float = 0.0
-    """Sum of `Sums.spacing` over the passes."""
+    """Sum of `Sums.slice_spacing` over the passes."""
     background: NDArray[np.float64] | None = None
     """Sum of `Sums.background` over the passes, shape (2, ny, nx) of a frame."""
 
     def response(self, name: str) -> NDArray[np.float64]:
         """Return one of `RESPONSES`, shape (npos,)."""
-        return self.responses[:, RESPONSES.index(name)]
+        return self.values[:, RESPONSES.index(name)]
 
     @property
     def opr_modes(self) -> NDArray[np.float64]:
-        """The responses to variations, shape (npos, variations)."""
-        return self.responses[:, len(RESPONSES) :][:, : self.count]
+        """The responses to the OPR modes, shape (npos, opr_modes)."""
+        return self.values[:, len(RESPONSES) :][:, : self.opr_count]
 
     @property
     def pointing(self) -> NDArray[np.float64]:
-        """The responses to tilts, shape (npos, 2)."""
-        return self.responses[:, len(RESPONSES) :][:, self.count :]
+        """The responses to the pointing along rows and columns, shape (npos, 2)."""
+        return self.values[:, len(RESPONSES) :][:, self.opr_count :]
 
-    def relative(self, responses: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return responses, shape (npos, n), relative to <psi, psi>; 0 where a frame has not been asked."""
+    def relative_to_power(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return responses, shape (npos, n), divided by <psi, psi>; 0 for frames without a pass."""
         with np.errstate(invalid="ignore", divide="ignore"):
-            return np.nan_to_num(responses / self.response("power")[:, None], posinf=0, neginf=0)
+            return np.nan_to_num(values / self.response("power")[:, None], posinf=0, neginf=0)
 
 
 class RecordingBackend:
-    """The sweeps, with an ear on what the frames tell: an algorithm may use it in their place.
+    """Wrap a backend and record each frame's responses for the refinements.
 
     Parameters
     ----------
-    sweeps : Sweeps
+    backend : Backend
         The backend.
     state : State
-        What the passes will be about.
-    slopes : bool
-        Whether the passes are asked for what needs the object's derivatives too; see `Backend.gather`.
-    follow : callable, optional
-        What follows every pass over frames that are not held out, given these and their sums. It waits for the next
-        pass, for an algorithm may still need the state of this one.
+        The state before the iteration.
+    gradients : bool
+        Whether responses that need the object's gradients are recorded too; see `Backend.gather`.
+    after_pass : callable, optional
+        Called after every pass over frames that are not held out, with these frames and their sums. The call is
+        delayed until the next pass begins, because the algorithm may still need the state of this one.
     """
 
     def __init__(
@@ -69,68 +69,68 @@ class RecordingBackend:
         backend: Backend,
         state: State,
         gradients: bool = True,
-        follow: Callable[[NDArray[np.int64], Sums], None] | None = None,
+        after_pass: Callable[[NDArray[np.int64], Sums], None] | None = None,
     ) -> None:
         self.problem: Problem = backend.problem
         self.threads = backend.threads
-        self._backend, self._slopes, self._follow = backend, gradients, follow
+        self._backend, self._gradients, self._after_pass = backend, gradients, after_pass
         self._last: tuple[NDArray[np.int64], Sums] | None = None
         count = 0 if state.opr_modes is None else len(state.opr_modes)
         columns = len(RESPONSES) + count + (0 if state.pointing is None else 2)
-        self.told = Responses(np.full((len(self.problem.pixels), columns), np.nan), count, self._try)
+        self.responses = Responses(np.full((len(self.problem.pixels), columns), np.nan), count, self._evaluate)
 
-    def gather(self, state: State, frames: NDArray[np.int64], **wanted: Any) -> Sums:
-        """Pass over the frames as `Backend.gather`, and write down what they tell.
+    def gather(self, state: State, frames: NDArray[np.int64], **requested: Any) -> Sums:
+        """Pass over the frames like `Backend.gather`, and record their responses.
 
-        Of variations and tilts they tell with the sum of the probe, which is added up even for an algorithm that has no
-        use for it.
+        The responses to OPR modes and pointing need the sum of the probe, which is requested even for an algorithm that
+        does not use it.
         """
-        self._catch_up()
-        sums = self._ask(state, frames, **wanted | ({"probe": True} if self._needs_probe(state) else {}))
-        if self._follow and sums.opr_modes is not None:
+        self._run_after_pass()
+        sums = self._record(state, frames, **requested | ({"probe": True} if self._needs_probe(state) else {}))
+        if self._after_pass and sums.opr_modes is not None:
             copies = to_host(sums.opr_modes).copy(), to_host(sums.object_density).copy()
             self._last = frames, replace(sums, opr_modes=copies[0], object_density=copies[1])
-        self.told.slice_spacing += sums.slice_spacing
+        self.responses.slice_spacing += sums.slice_spacing
         if sums.background is not None:
-            before = self.told.background
-            self.told.background = sums.background if before is None else before + sums.background
+            before = self.responses.background
+            self.responses.background = sums.background if before is None else before + sums.background
         return sums
 
     @staticmethod
     def _needs_probe(state: State) -> bool:
         return state.opr_modes is not None or state.pointing is not None
 
-    def _catch_up(self) -> None:
-        """Let follow what has waited since the last pass."""
-        if self._follow and self._last:
-            self._follow(*self._last)
+    def _run_after_pass(self) -> None:
+        """Make the delayed call after the last pass."""
+        if self._after_pass and self._last:
+            self._after_pass(*self._last)
         self._last = None
 
-    def _ask(self, state: State, frames: NDArray[np.int64], **wanted: Any) -> Sums:
-        """Pass over the frames and write down their responses."""
-        responses = np.zeros((len(frames), self.told.responses.shape[1]))
-        sums = self._backend.gather(state, frames, responses=responses, gradients=self._slopes, **wanted)
-        self.told.responses[frames] = responses
+    def _record(self, state: State, frames: NDArray[np.int64], **requested: Any) -> Sums:
+        """Pass over the frames and record their responses."""
+        values = np.zeros((len(frames), self.responses.values.shape[1]))
+        sums = self._backend.gather(state, frames, responses=values, gradients=self._gradients, **requested)
+        self.responses.values[frames] = values
         return sums
 
-    def _try(self, state: State, frames: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Pass over the frames at a state that is no more than a trial, and return their responses."""
-        responses = np.zeros((len(frames), self.told.responses.shape[1]))
-        self._backend.gather(state, frames, object=False, probe=False, responses=responses, gradients=False)
-        return responses
+    def _evaluate(self, state: State, frames: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the responses of some frames at another state, and do not record them."""
+        values = np.zeros((len(frames), self.responses.values.shape[1]))
+        self._backend.gather(state, frames, object=False, probe=False, responses=values, gradients=False)
+        return values
 
     def complete(self, state: State) -> Responses:
-        """Ask the frames that no pass has asked, and return what all have told.
+        """Pass over the frames that had no pass in this iteration, and return the responses of all.
 
-        Held-out frames have what is their own, and no say in what all have in common.
+        Held-out frames have per-frame parameters too, but do not contribute to common sums.
         """
-        self._catch_up()
-        for ask, group in ((self.gather, self.problem.used), (self._ask, self.problem.held_out)):
-            silent = group[np.isnan(self.told.responses[group, 0])]
-            if len(silent):
-                ask(state, silent, object=False, probe=self._needs_probe(state))
-        self._catch_up()
-        return self.told
+        self._run_after_pass()
+        for gather, group in ((self.gather, self.problem.used), (self._record, self.problem.held_out)):
+            missing = group[np.isnan(self.responses.values[group, 0])]
+            if len(missing):
+                gather(state, missing, object=False, probe=self._needs_probe(state))
+        self._run_after_pass()
+        return self.responses
 
     def take(self, array: Any) -> Any:
         """Return an array on the device of the passes; see `Backend.take`."""
@@ -141,17 +141,17 @@ class RecordingBackend:
         return self._backend.misfit(state, frames)
 
     def cross_term(self, state: State, frames: NDArray[np.int64], object: NDArray[Any], probe: NDArray[Any]) -> float:
-        """Return the overlap of two changes of the exit waves; see `Backend.cross_term`."""
+        """Return the inner product of two changes of the exit waves; see `Backend.cross_term`."""
         return self._backend.cross_term(state, frames, object, probe)
 
     def line_derivatives(
         self, state: State, line: Line, frames: NDArray[np.int64], lengths: NDArray[np.float64], noise: Noise
     ) -> NDArray[np.float64]:
-        """Return the loss's derivatives along a line; see `Backend.line_derivatives`."""
+        """Return the derivatives of the loss along a line; see `Backend.line_derivatives`."""
         return self._backend.line_derivatives(state, line, frames, lengths, noise)
 
     def position_derivatives(self, state: State, frames: NDArray[np.int64], noise: Noise) -> NDArray[np.float64]:
-        """Return the loss's derivatives by the positions; see `Backend.position_derivatives`."""
+        """Return the derivatives of the loss with respect to the positions; see `Backend.position_derivatives`."""
         return self._backend.position_derivatives(state, frames, noise)
 
     def sequential(self, state: State, frames: NDArray[np.int64], object: Step | None, probe: Step | None) -> Misfit:

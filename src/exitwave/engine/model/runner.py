@@ -29,7 +29,7 @@ class StageRunner:
     stage : StageSettings
         The settings of the stage.
     state : State
-        The state, which is made ready for the stage: its counters start at 0, and the refinements add what it lacks.
+        The state. Its counters are set to 0, and the refinements add the arrays that it lacks.
     problem : Problem
         The problem.
 
@@ -43,9 +43,9 @@ class StageRunner:
         state.iteration, state.decaying, state.decay_start, state.restarts = 0, False, None, 0
         self._algorithm, self._stage, self._runner = algorithm, stage, Runner(algorithm, stage)
         self._refinements: Active = [
-            (each, settings, each.memory())
-            for each in in_order()
-            if (settings := stage.refinement(each.name)) is not None
+            (refinement, settings, refinement.memory())
+            for refinement in in_order()
+            if (settings := stage.refinement(refinement.name)) is not None
         ]
         self._constraint_memory = probe_constraints.ConstraintMemory()
         self._restarts = 0
@@ -62,7 +62,7 @@ class StageRunner:
                 memory.restart()
         active = self._active(state.iteration)
         if any(refinement.needs_responses for refinement, *_ in active):
-            misfit, responses = self._recorded(state, backend, active)
+            misfit, responses = self._iterate_and_record(state, backend, active)
         else:
             misfit, responses = self._runner.iterate(state, backend), None
         if active:
@@ -75,15 +75,15 @@ class StageRunner:
         return misfit
 
     def _active(self, iteration: int) -> Active:
-        """Return the refinements of an iteration, without the one of the positions if the algorithm does it itself."""
-        itself = "position_update" if self._algorithm.refines_positions else ""
+        """Return the refinements of an iteration, without that of positions if the algorithm refines them itself."""
+        excluded = "position_update" if self._algorithm.refines_positions else ""
         return [
             (refinement, settings, memory)
             for refinement, settings, memory in self._refinements
-            if settings.schedule.active(iteration) and refinement.name != itself
+            if settings.schedule.active(iteration) and refinement.name != excluded
         ]
 
-    def _recorded(self, state: State, backend: Backend, active: Active) -> tuple[Misfit, Responses]:
+    def _iterate_and_record(self, state: State, backend: Backend, active: Active) -> tuple[Misfit, Responses]:
         """Do one iteration, and return its misfit and the responses of the frames."""
 
         def after_pass(frames: NDArray[np.int64], sums: Sums) -> None:

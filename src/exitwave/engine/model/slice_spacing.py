@@ -1,14 +1,14 @@
-"""The distance between slices, relative to what was assumed.
+"""Slice spacing: the distance between slices, relative to the assumed one.
 
-With Z = d psi / ds the derivative of the exit wave by the relative spacing s, through that of the transfer function,
-i phi exp(i s phi), minus half the derivative of the loss is
+With Z = d psi / ds the derivative of the exit wave with respect to the relative spacing s, which follows from that of
+the transfer function, i phi exp(i s phi), minus half the derivative of the loss is
 
     g = sum_j Re <Z_j, chi_j>
 
-Object and probe hold on to the spacing that they were found with, so that the nearest minimum with both as they are,
-g / sum <Z, Z> away, is far nearer than the true one. But its sign is right. So the steps have a length of their own: it
-grows while the sign of g stays, and shrinks when it changes, as in M. Riedmiller and H. Braun, Proc. IEEE Int. Conf.
-Neural Networks, 586 (1993).
+Object and probe have adapted to the spacing that they were reconstructed with. Therefore the Gauss-Newton step
+g / sum <Z, Z>, with both fixed, is far too short, but the sign of g is right. The length of the steps is adapted
+instead: it grows while the sign of g stays the same, and shrinks when the sign changes, as in M. Riedmiller and H.
+Braun, Proc. IEEE Int. Conf. Neural Networks, 586 (1993).
 """
 
 from dataclasses import dataclass
@@ -24,16 +24,17 @@ from exitwave.engine.settings import RefinementSettings, Schedule
 from exitwave.engine.state import Memory, State
 
 GROW, SHRINK = 1.3, 0.5
-LARGEST = 0.03
-"""Change of the spacing in an iteration, at most."""
+"""Factors of the step length."""
+LARGEST_STEP = 0.03
+"""Largest change of the relative spacing in an iteration."""
 RANGE = (0.2, 5.0)
-"""Least and greatest spacing, relative to what was assumed."""
+"""Smallest and largest relative spacing."""
 
 
 class SpacingUpdate(RefinementSettings):
-    """How the distance between slices is refined."""
+    """Settings of the refinement of the slice spacing."""
 
-    step: float = Field(0.01, gt=0, le=LARGEST, description="first change, relative to the spacing")
+    step: float = Field(0.01, gt=0, le=LARGEST_STEP, description="first change, relative to the spacing")
     schedule: Schedule = Schedule(start=4)
 
 
@@ -49,20 +50,22 @@ class SpacingMemory(Memory):
 
 
 def initialise(state: State, problem: Problem, settings: SpacingUpdate) -> None:
-    """Start from what was assumed; refuse a thin sample."""
+    """Start from the assumed spacing. Raise InputError for a thin sample."""
     if problem.slices is None:
         raise refuse_thin("spacing_update")
     if state.slice_spacing is None:
         state.slice_spacing = np.array(1.0)
 
 
-def update(state: State, told: Responses, settings: SpacingUpdate, problem: Problem, memory: SpacingMemory) -> None:
+def update(
+    state: State, responses: Responses, settings: SpacingUpdate, problem: Problem, memory: SpacingMemory
+) -> None:
     """Refine the spacing."""
     assert state.slice_spacing is not None
     length, before = memory.length or settings.step, memory.sign
-    sign = float(np.sign(told.slice_spacing))
+    sign = float(np.sign(responses.slice_spacing))
     if before:
-        length = min(length * (GROW if sign == before else SHRINK), LARGEST)
+        length = min(length * (GROW if sign == before else SHRINK), LARGEST_STEP)
     state.slice_spacing = np.clip(state.slice_spacing + sign * length, *RANGE)
     memory.length, memory.sign = length, sign
 
