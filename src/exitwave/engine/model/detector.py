@@ -1,17 +1,17 @@
-"""What the detector does to the far field, in the model rather than in the counts, which keep their Poisson statistics.
+"""Model of a non-ideal detector. The counts are not corrected, so that they keep their Poisson statistics.
 
     m = flat * (A_y s A_x^T) + B,    s = sum_k |F psi_k|^2,    A = (point spread) (binning)
 
-The flat field is an efficiency: a pixel counts ``flat`` of what falls on it. The background B is there without beam.
-A pixel is the sum of ``oversample`` samples of the far field along each axis: the probe's field is then so many times
-larger, with the same object pixel wavelength * distance / (n * detector pixel), for n grows as the sample shrinks. The
-samples lie about the pixel's centre; one on the border of two pixels belongs half to each. (P. Thibault and A. Menzel,
-Nature 494, 68 (2013), and D. J. Batey et al., Phys. Rev. A 89, 043812 (2014) fit finer samples in the same way.) The
-point spread is a Gaussian between detector pixels, periodic at the frame's edges.
+The flat field is an efficiency: a pixel counts the part ``flat`` of the photons on it. The background B is the counts
+without the beam. A pixel is the sum of ``oversample`` samples of the far field along each axis. The probe's array is
+larger by this factor, with the same object pixel wavelength * distance / (n * detector pixel), because n grows as the
+sample shrinks. The samples are centred on the pixel; a sample on the border of two pixels belongs half to each. (P.
+Thibault and A. Menzel, Nature 494, 68 (2013), and D. J. Batey et al., Phys. Rev. A 89, 043812 (2014) fit finer samples
+in the same way.) The point spread is a Gaussian between detector pixels, periodic at the frame's edges.
 
 With g = -dL/dm of a loss L, minus its derivative with respect to conj(psi) is F^-1 [(A_y^T (flat g) A_x) F psi].
 
-A saturated pixel says that there was as much or more: where the model exceeds the cap nothing is asked for.
+The counts of a saturated pixel are a lower bound: where the model exceeds the cap, the correction is 0.
 """
 
 from collections.abc import Callable
@@ -25,24 +25,24 @@ from pydantic import Field
 
 from exitwave.engine.settings import Settings
 
-NEVER = np.float32(np.finfo(np.float32).max)
+NO_CAP = np.float32(np.finfo(np.float32).max)
 """The cap of a pixel that does not saturate."""
-REACH = 4.0
-"""Where the point spread is cut off, in standard deviations."""
+KERNEL_RADIUS = 4.0
+"""Radius at which the point spread is cut off, in standard deviations."""
 
 
 class DetectorSettings(Settings):
-    """What of the detector is in the model: by default nothing but a flat field that is not applied yet."""
+    """Properties of the detector in the model: by default only a flat field that is not applied yet."""
 
     background: Annotated[float, Field(ge=0)] | Literal["dark"] | None = Field(
         None,
-        description="counts per pixel without beam, or dark: the dark frame in the model, in place of subtracting it",
+        description="counts per pixel without the beam, or dark: model the dark frame instead of subtracting it",
     )
     flat: bool | None = Field(
-        None, description="flat field as efficiency in the model; None: where there is one that is not applied yet"
+        None, description="model the flat field as efficiency; None: if there is one that is not applied yet"
     )
     saturated: Literal["exclude", "cap"] = Field(
-        "exclude", description="leave saturated pixels out, or take their counts for a cap that the model may exceed"
+        "exclude", description="exclude saturated pixels, or cap: use their counts as a lower bound for the model"
     )
     oversample: int = Field(1, ge=1, le=8, description="samples of the far field along each side of a detector pixel")
     blur: float = Field(0.0, ge=0, le=20, description="standard deviation of the point spread in detector pixels")
@@ -50,14 +50,14 @@ class DetectorSettings(Settings):
 
 @dataclass(frozen=True, eq=False)
 class DetectorModel:
-    """From the intensity of the far field to the expected counts; arrays have the order of the stack."""
+    """Detector model: from the intensity of the far field to the modelled counts. Arrays are laid out like `counts`."""
 
     flat: NDArray[np.float32]
     """Efficiency relative to the mean, shape (ny, nx)."""
     background: NDArray[np.float32]
-    """Counts without beam, shape (ny, nx)."""
+    """Counts without the beam, shape (ny, nx)."""
     cap: NDArray[np.float32]
-    """Counts from which on a pixel is saturated, shape (ny, nx); `NEVER` where it is not."""
+    """Counts from which on a pixel is saturated, shape (ny, nx); `NO_CAP` for a pixel that does not saturate."""
     oversample: int = 1
     """Samples along each side of a pixel."""
     blur: float = 0.0
@@ -65,14 +65,14 @@ class DetectorModel:
 
     @cached_property
     def kernel(self) -> NDArray[np.float64]:
-        """The point spread along one axis, of sum 1, shape (2 reach + 1,)."""
-        reach = int(REACH * self.blur + 0.5)
-        kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / max(self.blur, 1e-9)) ** 2)
+        """The point spread along one axis, normalised to a sum of 1, shape (2 radius + 1,)."""
+        radius = int(KERNEL_RADIUS * self.blur + 0.5)
+        kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / max(self.blur, 1e-9)) ** 2)
         return np.asarray(kernel / kernel.sum())
 
     @property
     def local(self) -> bool:
-        """Whether a pixel sees one sample of the far field."""
+        """Whether a pixel depends on one sample of the far field only."""
         return self.oversample == 1 and self.blur == 0
 
     @cached_property
@@ -86,13 +86,13 @@ class DetectorModel:
         for k, weight in enumerate(self.kernel):
             spread += weight * np.roll(np.eye(n), k - len(self.kernel) // 2, 0)
         binned = np.zeros((n, self.oversample * n))
-        for pixels in owners(samples, self.oversample, n):
+        for pixels in _pixels_of_samples(samples, self.oversample, n):
             binned[pixels, samples] += 0.5
         return np.asarray(spread @ binned)
 
-    def counts(self, intensity: NDArray[Any], more: NDArray[Any] | None = None) -> NDArray[np.float64]:
-        """Return m of the intensity s, shape (..., q ny, q nx); ``more`` is background beside that of the model."""
-        return self.linear(intensity) + self.background + (0 if more is None else more)
+    def counts(self, intensity: NDArray[Any], background: NDArray[Any] | None = None) -> NDArray[np.float64]:
+        """Return m of the intensity s, shape (..., q ny, q nx); ``background`` is added to that of the detector."""
+        return self.linear(intensity) + self.background + (0 if background is None else background)
 
     def linear(self, intensity: NDArray[Any]) -> NDArray[np.float64]:
         """Return m without the background."""
@@ -102,7 +102,7 @@ class DetectorModel:
         return np.asarray(self.flat * (ay @ intensity @ ax.T))
 
     def changed(self, change: Callable[[NDArray[Any]], NDArray[Any]]) -> "DetectorModel":
-        """Return the detector with something done to all arrays of pixels."""
+        """Return the detector with a function applied to all arrays of pixels."""
         return replace(self, flat=change(self.flat), background=change(self.background), cap=change(self.cap))
 
     def back(self, force: NDArray[Any]) -> NDArray[np.float64]:
@@ -113,8 +113,10 @@ class DetectorModel:
         return np.asarray(ay.T @ (self.flat * force) @ ax)
 
 
-def owners(samples: NDArray[np.int64], oversample: int, n: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the two pixels, of n, that own half of a sample each: the same one, but for a sample on a border."""
+def _pixels_of_samples(
+    samples: NDArray[np.int64], oversample: int, n: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the two pixels, of n, to which half of each sample belongs: equal, except for a sample on a border."""
     first, rest = divmod(samples + oversample // 2, oversample)
     border = (rest == 0) & (oversample % 2 == 0)
     return first % n, (first - border) % n
@@ -122,4 +124,4 @@ def owners(samples: NDArray[np.int64], oversample: int, n: int) -> tuple[NDArray
 
 def ideal(shape: tuple[int, int]) -> DetectorModel:
     """Return an ideal detector of a shape (ny, nx)."""
-    return DetectorModel(np.ones(shape, np.float32), np.zeros(shape, np.float32), np.full(shape, NEVER))
+    return DetectorModel(np.ones(shape, np.float32), np.zeros(shape, np.float32), np.full(shape, NO_CAP))
