@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 from problems import double, make_near, make_problem, model, perturb, single
-from test_responses import own
+from test_responses import with_parameters
 
 import exitwave
 from exitwave.analysis.error import recompute
@@ -57,7 +57,7 @@ def test_one_exposure_at_the_position_is_a_step_scan():
 def test_gather_agrees_with_the_reference(shape, modes, noise, near, build):
     problem, truth = make_problem(shape, modes=modes, margin=5, mask=0.05)
     problem = with_exposures(problem, truth, near=near)
-    state, found = own(problem, perturb(truth)), own(problem, single(perturb(truth)))
+    state, found = with_parameters(problem, perturb(truth)), with_parameters(problem, single(perturb(truth)))
     responses = [np.zeros((len(problem.used), len(RESPONSES) + 2)) for _ in range(2)]
     expected = ReferenceBackend(problem).gather(state, problem.used, responses=responses[0], noise=noise)
     backend = build(problem, modes)

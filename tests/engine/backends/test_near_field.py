@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 from problems import double, make_near, make_problem, model, perturb, single
-from test_responses import own
+from test_responses import with_parameters
 
 from exitwave.engine.backend import NOISE, RESPONSES, Line, ProjectionWeights, Step
 from exitwave.engine.backends.reference.passes import ReferenceBackend
@@ -26,7 +26,7 @@ def case(request, build):
     problem = make_near(problem, truth)
     state, found = perturb(truth), single(perturb(truth))
     if subpixel:
-        state, found = own(problem, state), own(problem, found)
+        state, found = with_parameters(problem, state), with_parameters(problem, found)
     return problem, state, found, build(problem, modes)
 
 

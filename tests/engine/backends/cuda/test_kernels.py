@@ -11,7 +11,7 @@ from problems import GPU, Build, double, make_problem, perturb, single
 from test_fly_scan import with_exposures
 from test_multislice import copy, thick
 from test_multislice import with_parameters as with_slice_parameters
-from test_responses import own
+from test_responses import with_parameters
 
 from exitwave.engine.backend import RESPONSES, ProjectionWeights, Step
 from exitwave.engine.backends.reference.multislice import MultisliceReference
@@ -61,8 +61,8 @@ def test_gather_agrees_with_the_reference(shape, modes, noise, dtype, fused):
 
 def test_per_frame_parameters_agree_with_the_reference(fused):
     problem, truth = make_problem((15, 20), frames=6, modes=2, margin=4)
-    state = own(problem, perturb(truth))
-    found = own(problem, single(state))
+    state = with_parameters(problem, perturb(truth))
+    found = with_parameters(problem, single(state))
     rng = np.random.default_rng(2)
     state.pointing = found.pointing = rng.uniform(-0.4, 0.4, (len(problem.counts), 2))
     responses = [np.zeros((len(problem.used), len(RESPONSES) + 4)) for _ in range(2)]
