@@ -45,7 +45,7 @@ def crop(problem: Problem, factor: int) -> Problem:
         found = f"coarse: {factor} keeps {mean / full_mean:.1%} of the counts"
         remedy = "Use a smaller factor, or remove the setting: the cone of the beam extends beyond the middle"
         raise InputError("The frames cannot be cropped so far", found=found, remedy=remedy)
-    detector = problem.detector.changed(lambda array: crop_middle(array, factor)) if problem.detector else None
+    detector = problem.detector.map_pixels(lambda array: crop_middle(array, factor)) if problem.detector else None
     rows, columns = problem.object_shape
     return replace(
         problem,

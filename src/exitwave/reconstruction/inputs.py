@@ -85,7 +85,9 @@ def _probe_shape(scan: Scan, recipe: Recipe) -> tuple[int, int]:
 def _largest_move(scan: Scan, recipe: Recipe, exposures: NDArray[np.float64]) -> int:
     """Return the number of pixels by which refinement may move positions in metres; 0: no refinement."""
     distance, positions = (_refines(recipe, name) for name in ("distance_update", "position_update"))
-    scaling = LARGEST_CHANGE * float(np.ptp(exposures[:, :2], axis=0).max() / min(scan.object_pixel)) / 2 if distance else 0
+    scaling = (
+        LARGEST_CHANGE * float(np.ptp(exposures[:, :2], axis=0).max() / min(scan.object_pixel)) / 2 if distance else 0
+    )
     return REFINEMENT_MARGIN + math.ceil(scaling) if distance or positions else 0
 
 

@@ -7,7 +7,7 @@ from typing import Any, overload
 
 from exitwave.engine.algorithms.registry import ALGORITHMS
 from exitwave.engine.backends.create import move_to_backend
-from exitwave.engine.model.positions import stopped
+from exitwave.engine.model.positions import tile_limit_findings
 from exitwave.engine.model.runner import StageRunner
 from exitwave.engine.parallel.communicator import ONE_PROCESS, Communicator
 from exitwave.engine.parallel.tiles import Tile
@@ -167,7 +167,7 @@ def _run_stage(run: Run, stage: Stage, *, last: bool) -> Iterator[Progress]:
             run.stopped_by = reason
         if reason:
             del stop, runner  # frees arrays as large as several objects before the result is made
-            run.findings = (*run.findings, *stopped(state, backend.problem))
+            run.findings = (*run.findings, *tile_limit_findings(state, backend.problem))
         yield _progress(run, stage, reason if run.stopped_by == reason else "")
     run.state, run.two_grids = run.on_the_fine_grid(), None
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.engine.algorithms.registry import ALGORITHMS, supporting
-from exitwave.engine.model.slices import Slices, split
+from exitwave.engine.model.slices import Slices, split_object
 from exitwave.engine.problem import Problem
 from exitwave.engine.recipe import Recipe
 from exitwave.engine.state import State
@@ -137,7 +137,7 @@ def starting_object(problem: Problem, earlier: Result | None) -> NDArray[np.comp
     if earlier is None:
         return np.ones(problem.full_shape, np.complex64)
     if problem.slices and earlier.object.ndim == 2:
-        return split(earlier.object, problem.slices.number)
+        return split_object(earlier.object, problem.slices.number)
     return problem.tile.distribute(earlier.object)
 
 

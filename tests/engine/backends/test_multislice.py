@@ -12,7 +12,7 @@ from exitwave.engine.backends.cpu.multislice import MultisliceCpuBackend
 from exitwave.engine.backends.reference.multislice import MultisliceReference
 from exitwave.engine.backends.reference.passes import ReferenceBackend
 from exitwave.engine.model.probe_constraints import ConstraintMemory, ProbeConstraints, constrain
-from exitwave.engine.model.slices import split
+from exitwave.engine.model.slices import split_object
 from exitwave.engine.state import MODEL_FIELDS, State
 from exitwave.errors import InputError
 from exitwave.optics import angular_spectrum, depth_of_focus, numerical_aperture
@@ -203,7 +203,7 @@ def test_passes_that_need_a_wave_linear_in_the_object_are_refused():
 def test_split_gives_slices_of_the_same_product():
     rng = np.random.default_rng(0)
     obj = (rng.uniform(0.5, 1.5, (6, 7)) * np.exp(1j * (2.5 + rng.uniform(-1, 1, (6, 7))))).astype(np.complex64)
-    found = split(obj, 3)
+    found = split_object(obj, 3)
     assert found.shape == (3, 6, 7)
     assert close(found.prod(0), obj, 1e-5)
     assert np.abs(np.angle(found[0] / found[0].mean())).max() < 0.5  # no jumps where the phase wraps

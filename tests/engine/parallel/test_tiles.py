@@ -13,7 +13,7 @@ from processes import SPANS, start, wait_for
 
 import exitwave
 from exitwave.cli.settings import parse_settings, split_settings
-from exitwave.engine.model.positions import clip_positions, stopped
+from exitwave.engine.model.positions import clip_positions, tile_limit_findings
 from exitwave.engine.parallel.communicator import Communicator
 from exitwave.engine.parallel.tiles import make_tile
 from exitwave.engine.recipe import make_recipe
@@ -163,7 +163,7 @@ def test_a_frame_stops_at_the_edge_of_its_tile_with_a_finding():
     far = free[:, 0] > problem.pixels[:, 0] + 2
     np.testing.assert_allclose(state.positions[~far], free[~far])
     np.testing.assert_allclose(state.positions[far, 0], problem.pixels[far, 0] + 2)
-    (finding,) = stopped(state, problem)
+    (finding,) = tile_limit_findings(state, problem)
     assert finding.code == "W236"
     assert f"{far.sum()} frames" in finding.found
-    assert stopped(state, whole) == ()
+    assert tile_limit_findings(state, whole) == ()

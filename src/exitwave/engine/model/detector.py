@@ -101,7 +101,7 @@ class DetectorModel:
         ay, ax = self.axes
         return np.asarray(self.flat * (ay @ intensity @ ax.T))
 
-    def changed(self, change: Callable[[NDArray[Any]], NDArray[Any]]) -> "DetectorModel":
+    def map_pixels(self, change: Callable[[NDArray[Any]], NDArray[Any]]) -> "DetectorModel":
         """Return the detector with a function applied to all arrays of pixels."""
         return replace(self, flat=change(self.flat), background=change(self.background), cap=change(self.cap))
 

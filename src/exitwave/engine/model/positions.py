@@ -117,7 +117,7 @@ def clip_positions(positions: NDArray[np.float64], problem: Problem) -> NDArray[
     return np.clip(positions, *problem.reach)
 
 
-def stopped(state: State, problem: Problem) -> tuple[Finding, ...]:
+def tile_limit_findings(state: State, problem: Problem) -> tuple[Finding, ...]:
     """Return a finding if frames have reached the edge of their tile of the object, and cannot move further."""
     if state.positions is None:
         return ()

@@ -44,7 +44,7 @@ def refuse_thin(what: str) -> InputError:
     return InputError("A thin sample has no slices", found=what, remedy="Give the number of slices, 2 or more")
 
 
-def split(obj: NDArray[Any], number: int) -> NDArray[Any]:
+def split_object(obj: NDArray[Any], number: int) -> NDArray[Any]:
     """Return equal slices O^(1/n) whose product is a thin object, shape (number, rows, columns).
 
     The phase that is divided is the one within pi of the mean phase.
