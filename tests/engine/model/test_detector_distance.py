@@ -93,7 +93,7 @@ def test_the_near_field_and_joint_scans_are_refused():
     with pytest.raises(InputError, match="far field"):
         detector_distance.initialise(state, make_near(problem, state), DistanceUpdate())
     scan = simulate(frames=4, detector=128)
-    with pytest.raises(InputError, match="share"):
+    with pytest.raises(InputError, match="in a joint reconstruction"):
         exitwave.reconstruct([scan, scan], share="probe", distance_update=True, iterations=1)
 
 

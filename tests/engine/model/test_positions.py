@@ -158,5 +158,5 @@ def test_algorithms_that_keep_exit_waves_are_refused(algorithm):
 
 def test_joint_scans_are_refused():
     scan, _ = make_scan(frames=4)
-    with pytest.raises(InputError, match="share"):
+    with pytest.raises(InputError, match="in a joint reconstruction"):
         exitwave.reconstruct([scan, scan], share="probe", position_update=True, iterations=1)
