@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from exitwave.engine.backends.cpu.fft.transforms import execute
 from exitwave.engine.backends.cpu.kernels import rows
 from exitwave.engine.backends.cpu.kernels.compiled import compiled
-from exitwave.engine.backends.cpu.kernels.correction import correct_row
-from exitwave.engine.backends.cpu.kernels.noise import AMPLITUDE
+from exitwave.engine.backends.cpu.kernels.noise import AMPLITUDE, correction_factors
 from exitwave.engine.backends.cpu.kernels.waves import ramp
 
 _ONE = np.float32(1)
@@ -85,22 +84,32 @@ def compare_near(wave, frame, invalid, floor, noise, back, plans, ny, nx, near, 
 @compiled
 def correct_near(wave, frame, invalid, floor, noise, back, plans, ny, nx, near, sums):
     """Transform the rows back, compare with the counts and correct the waves, and transform the rows again."""
-    fade, mark = floor * floor, np.float32(invalid)
-    whole = slice(0, 2 * nx)
+    fade, mark, model = floor * floor, np.float32(invalid), near.model
+    modes = wave.shape[0]
     misfit, loss = 0.0, 0.0
     sums[:] = 0
     for first in range(0, ny, plans.rows):
-        for k in range(wave.shape[0]):
+        for k in range(modes):
             address = wave[k, first].ctypes.data
             execute(plans.rows_backward, address, address)
         for r in range(first, min(first + plans.rows, ny)):
-            row_misfit, row_loss = correct_row(
-                wave, r, whole, frame[r], invalid, mark, fade, noise, _ONE, nx, near.model, sums
-            )  # fmt: skip
-            misfit += row_misfit
-            loss += row_loss
+            counts = frame[r]
+            if noise == AMPLITUDE and modes == 1:
+                rows.correct_wave(wave[0, r], counts, sums, mark, fade, _ONE, _ONE, nx)
+                continue
+            rows.power(model, wave[0, r], nx)
+            for k in range(1, modes):
+                rows.add_power(model, wave[k, r], nx)
+            if noise == AMPLITUDE:
+                rows.correct(model, counts, sums, mark, fade, _ONE, _ONE, nx)
+            else:
+                row_misfit, row_loss = correction_factors(model[:nx], counts, invalid, noise, _ONE)
+                misfit += row_misfit
+                loss += row_loss
+            for k in range(modes):
+                rows.scale(wave[k, r], model, nx)
         if back:
-            for k in range(wave.shape[0]):
+            for k in range(modes):
                 address = wave[k, first].ctypes.data
                 execute(plans.rows_forward, address, address)
     if noise == AMPLITUDE:

@@ -30,7 +30,7 @@ _ONE = np.float32(1)
 def modulus_factors(modelled, mixed, counts, invalid, floor, b):
     """Replace the intensities of the mixture by b times the factor of Pi_F, and return the misfit of the model.
 
-    The factor is 1 + that of `correction.correct_row`; here the amplitudes of model and mixture are needed apart.
+    The factor is 1 + that of `gather.compare`; here the amplitudes of model and mixture are needed apart.
     """
     misfit = np.float32(0)
     for c in range(counts.shape[0]):
