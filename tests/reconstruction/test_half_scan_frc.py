@@ -61,10 +61,10 @@ def test_two_halves_give_the_resolution_relative_to_the_truth(photons, split):
     scan = simulate(detector=128, frames=120, photons=photons, seed=4)
     scan = replace(scan, patterns=Frames(scan.patterns[:]))
     result = exitwave.reconstruct(scan, iterations=25, threads=1)
-    seen = []
-    found = half_scan_frc(result, lambda half, progress: seen.append((half, progress.iteration)), split=split)
+    calls = []
+    found = half_scan_frc(result, lambda half, progress: calls.append((half, progress.iteration)), split=split)
     assert found.halves == split
-    assert seen == [(half, k) for half in (1, 2) for k in range(1, 26)]
+    assert calls == [(half, k) for half in (1, 2) for k in range(1, 26)]
     assert found.resolution == pytest.approx(exitwave.compare(result).frc.resolution, rel=0.2)
 
 
