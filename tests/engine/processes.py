@@ -51,7 +51,11 @@ RECIPES = {
     "rPIE of slices": {"algorithm": "rPIE", "iterations": 2, "slices": 2, "probe": "auto"},
     "ML of slices": {"algorithm": "ML", "iterations": 3, "noise": "Poisson", "slices": 2},
 }  # fmt: skip
-assert {settings["algorithm"] for settings in RECIPES.values()} == set(ALGORITHMS.all()) - {"ePIE"}
+IN_PROCESSES = {name for name, algorithm in ALGORITHMS.all().items() if algorithm.processes}
+RECIPES |= {
+    name: {"algorithm": name, "iterations": 2}
+    for name in IN_PROCESSES - {settings["algorithm"] for settings in RECIPES.values()}
+}
 NOT_ON_TILES = {"coarse", "slices", "probe_constraints"}
 """Settings of the recipes above that need the whole object."""
 TILED = {name: settings for name, settings in RECIPES.items() if not NOT_ON_TILES & set(settings)} | {
@@ -66,7 +70,7 @@ TILED = {name: settings for name, settings in RECIPES.items() if not NOT_ON_TILE
     },
     "ML on tensors": {"algorithm": "ML", "iterations": 2, "device": "torch-cpu", "position_update": True},
 }  # fmt: skip
-assert {settings["algorithm"] for settings in TILED.values()} == set(ALGORITHMS.all()) - {"ePIE"}
+assert {settings["algorithm"] for settings in TILED.values()} == IN_PROCESSES
 KILLED_AFTER = 3
 """The iteration after which a process is killed."""
 TIMEOUT = 120
