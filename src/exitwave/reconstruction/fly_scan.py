@@ -73,7 +73,7 @@ def _check_algorithms(recipe: Recipe) -> None:
             remedy = f"Use one of {supporting('fly_scan')}"
             raise InputError("This algorithm does not support fly scans", found=stage.algorithm, remedy=remedy)
         if algorithm.refines_positions and stage.refinement("position_update"):
-            remedy = f"Use one of {supporting('fly_scan', but='refines_positions')}"
+            remedy = f"Use one of {supporting('fly_scan', without='refines_positions')}"
             what = f"{stage.algorithm} does not refine positions in fly scans"
             raise InputError(what, found="position_update", remedy=remedy)
 

@@ -49,7 +49,7 @@ def slice_positions(scan: Scan, problem: Problem, recipe: Recipe, earlier: Resul
                 remedy = "Leave it out, or use a single slice"
                 raise InputError("This is not refined with several slices", found=name, remedy=remedy)
         if algorithm.refines_positions and stage.refinement("position_update"):
-            remedy = f"Use one of {supporting('slices', but='refines_positions')}, or a single slice"
+            remedy = f"Use one of {supporting('slices', without='refines_positions')}, or a single slice"
             what = f"{stage.algorithm} does not refine positions with several slices"
             raise InputError(what, found="position_update", remedy=remedy)
     return _spacing(scan, problem, recipe, earlier) * np.arange(number, dtype=np.float64)

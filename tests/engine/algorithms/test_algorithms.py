@@ -9,7 +9,7 @@ from problems import ON_TENSORS, double, make_problem, perturb, single
 from exitwave.engine.algorithms import epie, rpie
 from exitwave.engine.algorithms.algorithm import Runner
 from exitwave.engine.algorithms.registry import ALGORITHMS
-from exitwave.engine.algorithms.step_decay import decayed
+from exitwave.engine.algorithms.step_decay import shortened
 from exitwave.engine.backend import NOISE, Step, Sums
 from exitwave.engine.backends.cpu.passes import CpuBackend
 from exitwave.engine.backends.create import move_to_backend
@@ -187,9 +187,9 @@ def test_the_steps_of_a_settling_stage_are_those_of_a_running_mean():
     lengths = []
     for state.iteration in range(6):
         state.decaying = state.iteration >= 2
-        lengths.append([decayed(step, state).length for _ in range(2)])
+        lengths.append([shortened(step, state).length for _ in range(2)])
     assert np.allclose(lengths, 0.6 / np.array([[1, 1, 2, 3, 4, 5]]).T)
-    assert decayed(None, state) is None
+    assert shortened(None, state) is None
 
 
 @pytest.mark.parametrize("step", [epie.step, rpie.step])

@@ -63,22 +63,22 @@ def test_what_changes_have_in_common_agrees_with_the_reference(shape, case, buil
     problem, _, state = start(shape, **case)
     reference, backend = ReferenceBackend(problem), build(problem, len(state.probe))
     sums, *line = directions(reference, state)
-    expected = lsqml.products(state, reference, problem.used, sums, *line)
+    expected = lsqml.inner_products(state, reference, problem.used, sums, *line)
     found = backend.cross_term(single(state), problem.used[::2], *(each.astype("c8") for each in line))
     assert found == pytest.approx(reference.cross_term(state, problem.used[::2], *line), rel=1e-4)
     mine = backend.gather(single(state), problem.used)
-    found = lsqml.products(single(state), backend, problem.used, mine, *(each.astype("c8") for each in line))
+    found = lsqml.inner_products(single(state), backend, problem.used, mine, *(each.astype("c8") for each in line))
     assert found == pytest.approx(expected, rel=1e-4)
 
 
 def test_what_changes_do_is_what_they_do_to_every_frame(monkeypatch):
     """Exactly so on whole pixels; between them two of the five products are taken at the nearest."""
-    monkeypatch.setattr(lsqml, "ASKED", 30)
+    monkeypatch.setattr(lsqml, "CROSS_TERM_FRAMES", 30)
     for subpixel, tolerance in ((False, 1e-9), (True, 0.05)):
         problem, _, state = start(modes=2, mask=0.05, subpixel=subpixel)
         backend = ReferenceBackend(problem)
         sums, *line = directions(backend, state)
-        found = lsqml.products(state, backend, problem.used, sums, *line)
+        found = lsqml.inner_products(state, backend, problem.used, sums, *line)
         expected = np.zeros(5)
         for j, (_, _, a, b) in zip(problem.used, changes(backend, state, *line), strict=True):
             chi = correction(backend, state, j)
@@ -89,7 +89,7 @@ def test_what_changes_do_is_what_they_do_to_every_frame(monkeypatch):
 
 @pytest.mark.parametrize("damping", [0.0, 0.1])
 def test_lengths_are_those_of_a_brute_force_minimisation(damping, monkeypatch):
-    monkeypatch.setattr(lsqml, "ASKED", 30)
+    monkeypatch.setattr(lsqml, "CROSS_TERM_FRAMES", 30)
     problem, _, state = start(modes=2, mask=0.05, subpixel=False)
     backend = ReferenceBackend(problem)
     sums, *line = directions(backend, state)
@@ -102,12 +102,12 @@ def test_lengths_are_those_of_a_brute_force_minimisation(damping, monkeypatch):
 
     best = minimize(loss, np.zeros(2), method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-9}).x
     assert best.min() > 0
-    assert lsqml.solve(*lsqml.products(state, backend, problem.used, sums, *line), damping) == pytest.approx(best, 1e-4)
+    assert lsqml.solve(*lsqml.inner_products(state, backend, problem.used, sums, *line), damping) == pytest.approx(best, 1e-4)
 
 
 @pytest.mark.parametrize("which", [0, 1])
 def test_a_change_that_is_all_that_lacks_has_the_length_one(which, monkeypatch):
-    monkeypatch.setattr(lsqml, "ASKED", 30)
+    monkeypatch.setattr(lsqml, "CROSS_TERM_FRAMES", 30)
     problem, _, state = start(modes=2, subpixel=False)
     backend, rng = ReferenceBackend(problem), np.random.default_rng(5)
     line = [rng.standard_normal((*each.shape, 2)) @ [1, 1j] for each in (state.object, state.probe)]
@@ -116,7 +116,7 @@ def test_a_change_that_is_all_that_lacks_has_the_length_one(which, monkeypatch):
     for window, beam, *both in changes(backend, state, *line):
         sums.object[window] += (beam.conj() * both[which]).sum(0)
         sums.probe[:] += state.object[window].conj() * both[which]
-    lengths = lsqml.solve(*lsqml.products(state, backend, problem.used, sums, *line), damping=0)
+    lengths = lsqml.solve(*lsqml.inner_products(state, backend, problem.used, sums, *line), damping=0)
     assert np.allclose(lengths, np.eye(2)[which], atol=1e-9)
 
 
@@ -127,7 +127,7 @@ def test_lengths_are_finite_and_not_negative():
 
 
 def test_one_batch_makes_all_groupings_equal(monkeypatch):
-    monkeypatch.setattr(lsqml, "ASKED", 30)
+    monkeypatch.setattr(lsqml, "CROSS_TERM_FRAMES", 30)
     problem, _, state = start(modes=2, mask=0.05)
     found = []
     for grouping in GROUPINGS:

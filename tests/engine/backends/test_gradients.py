@@ -57,23 +57,23 @@ def test_the_line_search_ends_where_the_slope_is_zero(noise):
     backend = ReferenceBackend(problem)
     sums = backend.gather(state, problem.used, noise=noise)
     pulled = Line(sums.object, sums.probe)
-    line, product = ml.turn(None, pulled, sums, (ml.OBJECT, ml.PROBE, False), None, WHOLE_OBJECT)
+    line, product = ml.conjugate_direction(None, pulled, sums, (ml.OBJECT, ml.PROBE), None, WHOLE_OBJECT)
     assert product == pytest.approx(ml.inner(pulled, line, WHOLE_OBJECT))
     gradients = lambda lengths: backend.line_derivatives(state, line, problem.used, lengths, noise)  # noqa: E731
     slope = gradients(np.zeros(1))[0, 0]
     for expected in (1.0, 30.0, 1e-3):
-        length = ml.minimise(gradients, slope, expected)
+        length = ml.first_minimum(gradients, slope, expected)
         assert abs(gradients(np.array([length]))[0, 0]) < 2e-3 * abs(slope)
 
 
 def test_the_line_search_is_exact_for_a_cubic_slope():
     gradients = lambda t: np.stack([(t - 3) * (t**2 + 1), 3 * t**2 - 6 * t + 1], axis=1)  # noqa: E731
     for expected in (0.01, 1.0, 3.0, 500.0):
-        assert ml.minimise(gradients, -3.0, expected) == pytest.approx(3, rel=1e-9)
+        assert ml.first_minimum(gradients, -3.0, expected) == pytest.approx(3, rel=1e-9)
 
 
 def test_a_function_that_falls_for_ever_ends_the_search():
-    assert ml.minimise(lambda t: np.stack([-np.ones_like(t), 0 * t], axis=1), -1.0, 1.0) > 1
+    assert ml.first_minimum(lambda t: np.stack([-np.ones_like(t), 0 * t], axis=1), -1.0, 1.0) > 1
 
 
 def test_ml_needs_fewer_iterations_than_steepest_descent():
@@ -145,7 +145,7 @@ def test_a_push_follows_the_paper():
     for _ in range(2 * t):
         for each in (value, kept.velocity):  # as `Backend.descend` does
             each += 1
-        momentum.push(value, kept, eta, t)
+        momentum.apply_momentum(value, kept, eta, t)
     first = t
     second = eta * first + t
     assert np.allclose(value, 2 * t + eta * first + eta * second)
@@ -157,7 +157,7 @@ def test_adams_first_steps_have_one_length():
     gradient = np.exp(1j * np.angle(state.object)) * 5
     before, scale = state.object.copy(), np.sqrt(np.mean(np.abs(state.object) ** 2))
     chosen = adam.OBJECT
-    adam.descend(backend, state.object, gradient.astype(np.complex64), adam.moments(state.object), chosen, 1.0)
+    adam.descend(backend, state.object, gradient.astype(np.complex64), adam.initial_moments(state.object), chosen, 1.0)
     assert np.allclose(np.abs(state.object - before), chosen.length * scale, rtol=1e-4)
 
 

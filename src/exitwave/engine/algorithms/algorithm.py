@@ -1,4 +1,4 @@
-"""What an algorithm is: an update rule, and what the rest of the program must know of it."""
+"""The definition of an algorithm: its update rule, its settings and what it supports."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from exitwave.engine.state import Memory, State
 
 M = TypeVar("M", bound=Memory)
 OPTIONAL = frozenset({"batch", "batching", "noise", "relaxation", "decay"})
-"""The settings of a stage that not every algorithm uses."""
+"""Settings of a stage that only some algorithms use."""
 
 
 def _accept(stage: StageSettings) -> None:
@@ -24,30 +24,31 @@ class Algorithm(Generic[M]):
     name: str
     """Name in recipes, results and messages."""
     step: Callable[[State, Backend, StageSettings, M], Misfit]
-    """Does one iteration in place, and returns the misfit of the model before it. Called with the state, the backend,
-    the settings of the stage and the memory of the algorithm."""
+    """Function that does one iteration in place and returns the misfit of the model before it. Its arguments are the
+    state, the backend, the settings of the stage and the memory of the algorithm."""
     iterations: int = 100
-    """Iterations that it takes to converge on a scan with usual overlap, from a probe 15 % off in defocus."""
+    """Default number of iterations: enough to converge on a scan with usual overlap, if the defocus of the starting
+    probe is wrong by 15 %."""
     settings: frozenset[str] = frozenset()
-    """The settings among `OPTIONAL` that it uses; others are refused."""
+    """The settings of `OPTIONAL` that it uses; the others are refused."""
     memory: Callable[[], M] = Memory  # type: ignore[assignment]
-    """Makes what it keeps from one iteration to the next, at the start of a stage."""
+    """Function that returns the memory from one iteration to the next; called at the start of a stage."""
     slices: bool = False
     """Whether it supports a thick sample of several slices."""
     fly_scan: bool = False
-    """Whether it supports frames of several exposures."""
+    """Whether it supports a fly scan, with several exposures in a frame."""
     processes: bool = True
-    """Whether the frames may be divided among processes; not for updates after every frame."""
+    """Whether the frames may be distributed over several processes. Not possible with an update after every frame."""
     keeps_waves: bool = False
-    """Whether it keeps exit waves, whose positions cannot be refined."""
+    """Whether it stores exit waves from one iteration to the next, so that positions cannot be refined."""
     refines_positions: bool = False
-    """Whether it refines the positions itself, together with object and probe."""
+    """Whether it refines the positions itself, jointly with object and probe."""
     check: Callable[[StageSettings], None] = _accept
-    """Raises ValueError with a message for combinations of settings that it cannot do."""
+    """Function of the settings of a stage that raises ValueError for combinations that it does not support."""
 
 
 class Runner:
-    """Runs the iterations of one algorithm, with its memory.
+    """Run the iterations of one algorithm with its memory.
 
     Parameters
     ----------
@@ -59,20 +60,20 @@ class Runner:
 
     def __init__(self, algorithm: Algorithm[M], stage: StageSettings) -> None:
         self._algorithm, self._stage, self._memory = algorithm, stage, algorithm.memory()
-        self._before: frozenset[str] = frozenset()
+        self._last_updated: frozenset[str] = frozenset()
         self._restarts = 0
 
     def iterate(self, state: State, backend: Backend) -> Misfit:
-        """Do one iteration in place and return its misfit.
+        """Do one iteration in place and return the misfit before it.
 
-        The memory learns which quantities the iteration before has updated, and starts again where a constraint has
-        changed object and probe together.
+        Before the iteration, the memory receives the names of the quantities that the last iteration updated. It is
+        reset if a constraint has changed object and probe together.
         """
         if state.restarts != self._restarts:
-            self._restarts, self._before = state.restarts, frozenset()
+            self._restarts, self._last_updated = state.restarts, frozenset()
             self._memory.restart()
-        now = self._stage.updated(state.iteration)
-        self._memory.resume(self._before, now)
+        updated = self._stage.updated(state.iteration)
+        self._memory.resume(self._last_updated, updated)
         misfit = self._algorithm.step(state, backend, self._stage, self._memory)
-        self._before = now
+        self._last_updated = updated
         return misfit

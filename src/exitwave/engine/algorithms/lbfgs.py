@@ -1,10 +1,10 @@
-"""Maximum likelihood of a thick sample by limited-memory BFGS.
+"""Maximum likelihood of a thick sample by limited-memory BFGS; `ml` uses it where the sample has slices.
 
-The exit wave of several slices is not linear in them, so that no line through them is a polynomial (`ml`). What takes
-the place of its exact line search is what pairs of the last steps s and of the changes y of the gradient tell of the
-curvature. With L the loss of a noise model (`backend.Noise`) and g minus its gradient with respect to conj(O) and
-conj(P) over all frames, and <a, b> = Re sum conj(a) b over object and probe, the direction h is, of the last pairs from
-the newest to the oldest and back,
+The exit wave of several slices is not linear in them, so that the loss along a line is not a polynomial, as it is in
+`ml`. In place of its exact line search, the curvature is estimated from pairs of the last steps s and the changes y of
+the gradient. Let L be the loss of a noise model (`backend.Noise`), g minus its gradient with respect to conj(O) and
+conj(P) over all frames, and <a, b> = Re sum conj(a) b over object and probe. The direction h follows from the last
+pairs, from the newest to the oldest and back,
 
     q = g;          a_i = <s_i, q> / <s_i, y_i>,    q <- q - a_i y_i
     h = gamma B q;  b_i = <y_i, h> / <s_i, y_i>,    h <- h + (a_i - b_i) s_i,     gamma = <s, y> / <y, B y> (newest)
@@ -14,48 +14,49 @@ J. Nocedal and S. J. Wright, Numerical Optimization, 2nd ed. (2006), algorithm 7
     B_O = U W^-1/2 K W^-1/2 conj(U),   W = ((1 - alpha_O) sum_jk |P_k|^2 + alpha_O max sum_jk |P_k|^2) / step_O
     B_P = step_P / ((1 - alpha_P) sum_j |O_1|^2 + alpha_P max sum_j |O_1|^2)
 
-with P the wave that enters a slice, U = O / |O|, and K that tells the slices apart (`unmix`). What slices may exchange,
-and frames hardly tell, is a factor: coarse detail D that makes them O_1 D and O_2 / D. It is coarse in the logarithms,
-whose gradient is conj(O) g and whose curvature is W |O|^2; as a change of O, it has all the detail that O has. Hence U.
-K comes by and by (`LIFTS`): coarse detail of a difference that follows what is still wrong in the sum goes astray.
+where P is the wave that enters a slice, U = O / |O|, and K the preconditioner of the slices (`slice_preconditioner`).
+The ambiguity between slices, which the frames hardly determine, is a factor: coarse detail D in O_1 D and O_2 / D. It
+is coarse in the logarithm of O, whose gradient is conj(O) g and whose curvature is W |O|^2; as a change of O it has all
+the detail of O. Therefore B_O contains U. K is introduced in steps (`EPS_SCHEDULE`), because coarse detail of a
+difference diverges if it is fitted while the sum of the slices is still wrong.
 
-The step is h, or shorter until the loss is lower; one pass over the frames is nearly always enough for an iteration.
+The step is h, or shorter until the loss is lower; nearly always one pass over the frames is enough for an iteration.
 """
 
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from exitwave.engine import arrays
-from exitwave.engine.algorithms.epie import choose
 from exitwave.engine.algorithms.slice_preconditioner import EPS, inverse, overlaps, precondition
+from exitwave.engine.algorithms.steps import active_step
 from exitwave.engine.backend import Backend, Misfit, Step
 from exitwave.engine.stage import StageSettings
 from exitwave.engine.state import State
 
 OBJECT, PROBE = Step(1.0, 0.05), Step(1.0, 0.1)
-"""Length and alpha of the steps, where the stage does not say."""
+"""Default length and alpha of the steps."""
 PAIRS = 5
-"""Pairs of steps and changes that are kept, each as large as twice object and probe."""
+"""Pairs that are stored; each is as large as twice object and probe."""
 FIRST = 0.5
-"""Length of a step of which no pairs are known: object and probe could each take all of the correction."""
+"""gamma before the first pair: object and probe could each account for all of the correction."""
 TRIALS = 6
-"""Passes of an iteration, at most."""
-ENOUGH = 1e-4
-"""Part of what the slope promises by which the loss must fall."""
-LIFTS = {0: 10.0, 20: 0.3, 40: EPS}
-"""eps of `unmix` from an iteration of the search on; at 10 all slices still keep their gradients."""
+"""Largest number of passes in an iteration."""
+SUFFICIENT = 1e-4
+"""Smallest decrease of the loss, relative to the decrease that follows from the slope."""
+EPS_SCHEDULE = {0: 10.0, 20: 0.3, 40: EPS}
+"""eps of the preconditioner of the slices from an iteration of the search on; at 10 the gradients hardly change."""
 TINY = 1e-20
-"""Keeps what is 0 from dividing."""
+"""Added to denominators that may be 0."""
 Vector = list[Any]
-"""An array for each quantity that is updated, of object and probe."""
+"""An array for each of object and probe that is updated."""
 Steps = tuple[Step | None, Step | None]
 
 
 class Point(NamedTuple):
-    """What a pass over the frames has told."""
+    """The results of a pass over the frames at one object and probe."""
 
-    pull: Vector
-    """Minus the gradient."""
+    gradient: Vector
+    """g, minus the gradient."""
     weights: Vector
     """W^-1/2 conj(U), and B_P."""
     loss: float
@@ -63,7 +64,7 @@ class Point(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """A step, the change of the gradient along it, and their product."""
+    """A step s, the change y of the gradient along it, and <s, y>."""
 
     step: Vector
     change: Vector
@@ -72,152 +73,166 @@ class Pair(NamedTuple):
 
 @dataclass
 class Search:
-    """The pairs and the preconditioner of the search so far."""
+    """The pairs and the preconditioner of the search."""
 
     workers: int
     """Threads of Fourier transforms on the host."""
     filters: Any = None
-    """K of the object; None where that is left alone."""
-    age: int = 0
+    """K of the object; None: the object is not updated."""
+    iterations: int = 0
     """Iterations of this search."""
-    here: Point | None = None
+    point: Point | None = None
+    """The results at the end of the last iteration."""
     pairs: list[Pair] = field(default_factory=list)
+    """The last pairs, the newest last."""
     scale: float = FIRST
     """gamma."""
 
-    def forget(self) -> None:
-        """Begin with the gradient again."""
+    def reset(self) -> None:
+        """Remove the pairs, so that the next direction is the preconditioned gradient."""
         self.pairs, self.scale = [], FIRST
 
 
 class HasSearch(Protocol):
-    """The memory of the algorithm that uses this search."""
+    """A memory with a search; None: the search has not started."""
 
     search: Search | None
 
 
 def step(state: State, backend: Backend, stage: StageSettings, memory: HasSearch) -> Misfit:
-    """Do one iteration in place and return its misfit."""
-    steps = choose(stage.object_update, OBJECT, state.iteration), choose(stage.probe_update, PROBE, state.iteration)
+    """Do one iteration in place and return the misfit before it."""
+    object_step = active_step(stage.object_update, OBJECT, state.iteration)
+    probe_step = active_step(stage.probe_update, PROBE, state.iteration)
+    steps = object_step, probe_step
     if steps == (None, None):
         return backend.misfit(state, backend.problem.used)
-    search = recall(state, backend, steps, memory)
-    here = search.here if search.here and alone(stage) else look(state, backend, stage, steps)
-    line, slope = downhill(search, here)
-    there, length = line_search(state, backend, stage, steps, here, line, slope) if slope > 0 else (here, 0.0)
-    learn(search, here, there, line, length)
-    search.here = there
-    return here.misfit
+    search = current_search(state, backend, steps, memory)
+    start = search.point if search.point and only_algorithm_updates(stage) else evaluate(state, backend, stage, steps)
+    direction, slope = descent_direction(search, start)
+    end, length = start, 0.0
+    if slope > 0:
+        end, length = line_search(state, backend, stage, steps, start, direction, slope)
+    store_pair(search, start, end, direction, length)
+    search.point = end
+    return start.misfit
 
 
-def alone(stage: StageSettings) -> bool:
-    """Say whether nothing else moves what this algorithm has found, so that what a pass has told stays true."""
+def only_algorithm_updates(stage: StageSettings) -> bool:
+    """Return whether only the algorithm changes the state, so that the last pass is valid in the next iteration."""
     return not stage.refinements and stage.object_constraints is None and stage.probe_constraints is None
 
 
-def recall(state: State, backend: Backend, steps: Steps, memory: HasSearch) -> Search:
-    """Return the search of the iteration before, or a new one, with the preconditioner of this iteration."""
+def current_search(state: State, backend: Backend, steps: Steps, memory: HasSearch) -> Search:
+    """Return the search of the last iteration, or a new one, with the preconditioner of this iteration."""
     search = memory.search = memory.search or Search(backend.threads)
-    if steps[0] and search.age in LIFTS:
+    if steps[0] and search.iterations in EPS_SCHEDULE:
         spacing = 1.0 if state.slice_spacing is None else float(state.slice_spacing)
-        found = overlaps(backend.problem, arrays.to_host(state.probe), spacing)
-        search.filters = arrays.on_device_of(state.object, inverse(found, LIFTS[search.age]))
-    search.age += 1
+        overlap = overlaps(backend.problem, arrays.to_host(state.probe), spacing)
+        search.filters = arrays.on_device_of(state.object, inverse(overlap, EPS_SCHEDULE[search.iterations]))
+    search.iterations += 1
     return search
 
 
-def look(state: State, backend: Backend, stage: StageSettings, steps: Steps) -> Point:
-    """Pass over all frames."""
-    of_object, of_probe = steps
+def evaluate(state: State, backend: Backend, stage: StageSettings, steps: Steps) -> Point:
+    """Return loss, gradient and weights from a pass over all frames."""
+    object_step, probe_step = steps
     frames, noise = backend.problem.used, stage.noise or "amplitude"
-    sums = backend.gather(state, frames, object=of_object is not None, probe=of_probe is not None, noise=noise)
-    pull, weights = [], []
-    if of_object:
-        pull.append(arrays.copy(sums.object))
-        weights.append(weight(sums.probe_density, of_object) ** 0.5 * state.object.conj() / (abs(state.object) + TINY))
-    if of_probe:
-        pull.append(arrays.copy(sums.probe))
-        weights.append(weight(sums.object_density, of_probe))
-    return Point(pull, weights, float(sums.loss), sums.misfit)
+    sums = backend.gather(state, frames, object=object_step is not None, probe=probe_step is not None, noise=noise)
+    gradient, weights = [], []
+    if object_step:
+        gradient.append(arrays.copy(sums.object))
+        phase = state.object.conj() / (abs(state.object) + TINY)
+        weights.append(inverse_curvature(sums.probe_density, object_step) ** 0.5 * phase)
+    if probe_step:
+        gradient.append(arrays.copy(sums.probe))
+        weights.append(inverse_curvature(sums.object_density, probe_step))
+    return Point(gradient, weights, float(sums.loss), sums.misfit)
 
 
-def weight(curvature: Any, step: Step) -> Any:
-    """Return the step's length over the regularised curvature."""
+def inverse_curvature(curvature: Any, step: Step) -> Any:
+    """Return the length of the step over the regularised curvature."""
     return step.length / ((1 - step.alpha) * curvature + (step.alpha * curvature.max() + TINY))
 
 
 def preconditioned(search: Search, weights: Vector, vector: Vector) -> Vector:
-    """Return B of a vector."""
+    """Return B times a vector."""
     if search.filters is None:
         return [weights[0] * vector[0]]
     obj = weights[0].conj() * precondition(search.filters, weights[0] * vector[0], search.workers)
-    return [obj, *(b * each for b, each in zip(weights[1:], vector[1:], strict=True))]
+    return [obj, *(weight * array for weight, array in zip(weights[1:], vector[1:], strict=True))]
 
 
-def downhill(search: Search, here: Point) -> tuple[Vector, float]:
-    """Return h and <g, h>; pairs with which the loss would not fall along h are forgotten."""
-    line = direction(search, here)
-    slope = dot(here.pull, line)
+def descent_direction(search: Search, point: Point) -> tuple[Vector, float]:
+    """Return h and <g, h>; if the loss would not decrease along h, remove the pairs and take B g instead."""
+    direction = quasi_newton_direction(search, point)
+    slope = dot(point.gradient, direction)
     if slope > 0 or not search.pairs:
-        return line, slope
-    search.forget()
-    return downhill(search, here)
+        return direction, slope
+    search.reset()
+    return descent_direction(search, point)
 
 
-def direction(search: Search, here: Point) -> Vector:
+def quasi_newton_direction(search: Search, point: Point) -> Vector:
     """Return h."""
-    line, parts = [arrays.copy(each) for each in here.pull], []
+    vector, factors = [arrays.copy(array) for array in point.gradient], []
     for pair in reversed(search.pairs):
-        parts.append(dot(pair.step, line) / pair.product)
-        add(line, pair.change, -parts[-1])
-    line = preconditioned(search, here.weights, line)
-    for each in line:
-        each *= search.scale
-    for pair, part in zip(search.pairs, reversed(parts), strict=True):
-        add(line, pair.step, part - dot(pair.change, line) / pair.product)
-    return line
+        factors.append(dot(pair.step, vector) / pair.product)
+        add(vector, pair.change, -factors[-1])
+    vector = preconditioned(search, point.weights, vector)
+    for array in vector:
+        array *= search.scale
+    for pair, factor in zip(search.pairs, reversed(factors), strict=True):
+        add(vector, pair.step, factor - dot(pair.change, vector) / pair.product)
+    return vector
 
 
 def line_search(
-    state: State, backend: Backend, stage: StageSettings, steps: Steps, here: Point, line: Vector, slope: float
+    state: State, backend: Backend, stage: StageSettings, steps: Steps, start: Point, direction: Vector, slope: float
 ) -> tuple[Point, float]:
-    """Go along a line in place until the loss is lower, and return what is there and how far that is.
+    """Move along a direction in place until the loss is lower.
 
-    A step that is too long becomes one to where the secant through the slopes is 0; where none is short enough it is 0.
+    A step that is too long is replaced by one to the zero of the secant through the slopes at both ends.
+
+    Returns
+    -------
+    Point
+        The results at the new object and probe.
+    float
+        Length of the step; 0 if no length was short enough.
     """
-    targets = [target for target, each in zip((state.object, state.probe), steps, strict=True) if each]
-    gone, length = 0.0, 1.0
+    targets = [target for target, step in zip((state.object, state.probe), steps, strict=True) if step]
+    taken, length = 0.0, 1.0
     for _ in range(TRIALS):
-        add(targets, line, length - gone)
-        gone, there = length, look(state, backend, stage, steps)
-        if there.loss <= here.loss - ENOUGH * 2 * length * slope:
-            return there, length
-        bend = slope - dot(there.pull, line)
-        length *= min(0.5, max(0.1, slope / bend)) if bend > 0 else 0.1
-    add(targets, line, -gone)
-    return here, 0.0
+        add(targets, direction, length - taken)
+        taken, end = length, evaluate(state, backend, stage, steps)
+        if end.loss <= start.loss - SUFFICIENT * 2 * length * slope:
+            return end, length
+        slope_change = slope - dot(end.gradient, direction)
+        length *= min(0.5, max(0.1, slope / slope_change)) if slope_change > 0 else 0.1
+    add(targets, direction, -taken)
+    return start, 0.0
 
 
-def learn(search: Search, here: Point, there: Point, line: Vector, length: float) -> None:
-    """Keep what a step has told; one of length 0 tells that the pairs are no good."""
+def store_pair(search: Search, start: Point, end: Point, direction: Vector, length: float) -> None:
+    """Add the pair of a step; remove all pairs after a step of length 0."""
     if length == 0:
-        search.forget()
+        search.reset()
         return
-    for each in line:
-        each *= length
-    change = [a - b for a, b in zip(here.pull, there.pull, strict=True)]
-    product = dot(line, change)
+    for array in direction:
+        array *= length
+    change = [a - b for a, b in zip(start.gradient, end.gradient, strict=True)]
+    product = dot(direction, change)
     if product > 0:
-        search.pairs = [*search.pairs[1 - PAIRS :], Pair(line, change, product)]
-        search.scale = product / dot(change, preconditioned(search, there.weights, change))
+        search.pairs = [*search.pairs[1 - PAIRS :], Pair(direction, change, product)]
+        search.scale = product / dot(change, preconditioned(search, end.weights, change))
 
 
 def dot(a: Vector, b: Vector) -> float:
     """Return <a, b>."""
-    return sum(float(arrays.inner(one, other)) for one, other in zip(a, b, strict=True))
+    return sum(float(arrays.inner(x, y)) for x, y in zip(a, b, strict=True))
 
 
 def add(targets: Vector, vector: Vector, factor: float) -> None:
-    """Add so much of a vector in place."""
-    for target, each in zip(targets, vector, strict=True):
-        target += factor * each
+    """Add a vector times a factor in place."""
+    for target, array in zip(targets, vector, strict=True):
+        target += factor * array

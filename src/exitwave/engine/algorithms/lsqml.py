@@ -1,7 +1,7 @@
-"""LSQ-ML: least squares with the best lengths of the steps of object and probe together.
+"""LSQ-ML: least-squares steps whose lengths are optimised for object and probe together, in batches.
 
-For every batch B of frames, chi_jk = psi'_jk - psi_jk being the change that the measured amplitudes ask for, the
-directions are those of rPIE, and the batch says how far to go along them:
+For every batch B of frames, with the corrections chi_jk = psi'_jk - psi_jk of the exit waves, the directions are those
+of rPIE, and the lengths along them minimise the remaining correction of the batch:
 
     dO   = sum_jk conj(P_k) chi_jk / ((1 - alpha) sum_jk |P_k|^2 + alpha max sum_jk |P_k|^2)
     dP_k = sum_j  conj(O_j) chi_jk / ((1 - alpha) sum_j  |O_j|^2 + alpha max sum_j  |O_j|^2)
@@ -12,14 +12,15 @@ directions are those of rPIE, and the batch says how far to go along them:
     P_k <- P_k + step_P * t * dP_k
 
 M. Odstrcil, A. Menzel and M. Guizar-Sicairos, Opt. Express 26, 3108 (2018), eq. 22 to 25, who solve this for every
-frame and take means. The batch as a whole comes to lengths within some percent of these and to the same errors, and its
-normal equations need no chi of any frame: but for what dO P and dP O have in common (`Backend.crossing`), they are made
-of the sums that give the directions. They are derived for what they are solved for, real lengths.
+frame and average. Solving it for the whole batch gives lengths within some percent of these and the same errors, and
+its normal equations need no correction of a single frame: except for the overlap of dO P and dP O
+(`Backend.cross_term`), they follow from the sums that give the directions. They are derived for real lengths, because
+(s, t) are real.
 
-Random and sparse batches are used one after the other, with `momentum`. Compact batches, the pieces of one field, are
-used together: their sums make one step in an iteration, with the length of the most cautious batch, and the steps are
-accelerated (Y. Nesterov, Dokl. Akad. Nauk SSSR 269, 543 (1983)) with restarts (B. O'Donoghue and E. Candes, Found.
-Comput. Math. 15, 715 (2015)). That needs more iterations, and leaves less noise in the end.
+Random and sparse batches are used one after the other, with `momentum`. Compact batches, the pieces of the field of
+view, are used together: their sums give one step in an iteration, with the shortest of the lengths of the batches. The
+steps are accelerated (Y. Nesterov, Dokl. Akad. Nauk SSSR 269, 543 (1983)) with restarts (B. O'Donoghue and E. Candes,
+Found. Comput. Math. 15, 715 (2015)). This needs more iterations, and ends with less noise.
 """
 
 from dataclasses import dataclass, replace
@@ -31,105 +32,113 @@ from numpy.typing import NDArray
 from exitwave.engine import arrays
 from exitwave.engine.algorithms.algorithm import Algorithm
 from exitwave.engine.algorithms.batches import batches
-from exitwave.engine.algorithms.epie import choose
-from exitwave.engine.algorithms.momentum import STILL, Moving, moving, push, velocity
-from exitwave.engine.algorithms.step_decay import decayed
+from exitwave.engine.algorithms.momentum import NO_MOMENTA, Momenta, active_momenta, apply_momenta, velocity_of
+from exitwave.engine.algorithms.step_decay import shortened
+from exitwave.engine.algorithms.steps import active_step
 from exitwave.engine.backend import Backend, Misfit, Step, Sums
 from exitwave.engine.parallel.tiles import WholeObject
 from exitwave.engine.stage import StageSettings
 from exitwave.engine.state import QuantityMemory, State
 
 OBJECT, PROBE = Step(0.5, 0.3), Step(1.0, 0.1)
-"""Length and alpha of the steps, where the stage does not say. The object alone could explain a frame that no other
-overlaps, so what a frame leaves for the probe is too little, and the probe's step is the longer one."""
-ETA, EVERY = 0.9, 2
-"""The part of the momentum that is kept, and the batches from one push to the next; see `momentum`."""
+"""Default length and alpha of the steps. Where a frame overlaps no other, the object alone can account for its
+correction, so that too little of it remains for the probe; therefore the probe has the longer step."""
+ETA, PERIOD = 0.9, 2
+"""The momentum eta, and the batches T between two applications of it; see `momentum`."""
 COMPACT_OBJECT, COMPACT_PROBE = Step(0.65, 0.05), Step(0.9, 0.1)
-"""The same with compact batches."""
+"""Default length and alpha of the steps with compact batches."""
 BATCHES, COMPACT_BATCHES = 8, 6
-"""Batches in an iteration, where the stage does not say; what matters is how many of a batch's frames overlap."""
+"""Default number of batches in an iteration. It determines how many frames of a batch overlap."""
 SMALLEST_BATCH = 8
-"""A batch has at least so many frames, where the stage does not say."""
-ASKED = 8
-"""Frames of a batch, at least, that say what the changes of object and probe have in common."""
+"""Default of the fewest frames in a batch."""
+CROSS_TERM_FRAMES = 8
+"""Smallest number of frames from which the cross term of a batch is estimated."""
 DAMPING = 0.1
 """Added to the diagonal of the normal equations, relative to the mean of the diagonal."""
 
 
-class _Steps(NamedTuple):
-    """The steps of this iteration; None leaves a quantity alone."""
+class Steps(NamedTuple):
+    """The steps of an iteration; None: the quantity is not updated."""
 
     object: Step | None
     probe: Step | None
 
 
 @dataclass
-class _Point:
-    """A quantity before it was extrapolated, and the iterations since its last restart."""
+class AcceleratedPoint:
+    """A quantity before the extrapolation of an iteration."""
 
     array: NDArray[Any]
-    run: int
+    count: int
+    """Iterations since the last restart."""
 
 
 @dataclass
 class LsqMlMemory(QuantityMemory):
-    """The `momentum.Momentum` of object and probe; with compact batches the last `_Point` of each."""
+    """The `momentum.Momentum` of object and probe; with compact batches the last `AcceleratedPoint` of each."""
 
     difference: float = np.inf
     """Difference of the misfit in the last accelerated iteration."""
 
 
 def step(state: State, backend: Backend, stage: StageSettings, memory: LsqMlMemory) -> Misfit:
-    """Do one iteration in place and return its misfit."""
+    """Do one iteration in place and return the misfit before it."""
     compact = stage.batching == "compact"
-    steps = _steps(state, stage, compact)
+    steps = active_steps(state, stage, compact)
     frames = backend.problem.used
     if steps == (None, None):
         return backend.misfit(state, frames)
-    size = stage.batch or batch_size(len(frames), COMPACT_BATCHES if compact else BATCHES)
+    size = stage.batch or default_batch_size(len(frames), COMPACT_BATCHES if compact else BATCHES)
     groups = batches(stage.batching or "random", state.rng, frames, size, backend.problem.pixels)
     directions = arrays.zeros_like(state.object), arrays.zeros_like(state.probe)
-    total, lengths = None, []
-    pushed = STILL if compact else moving(state, memory, *steps)
+    total, all_lengths = None, []
+    momenta = NO_MOMENTA if compact else active_momenta(state, memory, *steps)
     difference = signal = 0.0
     for batch in groups:
-        sums, length = weigh(state, backend, batch, steps, directions)
+        sums, lengths = step_lengths(state, backend, batch, steps, directions)
         difference, signal = difference + sums.misfit.difference, signal + sums.misfit.signal
         if compact:
             total = _add(total, sums)
-            lengths.append(length)
+            all_lengths.append(lengths)
         else:
-            advance(state, backend, sums, steps, length, pushed)
-        push(state.object, pushed.object, ETA, EVERY)
-        push(state.probe, pushed.probe, ETA, EVERY)
+            take_steps(state, backend, sums, steps, lengths, momenta)
+        apply_momenta(state, momenta, ETA, PERIOD)
     if total is not None:
         before = arrays.copy(state.object), arrays.copy(state.probe)
-        advance(state, backend, total, steps, np.min(lengths, axis=0))
+        take_steps(state, backend, total, steps, np.min(all_lengths, axis=0))
         _accelerate(state, memory, backend.problem.tile, before, difference, steps)
     return Misfit(difference, signal)
 
 
 def check(stage: StageSettings) -> None:
-    """Refuse a decay with compact batches."""
+    """Refuse a step decay with compact batches."""
     if stage.batching == "compact" and stage.decay is not None:
         raise ValueError("LSQ-ML with compact batches does not use decay; its steps are accelerated to the end")
 
 
-def batch_size(frames: int, count: int) -> int:
-    """Return how many frames share an update, where the stage does not say."""
+def default_batch_size(frames: int, count: int) -> int:
+    """Return the default size of a batch, for so many frames in about ``count`` batches."""
     return max(SMALLEST_BATCH, frames // count)
 
 
-def weigh(
+def active_steps(state: State, stage: StageSettings, compact: bool) -> Steps:
+    """Return the steps of this iteration."""
+    defaults = (COMPACT_OBJECT, COMPACT_PROBE) if compact else (OBJECT, PROBE)
+    updates = stage.object_update, stage.probe_update
+    steps = [active_step(update, default, state.iteration) for update, default in zip(updates, defaults, strict=True)]
+    return Steps(*(steps if compact else (shortened(step, state) for step in steps)))
+
+
+def step_lengths(
     state: State,
     backend: Backend,
     batch: NDArray[np.int64],
-    steps: _Steps,
+    steps: Steps,
     directions: tuple[NDArray[Any], NDArray[Any]],
 ) -> tuple[Sums, NDArray[np.float64]]:
-    """Return the sums of a batch, and how far (s, t) to go along the directions of object and probe, written in place.
+    """Return the sums of a batch, and the lengths (s, t) along the directions of object and probe.
 
-    A quantity that has no step has no direction.
+    The directions are written in place; that of a quantity without a step is 0.
     """
     sums = backend.gather(state, batch, object=steps.object is not None, probe=steps.probe is not None)
     d_object, d_probe = directions
@@ -138,32 +147,33 @@ def weigh(
         backend.descend(d_object, sums.object, sums.probe_density, Step(1.0, steps.object.alpha))
     if steps.probe:
         backend.descend(d_probe, sums.probe, sums.object_density, Step(1.0, steps.probe.alpha))
-    return sums, solve(*products(state, backend, batch, sums, d_object, d_probe))
+    return sums, solve(*inner_products(state, backend, batch, sums, d_object, d_probe))
 
 
-def products(
+def inner_products(
     state: State, backend: Backend, batch: NDArray[np.int64], sums: Sums, d_object: NDArray[Any], d_probe: NDArray[Any]
 ) -> tuple[float, ...]:
     """Return <a, a>, <b, b>, <a, b>, <a, chi>, <b, chi> of the batch, with a = dO_j P_k and b = dP_k O_j.
 
-    With the sums of the batch, <a, a> = <dO, sum_jk |P_k|^2 dO> and <a, chi> = <dO, sum_jk conj(P_k) chi_jk>, and so
-    for b; <x, y> = Re sum conj(x) y. In <b, b> windows are taken at the nearest whole pixel, as in <a, b>, for which
-    some of the frames speak for all.
+    <x, y> = Re sum conj(x) y. With the sums of the batch, <a, a> = <dO, sum_jk |P_k|^2 dO> and
+    <a, chi> = <dO, sum_jk conj(P_k) chi_jk>, and in the same way for b. In <b, b> and <a, b> windows are taken at the
+    nearest whole pixel. <a, b> is estimated from at least `CROSS_TERM_FRAMES` frames of the batch.
     """
     tile = backend.problem.tile
-    found = tile.total(
+    sums_of_products = tile.total(
         arrays.weighted_power(tile.owned(d_object), tile.owned(sums.probe_density)),
         arrays.weighted_power(tile.owned(d_probe), sums.object_density),
         arrays.inner(tile.owned(d_object), tile.owned(sums.object)),
         arrays.inner(tile.owned(d_probe), tile.owned(sums.probe)),
     )
-    aa, bb, aw, bw = map(float, found)
-    asked = np.sort(batch)[:: max(1, len(batch) // ASKED)]
-    return aa, bb, len(batch) / len(asked) * backend.cross_term(state, asked, d_object, d_probe), aw, bw
+    aa, bb, a_chi, b_chi = map(float, sums_of_products)
+    frames = np.sort(batch)[:: max(1, len(batch) // CROSS_TERM_FRAMES)]
+    ab = len(batch) / len(frames) * backend.cross_term(state, frames, d_object, d_probe)
+    return aa, bb, ab, a_chi, b_chi
 
 
-def solve(aa: float, bb: float, ab: float, aw: float, bw: float, damping: float = DAMPING) -> NDArray[np.float64]:
-    """Return the real lengths (s, t) of the steps, with 0 in the place of negative ones.
+def solve(aa: float, bb: float, ab: float, a_chi: float, b_chi: float, damping: float = DAMPING) -> NDArray[np.float64]:
+    """Return the real lengths (s, t) of the steps, with negative ones replaced by 0.
 
     They minimise ||chi - s a - t b||^2 + d (s^2 + t^2), where d = damping (||a||^2 + ||b||^2) / 2. The derivatives with
     respect to s and t vanish where
@@ -173,32 +183,32 @@ def solve(aa: float, bb: float, ab: float, aw: float, bw: float, damping: float 
 
     Parameters
     ----------
-    aa, bb, ab, aw, bw : float
-        <a, a>, <b, b>, <a, b>, <a, chi>, <b, chi>; see `products`.
+    aa, bb, ab, a_chi, b_chi : float
+        <a, a>, <b, b>, <a, b>, <a, chi>, <b, chi>; see `inner_products`.
     damping : float
-        The part of the diagonal's mean that is added to it.
+        Added to the diagonal, relative to its mean.
     """
     d = damping * (aa + bb) / 2
     determinant = max((aa + d) * (bb + d) - ab**2, np.finfo(float).tiny)
-    lengths = ((bb + d) * aw - ab * bw) / determinant, ((aa + d) * bw - ab * aw) / determinant
+    lengths = ((bb + d) * a_chi - ab * b_chi) / determinant, ((aa + d) * b_chi - ab * a_chi) / determinant
     return np.maximum(lengths, 0.0)
 
 
-def advance(
+def take_steps(
     state: State,
     backend: Backend,
     sums: Sums,
-    steps: _Steps,
+    steps: Steps,
     lengths: NDArray[np.float64],
-    pushed: Moving = STILL,
+    momenta: Momenta = NO_MOMENTA,
 ) -> None:
-    """Take the steps, of the lengths that the batch wants, in place, with the velocities of the momenta."""
+    """Take the steps in place, with the lengths (s, t) of the batch, and add them to the momenta."""
     if steps.object:
         step = _scaled(steps.object, lengths[0])
-        backend.descend(state.object, sums.object, sums.probe_density, step, velocity(pushed.object))
+        backend.descend(state.object, sums.object, sums.probe_density, step, velocity_of(momenta.object))
     if steps.probe:
         step = _scaled(steps.probe, lengths[1])
-        backend.descend(state.probe, sums.probe, sums.object_density, step, velocity(pushed.probe))
+        backend.descend(state.probe, sums.probe, sums.object_density, step, velocity_of(momenta.probe))
 
 
 def _accelerate(
@@ -207,40 +217,33 @@ def _accelerate(
     tile: WholeObject,
     before: tuple[NDArray[Any], NDArray[Any]],
     difference: float,
-    steps: _Steps,
+    steps: Steps,
 ) -> None:
     """Extrapolate from the last point through this one, in place: x_n + (n / (n + 3)) (x_n - x_(n-1)).
 
-    The run of n starts again where the error rises, or where a step turns against the way it has come.
+    n starts at 0 again if the error has increased, or if the step of this iteration (from ``before``) points against
+    the change from the last point.
     """
     for name, earlier, update in zip(("object", "probe"), before, steps, strict=True):
         if update is None:
             continue
         array, last = getattr(state, name), getattr(memory, name)
         point = arrays.copy(array)
-        moved = array - (array if last is None else last.array)
-        onward = difference <= memory.difference and tile.inner(array - earlier, moved) >= 0
-        n = (-1 if last is None else last.run) + 1 if onward else 0
-        array += n / (n + 3) * moved
-        setattr(memory, name, _Point(point, n))
+        change = array - (array if last is None else last.array)
+        continues = difference <= memory.difference and tile.inner(array - earlier, change) >= 0
+        n = (-1 if last is None else last.count) + 1 if continues else 0
+        array += n / (n + 3) * change
+        setattr(memory, name, AcceleratedPoint(point, n))
     memory.difference = difference
 
 
-def _steps(state: State, stage: StageSettings, compact: bool) -> _Steps:
-    """Return the steps of this iteration."""
-    defaults = (COMPACT_OBJECT, COMPACT_PROBE) if compact else (OBJECT, PROBE)
-    updates = stage.object_update, stage.probe_update
-    steps = [choose(u, d, state.iteration) for u, d in zip(updates, defaults, strict=True)]
-    return _Steps(*(steps if compact else (decayed(step, state) for step in steps)))
-
-
 def _scaled(step: Step, factor: float) -> Step:
-    """Return the step with another length."""
+    """Return the step with its length multiplied by a factor."""
     return step._replace(length=float(step.length * factor))
 
 
 def _add(total: Sums | None, more: Sums) -> Sums:
-    """Return the sums of both in new arrays: those of a pass are the backend's, and its next pass overwrites them."""
+    """Return the sums of both in new arrays: the backend overwrites the arrays of a pass in its next one."""
     if total is None:
         names = "object", "probe_density", "probe", "object_density"
         return replace(more, **{name: arrays.copy(getattr(more, name)) for name in names})

@@ -1,15 +1,16 @@
-"""Momentum between batches.
+"""Momentum of object and probe over several batches.
 
-The steps of T batches are added to the object O and to its velocity v, and then, the same for the probe:
+Let eta be the momentum and T the number of batches between two applications. The steps of T batches are added to the
+object O and also to its velocity v. Then, and in the same way for the probe,
 
     v <- eta v
     O <- O + v
 
-The rule, with O_before the object right after the last time, is v' <- eta v' + (O - O_before) and then
-O <- O + eta v': A. M. Maiden, D. Johnson and P. Li, Optica 4, 736 (2017), eq. 19. Here v = eta v', to which every step
-is added as it is taken, so that O_before need not be kept. At T = 1 it is the accelerated gradient of Y. Nesterov,
-Dokl. Akad. Nauk SSSR 269, 543 (1983). What changes the same way in batch after batch, above all the low spatial
-frequencies, goes up to 1 / (1 - eta) times as far.
+In the paper the rule is v' <- eta v' + (O - O_before) and then O <- O + eta v', with O_before the object after the last
+application: A. M. Maiden, D. Johnson and P. Li, Optica 4, 736 (2017), eq. 19. Here v = eta v'; every step is added to v
+when it is taken, so that O_before need not be stored. With T = 1 this is the accelerated gradient of Y. Nesterov, Dokl.
+Akad. Nauk SSSR 269, 543 (1983). Changes that are equal in successive batches, mainly the low spatial frequencies, are
+amplified by up to 1 / (1 - eta).
 """
 
 from dataclasses import dataclass
@@ -25,42 +26,51 @@ from exitwave.engine.state import QuantityMemory, State
 
 @dataclass
 class Momentum:
-    """What a quantity carries along: its velocity, and the batches done since it began."""
+    """The momentum of one quantity."""
 
     velocity: NDArray[np.complexfloating[Any]]
+    """v, with the shape of the quantity."""
     batches: int = 0
+    """Batches done since the momentum started."""
 
 
-class Moving(NamedTuple):
-    """The momenta of object and probe; None where the quantity is left alone."""
+class Momenta(NamedTuple):
+    """The momenta of object and probe; None: the quantity is not updated, or has no momentum."""
 
     object: Momentum | None
     probe: Momentum | None
 
 
-STILL = Moving(None, None)
-"""No momentum."""
+NO_MOMENTA = Momenta(None, None)
 
 
-def moving(state: State, memory: QuantityMemory, object_step: Step | None, probe_step: Step | None) -> Moving:
-    """Return the momenta of the quantities that this iteration updates; new ones where the memory has none."""
+def active_momenta(state: State, memory: QuantityMemory, object_step: Step | None, probe_step: Step | None) -> Momenta:
+    """Return the momenta of the quantities that have a step; add them to the memory where it has none."""
     if object_step and memory.object is None:
         memory.object = Momentum(arrays.zeros_like(state.object))
     if probe_step and memory.probe is None:
         memory.probe = Momentum(arrays.zeros_like(state.probe))
-    return Moving(memory.object if object_step else None, memory.probe if probe_step else None)
+    return Momenta(memory.object if object_step else None, memory.probe if probe_step else None)
 
 
-def push(quantity: NDArray[np.complexfloating[Any]], momentum: Momentum | None, eta: float, every: int) -> None:
-    """Count a batch, and push the quantity in place where it is time."""
+def apply_momenta(state: State, momenta: Momenta, eta: float, period: int) -> None:
+    """Count a batch, and add the velocities to object and probe in place after every ``period`` batches."""
+    apply_momentum(state.object, momenta.object, eta, period)
+    apply_momentum(state.probe, momenta.probe, eta, period)
+
+
+def apply_momentum(
+    quantity: NDArray[np.complexfloating[Any]], momentum: Momentum | None, eta: float, period: int
+) -> None:
+    """Count a batch, and add the velocity to the quantity in place after every ``period`` batches."""
     if momentum is None:
         return
     momentum.batches += 1
-    if momentum.batches % every == 0:
+    if momentum.batches % period == 0:
         momentum.velocity *= eta
         quantity += momentum.velocity
 
 
-def velocity(momentum: Momentum | None) -> NDArray[np.complexfloating[Any]] | None:
-    """Return where the steps of a quantity are to be added too."""
+def velocity_of(momentum: Momentum | None) -> NDArray[np.complexfloating[Any]] | None:
+    """Return the velocity, to which the steps are added, or None without momentum."""
     return None if momentum is None else momentum.velocity

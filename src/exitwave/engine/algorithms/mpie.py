@@ -1,44 +1,44 @@
-"""mPIE: rPIE in mini-batches, with momentum.
+"""mPIE: rPIE with momentum.
 
-The batches update object and probe as in `rpie`, and after some of them both go on the way that they have come; see
-`momentum`. A. M. Maiden, D. Johnson and P. Li, Optica 4, 736 (2017).
+Every batch updates object and probe as in `rpie`, and after every T batches both are moved further by their momentum;
+see `momentum`. A. M. Maiden, D. Johnson and P. Li, Optica 4, 736 (2017).
 
-Object and probe step at the same time from the same chi, and each alone could take all of it: so a step of 1/2 each is
-the longest that does not overshoot.
+Object and probe are updated at the same time from the same correction, and each alone could account for all of it. So
+a length of 1/2 for each is the longest that does not overshoot.
 """
 
 from exitwave.engine.algorithms import rpie
 from exitwave.engine.algorithms.algorithm import Algorithm
-from exitwave.engine.algorithms.batches import batches
-from exitwave.engine.algorithms.epie import choose, shared
-from exitwave.engine.algorithms.momentum import moving, push
-from exitwave.engine.algorithms.step_decay import decayed
+from exitwave.engine.algorithms.batches import batches, default_batch_size
+from exitwave.engine.algorithms.momentum import active_momenta, apply_momenta
+from exitwave.engine.algorithms.step_decay import shortened
+from exitwave.engine.algorithms.steps import active_step, per_slice
 from exitwave.engine.backend import Backend, Misfit, Step
 from exitwave.engine.stage import StageSettings
 from exitwave.engine.state import QuantityMemory, State
 
 OBJECT, PROBE = Step(0.5, 0.1), Step(0.5, 0.3)
-"""Length and alpha of the steps, where the stage does not say."""
-FLYING = Step(1.0, 0.3)
-"""The same of the probe in a fly scan. The exposures of a frame share one correction, so that a change of the probe,
-which does something else to each of them, gets less of it than it asks for: twice the length finds it sooner."""
-ETA, EVERY = 0.9, 2
-"""The part of the momentum that is kept, and the batches from one push to the next (T)."""
+"""Default length and alpha of the steps."""
+FLY_SCAN_PROBE = Step(1.0, 0.3)
+"""Default of the probe in a fly scan. The exposures of a frame share one correction, but a change of the probe acts
+differently on each of them, so that it removes less of the correction. Twice the length converges faster."""
+ETA, PERIOD = 0.9, 2
+"""The momentum eta, and the batches T between two applications of it."""
 
 
 def step(state: State, backend: Backend, stage: StageSettings, memory: QuantityMemory) -> Misfit:
-    """Do one iteration in place and return its misfit."""
-    object_step = decayed(choose(stage.object_update, shared(OBJECT, backend), state.iteration), state)
-    probe = FLYING if backend.problem.exposures else PROBE
-    probe_step = decayed(choose(stage.probe_update, probe, state.iteration), state)
-    pushed = moving(state, memory, object_step, probe_step)
+    """Do one iteration in place and return the misfit before it."""
+    probe_default = FLY_SCAN_PROBE if backend.problem.exposures else PROBE
+    object_step = active_step(stage.object_update, per_slice(OBJECT, backend), state.iteration)
+    probe_step = active_step(stage.probe_update, probe_default, state.iteration)
+    object_step, probe_step = shortened(object_step, state), shortened(probe_step, state)
+    momenta = active_momenta(state, memory, object_step, probe_step)
     difference = signal = 0.0
     frames = backend.problem.used
-    size = stage.batch or rpie.batch_size(frames)
+    size = stage.batch or default_batch_size(len(frames))
     for batch in batches(stage.batching or "random", state.rng, frames, size, backend.problem.pixels):
-        misfit = rpie.update(state, backend, batch, object_step, probe_step, pushed)
-        push(state.object, pushed.object, ETA, EVERY)
-        push(state.probe, pushed.probe, ETA, EVERY)
+        misfit = rpie.update(state, backend, batch, object_step, probe_step, momenta)
+        apply_momenta(state, momenta, ETA, PERIOD)
         difference, signal = difference + misfit.difference, signal + misfit.signal
     return Misfit(difference, signal)
 

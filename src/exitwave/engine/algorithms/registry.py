@@ -1,4 +1,4 @@
-"""The register of algorithms: the files of this folder that end with ``ALGORITHM``, and plug-ins."""
+"""The register of algorithms: the files of this folder with an ``ALGORITHM``, and plug-ins."""
 
 from typing import Any
 
@@ -11,15 +11,20 @@ ALGORITHMS: Register[Algorithm[Any]] = Register(
 """All algorithms by name. Other packages add theirs in the entry-point group ``exitwave.algorithms``."""
 
 
-def supporting(feature: str, *, but: str = "") -> str:
-    """Return the names of the algorithms with a feature, a flag of `Algorithm`, or that use a setting, for a message.
+def supporting(feature: str, *, without: str = "") -> str:
+    """Return the names of the algorithms that have a feature, for a message.
 
-    ``but`` is another flag that they must not have.
+    Parameters
+    ----------
+    feature : str
+        A flag of `Algorithm`, or a setting of `OPTIONAL`.
+    without : str
+        A flag that the algorithms must not have.
     """
     names = [
         name
-        for name, each in ALGORITHMS.all().items()
-        if (feature in each.settings if feature in OPTIONAL else getattr(each, feature))
-        and not (but and getattr(each, but))
+        for name, algorithm in ALGORITHMS.all().items()
+        if (feature in algorithm.settings if feature in OPTIONAL else getattr(algorithm, feature))
+        and not (without and getattr(algorithm, without))
     ]
     return ", ".join(names)

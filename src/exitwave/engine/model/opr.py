@@ -36,7 +36,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from exitwave.engine.algorithms.step_decay import decayed
+from exitwave.engine.algorithms.step_decay import shortened
 from exitwave.engine.backend import Step, Sums
 from exitwave.engine.model.curvature import mean_curvature
 from exitwave.engine.model.refinement import Refinement
@@ -89,7 +89,7 @@ def after_pass(state: State, frames: NDArray[np.int64], sums: Sums, settings: Op
     """Update the OPR modes after a pass over some frames."""
     assert state.opr_modes is not None
     assert state.opr_weights is not None
-    step = decayed(STEP, state)
+    step = shortened(STEP, state)
     if sums.opr_modes is None or step is None or not sums.object_density.any():
         return
     scatter = np.maximum(np.mean(state.opr_weights[problem.used] ** 2, axis=0), TINY)
