@@ -1,4 +1,4 @@
-"""The settings of a stage as an algorithm reads them."""
+"""The settings of a stage, as an algorithm receives them."""
 
 from typing import Any, Literal
 
@@ -12,38 +12,38 @@ from exitwave.engine.settings import RefinementSettings, Settings, Update
 
 
 class StageSettings(Settings):
-    """One algorithm for some iterations, without any check against the registers; `recipe.Stage` adds these."""
+    """One algorithm for some iterations; `recipe.Stage` adds the checks against the registers."""
 
-    algorithm: str = Field("mPIE", description="the update rule, a file of engine/algorithms or a plug-in")
+    algorithm: str = Field("mPIE", description="name of the algorithm")
     iterations: int = Field(
-        1, ge=1, description="passes over all frames, at most; the algorithm's own number where not given"
+        1, ge=1, description="largest number of passes over all frames; not given: the algorithm's default"
     )
     coarse: Literal[1, 2, 4] = Field(
-        1, description="crop the diffraction by this factor, so that object pixels are larger and passes faster"
+        1, description="crop the frames by this factor, so that object pixels are larger and passes are faster"
     )
-    batch: int | None = Field(None, ge=1, description="frames that share an update; None: chosen from the scan")
-    batching: Batching | None = Field(None, description="how frames are grouped; None: the algorithm's own")
-    noise: Noise | None = Field(None, description="noise model of the counts; None: the algorithm's own")
+    batch: int | None = Field(None, ge=1, description="frames that share an update; None: from the number of frames")
+    batching: Batching | None = Field(None, description="grouping of the frames into batches; None: random")
+    noise: Noise | None = Field(None, description="noise model of the counts; None: amplitude")
     relaxation: float | None = Field(
-        None, gt=0, le=1, description="alpha of DM, beta of RAAR: length of the reflection; None: the algorithm's own"
+        None, gt=0, le=1, description="alpha of DM, beta of RAAR; None: the algorithm's default"
     )
     decay: float | None = Field(
-        None, ge=0, le=1, description="last part of the iterations, in which steps become shorter; None: 0.4"
+        None, ge=0, le=1, description="fraction of the iterations at the end with the step decay; None: 0.4"
     )
     object_update: Update = Update()
     probe_update: Update = Update()
-    object_constraints: ObjectConstraints | None = Field(None, description="prior knowledge of the object; None: none")
-    probe_constraints: ProbeConstraints | None = Field(None, description="prior knowledge of the probe; None: none")
+    object_constraints: ObjectConstraints | None = Field(None, description="constraints on the object; None: none")
+    probe_constraints: ProbeConstraints | None = Field(None, description="constraints on the probe; None: none")
     refinements: dict[str, SerializeAsAny[RefinementSettings]] = Field(
-        {}, description="settings of the refinements that are on, by name; written beside the other settings"
+        {}, description="settings of the active refinements by name; given and stored beside the other settings"
     )
 
     def refinement(self, name: str) -> Any:
-        """Return the settings of a refinement, or None where it is off."""
+        """Return the settings of a refinement, or None if it is off."""
         return self.refinements.get(name)
 
     def updated(self, iteration: int) -> frozenset[str]:
-        """Return what an iteration updates: ``object``, ``probe``, ``positions``."""
+        """Return the names of the quantities that an iteration updates: ``object``, ``probe``, ``positions``."""
         positions = self.refinement("position_update")
         active = {
             "object": self.object_update.active(iteration),
