@@ -34,7 +34,7 @@ class Register(Generic[T]):
         self._loaded = False
 
     def all(self) -> dict[str, T]:
-        """Return all items by name: those of this package in the order of their names, then the others.
+        """Return all items by name: those of Exitwave in the order of their names, then the others.
 
         Raises
         ------
@@ -43,39 +43,38 @@ class Register(Generic[T]):
         """
         if not self._loaded:
             self._loaded = True
-            for name, item in (*self._own(), *self._foreign()):
+            for name, item in (*self._built_in(), *self._from_entry_points()):
                 self._items[name] = item
         return self._items
 
     def get(self, name: str) -> T:
-        """Return the item of a name, in upper or lower case.
+        """Return the item with a name, in upper or lower case.
 
         Raises
         ------
         InputError
-            If there is none.
+            If there is no such item.
         """
-        names = {each.lower(): each for each in self.all()}
+        names = {known.lower(): known for known in self.all()}
         if name.lower() in names:
             return self.all()[names[name.lower()]]
         what = f"Unknown {self.kind.__name__.lower()}"
         raise InputError(what, found=name, remedy=did_you_mean(name, self.all()))
 
     def add(self, item: Any) -> str:
-        """Add an item of the running program, and return its name. An item that was added before is replaced.
+        """Add an item of the running program and return its name; replace an item that was added before.
 
         Raises
         ------
         InputError
-            If it is not an item, or has the name of one of this package.
+            If it is not an item, or has the name of an item of Exitwave.
         """
         if not isinstance(item, self.kind):
-            raise InputError(f"This is not {self._article()}", found=repr(item)[:80], remedy="See docs/plug-ins.md")
+            raise InputError(f"Not {self._article()}", found=repr(item)[:80], remedy="See docs/plug-ins.md")
         name: str = item.name  # type: ignore[attr-defined]
-        if name in dict(self._own()) and self.all()[name] is not item:
-            raise InputError(
-                f"{self._article().capitalize()} has this name already", found=name, remedy="Choose another name"
-            )
+        if name in dict(self._built_in()) and self.all()[name] is not item:
+            what = f"{self._article().capitalize()} of Exitwave already has this name"
+            raise InputError(what, found=name, remedy="Choose another name")
         self.all()[name] = item
         return name
 
@@ -83,14 +82,16 @@ class Register(Generic[T]):
         word = self.kind.__name__.lower()
         return f"{'an' if word[0] in 'aeiou' else 'a'} {word}"
 
-    def _own(self) -> list[tuple[str, T]]:
+    def _built_in(self) -> list[tuple[str, T]]:
+        """Return the names and items of the modules of Exitwave."""
         package = import_module(self.package)
-        modules = [import_module(f"{self.package}.{each.name}") for each in iter_modules(package.__path__)]
+        modules = [import_module(f"{self.package}.{module.name}") for module in iter_modules(package.__path__)]
         items = [getattr(module, self.attribute) for module in modules if self.attribute in vars(module)]
         return sorted(((item.name, item) for item in items), key=lambda pair: pair[0].lower())
 
-    def _foreign(self) -> list[tuple[str, T]]:
-        items, taken = [], {name for name, _ in self._own()}
+    def _from_entry_points(self) -> list[tuple[str, T]]:
+        """Return the names and items of the entry points of other packages."""
+        items, taken = [], {name for name, _ in self._built_in()}
         for entry in sorted(entry_points(group=self.group), key=lambda entry: entry.name):
             try:
                 item = entry.load()
@@ -103,7 +104,6 @@ class Register(Generic[T]):
         return items
 
     def _broken(self, entry: Any, found: str) -> InputError:
-        name = self.kind.__name__
-        remedy = f"Repair or remove its package: the entry point in {self.group} must name {self._article()} object "
-        remedy += f"whose name is {entry.name} and not used by another {name.lower()}"
+        remedy = f"Repair or remove its package: the entry point in {self.group} must give {self._article()} object "
+        remedy += f"with the name {entry.name}, which no other {self.kind.__name__.lower()} may have"
         return InputError("A plug-in cannot be loaded", where=entry.value, found=found, remedy=remedy)

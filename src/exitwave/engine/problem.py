@@ -1,4 +1,4 @@
-"""The problem that an algorithm solves, in counts and pixels: no metres, no files, no beamline."""
+"""The problem that an algorithm solves: counts and geometry in pixels, without metres or files."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -63,7 +63,7 @@ class Problem:
 
     @property
     def full_shape(self) -> tuple[int, ...]:
-        """Shape of the object's array: (rows, columns) of the tile, of a thick sample (slices, rows, columns)."""
+        """Shape of the object's array: (rows, columns) of the tile; for a thick sample (slices, rows, columns)."""
         return (self.slices.number, *self.object_shape) if self.slices else self.tile.shape(self.object_shape)
 
     @property
@@ -79,7 +79,7 @@ class Problem:
 
     @property
     def reach(self) -> tuple[NDArray[Any], NDArray[Any]]:
-        """First and last position (row, column) with a window `RIM` pixels inside the object, or the frame's tile."""
+        """First and last position (row, column) whose window is at least `RIM` pixels inside the object or the tile."""
         shape = np.array(self.shape)
         first, last = shape // 2 + RIM, np.array(self.object_shape) - shape + shape // 2 - RIM
         if self.tile is WHOLE_OBJECT:
@@ -89,7 +89,7 @@ class Problem:
 
     @property
     def floor(self) -> float:
-        """Amplitude below which a model is rounding noise with a random phase: 1e-4 of a frame's rms."""
+        """Amplitude below which a modelled wave is rounding noise with a random phase: 1e-4 of a frame's rms."""
         return 1e-4 * (self.photons / (self.shape[0] * self.shape[1])) ** 0.5
 
     def mean_pattern(self) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
@@ -132,9 +132,9 @@ class Problem:
 
     def subset(self, frames: NDArray[np.int64]) -> "Problem":
         """Return the problem of some frames, all of them used, for this process alone."""
-        places, rows = self.local(frames)
-        counts = np.zeros((len(frames), *self.counts.shape[1:]), np.float32)  # exact, and processes can add it up
-        counts[places] = self.counts[rows]
+        indices, rows = self.local(frames)
+        counts = np.zeros((len(frames), *self.counts.shape[1:]), np.float32)  # exact, and a type that processes can sum
+        counts[indices] = self.counts[rows]
         self.communicator.add(counts)
         return self.with_frames(frames, counts.astype(self.counts.dtype, copy=False))
 
@@ -154,7 +154,7 @@ class Problem:
         )
 
     def trimmed(self) -> "Problem":
-        """Return the problem with the object trimmed to the windows of its frames and a margin."""
+        """Return the problem with the object cropped to the windows of its frames and a margin."""
         margin = MARGIN + (int(np.ceil(np.abs(self.exposures.offsets).max())) if self.exposures else 0)
         offset = np.floor(self.pixels.min(0)) - np.array(self.shape) // 2 - margin
         extent = np.ceil(self.pixels.max(0) - offset).astype(int) + np.array(self.shape) // 2 + margin
@@ -164,8 +164,8 @@ class Problem:
     def local(self, frames: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return which of some frames this process holds, as indices into ``frames`` and into ``counts``."""
         rows = self._rows[frames]
-        places = np.flatnonzero(rows >= 0)
-        return places, rows[places]
+        indices = np.flatnonzero(rows >= 0)
+        return indices, rows[indices]
 
     @property
     def _local(self) -> NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""The state of a reconstruction: object, probe, and what the refinements of the model have found."""
+"""The state of a reconstruction: object, probe and the refined parameters of the model."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,9 +15,9 @@ _PER_FRAME = {"model": True, "per_frame": True}
 
 
 class Memory:
-    """What an algorithm, a refinement or a constraint keeps from one iteration to the next: nothing here.
+    """Base class of what an algorithm, a refinement or a constraint stores from one iteration to the next.
 
-    A subclass is a dataclass whose fields all have defaults.
+    It stores nothing. A subclass is a dataclass whose fields all have defaults.
     """
 
     def resume(self, before: frozenset[str], now: frozenset[str]) -> None:
@@ -26,25 +26,28 @@ class Memory:
         Parameters
         ----------
         before : frozenset of str
-            What the last iteration has updated: ``object``, ``probe``, ``positions``; empty at the start.
+            Quantities that the last iteration updated: ``object``, ``probe``, ``positions``; empty at the start.
         now : frozenset of str
-            What the next one updates.
+            Quantities that the next iteration updates.
         """
 
     def restart(self) -> None:
-        """Forget what depends on object and probe, after a constraint has changed both: here everything."""
+        """Reset what depends on object and probe, after a constraint has changed both; by default everything."""
         vars(self).update(vars(type(self)()))
 
 
 @dataclass
 class QuantityMemory(Memory):
-    """A memory of object and of probe, each None after an iteration that did not update the quantity."""
+    """A memory with one item for the object and one for the probe.
+
+    An item is None after an iteration that did not update the quantity.
+    """
 
     object: Any = None
     probe: Any = None
 
     def resume(self, before: frozenset[str], now: frozenset[str]) -> None:
-        """Forget what belongs to quantities that the last iteration did not update."""
+        """Reset the items of quantities that the last iteration did not update."""
         self.object = self.object if "object" in before else None
         self.probe = self.probe if "probe" in before else None
 
@@ -54,21 +57,21 @@ class State:
     """Object, probe and the refined parameters of the model: everything that an iteration changes."""
 
     object: NDArray[np.complexfloating[Any]]
-    """Complex transmission, shape (rows, columns), of a thick sample (slices, rows, columns)."""
+    """Complex transmission, shape (rows, columns); for a thick sample (slices, rows, columns)."""
     probe: NDArray[np.complexfloating[Any]]
     """Probe modes, shape (modes, ny, nx)."""
     rng: np.random.Generator
-    """The source of every random choice."""
+    """Random number generator of the run."""
     iteration: int = 0
     """Iterations done in this stage."""
     decaying: bool = False
-    """Whether this is the last part of the stage, in which the steps become shorter to reduce noise."""
+    """Whether the stage is in its step decay, in which the steps become shorter to reduce noise."""
     decay_start: int | None = None
-    """First iteration with shorter steps in this stage; None: there was none yet."""
+    """First iteration of the step decay in this stage; None: it has not started."""
     restarts: int = 0
-    """How often something else has changed object and probe together, so that algorithms start again from them."""
+    """Number of calls of `restart` in this stage."""
     positions: NDArray[np.float64] | None = field(default=None, metadata=_PER_FRAME)
-    """Object pixel (row, column) under the probe's centre, shape (npos, 2); None: those of the problem.
+    """Object pixel (row, column) under the probe's centre, shape (npos, 2); None: the positions of the problem.
 
     This array and those below are replaced, never changed in place: a backend recognises a new value by its identity.
     """
@@ -87,12 +90,12 @@ class State:
     slice_spacing: NDArray[np.float64] | None = field(default=None, metadata=_MODEL)
     """Distance from one slice to the next, relative to that of the problem, shape (); None: 1."""
     background: NDArray[np.float64] | None = field(default=None, metadata=_MODEL)
-    """Counts without the beam, beside those of the problem's detector, shape (ny, nx) of a frame; None: 0."""
+    """Counts without the beam, in addition to those of the problem's detector, shape (ny, nx) of a frame; None: 0."""
     distance: NDArray[np.float64] | None = field(default=None, metadata=_MODEL)
     """Distance of a far-field detector, relative to that of the problem, shape (); None: 1."""
 
     def restart(self) -> None:
-        """Make algorithms and refinements start again from object and probe, after a constraint has changed both."""
+        """Reset algorithms and refinements before the next iteration, after a constraint has changed object and probe."""
         self.restarts += 1
 
     @property
@@ -101,14 +104,14 @@ class State:
         return {name: value for name in MODEL_FIELDS if (value := getattr(self, name)) is not None}
 
 
-MODEL_FIELDS = tuple(each.name for each in fields(State) if each.metadata.get("model"))
+MODEL_FIELDS = tuple(entry.name for entry in fields(State) if entry.metadata.get("model"))
 """The fields of a `State` that `engine.model` refines."""
-PER_FRAME_FIELDS = tuple(each.name for each in fields(State) if each.metadata.get("per_frame"))
+PER_FRAME_FIELDS = tuple(entry.name for entry in fields(State) if entry.metadata.get("per_frame"))
 """The fields of a `State` with one entry for every frame."""
 
 
 def host_state(state: State) -> State:
-    """Return the state with object and probe as NumPy arrays; where they are tensors, a copy."""
+    """Return the state with object and probe as NumPy arrays; tensors are copied."""
     if isinstance(state.object, np.ndarray):
         return state
     return replace(state, object=to_host(state.object).copy(), probe=to_host(state.probe).copy())
@@ -116,15 +119,15 @@ def host_state(state: State) -> State:
 
 @contextmanager
 def arrays_on_host(state: State) -> Iterator[None]:
-    """Have object and probe of the state as NumPy arrays inside a ``with`` block; changes to them are kept."""
+    """Provide object and probe of the state as NumPy arrays in a ``with`` block; changes to them are copied back."""
     if isinstance(state.object, np.ndarray):
         yield
         return
     tensors: Any = (state.object, state.probe)
-    state.object, state.probe = (to_host(each) for each in tensors)
+    state.object, state.probe = (to_host(tensor) for tensor in tensors)
     try:
         yield
     finally:
-        for each, array in zip(tensors, (state.object, state.probe), strict=True):
-            each.copy_(each.new_tensor(array))
+        for tensor, array in zip(tensors, (state.object, state.probe), strict=True):
+            tensor.copy_(tensor.new_tensor(array))
         state.object, state.probe = tensors

@@ -1,4 +1,4 @@
-"""Identities of the algorithms, on the float64 reference."""
+"""Identities that hold for every algorithm."""
 
 import dataclasses
 
@@ -18,19 +18,19 @@ from exitwave.engine.recipe import Stage
 from exitwave.engine.settings import Update
 from exitwave.engine.state import Memory, State
 
-SETTINGS = [{"algorithm": each} for each in ALGORITHMS.all()]
+SETTINGS = [{"algorithm": name} for name in ALGORITHMS.all()]
 SETTINGS += [{"algorithm": "LSQ-ML", "batching": batching} for batching in ("sparse", "compact")]
-SETTINGS += [{"algorithm": each, "noise": noise} for each in ("ML", "Adam") for noise in NOISE[1:]]
-ALL = {"batch": 30}
-"""A batch of all frames that `start` has."""
+SETTINGS += [{"algorithm": name, "noise": noise} for name in ("ML", "Adam") for noise in NOISE[1:]]
+FULL_BATCH = {"batch": 30}
+"""One batch of all frames of `start`."""
 
 
-def name(settings):
-    """What pytest calls a case."""
+def case_name(settings):
+    """Return the name of a case for pytest."""
     return " ".join(value for value in settings.values() if isinstance(value, str))
 
 
-every = pytest.mark.parametrize("settings", SETTINGS, ids=name)
+all_settings = pytest.mark.parametrize("settings", SETTINGS, ids=case_name)
 
 
 def start(**case):
@@ -39,7 +39,7 @@ def start(**case):
 
 
 def iterate(state, backend, settings, iterations=4):
-    """Do some iterations, the last two of them settling."""
+    """Do some iterations, the last two of them with the step decay."""
     stage, state.rng = Stage(**settings, iterations=iterations), np.random.default_rng(0)
     runner = Runner(ALGORITHMS.get(stage.algorithm), stage)
     for state.iteration in range(iterations):
@@ -48,7 +48,7 @@ def iterate(state, backend, settings, iterations=4):
 
 
 def close(a, b):
-    # DM and RAAR keep their waves in single precision
+    # DM and RAAR store their exit waves in single precision
     return np.linalg.norm(a - b) <= 1e-5 * np.linalg.norm(b)
 
 
@@ -57,14 +57,14 @@ def test_rpie_with_single_frames_and_alpha_one_is_epie(modes):
     problem, _, state = start(modes=modes, mask=0.05)
     stage = Stage(batch=1, object_update=Update(alpha=1, step=0.8), probe_update=Update(alpha=1, step=0.6))
     first, second = double(state), double(state)
-    # the reference's largest illumination is that of one frame, as batches of one do not overlap
+    # batches of one frame do not overlap, so that the largest probe density is that of one frame
     epie.step(first, ReferenceBackend(problem), stage, Memory())
     rpie.step(second, ReferenceBackend(problem), stage, Memory())
     assert np.allclose(first.object, second.object, rtol=1e-9, atol=1e-12)
     assert np.allclose(first.probe, second.probe, rtol=1e-9, atol=1e-9)
 
 
-@every
+@all_settings
 def test_scaling_the_object_against_the_probe_changes_nothing(settings):
     problem, _, state = start(modes=2)
     scaled = State(state.object * (2 - 1j), state.probe / (2 - 1j), state.rng)
@@ -74,22 +74,24 @@ def test_scaling_the_object_against_the_probe_changes_nothing(settings):
     assert close(scaled.probe * (2 - 1j), state.probe)
 
 
-@every
-def test_opposite_ramps_of_object_and_probe_change_nothing(settings):
-    """With whole-pixel positions, and a ramp that the probe's array closes: a frame's wave only gets another phase."""
+@all_settings
+def test_opposite_phase_ramps_of_object_and_probe_change_nothing(settings):
+    """With whole-pixel positions and a periodic ramp, the exit wave of a frame changes only by a constant phase."""
     problem, _, state = start(modes=2, subpixel=False)
     ramps = [
         np.exp(2j * np.pi * (3 * r / 16 - 2 * c / 18)) for r, c in map(np.indices, (problem.object_shape, (16, 18)))
     ]
-    tilted = State(state.object * ramps[0], state.probe / ramps[1], state.rng)
-    for each in (state, tilted):
+    ramped = State(state.object * ramps[0], state.probe / ramps[1], state.rng)
+    for each in (state, ramped):
         iterate(each, ReferenceBackend(problem), settings)
-    assert close(tilted.object / ramps[0], state.object)
-    assert close(tilted.probe * ramps[1], state.probe)
+    assert close(ramped.object / ramps[0], state.object)
+    assert close(ramped.probe * ramps[1], state.probe)
 
 
-@pytest.mark.parametrize("settings", [each | ALL for each in SETTINGS if each["algorithm"] != "ePIE"], ids=name)
-def test_the_order_of_the_frames_does_not_matter_to_a_full_batch(settings):
+@pytest.mark.parametrize(
+    "settings", [settings | FULL_BATCH for settings in SETTINGS if settings["algorithm"] != "ePIE"], ids=case_name
+)
+def test_a_full_batch_does_not_depend_on_the_order_of_the_frames(settings):
     problem, _, state = start(modes=2, mask=0.05)
     settings = {
         key: value
@@ -103,9 +105,9 @@ def test_the_order_of_the_frames_does_not_matter_to_a_full_batch(settings):
     assert close(other.probe, state.probe)
 
 
-@every
+@all_settings
 @pytest.mark.parametrize("quantity", ["object", "probe"])
-def test_a_schedule_says_in_which_iterations_a_quantity_changes(settings, quantity):
+def test_a_quantity_changes_only_in_the_iterations_of_its_schedule(settings, quantity):
     problem, _, state = start(modes=2)
     state, backend, changed = single(state), CpuBackend(problem, 2, 2), []
     schedule = {"schedule": {"start": 1, "stop": 6, "every": 2}}
@@ -118,8 +120,8 @@ def test_a_schedule_says_in_which_iterations_a_quantity_changes(settings, quanti
     assert changed == [False, True, False, True, False, True, False]
 
 
-@every
-def test_what_is_switched_off_keeps_its_bits(settings):
+@all_settings
+def test_a_disabled_quantity_does_not_change(settings):
     problem, _, state = start(modes=2, mask=0.05)
     for fixed, free in (("object", "probe"), ("probe", "object")):
         moved = single(state)
@@ -129,8 +131,8 @@ def test_what_is_switched_off_keeps_its_bits(settings):
         assert not np.array_equal(getattr(moved, free), before[1])
 
 
-@every
-def test_a_seed_and_a_number_of_threads_give_the_same_bits(settings):
+@all_settings
+def test_results_are_identical_for_the_same_seed_and_number_of_threads(settings):
     problem, _, state = start(modes=2)
     runs = [single(state), single(state)]
     for each in runs:
@@ -139,13 +141,13 @@ def test_a_seed_and_a_number_of_threads_give_the_same_bits(settings):
     assert np.array_equal(runs[0].probe, runs[1].probe)
 
 
-@every
-@pytest.mark.parametrize("on", ON_TENSORS)
-def test_tensors_end_where_arrays_end(settings, on):
+@all_settings
+@pytest.mark.parametrize("build", ON_TENSORS)
+def test_tensors_give_the_results_of_arrays(settings, build):
     problem, _, state = start(modes=2, mask=0.05)
     arrays, tensors = single(state), single(state)
     iterate(arrays, CpuBackend(problem, 2, 1), settings)
-    backend = on(problem, 2)
+    backend = build(problem, 2)
     move_to_backend(tensors, backend)
     iterate(tensors, backend, settings)
     assert not isinstance(tensors.object, np.ndarray)
@@ -153,36 +155,36 @@ def test_tensors_end_where_arrays_end(settings, on):
         assert np.linalg.norm(a.cpu().numpy() - b) < 1e-3 * np.linalg.norm(b)
 
 
-class Forgetful(CpuBackend):
-    """A backend that takes the arrays of its sums back in its next pass."""
+class OverwritingBackend(CpuBackend):
+    """A backend that overwrites the arrays of its sums in its next pass."""
 
-    arrays_on_host: Sums | None = None
+    last_sums: Sums | None = None
 
     def gather(self, *arguments, **settings):
-        return self._lend(super().gather(*arguments, **settings))
+        return self._overwrite_last(super().gather(*arguments, **settings))
 
     def project(self, *arguments, **settings):
-        return self._lend(super().project(*arguments, **settings))
+        return self._overwrite_last(super().project(*arguments, **settings))
 
-    def _lend(self, sums):
+    def _overwrite_last(self, sums):
         names = "object", "probe_density", "probe", "object_density"
-        for name in names if self.arrays_on_host else ():
-            getattr(self.arrays_on_host, name).fill(np.nan)
-        self.arrays_on_host = dataclasses.replace(sums, **{name: getattr(sums, name).copy() for name in names})
-        return self.arrays_on_host
+        for name in names if self.last_sums else ():
+            getattr(self.last_sums, name).fill(np.nan)
+        self.last_sums = dataclasses.replace(sums, **{name: getattr(sums, name).copy() for name in names})
+        return self.last_sums
 
 
-@every
-def test_no_algorithm_keeps_the_arrays_of_the_backend(settings):
+@all_settings
+def test_no_algorithm_uses_the_sums_of_an_earlier_pass(settings):
     problem, _, state = start(modes=2)
     runs = [single(state), single(state)]
-    for each, build in zip(runs, (CpuBackend, Forgetful), strict=True):
-        iterate(each, build(problem, 2, 1), settings)
+    for run, backend in zip(runs, (CpuBackend, OverwritingBackend), strict=True):
+        iterate(run, backend(problem, 2, 1), settings)
     assert np.array_equal(runs[0].object, runs[1].object)
     assert np.array_equal(runs[0].probe, runs[1].probe)
 
 
-def test_the_steps_of_a_settling_stage_are_those_of_a_running_mean():
+def test_steps_of_the_decay_are_those_of_a_running_mean():
     state, step = State(np.ones(1), np.ones(1), np.random.default_rng(0)), Step(0.6, 0.1)
     lengths = []
     for state.iteration in range(6):
@@ -193,7 +195,7 @@ def test_the_steps_of_a_settling_stage_are_those_of_a_running_mean():
 
 
 @pytest.mark.parametrize("step", [epie.step, rpie.step])
-def test_the_truth_stays_where_it_is(step):
+def test_the_truth_is_a_fixed_point(step):
     problem, truth, _ = start(dtype=np.float32)
     moved = double(truth)
     step(moved, ReferenceBackend(problem), Stage(), Memory())
@@ -201,7 +203,7 @@ def test_the_truth_stays_where_it_is(step):
     assert np.linalg.norm(moved.probe - truth.probe) < 1e-4 * np.linalg.norm(truth.probe)
 
 
-def test_epie_with_the_known_probe_comes_closer_every_iteration():
+def test_the_error_of_epie_with_a_known_probe_falls_in_every_iteration():
     problem, truth, state = start(dtype=np.float32)
     state.probe = truth.probe.copy()
     stage = Stage(algorithm="ePIE", probe_update=Update(enabled=False))

@@ -33,7 +33,7 @@ def nearest(pixels, group):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("count", "size"), [(10, 3), (7, 7), (5, 100), (64, 1), (97, 13), (1, 4), (50_000, 64)])
-def test_batches_hold_every_frame_once(kind, count, size):
+def test_every_frame_is_in_exactly_one_batch(kind, count, size):
     frames = np.arange(count) * 3
     found = list(batches(kind, np.random.default_rng(0), frames, size, scattered(3 * count)))
     lengths = [len(group) for group in found]
@@ -43,7 +43,7 @@ def test_batches_hold_every_frame_once(kind, count, size):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_frames_on_one_spot_or_one_line_are_grouped_too(kind):
+def test_frames_at_one_point_or_on_one_line_are_grouped(kind):
     for pixels in (np.zeros((20, 2), np.float32), scattered(20) * np.float32([1, 0])):
         assert np.array_equal(np.sort(np.concatenate(groups(kind, pixels, 6))), np.arange(20))
 
@@ -60,9 +60,9 @@ def test_compact_batches_are_closer_and_sparse_ones_farther_apart_than_random_on
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_seed_gives_the_same_batches_and_the_next_iteration_others(kind):
+def test_batches_repeat_with_the_seed_and_differ_in_the_next_iteration(kind):
     pixels, rng = scattered(200), np.random.default_rng(1)
-    first, again = groups(kind, pixels, 20, seed=1), list(batches(kind, rng, np.arange(200), 20, pixels))
+    first, repeated = groups(kind, pixels, 20, seed=1), list(batches(kind, rng, np.arange(200), 20, pixels))
     after = list(batches(kind, rng, np.arange(200), 20, pixels))
-    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
-    assert {frozenset(g) for g in again} != {frozenset(g) for g in after}
+    assert all(np.array_equal(a, b) for a, b in zip(first, repeated, strict=True))
+    assert {frozenset(g) for g in repeated} != {frozenset(g) for g in after}

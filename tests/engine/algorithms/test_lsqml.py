@@ -1,4 +1,4 @@
-"""LSQ-ML: the lengths of its steps, what it must not change, and that it recovers what is known."""
+"""LSQ-ML: lengths of the steps, invariances, and recovery of a known truth."""
 
 import dataclasses
 
@@ -37,13 +37,13 @@ def stage(**settings):
 
 
 def directions(backend, state):
-    """The sums over all frames, a change of the object and one of the probe."""
+    """Return the sums over all frames, and a change of the object and one of the probe."""
     sums = backend.gather(state, backend.problem.used)
     return sums, sums.object / sums.probe_density.max(), sums.probe / sums.object_density.max()
 
 
 def changes(backend, state, d_object, d_probe):
-    """How every frame's exit waves change: windows of the change of the object times the probe, and the other way."""
+    """Yield the change of every frame's exit waves by the change of the object, and by that of the probe."""
     for j in backend.problem.used:
         window, beam, *_ = backend.model_frame(state, j)
         yield window, beam, d_object[window] * beam, backend.to_frame(state, j, d_probe) * state.object[window]
@@ -59,7 +59,7 @@ def run(backend, state, settings, iterations=1):
 @pytest.mark.parametrize("shape", [(16, 16), (15, 20)], ids=["square", "odd"])
 @pytest.mark.parametrize("case", CASES)
 @on_each_number_of_threads
-def test_what_changes_have_in_common_agrees_with_the_reference(shape, case, build):
+def test_the_inner_products_agree_with_the_reference(shape, case, build):
     problem, _, state = start(shape, **case)
     reference, backend = ReferenceBackend(problem), build(problem, len(state.probe))
     sums, *line = directions(reference, state)
@@ -71,8 +71,8 @@ def test_what_changes_have_in_common_agrees_with_the_reference(shape, case, buil
     assert found == pytest.approx(expected, rel=1e-4)
 
 
-def test_what_changes_do_is_what_they_do_to_every_frame(monkeypatch):
-    """Exactly so on whole pixels; between them two of the five products are taken at the nearest."""
+def test_the_inner_products_are_sums_over_the_exit_waves(monkeypatch):
+    """The sums are exact for whole-pixel positions; otherwise two of the five are taken at the nearest pixel."""
     monkeypatch.setattr(lsqml, "CROSS_TERM_FRAMES", 30)
     for subpixel, tolerance in ((False, 1e-9), (True, 0.05)):
         problem, _, state = start(modes=2, mask=0.05, subpixel=subpixel)
@@ -102,11 +102,12 @@ def test_lengths_are_those_of_a_brute_force_minimisation(damping, monkeypatch):
 
     best = minimize(loss, np.zeros(2), method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-9}).x
     assert best.min() > 0
-    assert lsqml.solve(*lsqml.inner_products(state, backend, problem.used, sums, *line), damping) == pytest.approx(best, 1e-4)
+    products = lsqml.inner_products(state, backend, problem.used, sums, *line)
+    assert lsqml.solve(*products, damping) == pytest.approx(best, 1e-4)
 
 
 @pytest.mark.parametrize("which", [0, 1])
-def test_a_change_that_is_all_that_lacks_has_the_length_one(which, monkeypatch):
+def test_a_change_that_equals_the_correction_has_the_length_one(which, monkeypatch):
     monkeypatch.setattr(lsqml, "CROSS_TERM_FRAMES", 30)
     problem, _, state = start(modes=2, subpixel=False)
     backend, rng = ReferenceBackend(problem), np.random.default_rng(5)
@@ -144,7 +145,7 @@ def test_one_batch_makes_all_groupings_equal(monkeypatch):
 
 
 @pytest.mark.parametrize("grouping", GROUPINGS)
-def test_the_truth_stays_where_it_is(grouping):
+def test_the_truth_is_a_fixed_point(grouping):
     problem, truth, _ = start(dtype=np.float32, modes=2)
     moved = double(truth)
     run(ReferenceBackend(problem), moved, stage(batching=grouping), iterations=2)
@@ -166,7 +167,7 @@ def test_whole_iterations_agree_with_the_reference(grouping):
 
 @pytest.mark.parametrize("grouping", GROUPINGS)
 @pytest.mark.parametrize("quantity", ["object", "probe"])
-def test_schedules_leave_a_quantity_bit_for_bit(grouping, quantity):
+def test_a_quantity_does_not_change_outside_its_schedule(grouping, quantity):
     problem, _, state = start(modes=2)
     state = single(state)
     before = getattr(state, quantity).copy()
@@ -181,7 +182,7 @@ def test_schedules_leave_a_quantity_bit_for_bit(grouping, quantity):
     assert not np.array_equal(getattr(state, quantity), before)
 
 
-def test_nothing_to_update_is_a_look_at_the_misfit():
+def test_without_updates_only_the_misfit_is_computed():
     problem, _, state = start()
     moved, off = single(state), Update(enabled=False)
     backend = CpuBackend(problem, 1, 1)
@@ -191,7 +192,7 @@ def test_nothing_to_update_is_a_look_at_the_misfit():
 
 
 def test_momentum_saves_more_than_half_of_the_iterations():
-    """Against the same steps without it, whose memory is taken away after every iteration."""
+    """Compare with the same steps without momentum: the memory is reset after every iteration."""
     problem, truth = make_problem((24, 24), frames=60, dtype=np.float32)
     backend, settings = CpuBackend(problem, 1, 1), stage(batching="compact")
     errors = {}
@@ -220,18 +221,18 @@ def test_momentum_starts_again_after_a_gap(grouping):
     assert np.array_equal(state.probe, fresh.probe)
 
 
-def test_batches_are_a_setting_of_those_that_have_them():
+def test_batching_is_refused_for_an_algorithm_without_batches():
     with pytest.raises(InputError, match="does not use batching"):
         exitwave.reconstruct(exitwave.simulate(detector=128, frames=9), algorithm="ePIE", batching="sparse")
 
 
 @pytest.mark.parametrize("batching", ["random", "compact"])
-def test_a_probe_off_in_defocus_comes_right(batching):
+def test_the_truth_is_recovered_from_a_probe_with_a_defocus_error(batching):
     scan = exitwave.simulate("26-ID", frames=100, detector=128, photons=2e6)
     optics = preset("26-ID")
     probe, _ = dataclasses.replace(optics, defocus=1.15 * optics.defocus).probe((128, 128))
-    off = dataclasses.replace(scan, patterns=Frames(scan.patterns[:]), probe=np.complex64(probe[None] * 2e6**0.5))
-    result = exitwave.reconstruct(off, algorithm="LSQ-ML", batching=batching, iterations=50, threads=2)
+    defocused = dataclasses.replace(scan, patterns=Frames(scan.patterns[:]), probe=np.complex64(probe[None] * 2e6**0.5))
+    result = exitwave.reconstruct(defocused, algorithm="LSQ-ML", batching=batching, iterations=50, threads=2)
     assert exitwave.compare(result).error < 0.11
     assert result.holdout_errors[-1] < 0.004
 

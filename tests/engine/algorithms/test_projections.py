@@ -1,4 +1,4 @@
-"""DM and RAAR: the identities of their projections, their sweep against the reference, and the truth recovered."""
+"""DM and RAAR: identities of the projections, agreement with the reference, and recovery of a known truth."""
 
 import dataclasses
 
@@ -22,7 +22,7 @@ ALTERNATING = ProjectionWeights(0.0, 1.0, 1.0)
 
 
 def projector(rng, dimension, rank):
-    """The projector on a random subspace of C^n."""
+    """Return the projector onto a random subspace of C^n."""
     basis, _ = np.linalg.qr(rng.standard_normal((dimension, rank)) + 1j * rng.standard_normal((dimension, rank)))
     return basis @ basis.conj().T
 
@@ -34,7 +34,7 @@ def projectors(request):
 
 
 def combined(weights, overlap, fourier):
-    """The step of `Backend.project` as a matrix."""
+    """Return the step of `Backend.project` as a matrix."""
     a, b, c = weights
     one = np.eye(len(overlap))
     return (1 - a - b) * one + a * overlap + b * fourier @ (c * overlap + (1 - c) * one)
@@ -48,7 +48,7 @@ def test_raar_is_the_relaxed_average_of_reflections(projectors, beta):
     assert np.abs(combined(raar.weights(beta), overlap, fourier) - expected).max() < 1e-12
 
 
-def test_dm_is_the_average_of_reflections_and_alternating_projections_at_its_ends(projectors):
+def test_dm_is_the_average_of_reflections_at_alpha_1_and_alternating_projections_at_alpha_0(projectors):
     overlap, fourier, one = projectors
     reflected = (2 * fourier - one) @ (2 * overlap - one)
     assert np.abs(combined(dm.weights(1.0), overlap, fourier) - (reflected + one) / 2).max() < 1e-12
@@ -57,7 +57,7 @@ def test_dm_is_the_average_of_reflections_and_alternating_projections_at_its_end
 
 
 @pytest.mark.parametrize("alpha", [0.3, 0.9])
-def test_dm_puts_back_the_part_that_the_overlap_rejects(projectors, alpha):
+def test_dm_subtracts_and_adds_the_part_that_violates_the_overlap(projectors, alpha):
     overlap, fourier, one = projectors
     rejected = one - overlap
     expected = fourier @ (overlap - alpha * rejected) + alpha * rejected
@@ -65,14 +65,14 @@ def test_dm_puts_back_the_part_that_the_overlap_rejects(projectors, alpha):
 
 
 @pytest.mark.parametrize("modes", [1, 3])
-def test_the_modulus_projection_keeps_to_the_measurement_and_repeats_itself(modes):
+def test_the_modulus_projection_sets_the_measured_amplitudes_and_is_idempotent(modes):
     problem, state = make_problem((15, 20), modes=modes, mask=0.2)
     backend, rng = ReferenceBackend(problem), np.random.default_rng(5)
     far = rng.standard_normal((modes, 15, 20, 2)) @ [1, 1j] * 10
     projected = backend.modulus(state, 4, far)
     valid = problem.counts[4] != problem.invalid
     assert np.array_equal(projected[:, ~valid], far[:, ~valid])
-    # the amplitude is the measured one but for the floor, below which a wave has no phase
+    # the amplitude is the measured one, except close to the floor, below which a wave has no phase
     amplitude, before = (np.sqrt((np.abs(wave) ** 2).sum(0))[valid] for wave in (projected, far))
     measured = np.sqrt(problem.counts[4][valid].astype(float))
     off = np.abs(before - measured) * (problem.floor / before) ** 2
@@ -115,7 +115,7 @@ def test_project_agrees_with_the_reference(shape, case, weights, build):
     assert found.misfit == pytest.approx(expected.misfit, rel=1e-4)
 
 
-def test_waves_that_the_loops_cannot_take_are_refused():
+def test_waves_of_an_unsupported_layout_are_refused():
     problem, state = make_problem((16, 20))
     waves = np.zeros((len(problem.used), 1, 20, 16), np.complex64).swapaxes(2, 3)
     with pytest.raises(TypeError, match="contiguous complex64"):
@@ -126,7 +126,7 @@ def test_waves_that_the_loops_cannot_take_are_refused():
 @pytest.mark.parametrize("modes", [1, 3])
 def test_the_exact_solution_is_a_fixed_point(step, modes):
     problem, truth = make_problem((15, 20), modes=modes, mask=0.1, dtype=np.float32)
-    exact = ExactSweeps(problem, truth)
+    exact = ExactReference(problem, truth)
     state = double(truth)
     memory = ExitWaves()
     step(state, exact, Stage(), memory)
@@ -138,7 +138,7 @@ def test_the_exact_solution_is_a_fixed_point(step, modes):
     assert np.linalg.norm(state.probe - truth.probe) < 1e-6 * np.linalg.norm(truth.probe)
 
 
-class ExactSweeps(ReferenceBackend):
+class ExactReference(ReferenceBackend):
     """The reference with noise-free counts of the truth in double precision."""
 
     def __init__(self, problem, truth):
@@ -147,22 +147,22 @@ class ExactSweeps(ReferenceBackend):
         super().__init__(dataclasses.replace(problem, counts=counts, invalid=-1.0))
 
 
-def test_a_stage_settles_with_alternating_projections():
-    seen = []
+def test_the_decay_uses_alternating_projections():
+    used_weights = []
 
-    class Watched(ReferenceBackend):
-        def project(self, state, frames, waves, weights, **wanted):
+    class RecordingReference(ReferenceBackend):
+        def project(self, state, frames, waves, weights, **options):
             if weights is not None:
-                seen.append(weights)
-            return super().project(state, frames, waves, weights, **wanted)
+                used_weights.append(weights)
+            return super().project(state, frames, waves, weights, **options)
 
     problem, truth = make_problem(frames=3)
     state, stage = perturb(truth), Stage(algorithm="DM", iterations=5, relaxation=0.8)
     memory = ExitWaves()
     for state.iteration in range(5):
         state.decaying = state.iteration >= 3
-        dm.step(state, Watched(problem), stage, memory)
-    assert seen[1:] == [dm.weights(0.8)] * 2 + [ALTERNATING] * 2
+        dm.step(state, RecordingReference(problem), stage, memory)
+    assert used_weights[1:] == [dm.weights(0.8)] * 2 + [ALTERNATING] * 2
 
 
 def test_waves_that_do_not_fit_in_memory_are_refused(monkeypatch):
@@ -172,19 +172,19 @@ def test_waves_that_do_not_fit_in_memory_are_refused(monkeypatch):
     assert host_memory.allocate_waves((2, 1, 8, 8)).shape == (2, 1, 8, 8)
 
 
-def test_the_free_memory_is_some():
+def test_the_free_memory_is_plausible():
     assert 1e6 < host_memory.free_memory() < 1e16
 
 
 @pytest.mark.parametrize(("algorithm", "setting"), [("rPIE", {"relaxation": 0.5}), ("ML", {"decay": 0.2})])
-def test_their_settings_are_refused_elsewhere(algorithm, setting):
+def test_settings_that_an_algorithm_does_not_use_are_refused(algorithm, setting):
     with pytest.raises(InputError, match=f"does not use {next(iter(setting))}"):
         make_recipe({"algorithm": algorithm} | setting)
 
 
 @pytest.fixture(scope="module")
-def blurred():
-    """A scan whose probe is 15 % off in defocus."""
+def defocused():
+    """Return a scan with a starting probe whose defocus is wrong by 15 %."""
     scan = exitwave.simulate("26-ID", frames=400, detector=128, photons=2e6)
     optics = preset("26-ID")
     probe, _ = dataclasses.replace(optics, defocus=1.15 * optics.defocus).probe((128, 128))
@@ -192,15 +192,15 @@ def blurred():
 
 
 @pytest.mark.parametrize("algorithm", ["DM", "RAAR"])
-def test_the_truth_is_recovered_from_a_probe_off_in_defocus(blurred, algorithm):
-    result = exitwave.reconstruct(blurred, algorithm=algorithm, iterations=90, threads=2)
+def test_the_truth_is_recovered_from_a_probe_with_a_defocus_error(defocused, algorithm):
+    result = exitwave.reconstruct(defocused, algorithm=algorithm, iterations=90, threads=2)
     assert exitwave.compare(result).error < 0.08
     assert result.holdout_errors[-1] < 1.2 * result.errors[-1]
 
 
 @pytest.mark.parametrize("algorithm", ["DM", "RAAR"])
-def test_a_seed_and_a_number_of_threads_give_the_same_bits(blurred, algorithm):
-    few = dataclasses.replace(blurred, patterns=Frames(blurred.patterns[:40]), positions=blurred.positions[:40])
+def test_results_are_identical_for_the_same_seed_and_number_of_threads(defocused, algorithm):
+    few = dataclasses.replace(defocused, patterns=Frames(defocused.patterns[:40]), positions=defocused.positions[:40])
     settings = {"algorithm": algorithm, "iterations": 4, "modes": 2, "threads": 2}
     first, second = (exitwave.reconstruct(few, **settings) for _ in range(2))
     assert np.array_equal(first.object, second.object)

@@ -1,4 +1,4 @@
-"""What tells slices apart: the Gauss-Newton blocks of a weak thick sample, and their inverse."""
+"""The preconditioner of slices: the Gauss-Newton blocks of a weak thick sample, and their inverse."""
 
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ from exitwave.engine.model.slices import Slices
 from exitwave.engine.problem import Problem
 
 SHAPE, CURVE = (32, 24), (40.0, 55.0)
-"""A frame, and minus the phase between slices over the square of the frequency in cycles a pixel."""
+"""Shape of a frame, and minus the phase between slices over the square of the frequency in cycles per pixel."""
 
 
 def frequencies(shape):
@@ -21,7 +21,7 @@ def frequencies(shape):
 
 
 def phase(shape=SHAPE):
-    """Phase of a plane wave from one slice to the next, exactly quadratic."""
+    """Return the phase of a plane wave from one slice to the next, exactly quadratic."""
     y, x = frequencies(shape)
     return -(CURVE[0] * y**2 + CURVE[1] * x**2)
 
@@ -33,8 +33,8 @@ def thick(number, object_shape=(64, 72), curve=1.0):
     return Problem(frames, -1.0, np.zeros((1, 2), np.float32), object_shape, first, first[:0], 1.0, slices=slices)
 
 
-def beam(modes=2, radius=0.12, seed=0):
-    """A beam that is a cone: what is scattered by no more than its width stays within the frame's frequencies."""
+def cone_probe(modes=2, radius=0.12, seed=0):
+    """Return a probe that is a narrow cone, so that scattered waves stay within the frequencies of the frame."""
     y, x = frequencies(SHAPE)
     rng = np.random.default_rng(seed)
     inside = np.hypot(y, x) < radius
@@ -43,19 +43,19 @@ def beam(modes=2, radius=0.12, seed=0):
 
 
 def scattered(probe, transfer, wave, at, number):
-    """The exit wave that a weak wave in one slice adds."""
+    """Return the exit wave that a weak wave in one slice adds."""
 
-    def on(psi, slices):
+    def propagate(psi, slices):
         return np.fft.ifft2(np.fft.fft2(psi) * transfer**slices)
 
-    return on(wave * on(probe, at), number - 1 - at)
+    return propagate(wave * propagate(probe, at), number - 1 - at)
 
 
 @pytest.mark.parametrize("number", [2, 3])
 @pytest.mark.parametrize("wave", [(0, 0), (1, 2), (-3, 1), (6, -4)])
 @pytest.mark.parametrize("spacing", [1.0, 1.7])
 def test_blocks_are_those_of_a_weak_sample(number, wave, spacing):
-    probe, (y, x), (row, column) = beam(), np.indices(SHAPE), wave
+    probe, (y, x), (row, column) = cone_probe(), np.indices(SHAPE), wave
     detail = np.exp(2j * np.pi * (row * y / SHAPE[0] + column * x / SHAPE[1]))
     waves = [scattered(probe, np.exp(1j * spacing * phase()), detail, at, number) for at in range(number)]
     gram = np.array([[np.vdot(a, b) for b in waves] for a in waves]) / np.vdot(probe, probe).real
@@ -69,14 +69,14 @@ def test_blocks_are_those_of_a_weak_sample(number, wave, spacing):
 
 @pytest.mark.parametrize("number", [2, 4])
 def test_filters_are_hermitian_and_positive(number):
-    filters = np.moveaxis(inverse(overlaps(thick(number), beam())), (0, 1), (-2, -1))
+    filters = np.moveaxis(inverse(overlaps(thick(number), cone_probe())), (0, 1), (-2, -1))
     np.testing.assert_allclose(filters, filters.conj().swapaxes(-1, -2), atol=1e-5)
     values = np.linalg.eigvalsh(filters.astype(complex))
     assert values.min() > (1 + EPS) / (number + EPS) - 1e-5
     assert values.max() < (1 + EPS) / EPS + 1e-4
 
 
-def test_shadows_that_leave_the_window_make_no_filter_negative():
+def test_projections_that_leave_the_window_make_no_filter_negative():
     filters = np.moveaxis(inverse(overlaps(thick(3, curve=3.0), np.ones((1, *SHAPE), complex))), (0, 1), (-2, -1))
     values = np.linalg.eigvalsh(filters.astype(complex))
     assert values.min() > 0
@@ -86,7 +86,7 @@ def test_shadows_that_leave_the_window_make_no_filter_negative():
 def test_a_single_slice_and_slices_far_apart_keep_their_gradient():
     rng = np.random.default_rng(1)
     gradient = rng.standard_normal((3, 64, 72)) + 1j * rng.standard_normal((3, 64, 72))
-    one = precondition(inverse(overlaps(thick(1), beam())), gradient[:1])
+    one = precondition(inverse(overlaps(thick(1), cone_probe())), gradient[:1])
     np.testing.assert_allclose(one, gradient[:1], atol=1e-6)
     fine = np.fft.ifft2(np.fft.fft2(gradient) * (np.hypot(*frequencies((64, 72))) > 0.2))
     cone = np.fft.ifft2(np.hypot(*frequencies(SHAPE)) < 0.3)[None]
@@ -96,7 +96,7 @@ def test_a_single_slice_and_slices_far_apart_keep_their_gradient():
     assert np.linalg.norm(found - fine) < 0.1 * np.linalg.norm(fine)
 
 
-def test_coarse_differences_are_lifted_and_sums_are_shared():
+def test_coarse_differences_are_amplified_and_sums_are_divided():
     cone = np.fft.ifft2(np.hypot(*frequencies(SHAPE)) < 0.12)[None]
     filters = inverse(overlaps(thick(2), cone))
     y = np.indices((64, 72))[0]
@@ -106,9 +106,9 @@ def test_coarse_differences_are_lifted_and_sums_are_shared():
     assert np.abs(precondition(filters, apart)).max() > 5
 
 
-def test_crops_of_the_diffraction_have_the_same_blocks():
-    """A coarse stage has larger object pixels, and so the same frequencies in other units."""
-    problem, probe = thick(2), beam()
+def test_cropped_frames_have_the_same_blocks():
+    """A coarse stage has larger object pixels: the same frequencies in other units."""
+    problem, probe = thick(2), cone_probe()
     rows, columns = np.r_[0:8, -8:0], np.r_[0:6, -6:0]
     cropped = np.fft.ifft2(np.fft.fft2(probe)[:, rows][:, :, columns])
     slices = problem.slices.cropped(rows % 32, columns % 24, 2)
@@ -118,12 +118,12 @@ def test_crops_of_the_diffraction_have_the_same_blocks():
 
 
 @torch
-def test_tensors_are_filtered_as_arrays_are():
+def test_tensors_give_the_results_of_arrays():
     from torch import from_numpy
 
     rng = np.random.default_rng(2)
     gradient = (rng.standard_normal((3, 64, 72)) + 1j * rng.standard_normal((3, 64, 72))).astype(np.complex64)
-    filters, tensor = inverse(overlaps(thick(3), beam())), from_numpy(gradient)
+    filters, tensor = inverse(overlaps(thick(3), cone_probe())), from_numpy(gradient)
     found = precondition(arrays.on_device_of(tensor, filters), tensor)
     assert found.dtype == tensor.dtype
     np.testing.assert_allclose(found.numpy(), precondition(filters, gradient), atol=1e-4)

@@ -21,7 +21,7 @@ from exitwave.errors import InputError
 from exitwave.simulation import simulate
 from exitwave.simulation.presets import preset
 
-STEPS = [ml.ALGORITHM, adam.ALGORITHM, pie.ALGORITHM, mpie.ALGORITHM]
+GRADIENT_ALGORITHMS = [ml.ALGORITHM, adam.ALGORITHM, pie.ALGORITHM, mpie.ALGORITHM]
 
 
 def start(**case):
@@ -52,27 +52,27 @@ def test_the_loss_of_ml_never_rises(noise, build):
 
 
 @pytest.mark.parametrize("noise", NOISE)
-def test_the_line_search_ends_where_the_slope_is_zero(noise):
+def test_the_line_search_ends_at_zero_slope(noise):
     problem, _, state = start(mask=0.05)
     backend = ReferenceBackend(problem)
     sums = backend.gather(state, problem.used, noise=noise)
-    pulled = Line(sums.object, sums.probe)
-    line, product = ml.conjugate_direction(None, pulled, sums, (ml.OBJECT, ml.PROBE), None, WHOLE_OBJECT)
-    assert product == pytest.approx(ml.inner(pulled, line, WHOLE_OBJECT))
-    gradients = lambda lengths: backend.line_derivatives(state, line, problem.used, lengths, noise)  # noqa: E731
-    slope = gradients(np.zeros(1))[0, 0]
+    gradient = Line(sums.object, sums.probe)
+    line, product = ml.conjugate_direction(None, gradient, sums, (ml.OBJECT, ml.PROBE), None, WHOLE_OBJECT)
+    assert product == pytest.approx(ml.inner(gradient, line, WHOLE_OBJECT))
+    derivatives = lambda lengths: backend.line_derivatives(state, line, problem.used, lengths, noise)  # noqa: E731
+    slope = derivatives(np.zeros(1))[0, 0]
     for expected in (1.0, 30.0, 1e-3):
-        length = ml.first_minimum(gradients, slope, expected)
-        assert abs(gradients(np.array([length]))[0, 0]) < 2e-3 * abs(slope)
+        length = ml.first_minimum(derivatives, slope, expected)
+        assert abs(derivatives(np.array([length]))[0, 0]) < 2e-3 * abs(slope)
 
 
 def test_the_line_search_is_exact_for_a_cubic_slope():
-    gradients = lambda t: np.stack([(t - 3) * (t**2 + 1), 3 * t**2 - 6 * t + 1], axis=1)  # noqa: E731
+    derivatives = lambda t: np.stack([(t - 3) * (t**2 + 1), 3 * t**2 - 6 * t + 1], axis=1)  # noqa: E731
     for expected in (0.01, 1.0, 3.0, 500.0):
-        assert ml.first_minimum(gradients, -3.0, expected) == pytest.approx(3, rel=1e-9)
+        assert ml.first_minimum(derivatives, -3.0, expected) == pytest.approx(3, rel=1e-9)
 
 
-def test_a_function_that_falls_for_ever_ends_the_search():
+def test_the_line_search_ends_for_a_function_without_minimum():
     assert ml.first_minimum(lambda t: np.stack([-np.ones_like(t), 0 * t], axis=1), -1.0, 1.0) > 1
 
 
@@ -87,28 +87,30 @@ def test_ml_needs_fewer_iterations_than_steepest_descent():
     assert errors[0] < 0.7 * errors[1]
 
 
-@pytest.mark.parametrize("step", [ml.ALGORITHM, pie.ALGORITHM, mpie.ALGORITHM], ids=lambda each: each.name)
-def test_the_truth_stays_where_it_is(step):
+@pytest.mark.parametrize(
+    "algorithm", [ml.ALGORITHM, pie.ALGORITHM, mpie.ALGORITHM], ids=lambda algorithm: algorithm.name
+)
+def test_the_truth_is_a_fixed_point(algorithm):
     problem, truth, _ = start(dtype=np.float32)
     moved = double(truth)
-    iterate(step, moved, ReferenceBackend(problem), Stage(algorithm=step.name, iterations=2), 2)
+    iterate(algorithm, moved, ReferenceBackend(problem), Stage(algorithm=algorithm.name, iterations=2), 2)
     assert np.linalg.norm(moved.object - truth.object) < 1e-4 * np.linalg.norm(truth.object)
     assert np.linalg.norm(moved.probe - truth.probe) < 1e-4 * np.linalg.norm(truth.probe)
 
 
-def test_a_noise_model_is_refused_where_it_is_not_used():
+def test_settings_that_an_algorithm_does_not_use_are_refused():
     with pytest.raises(InputError, match="noise"):
         make_recipe({"algorithm": "rPIE", "noise": "Poisson"})
     with pytest.raises(InputError, match="batch"):
         make_recipe({"algorithm": "ML", "batch": 8})
 
 
-@pytest.mark.parametrize("step", STEPS, ids=lambda each: each.name)
-def test_the_error_falls(step):
+@pytest.mark.parametrize("algorithm", GRADIENT_ALGORITHMS, ids=lambda algorithm: algorithm.name)
+def test_the_error_falls(algorithm):
     problem, _, state = start(dtype=np.float32, modes=2)
     state, backend = single(state), CpuBackend(problem, 2, 2)
     before = backend.misfit(state, problem.used).error
-    iterate(step, state, backend, Stage(algorithm=step.name, iterations=20), 20)
+    iterate(algorithm, state, backend, Stage(algorithm=algorithm.name, iterations=20), 20)
     assert backend.misfit(state, problem.used).error < 0.2 * before
 
 
@@ -139,37 +141,37 @@ def test_mpie_without_momentum_is_rpie(monkeypatch):
     assert np.array_equal(state.probe, other.probe)
 
 
-def test_a_push_follows_the_paper():
+def test_momentum_follows_the_paper():
     value = np.zeros(3, complex)
-    kept, eta, t = momentum.Momentum(np.zeros_like(value)), 0.7, 4
+    carried, eta, t = momentum.Momentum(np.zeros_like(value)), 0.7, 4
     for _ in range(2 * t):
-        for each in (value, kept.velocity):  # as `Backend.descend` does
+        for each in (value, carried.velocity):  # as `Backend.descend` does
             each += 1
-        momentum.apply_momentum(value, kept, eta, t)
+        momentum.apply_momentum(value, carried, eta, t)
     first = t
     second = eta * first + t
     assert np.allclose(value, 2 * t + eta * first + eta * second)
 
 
-def test_adams_first_steps_have_one_length():
+def test_first_steps_of_adam_have_equal_lengths():
     problem, _, state = start()
     state, backend = single(state), CpuBackend(problem, 1, 1)
     gradient = np.exp(1j * np.angle(state.object)) * 5
     before, scale = state.object.copy(), np.sqrt(np.mean(np.abs(state.object) ** 2))
-    chosen = adam.OBJECT
-    adam.descend(backend, state.object, gradient.astype(np.complex64), adam.initial_moments(state.object), chosen, 1.0)
-    assert np.allclose(np.abs(state.object - before), chosen.length * scale, rtol=1e-4)
+    default = adam.OBJECT
+    adam.descend(backend, state.object, gradient.astype(np.complex64), adam.initial_moments(state.object), default, 1.0)
+    assert np.allclose(np.abs(state.object - before), default.length * scale, rtol=1e-4)
 
 
 @functools.cache
 def defocused():
-    """The acceptance scan: the probe's defocus is off by 15 %."""
+    """Return a scan with a starting probe whose defocus is wrong by 15 %."""
     scan, optics = simulate("26-ID", frames=400, detector=128, photons=2e6), preset("26-ID")
     probe, _ = dataclasses.replace(optics, defocus=1.15 * optics.defocus).probe((128, 128))
     return dataclasses.replace(scan, probe=probe[None].astype(np.complex64))
 
 
 @pytest.mark.parametrize(("algorithm", "iterations"), [("ML", 45), ("Adam", 60), ("mPIE", 40)])
-def test_the_truth_is_recovered_from_a_wrong_defocus(algorithm, iterations):
+def test_the_truth_is_recovered_from_a_probe_with_a_defocus_error(algorithm, iterations):
     result = exitwave.reconstruct(defocused(), algorithm=algorithm, iterations=iterations)
     assert exitwave.compare(result).error <= 0.08

@@ -151,7 +151,7 @@ def test_true_switches_a_refinement_on_with_default_settings():
 
 @pytest.mark.parametrize("algorithm", ["DM", "RAAR"])
 def test_algorithms_that_keep_exit_waves_are_refused(algorithm):
-    with pytest.raises(InputError, match="keeps the waves of the old positions"):
+    with pytest.raises(InputError, match="stores exit waves, so that positions cannot be refined"):
         make_recipe({"algorithm": algorithm, "position_update": True})
     assert make_recipe({"algorithm": algorithm, "position_update": False})
 
