@@ -95,7 +95,7 @@ class State:
     """Distance of a far-field detector, relative to that of the problem, shape (); None: 1."""
 
     def restart(self) -> None:
-        """Reset algorithms and refinements before the next iteration, after a constraint has changed object and probe."""
+        """Reset algorithms and refinements before the next iteration; a constraint has changed object and probe."""
         self.restarts += 1
 
     @property
