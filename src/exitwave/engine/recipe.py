@@ -234,7 +234,7 @@ class Recipe(Settings):
     def limits_object(self) -> bool:
         """Whether constraints on the object remove the ambiguity of a complex factor between object and probe."""
         constraints = [stage.object_constraints for stage in self.stages if stage.object_constraints is not None]
-        return any(each.limits_amplitude or each.phase is not None for each in constraints)
+        return any(group.limits_amplitude or group.phase is not None for group in constraints)
 
 
 def merge(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -329,7 +329,7 @@ def _refusal(problem: Any) -> InputError:
     group, name = group_in(kind), str(problem["loc"][-1])
     names = list(group.model_fields) if group and group is not Stage else [*Recipe.model_fields, *stage_settings()]
     close = difflib.get_close_matches(name, names, n=3)
-    near = " or ".join(".".join([*path, each]) for each in close)
+    near = " or ".join(".".join([*path, similar]) for similar in close)
     remedy = f"Did you mean {near}" if close else f"Known settings: {', '.join(names)}"
     return InputError("Unknown setting", found=".".join([*path, name]), remedy=remedy)
 

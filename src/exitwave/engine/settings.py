@@ -94,4 +94,4 @@ def _options(kind: Any, limits: Iterable[Any]) -> list[str]:
 def group_in(kind: Any) -> type[Settings] | None:
     """Return the class of settings in an annotation such as ``Update``, ``Affine | None`` or ``tuple[Stage, ...]``."""
     options = (kind, *get_args(kind))
-    return next((each for each in options if isinstance(each, type) and issubclass(each, Settings)), None)
+    return next((option for option in options if isinstance(option, type) and issubclass(option, Settings)), None)

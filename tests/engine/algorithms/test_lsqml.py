@@ -45,8 +45,8 @@ def directions(backend, state):
 def changes(backend, state, d_object, d_probe):
     """Yield the change of every frame's exit waves by the change of the object, and by that of the probe."""
     for j in backend.problem.used:
-        window, beam, *_ = backend.model_frame(state, j)
-        yield window, beam, d_object[window] * beam, backend.to_frame(state, j, d_probe) * state.object[window]
+        window, frame_probe, *_ = backend.model_frame(state, j)
+        yield window, frame_probe, d_object[window] * frame_probe, backend.to_frame(state, j, d_probe) * state.object[window]
 
 
 def run(backend, state, settings, iterations=1):
@@ -114,8 +114,8 @@ def test_a_change_that_equals_the_correction_has_the_length_one(which, monkeypat
     line = [rng.standard_normal((*each.shape, 2)) @ [1, 1j] for each in (state.object, state.probe)]
     sums = backend.gather(state, problem.used)
     sums.object[:], sums.probe[:] = 0, 0
-    for window, beam, *both in changes(backend, state, *line):
-        sums.object[window] += (beam.conj() * both[which]).sum(0)
+    for window, frame_probe, *both in changes(backend, state, *line):
+        sums.object[window] += (frame_probe.conj() * both[which]).sum(0)
         sums.probe[:] += state.object[window].conj() * both[which]
     lengths = lsqml.solve(*lsqml.inner_products(state, backend, problem.used, sums, *line), damping=0)
     assert np.allclose(lengths, np.eye(2)[which], atol=1e-9)

@@ -1,4 +1,4 @@
-"""Maximum likelihood of a thick sample by limited-memory BFGS; `ml` uses it where the sample has slices.
+"""Maximum likelihood of a thick sample by limited-memory BFGS; `ml` uses it if the sample has slices.
 
 The exit wave of several slices is not linear in them, so that the loss along a line is not a polynomial, as it is in
 `ml`. In place of its exact line search, the curvature is estimated from pairs of the last steps s and the changes y of
