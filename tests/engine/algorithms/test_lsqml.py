@@ -46,7 +46,12 @@ def changes(backend, state, d_object, d_probe):
     """Yield the change of every frame's exit waves by the change of the object, and by that of the probe."""
     for j in backend.problem.used:
         window, frame_probe, *_ = backend.model_frame(state, j)
-        yield window, frame_probe, d_object[window] * frame_probe, backend.to_frame(state, j, d_probe) * state.object[window]
+        yield (
+            window,
+            frame_probe,
+            d_object[window] * frame_probe,
+            backend.to_frame(state, j, d_probe) * state.object[window],
+        )
 
 
 def run(backend, state, settings, iterations=1):
