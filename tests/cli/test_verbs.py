@@ -182,7 +182,7 @@ def test_reconstruct_uses_settings_and_the_probe_of_another_file(files, tmp_path
 
 def test_reconstruct_explains_unknown_settings(files, tmp_path):
     for arguments, words in (
-        (["--algorithm", "magic"], "'DM' or 'RAAR'"),
+        (["--algorithm", "magic"], "Unknown name magic. Known: Adam, DM, "),
         (["--set", "enrgy=8keV"], "Did you mean energy?"),
         (["--set", "objct_update.step=1"], "Did you mean object_update?"),
         (["--set", "object_update.stepp=1"], "Did you mean"),
