@@ -15,7 +15,7 @@ import exitwave
 from exitwave.cli import app
 from exitwave.cxi.read import OVERRIDES
 from exitwave.dialects.registry import known
-from exitwave.engine.recipe import FORMER_NAMES, Recipe, group_of, stage_settings
+from exitwave.engine.recipe import FORMER_NAMES, setting_at
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
@@ -114,15 +114,8 @@ def test_commands_have_existing_verbs_and_options(page: Path) -> None:
 
 def _exists(key: str) -> bool:
     """Return whether a dotted key is a setting of a recipe or a stage."""
-    first, *rest = key.split(".")
-    if first not in Recipe.model_fields and first not in stage_settings():
-        return False
-    group = group_of(first)
-    for name in rest:
-        if group is None or name not in group.model_fields:
-            return False
-        group = group_of(name)
-    return True
+    path = key.split(".")
+    return setting_at(path)[0] == path
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)

@@ -319,7 +319,7 @@ def changes(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def _refusal(problem: Any) -> InputError:
     """Return the error for the first problem that pydantic has found."""
-    path, kind, limits = _setting_at(problem["loc"])
+    path, kind, limits = setting_at(problem["loc"])
     place = ".".join(path)
     if problem["type"] == "value_error":
         return InputError(str(problem["ctx"]["error"]), where=place)
@@ -334,11 +334,14 @@ def _refusal(problem: Any) -> InputError:
     return InputError("Unknown setting", found=".".join([*path, name]), remedy=remedy)
 
 
-def _setting_at(location: Sequence[str | int]) -> tuple[list[str], Any, Sequence[Any]]:
-    """Return the path of a setting, its type and its limits, from the location in an error of pydantic.
+def setting_at(location: Sequence[str | int]) -> tuple[list[str], Any, Sequence[Any]]:
+    """Return the path of a setting, its type and its limits.
 
-    The path of an unknown setting is that of its group. Parts that pydantic adds for the options of a union are left
-    out.
+    Parameters
+    ----------
+    location : sequence of str or int
+        Names and indices from a recipe or a stage to the setting, as in an error of pydantic. Unknown names are left
+        out: those of unknown settings, and those that pydantic adds for the options of a union.
     """
     path: list[str] = []
     kind: Any = Any
@@ -354,7 +357,7 @@ def _setting_at(location: Sequence[str | int]) -> tuple[list[str], Any, Sequence
             continue
         path.append(str(part))
         group = group_in(kind)
-        fields = group.model_fields if group else fields
+        fields = group.model_fields if group else {}
     return path, kind, limits
 
 
