@@ -186,7 +186,7 @@ def test_balanced_slices_have_equal_power_and_the_same_product():
         ({"opr_update": True}, "not refined with several slices"),
         ({"pointing_update": True}, "not refined with several slices"),
         ({"slices": 1}, "single slice has no spacing"),
-        ({"slice_spacing": 1.0}, "cannot be this far apart"),
+        ({"slice_spacing": 1.0}, "spacing of the slices is not possible"),
         ({"slices": 1, "slice_spacing": None, "spacing_update": True}, "no slices"),
         ({"slices": 1, "slice_spacing": None, "slice_smoothing": True}, "no slices"),
     ],
