@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import psutil
-from common import OUT, say
+from common import OUT, announce
 
 from exitwave.simulation import simulate
 
@@ -47,7 +47,7 @@ def _scans(folder: Path) -> list[Path]:
     """Write the scans, one of them truncated, and return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"scan_{number:02}.cxi" for number in range(SCANS)]
-    say(f"writing {SCANS} scans into {folder}")
+    announce(f"writing {SCANS} scans into {folder}")
     for number, path in enumerate(paths):
         simulate(frames=50, detector=128, step=150e-9, seed=number).save(path, overwrite=True)
     os.truncate(paths[CORRUPT], paths[CORRUPT].stat().st_size // 2)
@@ -67,7 +67,7 @@ def _run(scans: list[Path], out: Path, *, kill: bool) -> tuple[int, list[str]]:
     assert batch.stdout is not None
     for line in batch.stdout:
         lines.append(line.rstrip())
-        say(lines[-1])
+        announce(lines[-1])
         if kill and line.startswith(f"[ {KILL_AFTER}/"):
             _kill_busy(batch.pid)
     return batch.wait(), lines
@@ -82,7 +82,7 @@ def _kill_busy(pid: int) -> None:
         time.sleep(0.5)
         busy = max(workers, key=lambda worker: worker.cpu_percent())
         if busy.is_running():
-            say(f"killing worker {busy.pid} of {len(workers)}")
+            announce(f"killing worker {busy.pid} of {len(workers)}")
             os.kill(busy.pid, signal.SIGKILL)
             return
 

@@ -24,7 +24,7 @@ import ours
 import peer
 import scans
 import torch
-from common import OUT, say, table
+from common import OUT, announce, table
 
 import exitwave
 from exitwave.engine.backends.device import describe, resolve
@@ -89,7 +89,7 @@ def moved(size: int, modes: int) -> int:
 def throughput(effort: Effort, device: str) -> list[dict[str, Any]]:
     """Return a row for each size, number of modes, algorithm and batch."""
     copy = bandwidth(device, effort.copied)
-    say(f"a copy moves {copy / 1e9:.0f} GB/s")
+    announce(f"a copy moves {copy / 1e9:.0f} GB/s")
     rows = []
     for size, frames in effort.frames.items():
         for modes in effort.modes:
@@ -98,7 +98,7 @@ def throughput(effort: Effort, device: str) -> list[dict[str, Any]]:
                 rate = ours.throughput(scan, effort.seconds, algorithm=algorithm, device=device, **_batch(batch))
                 row = {"size": size, "modes": modes, "algorithm": algorithm, "batch": batch, "rate": rate}
                 rows.append(row | {"share": rate * moved(size, modes) / copy, "copy": copy})
-                say(f"{size} x {size}, {modes} modes, {algorithm}, batch {batch}: {rate:,.0f} frames/s")
+                announce(f"{size} x {size}, {modes} modes, {algorithm}, batch {batch}: {rate:,.0f} frames/s")
     return rows
 
 
@@ -127,7 +127,7 @@ def quality(effort: Effort, device: str) -> list[dict[str, Any]]:
         difference = np.linalg.norm(objects[device] - objects["cpu"]) / np.linalg.norm(objects["cpu"])
         row = {"algorithm": algorithm, "cpu": reached["cpu"], "device": reached[device]}
         rows.append(row | {"difference": float(difference)})
-        say(f"{algorithm}: {rows[-1]}")
+        announce(f"{algorithm}: {rows[-1]}")
     return rows
 
 
@@ -140,7 +140,7 @@ def beside_peer(effort: Effort, device: str) -> list[dict[str, Any]]:
     """Return frames per second of Exitwave and pty-chi on one scan and device, alternating, best of 2."""
     named, folder = os.environ.get(peer.PTYCHI.variable), peer.HERE / ".venv-ptychi"
     if not (named or folder.exists()):
-        say(f"pty-chi is not available: set {peer.PTYCHI.variable} to a Python that has it")
+        announce(f"pty-chi is not available: set {peer.PTYCHI.variable} to a Python that has it")
         return []
     python, gpu, rows = peer.interpreter(peer.PTYCHI), device.startswith("cuda"), {}
     for size, number in effort.frames.items():

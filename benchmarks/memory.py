@@ -10,7 +10,7 @@ from typing import Any
 import driver
 import peer
 import scans
-from common import OUT, Effort, Pythons, say, table, thread_counts
+from common import OUT, Effort, Pythons, announce, table, thread_counts
 
 import exitwave
 from exitwave.engine.algorithms.registry import ALGORITHMS
@@ -27,12 +27,12 @@ def measure(effort: Effort, pythons: Pythons) -> dict[str, Any]:
     """Return the peak of every algorithm in bytes, ready for JSON."""
     frames, size = effort.large
     path, data = OUT / "large.cxi", OUT / "large.npz"
-    say(f"memory: writing {frames} frames of {size} x {size}")
+    announce(f"memory: writing {frames} frames of {size} x {size}")
     scan = scans.large_scan(frames, size)
     scan.save(path, overwrite=True)
     found: dict[str, Any] = {"frames": frames, "size": size, "bytes": frames * size**2 * 2, "rows": []}
     for algorithm in GRADIENT:
-        say(f"memory: Exitwave {algorithm}")
+        announce(f"memory: Exitwave {algorithm}")
         exitwave.reconstruct(scans.subpixel_scan(64, 32), algorithm=algorithm, iterations=1)  # compiles into the cache
         peak = int(peer.call([sys.executable, __file__, path, algorithm]).splitlines()[-1])
         found["rows"].append({"program": "Exitwave", "algorithm": algorithm, "peak": peak})
@@ -42,7 +42,7 @@ def measure(effort: Effort, pythons: Pythons) -> dict[str, Any]:
         scans.save_for_peer(scan, data)
     for program, algorithm in runs:
         if program in pythons:
-            say(f"memory: {program.name} {algorithm}")
+            announce(f"memory: {program.name} {algorithm}")
             job = peer.job(algorithm, thread_counts()[-1], [1], batch=50)
             peak = peer.run(program, pythons[program], data, [job])["peak"]
             found["rows"].append({"program": program.name, "algorithm": algorithm, "peak": peak})

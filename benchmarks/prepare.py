@@ -16,7 +16,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-from common import say, table
+from common import announce, table
 from driver import peak_memory
 
 import exitwave
@@ -105,14 +105,14 @@ def main() -> None:
     frames = max(64, round(arguments.megabytes * 1e6 / (4 * SIDE**2)))
     with tempfile.TemporaryDirectory() as folder:
         file, out = Path(folder) / "raw.cxi", Path(folder) / "out.cxi"
-        say(f"writing {frames} frames of {SIDE} x {SIDE}")
+        announce(f"writing {frames} frames of {SIDE} x {SIDE}")
         write_scan(file, frames)
         found: dict[str, tuple[float, int]] = {}
         for case in list(CASES) * arguments.repeats:
             command = [sys.executable, __file__, str(file), str(out), case]
             words = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1].split()
             found[case] = min(found.get(case, (np.inf, 0)), (float(words[0]), int(words[1])))
-            say(f"{case}: {words[0]} s")
+            announce(f"{case}: {words[0]} s")
             out.unlink()
         size = frames * SIDE**2 * 4 / 1e6
         base = found[next(iter(CASES))][0]

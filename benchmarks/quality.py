@@ -13,7 +13,7 @@ import numpy as np
 import ours
 import peer
 import scans
-from common import OUT, Effort, Pythons, say, table, thread_counts
+from common import OUT, Effort, Pythons, announce, table, thread_counts
 
 from exitwave.analysis.compare import compare
 from exitwave.analysis.error import recompute
@@ -47,7 +47,7 @@ def measure(effort: Effort, pythons: Pythons) -> dict[str, Any]:
         try:
             scan = source()
         except scans.NoDataError as error:
-            say(f"quality, {name} not measured: {error}")
+            announce(f"quality, {name} not measured: {error}")
             found["sets"].append({"name": name, "lacking": str(error), "curves": []})
             continue
         found["sets"].append(_measure(name, scan, effort, pythons, found["versions"]))
@@ -60,7 +60,7 @@ def _measure(name: str, scan: Scan, effort: Effort, pythons: Pythons, versions: 
     marks = sorted({mark for mark in MARKS if mark < effort.epochs} | {effort.epochs})
     for algorithm, iterations in OURS:
         length = min(iterations, effort.epochs * 2)
-        say(f"quality, {name}: Exitwave {algorithm}, {length} iterations")
+        announce(f"quality, {name}: Exitwave {algorithm}, {length} iterations")
         steps, results = ours.follow(scan, {*marks, length}, algorithm=algorithm, iterations=length, threads=threads)
         every = {step.iteration: (step.seconds["run"], step.holdout_error) for step in steps}
         curves.append(_curve("Exitwave", algorithm, f"{length} iterations", every, results))
@@ -71,7 +71,7 @@ def _measure(name: str, scan: Scan, effort: Effort, pythons: Pythons, versions: 
         if program not in pythons:
             continue
         label = ", ".join([*filter(None, [settings]), f"{effort.epochs} epochs"])
-        say(f"quality, {name}: {program.name} {algorithm}, {label}")
+        announce(f"quality, {name}: {program.name} {algorithm}, {label}")
         seconds, results, found = _run_peer(
             program, pythons[program], data, algorithm, LSQML.get(settings, {}), base, marks
         )

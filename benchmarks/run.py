@@ -18,7 +18,7 @@ from pathlib import Path
 
 import peer
 import report
-from common import FULL, OUT, QUICK, Effort, Pythons, say
+from common import FULL, OUT, QUICK, Effort, Pythons, announce
 
 
 def main() -> int:
@@ -39,7 +39,7 @@ def main() -> int:
         _measure(name, effort, pythons, lacking, kept)
         text = _report(kept, folder)
     print(text)
-    say(f"{time.perf_counter() - start:.0f} s in total; written: {folder / 'results.md'} and results.png")
+    announce(f"{time.perf_counter() - start:.0f} s in total; written: {folder / 'results.md'} and results.png")
     return 0
 
 
@@ -51,7 +51,7 @@ def _peers() -> tuple[Pythons, list[str]]:
             pythons[program] = peer.interpreter(program)
         except peer.PeerMissingError as error:
             lacking.append(f"**{program.name} was not measured: its environment cannot be made here ({error}).**")
-            say(lacking[-1])
+            announce(lacking[-1])
     return pythons, lacking
 
 
@@ -61,7 +61,7 @@ def _measure(name: str, effort: Effort, pythons: Pythons, lacking: list[str], ke
     found = report.PARTS[name].measure(effort, pythons)
     found |= {"machine": report.machine(load, found.get("versions", {})), "lacking": lacking}
     (kept / f"{name}.json").write_text(json.dumps(found), encoding="utf-8")
-    say(f"{name}: {time.perf_counter() - start:.0f} s")
+    announce(f"{name}: {time.perf_counter() - start:.0f} s")
 
 
 def _report(kept: Path, folder: Path) -> str:

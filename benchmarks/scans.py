@@ -123,10 +123,10 @@ class SparseFrames(Frames):
         self.path, self.dataset, self.shape, self.dtype = None, "", (frames, size, size), np.dtype(np.uint16)
 
     def __getitem__(self, index: Any) -> np.ndarray:
-        wanted, n = np.atleast_1d(np.arange(len(self))[index]), self.shape[1]
+        numbers, n = np.atleast_1d(np.arange(len(self))[index]), self.shape[1]
         radius = np.hypot(*(np.indices((n, n)) - n // 2))
         expected = 200 * np.exp(-radius / 8)
-        stack = [np.random.default_rng([SEED, j]).poisson(expected) for j in wanted]
+        stack = [np.random.default_rng([SEED, j]).poisson(expected) for j in numbers]
         return np.asarray(stack, self.dtype)
 
 

@@ -1,4 +1,4 @@
-"""How many frames a second: all algorithms and modes, beside the Fourier transforms alone, and beside the peers."""
+"""Frames per second of all algorithms and modes, compared with the Fourier transforms alone and with the peers."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 import ours
 import peer
 import scans
-from common import OUT, Effort, Pythons, count, say, table, thread_counts
+from common import OUT, Effort, Pythons, announce, count, table, thread_counts
 
 from exitwave.engine.algorithms.registry import ALGORITHMS as REGISTER
 from exitwave.figures import style
@@ -20,18 +20,18 @@ BATCH = 50
 MODES = (1, 2, 4, 8)
 PEER_SIZES = (128, 256)
 BATCHES = (10, 25, 50, 100)
-"""Frames that share an update, of which the peer's fastest counts."""
+"""Batches of the peers, in frames; the fastest is reported."""
 
 
 def measure(effort: Effort, pythons: Pythons) -> dict[str, Any]:
-    """Return frames a second of everything, as tables of rows ready for JSON."""
+    """Return all measured frames per second, as tables of rows ready for JSON."""
     found: dict[str, Any] = {"modes": [], "limit": [], "peers": [], "versions": {}, "frames": frames(effort)}
     for size in effort.sizes:
         found["modes"] += _modes(size, effort)
         found["limit"] += _limit(size, effort)
     for size in effort.peer_sizes:
         for repeat in range(effort.repeats):
-            say(f"throughput, {size} x {size}: all programs in turns, {repeat + 1} of {effort.repeats}")
+            announce(f"throughput, {size} x {size}: all programs, alternating, {repeat + 1} of {effort.repeats}")
             _peers(found, size, effort, pythons)
     return found
 
@@ -47,10 +47,10 @@ def settings(algorithm: str) -> dict[str, int]:
 
 
 def _modes(size: int, effort: Effort) -> Iterator[dict[str, Any]]:
-    """Yield a row for every algorithm, number of threads and number of modes: these one after the other."""
+    """Yield a row for every algorithm, number of threads and number of modes: measured one after the other."""
     by_modes = {modes: scans.subpixel_scan(size, frames(effort)[size], modes) for modes in effort.modes}
     for algorithm in ALGORITHMS:
-        say(f"throughput, {size} x {size}, {algorithm}")
+        announce(f"throughput, {size} x {size}, {algorithm}")
         for threads in thread_counts():
             for modes, scan in by_modes.items():
                 rate = ours.throughput(
@@ -60,7 +60,7 @@ def _modes(size: int, effort: Effort) -> Iterator[dict[str, Any]]:
 
 
 def _limit(size: int, effort: Effort) -> Iterator[dict[str, Any]]:
-    """Yield the time of a frame of rPIE beside that of its two transforms, measured in turns, the best of each."""
+    """Yield the time of a frame of rPIE beside that of its two transforms, measured alternately, the best of each."""
     subpixel = scans.subpixel_scan(size, frames(effort)[size])
     kinds = {"sub-pixel": subpixel, "whole": scans.whole_pixel_scan(subpixel)}
     assert scans.subpixel_share(subpixel) == 1
@@ -112,9 +112,9 @@ def _keep(
     found["peers"].append(row | {"rate": rate})
 
 
-def fastest(found: dict[str, Any], **wanted: Any) -> dict[str, Any] | None:
+def fastest(found: dict[str, Any], **entries: Any) -> dict[str, Any] | None:
     """Return the fastest of the rows of all programs with these entries, or None."""
-    rows = [row for row in found["peers"] if wanted.items() <= row.items()]
+    rows = [row for row in found["peers"] if entries.items() <= row.items()]
     return max(rows, key=lambda row: row["rate"], default=None)
 
 
@@ -125,13 +125,13 @@ def markdown(found: dict[str, Any]) -> list[str]:
         "## Frames per second",
         f"Simulated 26-ID scans with the true probe to start from, sub-pixel positions, {scans.PHOTONS:.0e} photons a "
         f"frame; frames: {numbers}. Updates are shared by 50 frames, as the engine chooses for 400. "
-        "Compiling and the first pass are left out.",
+        "Compiling and the first pass are not measured.",
         "### Beside other programs",
         _peer_table(found),
-        "The peers run in processes of their own with the same frames, positions and starting probe, in turns with "
-        "Exitwave; each at the fastest of the batch sizes "
-        f"{', '.join(map(str, BATCHES))} (in brackets) and the best of its repeats. PtyLab does one frame after the "
-        "other, puts positions on whole pixels and has no threads of its own.",
+        "Each peer runs in a separate process with the same frames, positions and starting probe, alternating with "
+        "Exitwave, at the fastest of the batch sizes "
+        f"{', '.join(map(str, BATCHES))} (in brackets) and the best of its repeats. PtyLab processes one frame after the "
+        "other, rounds positions to whole pixels and uses no threads.",
         "### All algorithms: frames times modes per second",
         _mode_table(found),
         "### Cost of modes: time of a pass with more modes over that with one",
@@ -184,7 +184,7 @@ def _cost_table(found: dict[str, Any]) -> str:
 
 
 def _rates(found: dict[str, Any]) -> dict[tuple[int, str, int], dict[int, float]]:
-    """Return frames a second by size, algorithm and threads, and then by modes."""
+    """Return frames per second by size, algorithm and threads, and then by modes."""
     rates: dict[tuple[int, str, int], dict[int, float]] = {}
     for row in found["modes"]:
         rates.setdefault((row["size"], row["algorithm"], row["threads"]), {})[row["modes"]] = row["rate"]

@@ -30,7 +30,7 @@ def test_a_simulated_scan_comes_close_to_its_truth(simulated: Path, probe: str, 
 
 
 @pytest.mark.parametrize("probe", ["file", "auto"])
-def test_the_siemens_star_is_sharp_and_explains_frames_it_has_not_seen(measured: Path, probe: str) -> None:
+def test_the_siemens_star_is_sharp_and_explains_held_out_frames(measured: Path, probe: str) -> None:
     scan = exitwave.open(measured / "velociprobe_siemens_star.cxi")
     result = exitwave.reconstruct(scan, probe=probe, iterations=60, holdout=0.05)
     assert len(result.held_out) == 26

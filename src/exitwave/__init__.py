@@ -1,4 +1,4 @@
-"""Exitwave: from a ptychography scan in a CXI file to a complex image of the sample, and back into a CXI file.
+"""Exitwave: reconstruct a complex image of a sample from a ptychography scan in a CXI file, and save it as CXI.
 
 import exitwave
 

@@ -81,7 +81,7 @@ def test_an_output_never_replaces_the_frames_of_an_input(scan, result_file):
         open_inputs(Job((scan.with_name("missing.cxi"),), (scan.with_name("r.cxi"),)))
 
 
-def test_a_result_is_saved_elsewhere_when_its_output_appears_meanwhile(tmp_path, scan_file):
+def test_a_result_is_saved_elsewhere_when_its_output_appears_during_the_run(tmp_path, scan_file):
     taken = tmp_path / "taken.cxi"
     taken.write_bytes(b"another file")
     with pytest.raises(OutputError, match=r"exists.*The result was saved in") as caught:

@@ -58,7 +58,7 @@ def test_a_prepared_raw_scan_gives_as_good_a_result_as_a_clean_one(raw: Scan) ->
     assert {decision.heading for decision in ready.preparation} == {"pixels", "background", "positions", "crop"}
 
 
-def test_frames_without_counts_are_in_the_ledger_of_a_result(raw: Scan) -> None:
+def test_frames_without_counts_are_counted_in_a_result(raw: Scan) -> None:
     whole = replace(raw, positions=simulate(**CLEAN).positions)
     accounts = account_for_frames(exitwave.reconstruct(whole, iterations=1, threads=1))
     known = np.concatenate(list(accounts.values()))

@@ -21,7 +21,7 @@ class NoiseLimit(NamedTuple):
     """Error metric of a result compared with that of photon noise, on the same frames."""
 
     error: float
-    """Error metric of a perfect model, which is left by photon noise alone."""
+    """Error metric of a perfect model, which photon noise alone causes."""
     ratio: float
     """Error metric of the result divided by ``error``."""
     mean_counts: float

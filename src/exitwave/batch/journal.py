@@ -21,7 +21,7 @@ def stamp(file: Path) -> Stamp:
 
 @dataclass(frozen=True)
 class Journal:
-    """The request that the results of a folder answer."""
+    """The settings that made the results of a folder, and the results that are out of date."""
 
     request: dict[str, Any]
     """Everything that determines a result, ready for JSON."""

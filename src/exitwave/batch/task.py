@@ -1,4 +1,4 @@
-"""One scan of a batch, as a worker handles it: reconstruct, save and report unless that is done, and sum it up."""
+"""One scan of a batch: a worker reconstructs it, saves the result and writes a report, unless an earlier run did."""
 
 import dataclasses
 import threading
@@ -17,9 +17,9 @@ from exitwave.scan import Result
 
 Status = Literal["done", "already done", "left out", "diverged", "failed"]
 FAILED: tuple[Status, ...] = ("diverged", "failed")
-"""Statuses with which a batch ends with exit code 1."""
+"""Statuses that give a batch the exit code 1."""
 ONE_AT_A_TIME = threading.Lock()
-"""A reconstruction uses all threads of its worker, so a process runs one at a time, whatever its worker allows."""
+"""A reconstruction uses all threads of its worker, so a process runs one at a time, even if its worker allows more."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ def _finished(task: Task) -> Result | None:
     if task.replace:
         return None
     remedy = "The input may have changed. Replace the output with --overwrite, or choose another folder with -o"
-    raise OutputError("The output exists and is not of this input", where=task.output, found=found, remedy=remedy)
+    raise OutputError("The output exists and belongs to another input", where=task.output, found=found, remedy=remedy)
 
 
 def _remove_partial_files(output: Path) -> None:

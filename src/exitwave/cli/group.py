@@ -31,7 +31,7 @@ class VerbGroup(TyperGroup):
     """The group of verbs, which reports the exceptions of a verb."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Keep the command as one line, and whether it asks for JSON, for errors that occur before the verb runs."""
+        """Keep the command line, and whether it has --json, for errors that occur before the verb runs."""
         ctx.meta["as_json"] = "--json" in args
         ctx.meta["command"] = shlex.join(["exitwave", *args])
         return super().parse_args(ctx, args)

@@ -13,7 +13,7 @@ from exitwave.positions.grid import object_grid
 from exitwave.scan import Scan
 
 FARTHEST = 1e6
-"""Positions from this distance on, in metres, are not numbers with a meaning."""
+"""Positions at this distance or more, in metres, are meaningless."""
 MISSING = 0.2
 """Largest share of the positions that may be missing."""
 

@@ -167,10 +167,10 @@ _CHECKS = {"group": _check_group, "dataset": _check_dataset, "attribute": _check
 
 def _check_type(source: Source, entry: Entry, found: np.dtype[Any]) -> None:
     """Check the type: required arrays need exactly the type of the table, other entries a type of the same family."""
-    wanted = np.dtype(object if entry.dtype == "str" else entry.dtype)
-    family = found.kind in _FAMILIES[wanted.kind]
-    exact = entry.need == "required" and (entry.kind == "dataset" or wanted.kind == "f") and wanted.kind != "O"
-    if family and (not exact or found.newbyteorder("=") == wanted):
+    required = np.dtype(object if entry.dtype == "str" else entry.dtype)
+    family = found.kind in _FAMILIES[required.kind]
+    exact = entry.need == "required" and (entry.kind == "dataset" or required.kind == "f") and required.kind != "O"
+    if family and (not exact or found.newbyteorder("=") == required):
         return
     if family and entry.key == CASTABLE:
         source.remark(

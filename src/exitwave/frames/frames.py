@@ -69,7 +69,7 @@ class Frames:
     path, dataset : Path or None, str
         The file (None for an array) and the path of the dataset inside it.
     view : View or None
-        The view through which the stored patterns are seen; None: as stored.
+        The view that is applied to the stored patterns; None: as stored.
     """
 
     view: View | None = None
@@ -158,7 +158,7 @@ class MissingFrames(Frames):
     shape : tuple of int
         (npos, ny, nx), from the mask and positions of the result.
     view : View, optional
-        The view through which the stored patterns were seen.
+        The view that was applied to the stored patterns.
     """
 
     def __init__(self, path: Path, dataset: str, shape: tuple[int, int, int], view: View | None = None) -> None:
@@ -182,11 +182,11 @@ class DerivedFrames(Frames):
         if any(part is Ellipsis for part in parts):
             at = next(position for position, part in enumerate(parts) if part is Ellipsis)
             parts = (*parts[:at], *[slice(None)] * (4 - len(parts)), *parts[at + 1 :])
-        wanted = np.arange(len(self))[parts[0] if parts else slice(None)]
-        stack = np.empty((wanted.size, *self.shape[1:]), self.dtype)
-        for row, frame in enumerate(self.pick(wanted.ravel())):
+        numbers = np.arange(len(self))[parts[0] if parts else slice(None)]
+        stack = np.empty((numbers.size, *self.shape[1:]), self.dtype)
+        for row, frame in enumerate(self.pick(numbers.ravel())):
             stack[row] = frame
-        return stack.reshape(*wanted.shape, *self.shape[1:])[(*[slice(None)] * wanted.ndim, *parts[1:])]
+        return stack.reshape(*numbers.shape, *self.shape[1:])[(*[slice(None)] * numbers.ndim, *parts[1:])]
 
     def _iterate(self, indices: Iterable[Any]) -> Iterator[NDArray[Any]]:
         raise NotImplementedError
@@ -228,7 +228,7 @@ class ChangedFrames(DerivedFrames):
 
 
 class ViewedFrames(ChangedFrames):
-    """Patterns seen through a view, shape (npos, ny, nx): transposed, flipped, cut and binned when they are sliced.
+    """Patterns with a view applied, shape (npos, ny, nx): transposed, flipped, cut and binned when they are sliced.
 
     Parameters
     ----------

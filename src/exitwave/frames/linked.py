@@ -54,8 +54,8 @@ class LinkedFrames(DerivedFrames):
         opened: dict[int, h5py.Dataset] = {}  # one file is open at a time
         with ExitStack() as stack:
             for index in indices:
-                wanted = np.arange(len(self))[index]
-                rows = np.atleast_1d(wanted)
+                numbers = np.arange(len(self))[index]
+                rows = np.atleast_1d(numbers)
                 block = np.empty((len(rows), *self.shape[1:]), self.dtype)
                 owners = np.searchsorted(self.starts, rows, side="right") - 1
                 for owner in np.unique(owners):
@@ -65,7 +65,7 @@ class LinkedFrames(DerivedFrames):
                         opened = {owner: file[self.pieces[owner].dataset]}
                     selected = owners == owner
                     block[selected] = self._rows(opened[owner], rows[selected] - self.starts[owner])
-                yield block if wanted.ndim else block[0]
+                yield block if numbers.ndim else block[0]
 
     def _rows(self, stored: h5py.Dataset, rows: NDArray[np.int64]) -> NDArray[Any]:
         run = (np.diff(rows) == 1).all()

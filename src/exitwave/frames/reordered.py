@@ -48,9 +48,9 @@ class ReorderedFrames(DerivedFrames):
         with open_hdf5(self.path) as file:
             stored = file[self.dataset]
             for index in indices:
-                wanted = np.arange(len(self))[index]
-                block = np.empty((wanted.size, *self.shape[1:]), self.dtype)
-                for row, number in enumerate(wanted.ravel()):
+                numbers = np.arange(len(self))[index]
+                block = np.empty((numbers.size, *self.shape[1:]), self.dtype)
+                for row, number in enumerate(numbers.ravel()):
                     raster_index = iter(np.unravel_index(number, self.raster))
                     key = tuple(next(raster_index) if axis == "frame" else slice(None) for axis in self.axes)
                     try:
@@ -58,4 +58,4 @@ class ReorderedFrames(DerivedFrames):
                     except DAMAGE as error:
                         raise unreadable_frames(f"{self.path}:{self.dataset}", error) from error
                     block[row] = counts.T if transposed else counts
-                yield block if wanted.ndim else block[0]
+                yield block if numbers.ndim else block[0]

@@ -143,7 +143,7 @@ class _StoppedError(Exception):
 
 
 def _with_frc(context: _Context, result: Result) -> Result:
-    """Return the result with its resolution, or unchanged if a stop is requested meanwhile."""
+    """Return the result with its resolution, or without it if a stop is requested during the measurement."""
     context.reporter.announce("reconstructing two halves of the scan to measure the resolution")
 
     def watch(half: int, progress: "Progress") -> None:

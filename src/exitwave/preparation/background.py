@@ -1,8 +1,8 @@
 """The background: counts without the beam, from a dark frame or estimated where there is no signal.
 
-It is kept in the forward model, or subtracted. In the model is better: counts then keep Poisson statistics. Subtracting
-0.05 counts from a frame of zeros and ones does not change the zeros, because counts are not negative, and so removes
-little of the background.
+It is kept in the forward model, or subtracted. The model is the better choice: counts then keep Poisson statistics.
+Subtracting 0.05 counts from a frame of zeros and ones does not change the zeros, because counts are not negative, and
+so removes little of the background.
 """
 
 from dataclasses import replace

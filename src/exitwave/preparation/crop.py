@@ -161,9 +161,10 @@ def signal_size(scan: Scan, mean: NDArray[np.float64], middle: tuple[int, int], 
 
 
 def _centred_probe(scan: Scan, cropped: Scan, middle: tuple[int, int], bin: int) -> Any:
-    """Return the probe of the cropped scan: one whose far field was centred while the patterns were not stays centred.
+    """Return the probe of the cropped scan, with its far field centred.
 
-    A probe whose far field was off centre like the patterns moves with them.
+    If the far field of the probe was off centre as the patterns were, it is shifted with them. If it was centred, it
+    is not shifted.
     """
     assert scan.probe is not None
     ny, nx = scan.patterns.shape[1:]

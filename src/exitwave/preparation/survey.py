@@ -101,7 +101,7 @@ def survey_frames(scan: Scan, progress: Progress | None = None) -> Survey:
 
 
 def brightest_neighbour(patterns: NDArray[Any]) -> NDArray[Any]:
-    """Return the largest of the eight neighbours of each pixel, shape (..., ny, nx); 0 lies beyond the edges."""
+    """Return the largest of the eight neighbours of each pixel, shape (..., ny, nx); 0 is assumed beyond the edges."""
     row = np.zeros_like(patterns)  # the larger of left and right
     row[..., 1:] = patterns[..., :-1]
     np.maximum(row[..., :-1], patterns[..., 1:], out=row[..., :-1])

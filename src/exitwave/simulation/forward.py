@@ -155,12 +155,12 @@ class SimulatedFrames(Frames):
         if Ellipsis in [part for part in parts if not isinstance(part, np.ndarray)]:
             at = parts.index(Ellipsis)
             parts = (*parts[:at], *[slice(None)] * (4 - len(parts)), *parts[at + 1 :])
-        wanted = np.arange(len(self))[parts[0] if parts else slice(None)]
+        numbers = np.arange(len(self))[parts[0] if parts else slice(None)]
         if self._cache is None:
-            stack = np.array([self._counts(int(frame)) for frame in wanted.ravel()], np.float32)
-            stack = stack.reshape(*wanted.shape, *self.shape[1:])
-            return stack[(*[slice(None)] * wanted.ndim, *parts[1:])]
-        for frame in np.unique(wanted[~self._computed[wanted]]):
+            stack = np.array([self._counts(int(frame)) for frame in numbers.ravel()], np.float32)
+            stack = stack.reshape(*numbers.shape, *self.shape[1:])
+            return stack[(*[slice(None)] * numbers.ndim, *parts[1:])]
+        for frame in np.unique(numbers[~self._computed[numbers]]):
             self._cache[frame] = self._counts(int(frame))
             self._computed[frame] = True
         return self._cache[index].copy()

@@ -175,7 +175,7 @@ def _in_order(rows: list["Row"], tasks: list["Task"]) -> list["Row"]:
 
 
 class _Interrupt:
-    """Holds back an interrupt until the workers have started: starting them must not be broken off."""
+    """Holds back an interrupt until the workers have started: their start must not be interrupted."""
 
     def __init__(self) -> None:
         self._requested, self._allowed = False, False

@@ -120,7 +120,7 @@ def _prepare(
 
 
 def _write(scan: "Scan", out: Path, *, overwrite: bool) -> tuple[Finding, ...]:
-    """Write the prepared scan, and return what was found meanwhile."""
+    """Write the prepared scan, and return the findings of the writer."""
     from exitwave.cli.console import Console
     from exitwave.cli.progress import counting
     from exitwave.cxi.write import write_scan

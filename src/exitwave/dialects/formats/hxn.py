@@ -75,7 +75,7 @@ def _intensity(amplitude: NDArray[Any]) -> NDArray[np.float32]:
 def _x_factor(settings: Settings, angle: float) -> float:
     """Return the factor of x for a sample rotated by an angle in degrees.
 
-    It is the cosine of the angle up to 45 degrees. Beyond, another stage scans x, and the factor is the sine.
+    It is the cosine of the angle up to 45 degrees. At larger angles another stage scans x, and the factor is the sine.
     """
     given = settings.get("angle")
     try:

@@ -229,8 +229,8 @@ def _probe(contents: Contents, remarks: list[Finding]) -> NDArray[np.complex64] 
     ):
         return probe.astype(np.complex64, copy=False)
     found = describe(probe)
-    wanted = f"finite complex numbers of shape (modes, {shape[0]}, {shape[1]})"
-    remarks.append(finding("W207", "probe", found, wanted, "It was ignored"))
+    expected = f"finite complex numbers of shape (modes, {shape[0]}, {shape[1]})"
+    remarks.append(finding("W207", "probe", found, expected, "It was ignored"))
     return None
 
 

@@ -99,14 +99,14 @@ class Profile:
             self.add("E121", dataset.name, problem[0], "frames that can be read")
         return len(dataset) if dataset.ndim else 0
 
-    def require_positions(self, shape: tuple[str | int, ...], wanted: Sequence[int], *paths: str) -> None:
-        """Require positions in metres; their number (the axis of it in ``shape``) must be one of ``wanted``."""
+    def require_positions(self, shape: tuple[str | int, ...], counts: Sequence[int], *paths: str) -> None:
+        """Require positions in metres; their number (the axis of it in ``shape``) must be one of ``counts``."""
         words = f"shape ({', '.join(map(str, shape))}), in metres"
         dataset = self.require(f"positions of {words}", *paths)
         if dataset is None:
             return
         rows = isinstance(shape[0], int)
-        if dataset.ndim != 2 or dataset.shape[0 if rows else 1] not in wanted:
+        if dataset.ndim != 2 or dataset.shape[0 if rows else 1] not in counts:
             self.add("E121", dataset.name, f"shape {dataset.shape}", words)
         self.check_metres(dataset)
 

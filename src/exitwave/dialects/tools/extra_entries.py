@@ -144,7 +144,7 @@ class ExtraEntries:
 
     Parameters
     ----------
-    store : Store
+    array_file : ArrayFile
         The file.
 
     Raises

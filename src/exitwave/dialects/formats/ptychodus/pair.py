@@ -1,4 +1,4 @@
-"""``ptychodus``: patterns and product, in a pair of HDF5 or NPZ files or in one CXI file (`ptychodus_cxi`)."""
+"""``ptychodus``: patterns and product, in a pair of HDF5 or NPZ files or in one CXI file (module ``cxi``)."""
 
 from pathlib import Path
 
