@@ -130,8 +130,8 @@ def markdown(found: dict[str, Any]) -> list[str]:
         _peer_table(found),
         "Each peer runs in a separate process with the same frames, positions and starting probe, alternating with "
         "Exitwave, at the fastest of the batch sizes "
-        f"{', '.join(map(str, BATCHES))} (in brackets) and the best of its repeats. PtyLab processes one frame after the "
-        "other, rounds positions to whole pixels and uses no threads.",
+        f"{', '.join(map(str, BATCHES))} (in brackets) and the best of its repeats. PtyLab processes one frame after "
+        "the other, rounds positions to whole pixels and uses no threads.",
         "### All algorithms: frames times modes per second",
         _mode_table(found),
         "### Cost of modes: time of a pass with more modes over that with one",
