@@ -9,6 +9,7 @@ from exitwave.errors import ExitwaveError, Finding, did_you_mean
     ("what", "parts", "message"),
     [
         ("The disk is full", {}, "The disk is full."),
+        ("Unknown key", {"remedy": "Did you mean energy?"}, "Unknown key. Did you mean energy?"),
         ("Not a size", {"where": "--crop", "found": "'wide'"}, "--crop: Not a size ('wide')."),
         ("The file is not HDF5", {"where": "notes.txt", "found": "4 bytes"}, "notes.txt is not HDF5 (4 bytes)."),
         ("The file has no energy", {"where": "a.cxi:/entry_1"}, "a.cxi:/entry_1: The file has no energy."),
@@ -26,6 +27,9 @@ def test_the_message_has_place_problem_value_and_remedy(what: str, parts: dict[s
 def test_the_most_similar_name_is_suggested() -> None:
     assert did_you_mean("enrgy", ["mask=none", "energy=8.8keV"]).startswith("Did you mean energy? Known: mask=none")
     assert did_you_mean("zzz", ["mask", "energy"]) == "Known: mask, energy"
+    many = [f"name_{number}" for number in range(20)]
+    assert did_you_mean("name_7x", many) == "Did you mean name_7?"
+    assert did_you_mean("zzz", many) == f"Known: {', '.join(many)}"
 
 
 def test_a_finding_is_one_line() -> None:

@@ -8,12 +8,16 @@ from typing import Literal
 
 Level = Literal["error", "warning", "info"]
 _ABOUT_A_FILE = re.compile(r"The file (is|has|does|contains|cannot|lacks)\b")
+FEW = 12
+"""Number of names up to which a message lists all of them beside the most similar one."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return a remedy for an unknown name: the most similar known name, and all known names."""
+    """Return a remedy for an unknown name: the most similar known name, and all known names if they are few."""
     names = list(known)
     close = difflib.get_close_matches(name, [known_name.partition("=")[0] for known_name in names], n=1)
+    if close and len(names) > FEW:
+        return f"Did you mean {close[0]}?"
     return (f"Did you mean {close[0]}? " if close else "") + f"Known: {', '.join(names)}"
 
 
@@ -56,7 +60,8 @@ class ExitwaveError(Exception):
         elif self.where:
             sentence = f"{self.where}: {sentence}"
         message = f"{sentence} ({self.found.rstrip('.')})." if self.found else f"{sentence}."
-        super().__init__(f"{message} {remedy.rstrip('.')}." if remedy else message)
+        end = "" if remedy.endswith("?") else "."
+        super().__init__(f"{message} {remedy.rstrip('.')}{end}" if remedy else message)
 
 
 class InputError(ExitwaveError):

@@ -85,7 +85,7 @@ def _object(outcome: Outcome) -> str:
     if result.z is not None:
         slices = f"{result.slices} slices with a spacing of {show(float(result.z[1] - result.z[0]), 'm', 3)}, each "
     return (
-        f"Object (y x x): {slices}{rows} x {columns} pixels of {show(height, 'm')} x {show(width, 'm')}, "
+        f"Object: {slices}{rows} x {columns} pixels of {show(height, 'm')} x {show(width, 'm')}, "
         f"field {show(rows * height, 'm', 3)} x {show(columns * width, 'm', 3)}."
     )
 

@@ -69,7 +69,7 @@ def read(file: str | Path, settings: Settings | None = None, name: str = "auto")
     """
     path, chosen = Path(file), settings or {}
     if not path.exists():
-        raise InputError("There is no such file", found=path, remedy="Check the path")
+        raise InputError("The file does not exist", where=path, remedy="Check the path")
     if name != "auto":
         return _read_as(dialect(name), path, chosen, "as requested")
     candidates = recognise(path)
