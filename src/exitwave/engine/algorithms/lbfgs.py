@@ -141,8 +141,8 @@ def evaluate(state: State, backend: Backend, stage: StageSettings, steps: Steps)
     gradient, weights = [], []
     if object_step:
         gradient.append(arrays.copy(sums.object))
-        phase = state.object.conj() / (abs(state.object) + TINY)
-        weights.append(inverse_curvature(sums.probe_density, object_step) ** 0.5 * phase)
+        root = inverse_curvature(sums.probe_density, object_step) ** 0.5
+        weights.append(root * state.object.conj() / (abs(state.object) + TINY))
     if probe_step:
         gradient.append(arrays.copy(sums.probe))
         weights.append(inverse_curvature(sums.object_density, probe_step))
