@@ -14,10 +14,10 @@ from exitwave.engine.backends.cpu.kernels import rows
 from exitwave.engine.backends.cpu.kernels.compiled import compiled
 from exitwave.engine.backends.cpu.kernels.noise import (
     AMPLITUDE,
+    INTENSITY,
     POISSON,
     READOUT_VARIANCE,
     derivatives,
-    likelihood_force,
 )
 from exitwave.engine.backends.cpu.kernels.waves import transform_columns
 
@@ -79,10 +79,11 @@ def correction_factors(model, counts, flat, background, cap, invalid, floor, noi
         misfit += good * (measured + expected - _TWO * root)
         if noise == AMPLITUDE:
             force = (root - expected) / (expected + fade)
+        elif noise == INTENSITY:
+            force = _HALF * (measured - expected) / (measured + READOUT_VARIANCE)
+            loss += good * (measured - expected) * force * _HALF
         else:
-            force = likelihood_force(measured - expected, measured, expected, noise)
-            if noise != POISSON:
-                loss += good * (measured - expected) * force * _HALF
+            force = _HALF * (measured - expected) / (expected + READOUT_VARIANCE)
         model[c] = good * gain * force
     return misfit, misfit if noise == AMPLITUDE else loss
 

@@ -19,14 +19,6 @@ _HALF, _ONE, _TWO, _THREE, _FOUR, _TWELVE = map(np.float32, (0.5, 1, 2, 3, 4, 12
 
 
 @compiled
-def likelihood_force(lack, measured, model, noise):
-    """Return -dL/dm of the intensity or the Poisson model, with lack = I - m."""
-    if noise == INTENSITY:
-        return _HALF * lack / (measured + READOUT_VARIANCE)
-    return _HALF * lack / (model + READOUT_VARIANCE)
-
-
-@compiled
 def poisson_loss(factors, counts, scale):
     """Return one row's loss (m - I + (I + r) log((I + r) / (m + r))) / 2 from (I - m) / (m + r) = factor * scale.
 
@@ -45,7 +37,7 @@ def poisson_loss(factors, counts, scale):
 def correction_factors(model, counts, invalid, noise, normal):
     """Replace a row's intensities by the factors from wave to correction, for the intensity and the Poisson model.
 
-    The factor is normal * `likelihood_force` with m = normal * model, and 0 on invalid pixels. Returns
+    The factor is normal * (-dL/dm) with m = normal * model, and 0 on invalid pixels. Returns
     ``sum (sqrt(I) - sqrt(m))^2`` and the loss.
     """
     misfit, loss = np.float32(0.0), np.float32(0.0)
@@ -54,10 +46,12 @@ def correction_factors(model, counts, invalid, noise, normal):
         intensity, squared = np.float32(counts[c]) * good, model[c] * normal
         difference = (np.sqrt(intensity) - np.sqrt(squared)) * good
         misfit += difference * difference
-        lack = (intensity - squared) * good
-        model[c] = likelihood_force(lack, intensity, squared, noise) * normal
+        lack, variance = (intensity - squared) * good, intensity + READOUT_VARIANCE
         if noise == INTENSITY:
-            loss += _HALF * _HALF * lack * lack / (intensity + READOUT_VARIANCE)
+            model[c] = _HALF * lack / variance * normal
+            loss += _HALF * _HALF * lack * lack / variance
+        else:
+            model[c] = _HALF * lack / (squared + READOUT_VARIANCE) * normal
     if noise == POISSON:
         loss = poisson_loss(model, counts, _TWO / normal)
     return misfit, loss
