@@ -159,7 +159,7 @@ def test_a_result_whose_input_has_changed_does_not_count_as_done(scans, schedule
     answer([scan], tmp_path / "out", scheduler)
     scan.write_bytes(scans[1].read_bytes())
     failed = answer([scan], tmp_path / "out", scheduler, code=1)["scans"][0]
-    assert "not of this input" in failed["message"]
+    assert "The input may have changed" in failed["message"]
     assert answer([scan], tmp_path / "out", scheduler, "--overwrite")["counts"]["done"] == 1
 
 
