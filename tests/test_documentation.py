@@ -14,7 +14,7 @@ from processes import start, wait_for
 import exitwave
 from exitwave.cli import app
 from exitwave.cxi.read import OVERRIDES
-from exitwave.dialects.registry import known
+from exitwave.dialects.registry import DIALECTS
 from exitwave.engine.recipe import FORMER_NAMES, setting_at
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -120,7 +120,7 @@ def _exists(key: str) -> bool:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
 def test_settings_exist(page: Path) -> None:
-    of_files = set(OVERRIDES) | {key for dialect in known().values() for key in dialect.settings}
+    of_files = set(OVERRIDES) | {key for dialect in DIALECTS.all().values() for key in dialect.settings}
     keys = re.findall(r"--set '?([a-z_.]+)=", _text(page))
     groups = r"(?:\w+_update|\w+_constraints|detector|fly|slice_smoothing)\.[a-z_.]*[a-z]"
     keys += [key for key in re.findall(rf"`({groups})[=`]", _text(page)) if not key.endswith(".py")]

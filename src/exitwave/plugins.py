@@ -1,5 +1,6 @@
-"""Registers of algorithms and refinements: those of this package, of other packages, and of the running program."""
+"""The register of algorithms, refinements or file formats: those of Exitwave, of other packages, and of the program."""
 
+from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import entry_points
 from pkgutil import iter_modules
@@ -20,31 +21,54 @@ class Register(Generic[T]):
     ----------
     kind : type
         Class of the items; each has a ``name``.
+    label : str
+        Word for an item in messages, with its article, such as ``a file format``.
     package : str
         Package whose modules are searched.
     attribute : str
         Name of the item in such a module.
     group : str
         Entry-point group of other packages.
+    rank : callable, optional
+        Returns the sort key of an item in listings; by default its name in lower case.
     """
 
-    def __init__(self, kind: type[T], package: str, attribute: str, group: str) -> None:
-        self.kind, self.package, self.attribute, self.group = kind, package, attribute, group
+    def __init__(
+        self,
+        kind: type[T],
+        label: str,
+        package: str,
+        attribute: str,
+        group: str,
+        rank: Callable[[Any], Any] = lambda item: item.name.lower(),
+    ) -> None:
+        self.kind, self.label, self.package, self.attribute, self.group = kind, label, package, attribute, group
+        self._rank = rank
+        self._built_in: dict[str, T] = {}
         self._items: dict[str, T] = {}
-        self._loaded = False
+
+    def built_in(self) -> dict[str, T]:
+        """Return the items of Exitwave by name, sorted by rank."""
+        if not self._built_in:
+            package = import_module(self.package)
+            modules = [import_module(f"{self.package}.{module.name}") for module in iter_modules(package.__path__)]
+            items = [getattr(module, self.attribute) for module in modules if self.attribute in vars(module)]
+            self._built_in = {item.name: item for item in sorted(items, key=self._rank)}
+        return self._built_in
 
     def all(self) -> dict[str, T]:
-        """Return all items by name: those of Exitwave in the order of their names, then the others.
+        """Return all items by name, sorted by rank; items of the running program follow.
 
         Raises
         ------
         InputError
             If an entry point cannot be loaded, is not an item, or has the name of another one.
         """
-        if not self._loaded:
-            self._loaded = True
-            for name, item in (*self._built_in(), *self._from_entry_points()):
-                self._items[name] = item
+        if not self._items:
+            items: dict[str, Any] = dict(self.built_in())
+            for entry in sorted(entry_points(group=self.group), key=lambda entry: entry.name):
+                items[entry.name] = self._load(entry, taken=entry.name in items)
+            self._items = {item.name: item for item in sorted(items.values(), key=self._rank)}
         return self._items
 
     def get(self, name: str) -> T:
@@ -58,8 +82,8 @@ class Register(Generic[T]):
         names = {known.lower(): known for known in self.all()}
         if name.lower() in names:
             return self.all()[names[name.lower()]]
-        what = f"Unknown {self.kind.__name__.lower()}"
-        raise InputError(what, found=name, remedy=did_you_mean(name, self.all()))
+        noun = self.label.partition(" ")[2]
+        raise InputError(f"There is no such {noun}", found=name, remedy=did_you_mean(name, self.all()))
 
     def add(self, item: Any) -> str:
         """Add an item of the running program and return its name; replace an item that was added before.
@@ -70,40 +94,26 @@ class Register(Generic[T]):
             If it is not an item, or has the name of an item of Exitwave.
         """
         if not isinstance(item, self.kind):
-            raise InputError(f"Not {self._article()}", found=repr(item)[:80], remedy="See docs/plug-ins.md")
+            remedy = f"Give the name of {self.label}, or an object of the class exitwave.{self.kind.__name__}"
+            raise InputError(f"Not {self.label}", found=repr(item)[:80], remedy=remedy)
         name: str = item.name  # type: ignore[attr-defined]
-        if name in dict(self._built_in()) and self.all()[name] is not item:
-            what = f"{self._article().capitalize()} of Exitwave already has this name"
+        if self.built_in().get(name, item) is not item:
+            what = f"{self.label.capitalize()} of Exitwave already has this name"
             raise InputError(what, found=name, remedy="Choose another name")
         self.all()[name] = item
         return name
 
-    def _article(self) -> str:
-        word = self.kind.__name__.lower()
-        return f"{'an' if word[0] in 'aeiou' else 'a'} {word}"
-
-    def _built_in(self) -> list[tuple[str, T]]:
-        """Return the names and items of the modules of Exitwave."""
-        package = import_module(self.package)
-        modules = [import_module(f"{self.package}.{module.name}") for module in iter_modules(package.__path__)]
-        items = [getattr(module, self.attribute) for module in modules if self.attribute in vars(module)]
-        return sorted(((item.name, item) for item in items), key=lambda pair: pair[0].lower())
-
-    def _from_entry_points(self) -> list[tuple[str, T]]:
-        """Return the names and items of the entry points of other packages."""
-        items, taken = [], {name for name, _ in self._built_in()}
-        for entry in sorted(entry_points(group=self.group), key=lambda entry: entry.name):
-            try:
-                item = entry.load()
-            except Exception as error:
-                raise self._broken(entry, f"{type(error).__name__}: {error}") from error
-            if not isinstance(item, self.kind) or item.name != entry.name or entry.name in taken:  # type: ignore[attr-defined]
-                raise self._broken(entry, repr(item)[:80])
-            taken.add(entry.name)
-            items.append((entry.name, item))
-        return items
+    def _load(self, entry: Any, *, taken: bool) -> T:
+        """Return the item of an entry point, whose name must not be taken."""
+        try:
+            item = entry.load()
+        except Exception as error:
+            raise self._broken(entry, f"{type(error).__name__}: {error}") from error
+        if not isinstance(item, self.kind) or item.name != entry.name or taken:  # type: ignore[attr-defined]
+            raise self._broken(entry, repr(item)[:80])
+        return item
 
     def _broken(self, entry: Any, found: str) -> InputError:
-        remedy = f"Repair or remove its package: the entry point in {self.group} must give {self._article()} object "
-        remedy += f"with the name {entry.name}, which no other {self.kind.__name__.lower()} may have"
-        return InputError("A plug-in cannot be loaded", where=entry.value, found=found, remedy=remedy)
+        what = f"{self.label.capitalize()} of another package cannot be used"
+        remedy = f"Repair or remove its package: the entry point in {self.group} must be a {self.kind.__name__} "
+        return InputError(what, where=entry.value, found=found, remedy=f"{remedy}with the unused name {entry.name}")

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 import exitwave
 from exitwave.cli import app
-from exitwave.dialects.registry import known
+from exitwave.dialects.registry import DIALECTS
 
 run = CliRunner().invoke
 
@@ -31,7 +31,7 @@ def test_convert_refuses_an_existing_output_and_an_unknown_format(scan_file: Pat
 
 def test_formats_lists_every_dialect() -> None:
     answer = run(app, ["formats", "--json"])
-    assert [each["name"] for each in json.loads(answer.stdout)["formats"]] == list(known())
+    assert [each["name"] for each in json.loads(answer.stdout)["formats"]] == list(DIALECTS.all())
     assert "energy" in run(app, ["formats", "seed"]).stdout
 
 

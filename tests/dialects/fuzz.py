@@ -29,7 +29,7 @@ from samples import small_result, small_scan  # noqa: E402
 
 import exitwave  # noqa: E402
 from exitwave.dialects.detect import check  # noqa: E402
-from exitwave.dialects.registry import known  # noqa: E402
+from exitwave.dialects.registry import DIALECTS  # noqa: E402
 from exitwave.errors import ExitwaveError  # noqa: E402
 from exitwave.scan import Result  # noqa: E402
 
@@ -53,7 +53,7 @@ def samples(folder: Path) -> list[Sample]:
     made = []
     scan = small_scan(8, 16, left_out={"the beam was off": (1,)})
     scan = replace(scan, detector=replace(scan.detector, pixel_size=(75e-6, 75e-6)))  # PyNX has only square pixels
-    for name, each in known().items():
+    for name, each in DIALECTS.all().items():
         for kind, data in (("scan", scan), ("result", small_result(scan))) if each.read and each.write else ():
             target = _new(folder / f"{name}_{kind}") / f"{kind}{each.suffix}"
             assert each.write is not None
@@ -91,7 +91,7 @@ def use(sample: Sample, file: Path) -> str:
                 return traceback.format_exc()
         except Exception:
             return traceback.format_exc()
-    checks = [each for each in known().values() if each.check]
+    checks = [each for each in DIALECTS.all().values() if each.check]
     profile = next(
         (each for each in checks if each.name == sample.dialect), checks[len(sample.file.name) % len(checks)]
     )

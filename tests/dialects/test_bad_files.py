@@ -13,7 +13,7 @@ import pytest
 import exitwave
 from exitwave.analysis.summary import summarise
 from exitwave.cxi.schema import path
-from exitwave.dialects.registry import known
+from exitwave.dialects.registry import DIALECTS
 from exitwave.errors import InputError
 from exitwave.reconstruction.loading import load_counts
 from exitwave.scan import Scan
@@ -133,7 +133,7 @@ def test_the_count_of_bad_pixels_is_no_measurement(kind: str, tmp_path: Path) ->
     mark = np.iinfo(kind).max if kind != "float32" else np.float32(2**32 - 1)
     frames[2, 4, 5] = mark
     scan = exitwave.open(cxi.write(tmp_path / "a.cxi", cxi.plain(**{PIXELS: frames})))
-    write = known()["seed"].write
+    write = DIALECTS.all()["seed"].write
     assert write is not None
     assert isinstance(scan, Scan)
     lost = write(scan, tmp_path / "b.cxi", False).findings
@@ -153,7 +153,7 @@ def test_a_file_of_ptychodus_is_not_detected_as_another_cxi(tmp_path: Path) -> N
     images = {"entry_1/image_1/data": cxi.PROBE[None, None], "entry_1/image_2/data": cxi.OBJECT[None]}
     file = cxi.write(tmp_path / "a.cxi", cxi.plain(**images))
     for name in VARIANTS:
-        detect = known()[name].detect
+        detect = DIALECTS.all()[name].detect
         assert detect is not None
         assert detect(file) is None
 
@@ -163,10 +163,10 @@ def test_no_dialect_accepts_a_damaged_file_and_the_error_gives_the_reason(tmp_pa
     for name, content in (("half", whole[: len(whole) // 2]), ("text", b"x,y\n" * 99), ("empty", b"")):
         file = tmp_path / name
         file.write_bytes(content)
-        assert all(each.detect is None or each.detect(file) is None for each in known().values())
+        assert all(each.detect is None or each.detect(file) is None for each in DIALECTS.all().values())
         with pytest.raises(InputError, match=r"truncated|not an HDF5 file"):
             exitwave.open(file)
-        for each in known().values():
+        for each in DIALECTS.all().values():
             if each.check:
                 with pytest.raises(InputError):
                     each.check(file)

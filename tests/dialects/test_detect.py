@@ -8,14 +8,14 @@ import pytest
 import exitwave
 from exitwave.dialects import detect
 from exitwave.dialects.dialect import Conventions, Dialect, Evidence, Settings, Strength
-from exitwave.dialects.registry import known
+from exitwave.dialects.registry import DIALECTS
 from exitwave.errors import InputError
 from exitwave.scan import Result, Scan
 
 
 def _other(name: str, energy: float, strength: Strength = Strength.MARK) -> Dialect:
     def read(file: Path, settings: Settings) -> Scan | Result:
-        data = known()["seed"].read
+        data = DIALECTS.all()["seed"].read
         assert data is not None
         scan = data(file, settings)
         assert isinstance(scan, Scan)
@@ -37,7 +37,7 @@ def test_the_detected_format_and_the_reason_are_a_finding(scan_file: Path) -> No
 
 
 def test_different_readings_are_refused(scan_file: Path) -> None:
-    seed = known()["seed"]
+    seed = DIALECTS.all()["seed"]
     assert seed.detect is not None
     evidence = seed.detect(scan_file)
     assert evidence is not None

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 import exitwave
 from exitwave.cli import app
-from exitwave.dialects.registry import known
+from exitwave.dialects.registry import DIALECTS
 from exitwave.errors import InputError
 from exitwave.scan import Scan
 
@@ -49,11 +49,10 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     words = _example("toml").replace("project.entry-points.", "").replace('"', "")
     (about / "entry_points.txt").write_text(words, encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
-    known.cache_clear()
+    monkeypatch.setattr(DIALECTS, "_items", {})  # the entry points are read again
     with h5py.File(tmp_path / "scan.h5", "w") as file:
         file["counts"], file["stage/x"], file["stage/y"], file["energy"] = COUNTS, *POSITIONS, 9.1
     yield tmp_path / "scan.h5"
-    known.cache_clear()
     sys.modules.pop("beamline42", None)
 
 

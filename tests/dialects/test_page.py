@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from exitwave.dialects.page import page
-from exitwave.dialects.registry import own
+from exitwave.dialects.registry import DIALECTS
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "conventions.md"
 
@@ -13,7 +13,7 @@ def test_the_page_is_up_to_date() -> None:
 
 
 def test_every_dialect_supports_something_and_states_its_conventions() -> None:
-    for name, each in own().items():
+    for name, each in DIALECTS.built_in().items():
         assert each.name == name
         assert each.title
         assert each.read or each.write or each.check

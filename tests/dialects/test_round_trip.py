@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from samples import small_result
 
 from exitwave.dialects.detect import read
-from exitwave.dialects.registry import known
+from exitwave.dialects.registry import DIALECTS
 from exitwave.frames import Frames
 from exitwave.scan import Detector, Result, Scan
 from exitwave.units import H_C
 
-BOTH = [name for name, each in known().items() if each.read and each.write]
+BOTH = [name for name, each in DIALECTS.all().items() if each.read and each.write]
 FLOAT = 1e-6
 
 
@@ -47,7 +47,7 @@ def scans(draw: st.DrawFn) -> Scan:
 @given(scan=scans())
 def test_round_trip(name: str, scan: Scan, tmp_path: Path) -> None:
     """Frames are equal, positions equal within 1e-12 m, other values within float32 precision."""
-    known_dialect = known()[name]
+    known_dialect = DIALECTS.all()[name]
     target = tmp_path / f"scan{known_dialect.suffix}"
     assert known_dialect.write is not None
     known_dialect.write(scan, target, True)
@@ -78,8 +78,8 @@ def _close(one: Any, other: Any) -> None:
 def test_result_round_trip(name: str, tmp_path: Path) -> None:
     """Object, probe, used positions and the coordinates of the object are unchanged."""
     result = small_result(_example(np.random.default_rng(5)))
-    target = tmp_path / f"result{known()[name].suffix}"
-    write = known()[name].write
+    target = tmp_path / f"result{DIALECTS.all()[name].suffix}"
+    write = DIALECTS.all()[name].write
     assert write is not None
     write(result, target, False)
     back = read(target, None, name)

@@ -103,11 +103,11 @@ def split_settings(settings: dict[str, str]) -> tuple[dict[str, str], dict[str, 
 def _known_keys() -> tuple[set[str], list[str]]:
     """Return the keys that replace a value of a file, and the settings of the recipe."""
     from exitwave.cxi.read import OVERRIDES
-    from exitwave.dialects.registry import known as dialects
+    from exitwave.dialects.registry import DIALECTS
     from exitwave.engine.recipe import Recipe, stage_settings
 
     of_recipe = [*Recipe.model_fields, *stage_settings()]
-    of_dialects = (key for dialect in dialects().values() for key in dialect.settings)
+    of_dialects = (key for dialect in DIALECTS.all().values() for key in dialect.settings)
     return {*OVERRIDES, *of_dialects} - {*of_recipe}, of_recipe
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from exitwave.cxi.read import OVERRIDES
 from exitwave.dialects.dialect import Dialect, Evidence, Settings
-from exitwave.dialects.registry import dialect, known
+from exitwave.dialects.registry import DIALECTS
 from exitwave.errors import DAMAGE, ExitwaveError, Finding, InputError, damaged, did_you_mean
 from exitwave.findings import finding
 from exitwave.scan import Result, Scan, scan_in, with_scan
@@ -71,10 +71,10 @@ def read(file: str | Path, settings: Settings | None = None, name: str = "auto")
     if not path.exists():
         raise InputError("The file does not exist", where=path, remedy="Check the path")
     if name != "auto":
-        return _read_as(dialect(name), path, chosen, "as requested")
+        return _read_as(DIALECTS.get(name), path, chosen, "as requested")
     candidates = recognise(path)
     if not candidates:
-        return _read_as(dialect("seed"), path, chosen, "")  # its message names what is missing
+        return _read_as(DIALECTS.get("seed"), path, chosen, "")  # its message names what is missing
     first, evidence = candidates[0]
     if len(candidates) == 1:
         return _read_as(first, path, chosen, evidence.reason)
@@ -83,7 +83,7 @@ def read(file: str | Path, settings: Settings | None = None, name: str = "auto")
 
 def recognise(file: Path) -> list[tuple[Dialect, Evidence]]:
     """Return the dialects with the strongest evidence in a file, and that evidence."""
-    readable = [each for each in known().values() if each.read]
+    readable = [each for each in DIALECTS.all().values() if each.read]
     found = [(each, evidence) for each in readable if (evidence := _evidence(each, file))]
     best = max((evidence.strength for _, evidence in found), default=0)
     return [(each, evidence) for each, evidence in found if evidence.strength == best]
@@ -105,7 +105,7 @@ def check(chosen: Dialect, file: Path) -> list[Finding]:
         If the file cannot be opened or is damaged, or the dialect has no check.
     """
     if chosen.check is None:
-        profiles = ", ".join(name for name, each in known().items() if each.check)
+        profiles = ", ".join(name for name, each in DIALECTS.all().items() if each.check)
         raise InputError("There is no profile of this name", found=chosen.name, remedy=f"Profiles: {profiles}")
     try:
         return chosen.check(file)
@@ -115,7 +115,7 @@ def check(chosen: Dialect, file: Path) -> list[Finding]:
 
 def _read_as(chosen: Dialect, file: Path, settings: Settings, reason: str) -> Scan | Result:
     if chosen.read is None:
-        readable = ", ".join(name for name, each in known().items() if each.read)
+        readable = ", ".join(name for name, each in DIALECTS.all().items() if each.read)
         raise InputError("This file format can only be written", found=chosen.name, remedy=f"Readable: {readable}")
     for key in settings:
         if key not in OVERRIDES and key not in chosen.settings:

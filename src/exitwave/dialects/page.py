@@ -3,7 +3,7 @@
 from dataclasses import fields
 
 from exitwave.dialects.dialect import Conventions, Dialect
-from exitwave.dialects.registry import known
+from exitwave.dialects.registry import DIALECTS
 
 _HEAD = """# Conventions
 
@@ -54,7 +54,7 @@ def page() -> str:
     """Return the page as Markdown."""
     names = [field.name for field in fields(Conventions)]
     lines = [_HEAD, "| Dialect | Files | Supports |", "|---|---|---|"]
-    lines += [f"| `{each.name}` | {_cell(each.title)} | {_abilities(each)} |" for each in known().values()]
+    lines += [f"| `{each.name}` | {_cell(each.title)} | {_abilities(each)} |" for each in DIALECTS.all().values()]
     lines += [
         "",
         _NOTATION,
@@ -62,10 +62,10 @@ def page() -> str:
         f"| Dialect | {' | '.join(name.capitalize() for name in names)} |",
         "|---" * (len(names) + 1) + "|",
     ]
-    for each in known().values():
+    for each in DIALECTS.all().values():
         cells = " | ".join(_cell(getattr(each.conventions, name)) for name in names)
         lines.append(f"| `{each.name}` | {cells} |")
-    settings = {each.name: each.settings for each in known().values() if each.settings}
+    settings = {each.name: each.settings for each in DIALECTS.all().values() if each.settings}
     if settings:
         lines += ["", "Values that a format lacks are given with `--set KEY=VALUE`:", ""]
         for name, keys in settings.items():

@@ -10,10 +10,10 @@ from samples import small_scan
 
 import exitwave
 from exitwave.cxi.schema import path
-from exitwave.dialects.registry import known
+from exitwave.dialects.registry import DIALECTS
 from exitwave.scan import Result, Scan
 
-CDTOOLS = known()["cdtools"]
+CDTOOLS = DIALECTS.all()["cdtools"]
 
 
 def written_by_cdtools(**others):
@@ -97,7 +97,7 @@ def test_measured_file_of_cdtools(measured: Path, tmp_path: Path) -> None:
     official = exitwave.open(file, dialect="cxi16")
     assert isinstance(official, Scan)
     np.testing.assert_array_equal(official.positions, scan.positions)
-    seed = known()["seed"].write
+    seed = DIALECTS.all()["seed"].write
     assert seed is not None
     seed(scan, tmp_path / "seed.cxi", False)
     back = exitwave.open(tmp_path / "seed.cxi")

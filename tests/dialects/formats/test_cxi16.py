@@ -10,10 +10,10 @@ from samples import small_result, small_scan
 
 import exitwave
 from exitwave.cxi.schema import path
-from exitwave.dialects.registry import known
+from exitwave.dialects.registry import DIALECTS
 from exitwave.scan import Result, Scan
 
-CXI16 = known()["cxi16"]
+CXI16 = DIALECTS.all()["cxi16"]
 
 
 def official(**others):

@@ -6,13 +6,13 @@ import numpy as np
 from samples import small_result, small_scan
 
 import exitwave
-from exitwave.dialects.registry import known
+from exitwave.dialects.registry import DIALECTS
 from exitwave.scan import Result, Scan
 
 
 def test_archive_has_the_documented_names_and_is_read_again(tmp_path: Path) -> None:
     result = small_result(small_scan())
-    write = known()["npz"].write
+    write = DIALECTS.all()["npz"].write
     assert write is not None
     (file,) = write(result, tmp_path / "result.npz", False).files
     with np.load(file) as arrays:

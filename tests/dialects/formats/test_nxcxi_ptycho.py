@@ -10,11 +10,11 @@ from samples import small_scan
 
 import exitwave
 from exitwave.cxi.schema import path
-from exitwave.dialects.registry import known
+from exitwave.dialects.registry import DIALECTS
 from exitwave.errors import InputError
 from exitwave.scan import Scan
 
-NXCXI = known()["nxcxi_ptycho"]
+NXCXI = DIALECTS.all()["nxcxi_ptycho"]
 BEAM = "entry_1/instrument_1/beam_1"
 
 

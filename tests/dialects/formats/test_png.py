@@ -9,13 +9,13 @@ from samples import small_result, small_scan
 from typer.testing import CliRunner
 
 from exitwave.cli import app
-from exitwave.dialects.registry import known
+from exitwave.dialects.registry import DIALECTS
 from exitwave.errors import OutputError
 from exitwave.scan import Result, Scan
 
 
 def _write(data: Scan | Result, target: Path) -> list[Path]:
-    write = known()["png"].write
+    write = DIALECTS.all()["png"].write
     assert write is not None
     return list(write(data, target, False).files)
 

@@ -10,12 +10,12 @@ from samples import small_result, small_scan
 
 import exitwave
 from exitwave.cxi.schema import path
-from exitwave.dialects.registry import known
+from exitwave.dialects.registry import DIALECTS
 from exitwave.errors import InputError
 from exitwave.frames import MissingFrames
 from exitwave.scan import Detector, Result, Scan
 
-PYNX = known()["pynx"]
+PYNX = DIALECTS.all()["pynx"]
 
 
 def saved_scan(**others):
@@ -95,7 +95,7 @@ def test_user_sets_the_scan_of_a_result_and_the_last_entry_is_read(tmp_path: Pat
     assert isinstance(result, Result)
     np.testing.assert_array_equal(result.object, cxi.OBJECT)
     np.testing.assert_array_equal(result.scan.patterns[2], cxi.FRAMES[2])
-    seed = known()["seed"].write
+    seed = DIALECTS.all()["seed"].write
     assert seed is not None
     seed(exitwave.open(tmp_path / "a.cxi"), tmp_path / "seed.cxi", False)
     back = exitwave.open(tmp_path / "seed.cxi")

@@ -10,10 +10,10 @@ from samples import small_result, small_scan
 
 import exitwave
 from exitwave.cxi.schema import path
-from exitwave.dialects.registry import known
+from exitwave.dialects.registry import DIALECTS
 from exitwave.scan import Result, Scan
 
-SHARP = known()["sharp"]
+SHARP = DIALECTS.all()["sharp"]
 FROM_ZERO = cxi.POSITIONS - cxi.POSITIONS.min(axis=0)
 
 

@@ -8,12 +8,12 @@ import pytest
 import tifffile
 from samples import small_result, small_scan
 
-from exitwave.dialects.registry import known
+from exitwave.dialects.registry import DIALECTS
 from exitwave.scan import Result, Scan
 
 
 def _write(data: Scan | Result, target: Path) -> list[Path]:
-    write = known()["tiff"].write
+    write = DIALECTS.all()["tiff"].write
     assert write is not None
     return list(write(data, target, False).files)
 

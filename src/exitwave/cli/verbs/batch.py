@@ -125,7 +125,7 @@ def _outputs(paths: list[Path], folder: Path) -> list[Path]:
 
 
 def _command(path: Path, output: Path, options: RunOptions) -> str:
-    """Return the command that reconstructs one of the scans alone."""
+    """Return the command line that reconstructs only this scan."""
     words = list[tuple[str, ...]]()
     for option in dataclasses.fields(options):
         value, name = getattr(options, option.name), f"--{option.name.replace('_', '-')}"

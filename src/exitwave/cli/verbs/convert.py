@@ -65,11 +65,11 @@ def convert(
 
 def _writable(name: str) -> "Dialect":
     """Return the file format of a name, which must be one that can be written."""
-    from exitwave.dialects.registry import dialect, known
+    from exitwave.dialects.registry import DIALECTS
 
-    chosen = dialect(name)
+    chosen = DIALECTS.get(name)
     if chosen.write is None:
-        writable = ", ".join(name for name, each in known().items() if each.write)
+        writable = ", ".join(name for name, each in DIALECTS.all().items() if each.write)
         raise InputError("This file format can only be read", found=name, remedy=f"Use one of {writable}")
     return chosen
 

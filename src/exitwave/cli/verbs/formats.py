@@ -21,9 +21,9 @@ def formats(
 ) -> None:
     """List the known file formats, or the conventions of one."""
     from exitwave.cli.console import Console, columns
-    from exitwave.dialects.registry import dialect, known
+    from exitwave.dialects.registry import DIALECTS
 
-    documents = [_document(each) for each in ([dialect(name)] if name else known().values())]
+    documents = [_document(each) for each in ([DIALECTS.get(name)] if name else DIALECTS.all().values())]
     if as_json:
         print_json({"formats": documents})
         return

@@ -23,9 +23,9 @@ def validate(
     """
     from exitwave.cli.console import Console, print_findings
     from exitwave.dialects.detect import check
-    from exitwave.dialects.registry import dialect
+    from exitwave.dialects.registry import DIALECTS
 
-    findings = check(dialect(profile), path)
+    findings = check(DIALECTS.get(profile), path)
     counts = {level: sum(finding.level == level for finding in findings) for level in ("error", "warning", "info")}
     out = Console(stderr=as_json)
     print_findings(out, findings)

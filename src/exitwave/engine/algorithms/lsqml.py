@@ -50,7 +50,7 @@ COMPACT_OBJECT, COMPACT_PROBE = Step(0.65, 0.05), Step(0.9, 0.1)
 BATCHES, COMPACT_BATCHES = 8, 6
 """Default number of batches in an iteration. It determines how many frames of a batch overlap."""
 SMALLEST_BATCH = 8
-"""Default of the fewest frames in a batch."""
+"""Smallest number of frames in a batch, if the stage does not set it."""
 CROSS_TERM_FRAMES = 8
 """Smallest number of frames from which the cross term of a batch is estimated."""
 DAMPING = 0.1

@@ -6,7 +6,7 @@ from exitwave.engine.algorithms.algorithm import OPTIONAL, Algorithm
 from exitwave.plugins import Register
 
 ALGORITHMS: Register[Algorithm[Any]] = Register(
-    Algorithm, "exitwave.engine.algorithms", "ALGORITHM", "exitwave.algorithms"
+    Algorithm, "an algorithm", "exitwave.engine.algorithms", "ALGORITHM", "exitwave.algorithms"
 )
 """All algorithms by name. Other packages add theirs in the entry-point group ``exitwave.algorithms``."""
 

@@ -6,7 +6,7 @@ from exitwave.engine.model.refinement import Refinement
 from exitwave.plugins import Register
 
 REFINEMENTS: Register[Refinement[Any]] = Register(
-    Refinement, "exitwave.engine.model", "REFINEMENT", "exitwave.refinements"
+    Refinement, "a refinement", "exitwave.engine.model", "REFINEMENT", "exitwave.refinements"
 )
 """All refinements by name. Other packages add theirs in the entry-point group ``exitwave.refinements``."""
 

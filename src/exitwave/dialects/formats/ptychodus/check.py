@@ -38,7 +38,7 @@ _WRITE = "Write it with exitwave convert --to ptychodus"
 
 
 def check(file: Path) -> list[Finding]:
-    """Return the problems that ptychodus would have with a file: a diffraction file, a product, or CXI."""
+    """Return findings on what ptychodus cannot read, or reads wrongly, in a diffraction file, a product or a CXI file."""
     remarks: list[Finding] = []
     with open_arrays(file) as array_file:
         try:

@@ -103,9 +103,8 @@ def plans(shape: tuple[int, int]) -> Plans:
     columns = FEW_COLUMNS if butterflies.factors(ny) else COLUMNS
     rows, columns = _part(ny, rows), _up(_part(nx, columns), LINE)
     height, width = _up(ny, rows), _up(nx, columns)
-    stride = width + LINE * (
-        width // LINE % 2 == 0
-    )  # an odd number of cache lines: a column uses all sets of the cache
+    # an odd number of cache lines, so that a column uses all sets of the cache
+    stride = width + LINE * (width // LINE % 2 == 0)
     along = _pair(nx, rows, stride, height, across=False)
     across = _pair(ny, columns, stride, height, across=True)
     ramped = back = added = NONE

@@ -48,9 +48,8 @@ def _operation(kinds: str, scalars: int = 0, width: int = WIDTH) -> Callable[[Ca
 
         names = ", ".join(f"a{i}" for i in range(len(kinds) + scalars + 1))
         space: dict[str, Any] = {"typing": typing}
-        exec(
-            f"def function(context, {names}): return typing(context, {names})", space
-        )  # an intrinsic needs a fixed number of arguments
+        # an intrinsic needs a fixed number of arguments
+        exec(f"def function(context, {names}): return typing(context, {names})", space)
         function = space["function"]
         function.__name__, function.__doc__ = rule.__name__, rule.__doc__
         return intrinsic(function)

@@ -124,5 +124,5 @@ class Vectors:
         return self.add(squares, self.swap(squares))
 
     def twice(self, x: Any) -> Any:
-        """Return every real number twice: a factor for complex numbers."""
+        """Repeat every real number, so that a vector of real factors can multiply complex numbers."""
         return self.shuffle(x, [i // 2 for i in range(self.width)])
