@@ -38,7 +38,7 @@ _WRITE = "Write it with exitwave convert --to ptychodus"
 
 
 def check(file: Path) -> list[Finding]:
-    """Return findings on what ptychodus cannot read, or reads wrongly, in a diffraction file, a product or a CXI file."""
+    """Return findings on what ptychodus cannot read or reads wrongly; the file is a scan, a product, or CXI."""
     remarks: list[Finding] = []
     with open_arrays(file) as array_file:
         try:

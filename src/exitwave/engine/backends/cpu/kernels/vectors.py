@@ -119,7 +119,7 @@ class Vectors:
         return self.dot(z, z)
 
     def power_twice(self, z: Any) -> Any:
-        """Return every |z|^2 twice."""
+        """Return |z|^2 of every complex number, repeated for its real and its imaginary part."""
         squares = self.mul(z, z)
         return self.add(squares, self.swap(squares))
 
