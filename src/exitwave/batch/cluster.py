@@ -1,7 +1,6 @@
 """Tasks on the workers of dask.distributed: a cluster of processes on this machine, or an existing one."""
 
 import logging
-import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -9,6 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from exitwave.batch.task import Row, Task, execute, failure
+from exitwave.engine.backends.device import usable_cores
 from exitwave.errors import InputError, RunError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def share_cores(tasks: int, workers: int | None, threads: int | None) -> tuple[i
     workers, threads : int or None
         The numbers that the user gave.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = len(usable_cores())
     default = max(cores // (threads or THREADS), min(cores, 2))
     workers = min(tasks, workers or default)
     return workers, threads or max(1, cores // workers)

@@ -1,1 +1,1 @@
-"""The algorithms, the fused passes that they share, and the backends that run those."""
+"""The reconstruction in pixels and counts: algorithms, the model of the experiment, and the backends."""

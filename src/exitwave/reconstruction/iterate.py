@@ -41,7 +41,7 @@ class Progress:
     seconds: dict[str, float]
     """Seconds spent to prepare, compile and run."""
     findings: tuple[Finding, ...]
-    """Findings of the reader and of the run: what was repaired, left out or stopped for."""
+    """Findings of the reader and of the run: what was repaired or excluded, and why the run stopped."""
     settings: dict[str, Any]
     """The recipe with the values in use, and the device."""
     processes: int

@@ -44,7 +44,7 @@ def set_up(data: Scan | Result, recipe: Recipe, announce: Announce, communicator
     digest = _start_digest(inputs)
     problem, z = _load(inputs, announce)
     loaded = time.perf_counter()
-    announce("compiling the loops (some seconds on the first run)")
+    announce("compiling the loops (up to a minute on the first run)")
     factors = sorted({1} | {stage.coarse for stage in recipe.stages})  # whole frames are needed for the result
     problems = {factor: problem if factor == 1 else crop(problem, factor) for factor in factors}
     for stage in recipe.stages:

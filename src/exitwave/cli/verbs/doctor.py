@@ -119,17 +119,18 @@ def _numba_cache() -> Check:
 
 
 def _cores() -> Check:
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    from exitwave.engine.backends.device import usable_cores
+
+    usable = len(usable_cores())
     return Check("cores", "ok", f"{usable} of {os.cpu_count()} available to this process, {platform.machine()}")
 
 
 def _memory() -> Check:
-    try:
-        pages = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_AVPHYS_PAGES")
-    except (AttributeError, ValueError):
-        return Check("memory", "ok", "unknown on this system")
-    total, free = (count * os.sysconf("SC_PAGE_SIZE") for count in pages)
-    return Check("memory", "ok" if free > LOW else "warning", f"{show(free, 'B', 3)} free of {show(total, 'B', 3)}")
+    import psutil
+
+    memory = psutil.virtual_memory()
+    found = f"{show(memory.available, 'B', 3)} free of {show(memory.total, 'B', 3)}"
+    return Check("memory", "ok" if memory.available > LOW else "warning", found)
 
 
 def _filters() -> Check:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 Batching = Literal["random", "compact", "sparse"]
 BATCH, FEWEST_BATCHES = 64, 8
-"""Default of the largest batch, and of the fewest batches in an iteration."""
+"""Default largest number of frames in a batch, and smallest number of batches in an iteration."""
 
 
 def default_batch_size(frames: int) -> int:

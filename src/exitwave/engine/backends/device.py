@@ -1,6 +1,7 @@
-"""The names of devices, and which of them exist on this machine. PyTorch is imported only if the name needs it."""
+"""The names of devices, and which devices and cores exist on this machine. PyTorch is imported only if it is needed."""
 
 import ctypes
+import os
 import re
 import sys
 from importlib import util
@@ -9,6 +10,13 @@ from exitwave.errors import InputError
 
 DEVICE_NAMES = "auto, cpu, cuda, or cuda:1 for the second GPU"
 """The names of devices, for messages. ``torch-cpu`` runs the code for GPUs on the host, for tests."""
+
+
+def usable_cores() -> list[int]:
+    """Return the processor cores that this process may use, ascending."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
 
 
 def is_device_name(name: str) -> bool:

@@ -123,7 +123,7 @@ class TorchCommunicator(Communicator):
                 remedy="Set MASTER_ADDR and MASTER_PORT alike for all, and GLOO_SOCKET_IFNAME to the network to use",
             ) from None
         with self._detecting_losses():
-            self._hosts = self._gather((socket.gethostname(), _cores()))
+            self._hosts = self._gather((socket.gethostname(), devices.usable_cores()))
 
     def device(self, name: str) -> str:
         """Return the device of this process; the processes of a node use its GPUs in turn. Collective."""
@@ -291,11 +291,6 @@ class TorchCommunicator(Communicator):
         """Leave the process group."""
         if not self.lost:
             self._dist.destroy_process_group()
-
-
-def _cores() -> list[int]:
-    """Return the cores that this process may use; empty where the system does not provide them."""
-    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 
 
 def _short(error: RuntimeError) -> str:

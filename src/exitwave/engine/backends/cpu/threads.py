@@ -6,7 +6,6 @@ must have finished one part before the next begins. So a thread first waits by r
 without the interpreter's lock.
 """
 
-import os
 import threading
 import time
 import weakref
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from exitwave.engine.backends.cpu.kernels.compiled import callback
 from exitwave.engine.backends.cpu.kernels.spin_wait import DONE, JOB, LINE, call_first_part, publish, serve, wait_for
+from exitwave.engine.backends.device import usable_cores
 
 SPINS = 20_000
 """How often a thread reads the number of the job before it sleeps: for less than a millisecond."""
@@ -28,7 +28,7 @@ POLL = 2e-5
 
 def default_threads() -> int:
     """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return len(usable_cores())
 
 
 def task(function: Callable[[int, int], None]) -> Any:

@@ -1,1 +1,1 @@
-"""The Fourier transforms of the CPU backend; README.md in this folder says why there are own transforms."""
+"""The Fourier transforms of the CPU backend; README.md in this folder explains why they exist."""

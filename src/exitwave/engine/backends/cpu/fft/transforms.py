@@ -33,7 +33,7 @@ LINE = 8
 Plan = tuple[int, int]
 """The address of a function and that of its first argument."""
 NONE: Plan = (0, 0)
-"""There is no such plan."""
+"""Replaces a plan that does not exist for a length."""
 
 
 def _call(count: int) -> tuple[Any, Any]:
