@@ -244,6 +244,9 @@ class Result:
 
     z: NDArray[np.float64] | None = None
     """Coordinates of the slices along the beam in metres, shape (slices,), the first at 0; None: a thin sample."""
+    holdout_deviances: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
+    """Poisson deviance of the held-out frames per pixel and frame, shape (iterations,), or empty: the score by which
+    the iterations were judged (`exitwave.reconstruction.score`)."""
     choices: tuple[Decision, ...] = ()
     """Choices that were made automatically because the user had not set them."""
     frc: FRC | None = None

@@ -222,6 +222,7 @@ def _result(source: Source, scan: Scan) -> Result:
         mask=np.ones((rows, columns), np.float32) if covered is None else covered,
         errors=_history(source, "error_metric"),
         holdout_errors=_history(source, "holdout_error_metric"),
+        holdout_deviances=_history(source, "holdout_deviance"),
         held_out=np.zeros(0, np.int64) if held_out is None else held_out.ravel().astype(np.int64),
         algorithm=text(attribute(source, "algorithm")),
         recipe=_recipe(source),

@@ -327,6 +327,11 @@ _RESULT = (
         "holdout_error_metric", f"{PROCESS}@holdout_error_metric", "attribute", "error_metric of the held-out frames",
         ("iterations",), "float32", "", "optional", "result",
     ),
+    Entry(
+        "holdout_deviance", f"{PROCESS}@holdout_deviance", "attribute",
+        "Poisson deviance of the held-out frames per pixel and frame, for each iteration",
+        ("iterations",), "float32", "", "optional", "result",
+    ),
     _result("held_out", "indices of the held-out frames", ("nheld",), "int64"),
     _result("used_positions", "positions that were used, columns x, y, z", POSITIONS, "float64", "translation", "m"),
     _model("probe_factors", "factor of the probe in every frame", ("npos",), "float64", former="scales"),

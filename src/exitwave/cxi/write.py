@@ -232,6 +232,7 @@ def _result_values(result: Result) -> dict[str, Any]:
             "iterations": len(result.errors),
             "error_metric": result.errors,
             "holdout_error_metric": result.holdout_errors if len(result.holdout_errors) else None,
+            "holdout_deviance": result.holdout_deviances if len(result.holdout_deviances) else None,
             "held_out": result.held_out if len(result.held_out) else None,
             "used_positions": result.positions,
             "recipe": json.dumps(result.recipe),

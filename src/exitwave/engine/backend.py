@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from exitwave.engine.problem import Problem
 from exitwave.engine.state import State
+from exitwave.poisson import READOUT as READOUT
 
 Noise = Literal["amplitude", "intensity", "Poisson"]
 """Noise model of the counts I, given the modelled counts m = sum_k |F psi_jk|^2. Half the negative log-likelihood of a
@@ -42,8 +43,6 @@ pixel is:
 All three agree where the model is close to the counts, so that their steps have the same scale.
 """
 NOISE: tuple[Noise, ...] = get_args(Noise)
-READOUT = 1.0
-"""Variance r of the readout in counts. Poisson model: D. L. Snyder et al., J. Opt. Soc. Am. A 12, 272 (1995)."""
 
 
 class Misfit(NamedTuple):

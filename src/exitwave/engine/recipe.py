@@ -192,7 +192,8 @@ class Recipe(Settings):
     patience: int | None = Field(
         None,
         ge=2,
-        description="end a stage after so many iterations without a lower held-out error; None: never",
+        description="end a stage after so many iterations in which the deviance of the held-out frames has not become "
+        "lower by more than its noise, and keep its best iteration; None: never",
     )
     device: str = Field(
         "auto", description="cpu, cuda, or cuda:1 for the second GPU; auto: a GPU if there is one, otherwise cpu"

@@ -30,6 +30,13 @@ class StageSettings(Settings):
     decay: float | None = Field(
         None, ge=0, le=1, description="fraction of the iterations at the end with the step decay; None: 0.4"
     )
+    regularisation: float | None = Field(
+        None,
+        gt=0,
+        le=1000,
+        description="strength of the prior of ML, total variation of the object, which reduces noise; 1 suits most "
+        "objects; None: no prior",
+    )
     object_update: Update = Update()
     probe_update: Update = Update()
     object_constraints: ObjectConstraints | None = Field(None, description="constraints on the object; None: none")

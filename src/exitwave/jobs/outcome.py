@@ -32,7 +32,7 @@ class Outcome:
 
     @property
     def stopped_by(self) -> str:
-        """Why it ended: ``iterations``, ``seconds``, ``patience``, ``divergence`` or ``interrupted``."""
+        """Why it ended: ``iterations``, ``seconds``, ``converged``, ``divergence`` or ``interrupted``."""
         return self.result.provenance["stopped_by"]
 
     @property

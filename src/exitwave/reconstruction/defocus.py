@@ -29,7 +29,7 @@ TRIAL = {"stages": [{"algorithm": "mPIE", "iterations": 24, "position_update": T
 """Settings with which a defocus is tried in the second search."""
 
 
-def find_probe(scan: Scan, recipe: Recipe) -> DefocusedProbe:
+def find_probe(scan: Scan, recipe: Recipe, *, with_positions: bool = True) -> DefocusedProbe:
     """Return the probe and its defocus from the frames in the middle of a scan.
 
     Parameters
@@ -38,12 +38,14 @@ def find_probe(scan: Scan, recipe: Recipe) -> DefocusedProbe:
         A far-field scan of a thin sample.
     recipe : Recipe
         Its device, threads and seed are used.
+    with_positions : bool
+        Whether to repeat the search with refined positions if no defocus is clearly better than the others.
     """
     part = central_frames(scan, FRAMES)
     grid = object_grid(part.positions, part.patterns.shape[1:], part.object_pixel)
     problem = load_problem(part, part.positions, grid, holdout=0, seed=0)
     found = search_defocus(part, problem, recipe)
-    if found.error < CLEARLY_BETTER * found.median_error:
+    if found.error < CLEARLY_BETTER * found.median_error or not with_positions:
         return found
     return _search_with_positions(part, found, largest_defocus(problem.mean_pattern()[0], scan), recipe)
 

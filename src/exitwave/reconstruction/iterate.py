@@ -17,6 +17,7 @@ from exitwave.reconstruction.coarse import coarsen
 from exitwave.reconstruction.joint import join
 from exitwave.reconstruction.result import make_result, make_results
 from exitwave.reconstruction.run import Run
+from exitwave.reconstruction.score import Score, Scorer
 from exitwave.reconstruction.setup import set_up
 from exitwave.reconstruction.stopping import REMEDY, StopCriterion
 from exitwave.scan import Decision, Result, Scan
@@ -36,6 +37,8 @@ class Progress:
     """Error metric of this iteration."""
     holdout_error: float
     """Error metric on the held-out frames; NaN if there are none."""
+    score: Score
+    """Score of the held-out frames; its value is NaN if there are none."""
     frames_per_second: float
     """Frames times iterations per second of the iterations."""
     seconds: dict[str, float]
@@ -47,7 +50,7 @@ class Progress:
     processes: int
     """Number of processes."""
     stopped_by: str
-    """Why this is the last iteration: ``iterations``, ``seconds``, ``patience`` or ``divergence``; else empty."""
+    """Why this is the last iteration: ``iterations``, ``seconds``, ``converged`` or ``divergence``; else empty."""
     _run: Run = field(repr=False)
 
     @property
@@ -55,6 +58,12 @@ class Progress:
         """Rows of the object that this process holds; empty: all."""
         tile = self._run.problem.tile
         return str(tile) if isinstance(tile, Tile) else ""
+
+    def reference_deviances(self) -> tuple[float, float]:
+        """Return the deviance of used frames, and that of held-out frames modelled by the mean pattern; see `score`."""
+        run = self._run
+        scorer = Scorer(run.problem)
+        return scorer.used_deviance(run.state, run.backends[1]), scorer.null_deviance(run.problem)
 
     def result(self) -> Result:
         """Return the result after this iteration; its last error is that of the returned object and probe.
@@ -145,30 +154,33 @@ def _run_stage(run: Run, stage: Stage, *, last: bool) -> Iterator[Progress]:
     state, backend = run.two_grids.coarse if run.two_grids else run.state, run.backends[stage.coarse]
     runner = StageRunner(ALGORITHMS.get(stage.algorithm), stage, state, backend.problem)
     move_to_backend(state, backend)
-    stop = StopCriterion(run.recipe, stage, state)
-    reason = ""
+    scorer = Scorer(backend.problem)
+    stop, reason = StopCriterion(run.recipe, stage, state, scorer, backend), ""
     while not reason:
         start = time.perf_counter()
         state.decaying = stop.decaying(state.iteration, run.seconds["run"])
         misfit = runner.iterate(state, backend)
         state.iteration += 1
-        error, holdout_error = misfit.error, backend.misfit(state, run.problem.held_out).error
+        error, score = misfit.error, scorer.score(state, backend)
         run.seconds["run"] += _seconds_since(start, run.communicator)
         run.frames_done += len(run.problem.used)
-        reason = stop.reason_to_stop(state, error, holdout_error, run.seconds["run"])
+        reason = stop.reason_to_stop(state, error, score, run.seconds["run"])
         if reason == "divergence":
             if not run.errors:
                 raise RunError("The reconstruction diverged in its first iteration", remedy=REMEDY)
             run.findings = (*run.findings, stop.restore(state))
+            score = scorer.score(state, backend)
         else:
+            score = stop.restore_best(state, score) if reason else score
             run.errors.append(error)
-            run.holdout_errors.append(holdout_error)
+            run.holdout_errors.append(score.misfit.error)
+            run.holdout_deviances.append(score.value)
         if reason in ("seconds", "divergence") or (reason and last):
             run.stopped_by = reason
         if reason:
-            del stop, runner  # frees arrays as large as several objects before the result is made
+            del stop, runner, scorer  # frees arrays as large as several objects before the result is made
             run.findings = (*run.findings, *tile_limit_findings(state, backend.problem))
-        yield _progress(run, stage, reason if run.stopped_by == reason else "")
+        yield _progress(run, stage, score, reason if run.stopped_by == reason else "")
     run.state, run.two_grids = run.on_the_fine_grid(), None
 
 
@@ -177,7 +189,7 @@ def _seconds_since(start: float, communicator: Communicator) -> float:
     return communicator.first(lambda: time.perf_counter() - start)
 
 
-def _progress(run: Run, stage: Stage, stopped_by: str) -> Progress:
+def _progress(run: Run, stage: Stage, score: Score, stopped_by: str) -> Progress:
     """Return the progress after the last iteration."""
     planned = sum(each.iterations for each in run.recipe.stages)
     return Progress(
@@ -186,6 +198,7 @@ def _progress(run: Run, stage: Stage, stopped_by: str) -> Progress:
         algorithm=stage.algorithm,
         error=run.errors[-1],
         holdout_error=run.holdout_errors[-1],
+        score=score,
         frames_per_second=run.frames_done / run.seconds["run"],
         seconds=dict(run.seconds),
         findings=run.scan.findings + run.problem.findings + run.findings,

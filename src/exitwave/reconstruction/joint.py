@@ -96,6 +96,7 @@ class ScanOnCanvas:
             positions=self.scan.positions + moves,
             errors=np.append(joint.errors[:-1], np.float32(error)),
             holdout_errors=holdout_errors,
+            holdout_deviances=joint.holdout_deviances if len(held_out) else np.zeros(0, np.float32),
             held_out=held_out - self.frames.start,
             model=model,
             provenance=joint.provenance | {"input": str(self.scan.path or ""), "digest": digest},

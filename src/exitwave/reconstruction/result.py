@@ -36,6 +36,7 @@ def make_result(run: Run) -> Result:
     problem, state = run.problem, _fix_gauge(run)
     scan, grid = refined_geometry(run.scan, run.grid, problem, state)
     errors, holdout_errors = np.array(run.errors, np.float32), np.array(run.holdout_errors, np.float32)
+    deviances = np.array(run.holdout_deviances, np.float32)
     mask = _coverage(run, state)
     errors[-1] = run.backends[1].misfit(state, problem.used).error
     return Result(
@@ -50,6 +51,7 @@ def make_result(run: Run) -> Result:
         mask=mask,
         errors=errors,
         holdout_errors=holdout_errors if len(problem.held_out) else holdout_errors[:0],
+        holdout_deviances=deviances if len(problem.held_out) else deviances[:0],
         held_out=problem.held_out,
         algorithm=run.algorithm,
         choices=run.choices,

@@ -40,6 +40,7 @@ class Run:
     """Detector distance in metres before any refinement."""
     errors: list[float]
     holdout_errors: list[float]
+    holdout_deviances: list[float]
     digest: Callable[[], str]
     """Returns the SHA-256 of the input file."""
     earlier_iterations: int

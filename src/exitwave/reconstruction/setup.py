@@ -1,6 +1,7 @@
 """Set up a run: load the problem, compile the loops, and make the starting state."""
 
 import hashlib
+import math
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -71,6 +72,7 @@ def set_up(data: Scan | Result, recipe: Recipe, announce: Announce, communicator
         assumed_distance=float(inputs.scan.detector.distance),
         errors=[],
         holdout_errors=[],
+        holdout_deviances=[],
         digest=digest,
         earlier_iterations=0,
         seconds={"prepare": loaded - start + ready - compiled, "compile": compiled - loaded, "run": 0.0},
@@ -83,6 +85,8 @@ def set_up(data: Scan | Result, recipe: Recipe, announce: Announce, communicator
 def _continue(run: Run, earlier: Result) -> None:
     """Give a run the history of an earlier result."""
     run.errors, run.holdout_errors = list(earlier.errors), list(earlier.holdout_errors)
+    missing = len(run.errors) - len(earlier.holdout_deviances)
+    run.holdout_deviances = [math.nan] * missing + list(earlier.holdout_deviances)
     run.earlier_iterations, run.algorithm = len(earlier.errors), earlier.algorithm
     run.starting_object = earlier.object
     run.assumed_distance = float(earlier.model.get("assumed_distance", run.assumed_distance))

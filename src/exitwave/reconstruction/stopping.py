@@ -1,26 +1,57 @@
-"""When a stage ends, and which iteration is kept after a divergence."""
+"""When a stage ends, and which of its iterations is kept.
+
+With `Recipe.patience` a stage ends when the score of the held-out frames (`score`) has stopped improving, and its best
+iteration is kept. Without patience, or without held-out frames, a stage has its fixed number of iterations, and its
+last iteration is kept, unless it diverges.
+"""
 
 import math
 
 from exitwave.engine.algorithms.registry import ALGORITHMS
 from exitwave.engine.arrays import copy
+from exitwave.engine.backend import Backend
 from exitwave.engine.recipe import Recipe, Stage
-from exitwave.engine.state import State
+from exitwave.engine.state import MODEL_FIELDS, State
 from exitwave.errors import Finding
 from exitwave.findings import finding
+from exitwave.reconstruction.score import Score, Scorer
 
 DECAY = 0.4
 """Default last fraction of a stage in which the steps decay to reduce noise."""
-IMPROVEMENT = 1e-3
-"""Relative decrease of the held-out error that counts as an improvement."""
+IMPROVEMENT = 0.04
+"""Relative decrease of the excess deviance that counts as an improvement: the error of the object, whose square is
+proportional to it, decreases by 2 %."""
+LEAST_DECREASE = 1e-3
+"""Relative decrease of the error metric that counts as an improvement if no frame is held out."""
+LEAST_EXCESS = 0.002
+"""Smallest excess deviance relative to the deviance, so that differences far below the noise do not count."""
 REMEDY = "Use smaller steps (object_update.step, probe_update.step), another algorithm or another starting probe"
 """Advice after a divergence."""
 DIVERGED = 4.0
 """A reconstruction has diverged if its error is this many times the lowest one."""
 
 
+class Kept:
+    """A copy of object, probe and refined parameters of a state."""
+
+    def __init__(self, state: State) -> None:
+        self._arrays = copy(state.object), copy(state.probe)
+        self._model = state.model_arrays
+
+    def replace_by(self, state: State) -> None:
+        """Keep another state."""
+        self._arrays[0][:], self._arrays[1][:] = state.object, state.probe
+        self._model = state.model_arrays  # these arrays are never changed in place
+
+    def restore(self, state: State) -> None:
+        """Write the copy into a state."""
+        state.object[:], state.probe[:] = self._arrays
+        for name in MODEL_FIELDS:
+            setattr(state, name, self._model.get(name))
+
+
 class StopCriterion:
-    """Decide from the errors of one stage when it ends, and keep its best iteration.
+    """Decide from errors and scores of one stage when it ends, and keep its best iteration.
 
     Parameters
     ----------
@@ -30,16 +61,20 @@ class StopCriterion:
         Number of iterations, and decay.
     state : State
         State at the start of the stage, which is kept until an iteration is better.
+    scorer : Scorer
+        Computes the scores.
+    backend : Backend
+        The backend of the stage.
     """
 
-    def __init__(self, recipe: Recipe, stage: Stage, state: State) -> None:
-        self._recipe, self._stage = recipe, stage
+    def __init__(self, recipe: Recipe, stage: Stage, state: State, scorer: Scorer, backend: Backend) -> None:
+        self._recipe, self._stage, self._scorer, self._backend = recipe, stage, scorer, backend
         self._decaying = "decay" not in ALGORITHMS.get(stage.algorithm).settings
-        self._best_holdout = math.inf
-        self._without_improvement = 0
-        self._lowest = math.inf
-        self._kept = copy(state.object), copy(state.probe)
-        self._kept_model = state.model_arrays
+        self._lowest, self._kept = math.inf, Kept(state)
+        self._best = scorer.score(state, backend) if recipe.patience else None
+        self._reference: Score | None = None
+        self._reference_error, self._excess, self._without_improvement = math.inf, 0.0, 0
+        self._first = max((settings.schedule.start for settings in stage.refinements.values()), default=0)
 
     def decaying(self, iteration: int, seconds: float) -> bool:
         """Return whether an iteration belongs to the last part of the stage, in which steps decay."""
@@ -50,53 +85,73 @@ class StopCriterion:
             self._start_decay()
         return self._decaying
 
-    def reason_to_stop(self, state: State, error: float, holdout_error: float, seconds: float) -> str:
+    def reason_to_stop(self, state: State, error: float, score: Score, seconds: float) -> str:
         """Return why the stage ends after this iteration; an empty string: it does not end.
 
         Returns
         -------
         str
-            ``divergence``, ``seconds``, ``iterations``, ``patience``, or an empty string.
+            ``divergence``, ``seconds``, ``iterations``, ``converged``, or an empty string.
         """
         if not math.isfinite(error) or error > DIVERGED * self._lowest:
             return "divergence"
-        if error < self._lowest:
-            self._lowest = error
-            self._keep(state)
+        self._keep(state, error, score)
         if self._recipe.seconds is not None and seconds >= self._recipe.seconds:
             return "seconds"
         if state.iteration >= self._stage.iterations:
             return "iterations"
-        return "patience" if self._has_converged(error if math.isnan(holdout_error) else holdout_error) else ""
+        return "converged" if self._recipe.patience and self._has_converged(state, error, score) else ""
+
+    def restore_best(self, state: State, last: Score) -> Score:
+        """Restore the iteration with the lowest score if the last one is worse; return the score of the state."""
+        if self._best is None or not self._best.value < last.value:
+            return last
+        self._kept.restore(state)
+        return self._best
 
     def restore(self, state: State) -> Finding:
         """Restore the best iteration of the stage after a divergence, and return the finding."""
-        state.object[:], state.probe[:] = self._kept
-        for name, value in self._kept_model.items():
-            setattr(state, name, value)
         found = f"the reconstruction diverged in iteration {state.iteration} of {self._stage.algorithm}"
+        self._kept.restore(state)
         return finding("W235", "", found, "a decreasing error", f"The best iteration was kept. {REMEDY}")
 
-    def _keep(self, state: State) -> None:
-        """Keep the state as the best one."""
-        self._kept[0][:], self._kept[1][:] = state.object, state.probe
-        self._kept_model = state.model_arrays  # these arrays are never changed in place
+    def _keep(self, state: State, error: float, score: Score) -> None:
+        """Keep the state if it is the best one: by its score, or by the error if there are no scores to judge it."""
+        by_score = self._best is not None and not math.isnan(score.value)
+        if score.value < self._best.value if by_score else error < self._lowest:
+            self._best = score if by_score else None
+            self._kept.replace_by(state)
+        self._lowest = min(self._lowest, error)
 
-    def _has_converged(self, error: float) -> bool:
-        """Return whether the error has stopped decreasing; the first time this only starts the decay of the steps."""
-        if self._recipe.patience is None:
-            return False
-        if error < (1 - IMPROVEMENT) * self._best_holdout:
-            self._best_holdout, self._without_improvement = error, 0
+    def _has_converged(self, state: State, error: float, score: Score) -> bool:
+        """Return whether the score has stopped decreasing; the first time this only starts the decay of the steps."""
+        if self._has_improved(state, error, score) or state.iteration <= self._first:
+            self._without_improvement = 0
             return False
         self._without_improvement += 1
-        if self._without_improvement < self._recipe.patience:
+        if self._without_improvement < (self._recipe.patience or 0):
             return False
         if self._decaying:
             return True
         self._start_decay()
         return False
 
+    def _has_improved(self, state: State, error: float, score: Score) -> bool:
+        """Return whether the score is lower than the reference by more than its noise; then it is the new reference."""
+        if math.isnan(score.value):  # no frame is held out
+            improved = error < (1 - LEAST_DECREASE) * self._reference_error
+            self._reference_error = error if improved else self._reference_error
+            return improved
+        if self._reference is not None:
+            gain, noise = score.gain_over(self._reference)
+            if gain <= max(noise, IMPROVEMENT * self._excess):
+                return False
+        self._reference = score
+        excess = score.value - self._scorer.used_deviance(state, self._backend)
+        self._excess = max(excess, LEAST_EXCESS * score.value)
+        return True
+
     def _start_decay(self) -> None:
-        """Start the decay of the steps, with a new count of iterations without improvement."""
-        self._decaying, self._best_holdout, self._without_improvement = True, math.inf, 0
+        """Start the decay of the steps, with a new reference."""
+        self._decaying, self._without_improvement = True, 0
+        self._reference, self._reference_error = None, math.inf

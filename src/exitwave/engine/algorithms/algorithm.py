@@ -9,7 +9,7 @@ from exitwave.engine.stage import StageSettings
 from exitwave.engine.state import Memory, State
 
 M = TypeVar("M", bound=Memory)
-OPTIONAL = frozenset({"batch", "batching", "noise", "relaxation", "decay"})
+OPTIONAL = frozenset({"batch", "batching", "noise", "relaxation", "decay", "regularisation"})
 """Settings of a stage that only some algorithms use."""
 
 

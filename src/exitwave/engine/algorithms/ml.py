@@ -36,6 +36,7 @@ from numpy.typing import NDArray
 from exitwave.engine import arrays
 from exitwave.engine.algorithms import lbfgs
 from exitwave.engine.algorithms.algorithm import Algorithm
+from exitwave.engine.algorithms.regularisation import Prior, add_prior, make_prior, slope_and_curvature
 from exitwave.engine.algorithms.steps import active_step
 from exitwave.engine.backend import Backend, Line, Misfit, Noise, Step, Sums
 from exitwave.engine.model.positions import clip_positions, solve_displacements
@@ -82,6 +83,8 @@ class MlMemory(Memory):
 
     last: LastIteration | None = None
     search: lbfgs.Search | None = None
+    prior: Prior | None = None
+    """The prior of the object; None: there is none, or the stage has not started."""
 
     def resume(self, before: frozenset[str], now: frozenset[str]) -> None:
         """Start again if other quantities are updated than in the last iteration."""
@@ -106,6 +109,10 @@ def step(state: State, backend: Backend, stage: StageSettings, memory: MlMemory)
     probe_step = active_step(stage.probe_update, PROBE, state.iteration)
     positions = stage.refinement("position_update")
     sums = backend.gather(state, frames, object=object_step is not None, probe=probe_step is not None, noise=noise)
+    regularised = stage.regularisation is not None and object_step is not None
+    if regularised and memory.prior is None:
+        memory.prior = make_prior(state.object, sums.probe_density, stage.regularisation, tile)
+    majorant = add_prior(memory.prior, state.object, sums, tile) if regularised else None
     gradient, moves = Line(sums.object, sums.probe), None
     if positions is not None and positions.schedule.active(state.iteration):
         position_gradient, moves = newton_moves(state, backend, frames, noise)
@@ -118,8 +125,11 @@ def step(state: State, backend: Backend, stage: StageSettings, memory: MlMemory)
     if slope == 0:  # nothing is updated, or the gradient is 0
         return sums.misfit
 
+    first, second = (0.0, 0.0) if majorant is None else slope_and_curvature(majorant, state.object, direction.object, tile)
+
     def derivatives(lengths: NDArray[np.float64]) -> NDArray[np.float64]:
-        return backend.line_derivatives(state, direction, frames, lengths, noise)
+        of_counts = backend.line_derivatives(state, direction, frames, lengths, noise)
+        return of_counts + np.stack([first + lengths * second, np.full(len(lengths), second)], axis=1)
 
     length = first_minimum(derivatives, slope, length)
     if object_step:
@@ -274,7 +284,7 @@ ALGORITHM = Algorithm(
     "ML",
     step,
     iterations=60,
-    settings=frozenset({"noise"}),
+    settings=frozenset({"noise", "regularisation"}),
     memory=MlMemory,
     slices=True,
     fly_scan=True,

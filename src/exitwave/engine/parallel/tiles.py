@@ -50,6 +50,14 @@ class WholeObject:
         """Return the pixels that this process counts, of the object, the probe, or an array of the same shape."""
         return array
 
+    def linked(self, array: Any) -> Any:
+        """Return the rows that this process counts, and the next one, of an array with the rows of the object."""
+        return array
+
+    def merged(self, array: Any) -> Any:
+        """Return an array with the shape of the object, every row from the process that counts it."""
+        return array
+
     def count_once(self, value: float) -> float:
         """Return a value, equal in all processes, in one of them and 0 in the others."""
         return value if self.complete else 0.0
@@ -142,6 +150,18 @@ class Tile(WholeObject):
         """Return the rows of the stripe; of a probe, which all processes have, all rows in one process, else none."""
         first, end = self.edges[self.index : self.index + 2] - self.origin[0]
         return array[first:end] if self.on_object_grid(array) else array[: None if self.complete else 0]
+
+    def linked(self, array: Any) -> Any:
+        """Return the rows of the stripe, and the next one, of an array with the rows of the tile."""
+        first, end = self.edges[self.index : self.index + 2] - self.origin[0]
+        return array[first : end + 1]
+
+    def merged(self, array: Any) -> Any:
+        """Return an array with the shape of the tile, every row from the process whose stripe it is in."""
+        first, end = self.edges[self.index : self.index + 2] - self.origin[0]
+        array[:first], array[end:] = 0, 0
+        self.add(array)
+        return array
 
     def total(self, *values: Any) -> Sequence[Any]:
         """Return the sum of each value over the processes."""
