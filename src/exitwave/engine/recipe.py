@@ -188,7 +188,9 @@ class Recipe(Settings):
     holdout: float = Field(
         0.05, ge=0, lt=0.5, description="fraction of the frames that are held out to judge the result"
     )
-    seconds: float | None = Field(None, gt=0, description="time limit of all iterations in seconds; None: no limit")
+    seconds: float | None = Field(
+        None, gt=0, description="time limit in seconds for loading, compiling and all iterations; None: no limit"
+    )
     patience: int | None = Field(
         None,
         ge=2,

@@ -27,6 +27,10 @@ class Job:
     """Starting probe: ``auto``, ``file`` or the path of a file that contains one; None: as the settings define."""
     share: str | None = None
     """What several scans have in common: ``probe`` or ``both``."""
+    quick: bool = False
+    """Reconstruct for a first look: choose settings without trials, and do few iterations."""
+    started: float | None = None
+    """Time at which the command started, as in ``time.time()``, from which ``seconds`` counts; None: when it runs."""
     as_is: bool = False
     """Reconstruct the scan without preparation and without choosing settings."""
     frc: bool = False

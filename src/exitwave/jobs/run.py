@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from exitwave.reconstruction.iterate import Progress
 
 
+RESERVE = 2.0
+"""Seconds of a time limit for saving and judging the result."""
+SHORTEST = 0.5
+"""Smallest time limit in seconds that is left for the iterations."""
+
+
 class PartialResultError(LostProcessError):
     """Another process was lost, and this process has saved the partial result."""
 
@@ -80,6 +86,7 @@ def run(
     start = time.perf_counter()
     data, settings = _choose(context, inputs)
     chosen = time.perf_counter()
+    settings = _with_time_left(job, settings)
     last, lost = _iterate(context, data, settings)
     results = last.results()
     iterated = time.perf_counter()
@@ -100,10 +107,22 @@ def _choose(context: _Context, inputs: Inputs) -> tuple[Any, dict[str, Any]]:
     if job.share is not None:
         return list(inputs.data), settings | {"share": job.share}
     if isinstance(data, Scan) and not job.as_is and leaves_open(settings):
-        choose = partial(exitwave.choose, data, context.reporter.announce, **settings)
+        choose = partial(exitwave.choose, data, context.reporter.announce, quick=job.quick, **settings)
         chosen = context.communicator.first(choose)
         return chosen.scan, {"recipe": chosen.recipe, "choices": chosen.choices}
     return data, settings
+
+
+def _with_time_left(job: Job, settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings with the time limit reduced by the time since the start of the command."""
+    recipe = settings.get("recipe")
+    limit = settings.get("seconds") if recipe is None else recipe.seconds
+    if limit is None or job.started is None:
+        return settings
+    left = max(limit - (time.time() - job.started) - RESERVE, SHORTEST) / (3 if job.frc else 1)
+    if recipe is None:
+        return settings | {"seconds": left}
+    return settings | {"recipe": recipe.model_copy(update={"seconds": left})}
 
 
 def _iterate(context: _Context, data: Any, settings: dict[str, Any]) -> tuple["Progress", LostProcessError | None]:

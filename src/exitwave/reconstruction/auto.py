@@ -5,6 +5,7 @@ Every choice is tried on some frames in the middle of the scan, and judged by th
 strong as suits the photons. Each choice is a `Decision` with its reason. Settings that are given are not changed.
 """
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -36,6 +37,10 @@ ITERATIONS = (60, 150)
 """Largest numbers of iterations of mPIE and ML."""
 DEVIANCE = "deviance of held-out frames in the middle of the scan"
 """The measure of a trial."""
+QUICK_MODES, QUICK_ITERATIONS = 2, (25, 6)
+"""Number of modes and of iterations of mPIE and ML in a quick run."""
+SHARE = 0.4
+"""Part of the time limit in which trials are started."""
 PATIENCE = 12
 """Iterations without improvement after which a stage ends."""
 REFINE_POSITIONS: dict[str, Any] = {"position_update": True}
@@ -65,7 +70,9 @@ class Chosen:
     """What was chosen, and why."""
 
 
-def choose(scan: Scan, announce: Callable[[str], None] | None = None, **settings: Any) -> Chosen:
+def choose(
+    scan: Scan, announce: Callable[[str], None] | None = None, *, quick: bool = False, **settings: Any
+) -> Chosen:
     """Prepare a scan and choose how to reconstruct it.
 
     Parameters
@@ -74,8 +81,12 @@ def choose(scan: Scan, announce: Callable[[str], None] | None = None, **settings
         The scan, as it is in its file.
     announce : callable, optional
         Called with a message before each part of the work.
+    quick : bool
+        Choose without trials, for a first look: refined positions, `QUICK_MODES` modes and few iterations. The
+        orientation is not tested.
     **settings
-        Settings of `Recipe` and `Stage` that are given and not chosen.
+        Settings of `Recipe` and `Stage` that are given and not chosen. ``seconds`` limits the choice too: when
+        `SHARE` of it are used, the rest is chosen without trials.
 
     Returns
     -------
@@ -88,15 +99,16 @@ def choose(scan: Scan, announce: Callable[[str], None] | None = None, **settings
         If the scan cannot be used, or a setting is unknown or out of range.
     """
     announce = announce or (lambda _: None)
-    recipe = make_recipe(settings)
+    start, recipe = time.perf_counter(), make_recipe(settings)
     resolve(recipe.device)  # refuse an unavailable device before the work
     scan = with_geometry(scan, recipe)
     announce(f"surveying {len(scan.patterns)} frames")
     chooser = _Chooser(_prepared(scan), recipe, dict(settings), announce)
     chooser.choose_background()
-    chooser.choose_probe_and_orientation()
-    chooser.choose_by_trials()
-    chooser.choose_stages()
+    limit = recipe.seconds and start + SHARE * recipe.seconds
+    chooser.choose_probe_and_orientation(quick=quick)
+    chooser.choose_by_trials(quick=quick, limit=limit)
+    chooser.choose_stages(quick=quick)
     return Chosen(chooser.scan, make_recipe(chooser.settings), tuple(chooser.choices))
 
 
@@ -130,7 +142,7 @@ class _Chooser:
         if "detector" not in self.settings and self.scan.detector.dark is not None:
             self._add({"detector": {"background": "dark"}}, "background", "modelled", "the detector has a dark frame")
 
-    def choose_probe_and_orientation(self) -> None:
+    def choose_probe_and_orientation(self, *, quick: bool) -> None:
         """Find the starting probe; if a trial then explains too little of the frames, test the orientation too."""
         if self.scan.near or not self._thin:
             self._make_trials()
@@ -138,7 +150,9 @@ class _Chooser:
         before, search = self.scan, _probe_is_open(self.scan, self._recipe)
         probe = self._find_probe(before, with_positions=False) if search else None
         self._make_trials()
-        if self._trials is not None and self._explained() > EXPLAINED:
+        if quick:
+            self._add({}, "orientation", AS_IS, "not tested in a quick run")
+        elif self._trials is not None and self._explained() > EXPLAINED:
             why = f"the model explains {self._explained():.0%} of the differences between held-out frames in a trial"
             self._add({}, "orientation", AS_IS, why)
         else:
@@ -152,10 +166,13 @@ class _Chooser:
             why = f"smallest error of all defoci, {probe.error:.3g} on held-out frames in the middle of the scan"
             self._add({}, "probe", f"defocus {probe.defocus * 1e6:+.0f} um", why, {"defocus": probe.defocus})
 
-    def choose_by_trials(self) -> None:
-        """Choose refinement of positions, number of modes and strength of the prior."""
+    def choose_by_trials(self, *, quick: bool, limit: float | None) -> None:
+        """Choose refinement of positions, number of modes and strength of the prior; by default if time is short."""
         trials = self._trials
         if trials is None:
+            return
+        if quick or (limit and time.perf_counter() > limit):
+            self._choose_without_trials("not tried in a quick run" if quick else "not tried for lack of time")
             return
         self._announce("trying modes and refined positions on some frames")
         modes, refine = self.settings.get("modes"), bool(self.settings.get("position_update"))
@@ -167,11 +184,22 @@ class _Chooser:
             name = "refined" if refine else "as in the file"
             self._add(dict(REFINE_POSITIONS) if refine else {}, "positions", name, why)
             best = refined if refine else best
-        several = self.scan.probe is not None and len(self.scan.probe) > 1 and self.settings.get("probe") != "auto"
-        if self._modes_are_open and not several:
+        if self._modes_are_open and not self._has_modes:
             modes, best = self._choose_modes(trials, best, refine)
         if self._stages_are_open and not self.scan.near:
             self._choose_strength(trials, best, modes, refine)
+
+    def _choose_without_trials(self, why: str) -> None:
+        """Choose refined positions and `QUICK_MODES` modes."""
+        if self._positions_are_open:
+            self._add(dict(REFINE_POSITIONS), "positions", "refined", why)
+        if self._modes_are_open and not self._has_modes:
+            self._add({"modes": QUICK_MODES}, "modes", f"{QUICK_MODES}", why)
+
+    @property
+    def _has_modes(self) -> bool:
+        """Whether the starting probe has several modes."""
+        return self.scan.probe is not None and len(self.scan.probe) > 1 and self.settings.get("probe") != "auto"
 
     def _choose_modes(self, trials: Trials, best: Trial, refine: bool) -> tuple[int, Trial]:
         """Add modes while each lowers the deviance by more than its noise."""
@@ -196,10 +224,11 @@ class _Chooser:
         values = ", ".join(f"{tried[each].score.value:.4g} with {each:g}" for each in sorted(tried))
         self._add({"regularisation": strength}, "prior", f"strength {strength:g}", f"{DEVIANCE}: {values}")
 
-    def choose_stages(self) -> None:
+    def choose_stages(self, *, quick: bool) -> None:
         """Choose the stages that suit the other settings."""
         if self._stages_are_open:
-            self.settings, choice = _choose_stages(self.scan, self.settings, self._recipe)
+            counts = QUICK_ITERATIONS if quick else ITERATIONS
+            self.settings, choice = _choose_stages(self.scan, self.settings, self._recipe, counts)
             self.choices.append(choice)
 
     def _find_probe(self, scan: Scan, *, with_positions: bool) -> DefocusedProbe:
@@ -280,12 +309,14 @@ def _trial_settings(chosen: Mapping[str, Any]) -> dict[str, Any]:
     return {key: chosen[key] for key in kept if key in chosen}
 
 
-def _choose_stages(scan: Scan, chosen: dict[str, Any], recipe: Recipe) -> tuple[dict[str, Any], Decision]:
+def _choose_stages(
+    scan: Scan, chosen: dict[str, Any], recipe: Recipe, iterations: tuple[int, int]
+) -> tuple[dict[str, Any], Decision]:
     """Return the settings with the stages that suit them."""
     chosen = dict(chosen)
     position_update, strength = chosen.pop("position_update", None), chosen.pop("regularisation", 1.0)
-    first: dict[str, Any] = {"algorithm": "mPIE", "iterations": ITERATIONS[0]}
-    last = LAST_STAGE | {"iterations": ITERATIONS[1]} | ({} if recipe.slices > 1 else {"regularisation": strength})
+    first: dict[str, Any] = {"algorithm": "mPIE", "iterations": iterations[0]}
+    last = LAST_STAGE | {"iterations": iterations[1]} | ({} if recipe.slices > 1 else {"regularisation": strength})
     stages = [first] if scan.near or recipe.fly is not None else [first, last]
     if recipe.slices > 1:
         counts = [stage.iterations for stage in usual_stages(recipe.slices)]

@@ -158,13 +158,13 @@ def _run_stage(run: Run, stage: Stage, *, last: bool) -> Iterator[Progress]:
     stop, reason = StopCriterion(run.recipe, stage, state, scorer, backend), ""
     while not reason:
         start = time.perf_counter()
-        state.decaying = stop.decaying(state.iteration, run.seconds["run"])
+        state.decaying = stop.decaying(state.iteration, sum(run.seconds.values()))
         misfit = runner.iterate(state, backend)
         state.iteration += 1
         error, score = misfit.error, scorer.score(state, backend)
         run.seconds["run"] += _seconds_since(start, run.communicator)
         run.frames_done += len(run.problem.used)
-        reason = stop.reason_to_stop(state, error, score, run.seconds["run"])
+        reason = stop.reason_to_stop(state, error, score, sum(run.seconds.values()))
         if reason == "divergence":
             if not run.errors:
                 raise RunError("The reconstruction diverged in its first iteration", remedy=REMEDY)

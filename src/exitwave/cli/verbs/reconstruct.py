@@ -34,6 +34,9 @@ class OwnOptions:
     device: Annotated[
         str | None, typer.Option(metavar="auto|cpu|cuda", help="auto: a GPU if there is one; cuda:1 is the second GPU.")
     ] = None
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A first look in seconds: few iterations, and no trials of settings.")
+    ] = False
     as_is: Annotated[
         bool, typer.Option("--as-is", help="Do not prepare the scan or choose settings: use the defaults.")
     ] = False
@@ -80,6 +83,8 @@ def reconstruct(
 
 def _job(paths: list[Path], output: Path | None, run: RunOptions, own: OwnOptions, command: str) -> "Job":
     """Return the job that the options define; its outputs are checked."""
+    import psutil
+
     from exitwave.cli.settings import settings_of
     from exitwave.jobs.job import Job
 
@@ -94,6 +99,8 @@ def _job(paths: list[Path], output: Path | None, run: RunOptions, own: OwnOption
         overrides=settings.overrides,
         probe=run.probe,
         share=own.share,
+        quick=own.quick,
+        started=psutil.Process().create_time(),
         as_is=own.as_is,
         frc=run.frc,
         embed=run.embed,
