@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
-
 READOUT = 1.0
 """Variance r of the readout in counts, which limits the weight of a photon where the model is dark. Counts with a
 readout are Poisson counts plus a readout of mean and variance r: D. L. Snyder et al., J. Opt. Soc. Am. A 12, 272

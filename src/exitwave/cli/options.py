@@ -54,7 +54,9 @@ class RunOptions:
     holdout: Annotated[
         float | None, typer.Option(help="Fraction of the frames that is held out to judge the result.")
     ] = None
-    seconds: Annotated[float | None, typer.Option(help="End with a saved result within this time from the start of the command.")] = None
+    seconds: Annotated[
+        float | None, typer.Option(help="End with a saved result within this time from the start of the command.")
+    ] = None
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads of one reconstruction; chosen from the cores if not given.")
     ] = None

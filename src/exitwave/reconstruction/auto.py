@@ -22,13 +22,14 @@ from exitwave.preparation import apply_view, prepare
 from exitwave.reconstruction.defocus import find_probe
 from exitwave.reconstruction.geometry import with_geometry
 from exitwave.reconstruction.orientation import AS_IS, CLEARLY_BETTER, Orientation, central_frames, rank_orientations
-from exitwave.reconstruction.trials import FRAMES, Trial, Trials
 from exitwave.reconstruction.starting_probe import DefocusedProbe
+from exitwave.reconstruction.trials import FRAMES, Trial, Trials
 from exitwave.scan import Decision, Scan
 
 EXPLAINED = 0.7
-"""Share of the differences between held-out frames that a trial explains with the right axes. Measured: 0.80 to 0.97 with
-the right axes, also with 3e5 photons in a frame and positions that are wrong by a pixel; below 0.1 with wrong axes."""
+"""Share of the differences between held-out frames that a trial explains with the right axes. Measured: 0.80 to
+0.99 with the right axes, also with 3e5 photons in a frame and positions that are wrong by a pixel; below 0.1 with wrong
+axes."""
 MODES = 3
 """Largest number of probe modes that is chosen."""
 STRENGTHS = (0.25, 4.0)

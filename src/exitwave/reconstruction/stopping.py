@@ -117,9 +117,12 @@ class StopCriterion:
 
     def _keep(self, state: State, error: float, score: Score) -> None:
         """Keep the state if it is the best one: by its score, or by the error if there are no scores to judge it."""
-        by_score = self._best is not None and not math.isnan(score.value)
-        if score.value < self._best.value if by_score else error < self._lowest:
-            self._best = score if by_score else None
+        if self._best is None or math.isnan(score.value):
+            better = error < self._lowest
+        else:
+            better = score.value < self._best.value
+            self._best = score if better else self._best
+        if better:
             self._kept.replace_by(state)
         self._lowest = min(self._lowest, error)
 

@@ -3,6 +3,7 @@
 A trial has a short stage of mPIE and one of ML. Trials that differ only in ML share the first stage.
 """
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -40,7 +41,6 @@ class Trial:
         """Return whether the score is lower than another one by more than its noise."""
         gain, noise = self.score.gain_over(other.score)
         return gain > noise
-
 
     def is_clearly_better_than(self, other: "Trial") -> bool:
         """Return whether the score is also lower by a relevant part of its excess over that of the used frames."""
@@ -87,10 +87,7 @@ class Trials:
 
 def _last(data: Scan | Result, settings: Mapping[str, Any]) -> Progress:
     """Return the last iteration of a run that ends with its best one."""
-    last = None
-    for last in iterate(data, make_recipe(dict(settings) | {"patience": 1000})):
-        pass
-    assert last is not None  # a recipe has at least one iteration
+    *_, last = iterate(data, make_recipe(dict(settings) | {"patience": sys.maxsize}))
     return last
 
 

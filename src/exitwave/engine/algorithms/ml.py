@@ -12,6 +12,8 @@ P. Thibault and M. Guizar-Sicairos, New J. Phys. 14, 063004 (2012). Near the sol
 of the Hessian. They bring object and probe to one scale, so that the lengths of the steps only set their relative
 weight.
 
+With the setting ``regularisation``, the negative logarithm of a prior of the object is added to L (`regularisation`).
+
 Positions that are refined are unknowns too. For frame j, g_j is minus half the gradient of L with respect to its
 position, and the preconditioner is its block of the Gauss-Newton matrix (`Backend.position_derivatives`):
 
@@ -109,10 +111,10 @@ def step(state: State, backend: Backend, stage: StageSettings, memory: MlMemory)
     probe_step = active_step(stage.probe_update, PROBE, state.iteration)
     positions = stage.refinement("position_update")
     sums = backend.gather(state, frames, object=object_step is not None, probe=probe_step is not None, noise=noise)
-    regularised = stage.regularisation is not None and object_step is not None
-    if regularised and memory.prior is None:
-        memory.prior = make_prior(state.object, sums.probe_density, stage.regularisation, tile)
-    majorant = add_prior(memory.prior, state.object, sums, tile) if regularised else None
+    majorant = None
+    if stage.regularisation is not None and object_step:
+        memory.prior = memory.prior or make_prior(state.object, sums.probe_density, stage.regularisation, tile)
+        majorant = add_prior(memory.prior, state.object, sums, tile)
     gradient, moves = Line(sums.object, sums.probe), None
     if positions is not None and positions.schedule.active(state.iteration):
         position_gradient, moves = newton_moves(state, backend, frames, noise)
@@ -125,7 +127,7 @@ def step(state: State, backend: Backend, stage: StageSettings, memory: MlMemory)
     if slope == 0:  # nothing is updated, or the gradient is 0
         return sums.misfit
 
-    first, second = (0.0, 0.0) if majorant is None else slope_and_curvature(majorant, state.object, direction.object, tile)
+    first, second = slope_and_curvature(majorant, state.object, direction.object, tile) if majorant else (0.0, 0.0)
 
     def derivatives(lengths: NDArray[np.float64]) -> NDArray[np.float64]:
         of_counts = backend.line_derivatives(state, direction, frames, lengths, noise)
