@@ -33,6 +33,7 @@ RECIPES = {
     "LSQ-ML": {"algorithm": "LSQ-ML", "iterations": 3},
     "LSQ-ML, compact": {"algorithm": "LSQ-ML", "iterations": 3, "batching": "compact"},
     "ML": {"algorithm": "ML", "iterations": 3, "noise": "Poisson", "position_update": True},
+    "ML with a prior": {"algorithm": "ML", "iterations": 3, "noise": "Poisson", "regularisation": 1.0},
     "DM": {"algorithm": "DM", "iterations": 3},
     "RAAR": {"algorithm": "RAAR", "iterations": 3},
     "Adam": {"algorithm": "Adam", "iterations": 2, "intensity_update": True},
@@ -68,7 +69,9 @@ TILED = {name: settings for name, settings in RECIPES.items() if not NOT_ON_TILE
         "object_constraints": {"phase": [-2, 2], "amplitude": [0, 1.1]},
         "probe_constraints": {"fourier_support": "pattern", "support": 0.9, "power": True},
     },
-    "ML on tensors": {"algorithm": "ML", "iterations": 2, "device": "torch-cpu", "position_update": True},
+    "ML on tensors": {
+        "algorithm": "ML", "iterations": 2, "device": "torch-cpu", "position_update": True, "regularisation": 1.0,
+    },
 }  # fmt: skip
 assert {settings["algorithm"] for settings in TILED.values()} == IN_PROCESSES
 KILLED_AFTER = 3

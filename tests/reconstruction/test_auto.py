@@ -46,7 +46,7 @@ def test_a_wrong_orientation_is_corrected_with_a_finding(chosen, scan):
 
 def test_each_choice_has_a_reason(chosen):
     headings = [step.heading for step in chosen.choices]
-    assert headings == ["orientation", "probe", "positions", "modes", "algorithm"]
+    assert headings == ["orientation", "probe", "positions", "modes", "prior", "algorithm"]
     assert all(step.why for step in chosen.choices)
     assert chosen.recipe.modes == choice(chosen, "modes").settings["modes"]
 
@@ -62,7 +62,7 @@ def test_given_settings_are_not_chosen(scan, monkeypatch):
     monkeypatch.setattr(auto, "rank_orientations", lambda *_, **__: ranking)
     found = exitwave.choose(scan, threads=2, modes=2, position_update=False)
     assert found.recipe.modes == 2
-    assert [step.heading for step in found.choices] == ["orientation", "probe", "algorithm"]
+    assert [step.heading for step in found.choices] == ["orientation", "probe", "prior", "algorithm"]
 
 
 def test_the_result_stores_the_choices(chosen, tmp_path):

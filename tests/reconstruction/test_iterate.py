@@ -185,7 +185,7 @@ def test_a_run_stops_when_its_time_is_over(scan):
 
 def test_a_run_stops_when_the_error_no_longer_decreases(scan):
     result = small(scan, iterations=300, patience=5)
-    assert result.provenance["stopped_by"] == "patience"
+    assert result.provenance["stopped_by"] == "converged"
     assert result.holdout_errors[-1] < 1.02 * small(scan, iterations=60).holdout_errors[-1]
 
 

@@ -38,7 +38,7 @@ from numpy.typing import NDArray
 from exitwave.engine import arrays
 from exitwave.engine.algorithms import lbfgs
 from exitwave.engine.algorithms.algorithm import Algorithm
-from exitwave.engine.algorithms.regularisation import Prior, add_prior, make_prior, slope_and_curvature
+from exitwave.engine.algorithms.regularisation import DELAY, Majorant, Prior, add_prior, make_prior, slope_and_curvature
 from exitwave.engine.algorithms.steps import active_step
 from exitwave.engine.backend import Backend, Line, Misfit, Noise, Step, Sums
 from exitwave.engine.model.positions import clip_positions, solve_displacements
@@ -86,7 +86,9 @@ class MlMemory(Memory):
     last: LastIteration | None = None
     search: lbfgs.Search | None = None
     prior: Prior | None = None
-    """The prior of the object; None: there is none, or the stage has not started."""
+    """The prior of the object; None: there is none so far."""
+    wait: int = 0
+    """Iterations until a prior is made."""
 
     def resume(self, before: frozenset[str], now: frozenset[str]) -> None:
         """Start again if other quantities are updated than in the last iteration."""
@@ -113,8 +115,7 @@ def step(state: State, backend: Backend, stage: StageSettings, memory: MlMemory)
     sums = backend.gather(state, frames, object=object_step is not None, probe=probe_step is not None, noise=noise)
     majorant = None
     if stage.regularisation is not None and object_step:
-        memory.prior = memory.prior or make_prior(state.object, sums.probe_density, stage.regularisation, tile)
-        majorant = add_prior(memory.prior, state.object, sums, tile)
+        majorant, sums = add_regularisation(state, sums, stage.regularisation, memory, tile)
     gradient, moves = Line(sums.object, sums.probe), None
     if positions is not None and positions.schedule.active(state.iteration):
         position_gradient, moves = newton_moves(state, backend, frames, noise)
@@ -144,6 +145,21 @@ def step(state: State, backend: Backend, stage: StageSettings, memory: MlMemory)
         move_positions(state, backend, held_out_moves, positions.largest)
     memory.last = LastIteration(stored, product, direction, length)
     return sums.misfit
+
+
+def add_regularisation(
+    state: State, sums: Sums, strength: float, memory: MlMemory, tile: WholeObject
+) -> tuple[Majorant | None, Sums]:
+    """Return the majorant of the prior and the sums with the prior; None: the stage still waits for a flat object."""
+    if memory.prior is None and memory.wait == 0:
+        memory.prior = make_prior(state.object, sums.probe_density, strength, tile)
+        memory.wait = DELAY
+    if memory.prior is None:
+        memory.wait -= 1
+        return None, sums
+    if memory.wait:  # the first iteration with the prior
+        memory.wait, memory.last = 0, None
+    return add_prior(memory.prior, state.object, sums, tile)
 
 
 def newton_moves(state: State, backend: Backend, frames: NDArray[np.int64], noise: Noise) -> tuple[Moves, Moves]:

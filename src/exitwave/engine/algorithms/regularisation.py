@@ -7,7 +7,8 @@ prior is
 
 A Laplace distribution of the links, p(D O) ~ exp(-2 |D O| / mean |D O|), has this form with w = 1 / e; two links share
 one pixel, and they are correlated, so that `WEIGHT` is smaller. The mean is weighted with the probe density, and is
-taken once, at the start of a stage. R adds to the loss, which is half the negative log-likelihood of the counts. So its
+taken once: at the start of a stage, or, if the object is flat then, after `DELAY` iterations without a prior. R adds to
+the loss, which is half the negative log-likelihood of the counts. So its
 weight follows from the photons: with many of them it has no effect.
 
 In an iteration R is replaced by its quadratic majorant at the current O, w / 2 sum |D O|^2 / sqrt(|D O|^2 + e^2), which
@@ -17,7 +18,7 @@ would shrink the object and enlarge the probe. Total variation as a prior: L. I.
 D 60, 259 (1992); a Gaussian prior in ptychography: P. Thibault and M. Guizar-Sicairos, New J. Phys. 14, 063004 (2012).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from exitwave.engine import arrays
@@ -27,8 +28,11 @@ from exitwave.engine.parallel.tiles import WholeObject
 WEIGHT = 0.4
 """Weight of the prior at regularisation 1. Measured with simulated scans of 3e5, 3e6 and 1e8 photons a frame: the best
 weight of each is within a factor of 3 of it."""
+FLAT, DELAY = 0.003, 10
+"""Mean link relative to the rms of the object below which the object has no structure yet, and iterations without a
+prior after such a start."""
 TINY = 1e-12
-"""Added to the mean link, so that the prior of a constant object is defined."""
+"""Added to denominators that may be 0."""
 
 
 @dataclass(frozen=True)
@@ -53,18 +57,28 @@ class Majorant:
     """Part of the gradient along the object, Re <O, g> / <O, O>, which is left out."""
 
 
-def make_prior(object: Any, density: Any, strength: float, tile: WholeObject) -> Prior:
-    """Return the prior whose weight follows from the object; ``density`` is the probe density."""
+def make_prior(object: Any, density: Any, strength: float, tile: WholeObject) -> Prior | None:
+    """Return the prior whose weight follows from the object, or None if the object is flat.
+
+    Parameters
+    ----------
+    object : array of complex, shape (rows, columns)
+        The object.
+    density : array of shape (rows, columns)
+        The probe density.
+    strength : float
+        The setting ``regularisation``.
+    tile : WholeObject
+        The part of the object that this process holds.
+    """
     down, right = differences(object, tile)
-    weights = tile.linked(density)
-    own = len(right)
-    sums = [
-        float((weights[: len(down)] * abs(down)).sum() + (weights[:own, 1:] * abs(right)).sum()),
-        float(weights[: len(down)].sum() + weights[:own, 1:].sum()),
-    ]
-    total, norm = tile.total(*sums)
-    mean = float(total) / max(float(norm), TINY) + TINY
-    return Prior(WEIGHT * strength / mean, mean)
+    weights, own = tile.linked(density), tile.owned(density)
+    links = float((weights[: len(down)] * abs(down)).sum() + (own[:, 1:] * abs(right)).sum())
+    norm = float(weights[: len(down)].sum() + own[:, 1:].sum())
+    power, area = float((own * abs(tile.owned(object)) ** 2).sum()), float(own.sum())
+    links, norm, power, area = tile.total(links, norm, power, area)
+    mean, rms = links / (norm + TINY), (power / (area + TINY)) ** 0.5
+    return Prior(WEIGHT * strength / mean, mean) if mean > FLAT * rms else None
 
 
 def differences(object: Any, tile: WholeObject) -> tuple[Any, Any]:
@@ -74,8 +88,11 @@ def differences(object: Any, tile: WholeObject) -> tuple[Any, Any]:
     return linked[1:] - linked[:-1], own[:, 1:] - own[:, :-1]
 
 
-def add_prior(prior: Prior, object: Any, sums: Sums, tile: WholeObject) -> Majorant:
-    """Add minus the gradient of R to the sum of the object, and its curvature to the probe density, in place."""
+def add_prior(prior: Prior, object: Any, sums: Sums, tile: WholeObject) -> tuple[Majorant, Sums]:
+    """Return the majorant, and the sums plus minus the gradient of R and, to the probe density, its curvature.
+
+    The sums are new arrays, because a backend does not clear what it has not written itself.
+    """
     gradient, curvature = arrays.zeros_like(object), arrays.zeros_like(sums.probe_density)
     down, right = object[1:] - object[:-1], object[:, 1:] - object[:, :-1]
     rows, columns = (prior.weight / 2 / (abs(d) ** 2 + prior.edge**2) ** 0.5 for d in (down, right))
@@ -83,10 +100,10 @@ def add_prior(prior: Prior, object: Any, sums: Sums, tile: WholeObject) -> Major
     _add_links(gradient, curvature, columns, right, axis=1)
     gradient, curvature = tile.merged(gradient), tile.merged(curvature)
     common = float(tile.inner(object, gradient)) / float(tile.inner(object, object))
-    sums.object[:] += gradient
-    sums.object[:] -= common * object
-    sums.probe_density[:] += curvature
-    return Majorant(rows, columns, common)
+    gradient -= common * object
+    gradient += sums.object
+    curvature += sums.probe_density
+    return Majorant(rows, columns, common), replace(sums, object=gradient, probe_density=curvature)
 
 
 def _add_links(gradient: Any, curvature: Any, weights: Any, links: Any, axis: int) -> None:
