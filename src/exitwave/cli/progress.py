@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 
 def state(progress: "Progress") -> str:
-    """Return the errors and the rate after an iteration as text."""
-    held_out = "" if math.isnan(progress.holdout_error) else f"  held-out error {progress.holdout_error:.4g}"
-    return f"error {progress.error:.4g}{held_out}  {progress.frames_per_second:,.0f} frames/s"
+    """Return the algorithm, the error metric, the score and the rate after an iteration as text."""
+    score = progress.score.value
+    held_out = "" if math.isnan(score) else f"  deviance of held-out frames {score:.4g}"
+    return f"{progress.algorithm}: error {progress.error:.4g}{held_out}  {progress.frames_per_second:,.0f} frames/s"
 
 
 class Lines:

@@ -74,7 +74,8 @@ class StopCriterion:
         self._best = scorer.score(state, backend) if recipe.patience else None
         self._reference: Score | None = None
         self._reference_error, self._excess, self._without_improvement = math.inf, 0.0, 0
-        self._first = max((settings.schedule.start for settings in stage.refinements.values()), default=0)
+        starts = [settings.schedule.start for settings in stage.refinements.values()]
+        self._first = max((start + (recipe.patience or 0) for start in starts if start), default=0)
 
     def decaying(self, iteration: int, seconds: float) -> bool:
         """Return whether an iteration belongs to the last part of the stage, in which steps decay."""
@@ -103,8 +104,15 @@ class StopCriterion:
         return "converged" if self._recipe.patience and self._has_converged(state, error, score) else ""
 
     def restore_best(self, state: State, last: Score) -> Score:
-        """Restore the iteration with the lowest score if the last one is worse; return the score of the state."""
-        if self._best is None or not self._best.value < last.value:
+        """Restore the iteration with the lowest score if the last one is worse by more than the noise.
+
+        Otherwise the last one is kept: it has converged further in what the held-out frames hardly determine. Returns
+        the score of the state.
+        """
+        if self._best is None or math.isnan(last.value):
+            return last
+        gain, noise = self._best.gain_over(last)
+        if gain <= noise:
             return last
         self._kept.restore(state)
         return self._best

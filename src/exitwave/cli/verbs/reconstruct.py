@@ -133,11 +133,12 @@ def _run(job: "Job", communicator: "Communicator") -> list["Outcome"]:
     from exitwave.jobs.run import run
     from exitwave.scan import scan_in
 
-    inputs = open_inputs(job)
-    findings = [finding for data in inputs.data for finding in scan_in(data).findings]
     console = Console(stderr=True)
-    print_findings(console, findings)
     with reporting(console) as reporter, stopping(reporter.announce) as stop:
+        reporter.announce(f"opening {', '.join(map(str, job.inputs))}")
+        inputs = open_inputs(job)
+        findings = [finding for data in inputs.data for finding in scan_in(data).findings]
+        print_findings(console, findings)
         outcomes = run(job, inputs, reporter, stop, communicator)
     print_findings(console, set(outcomes[0].progress.findings) - set(findings))
     return outcomes
