@@ -10,9 +10,14 @@ from exitwave.cli.console import Console
 from exitwave.cli.progress import Bar, Lines, counting, reporting, stopping
 
 
-def step(iteration, iterations, holdout_error=0.2):
+def step(iteration, iterations, deviance=0.2):
     return SimpleNamespace(
-        iteration=iteration, iterations=iterations, error=0.1, holdout_error=holdout_error, frames_per_second=1234.5
+        iteration=iteration,
+        iterations=iterations,
+        algorithm="ML",
+        error=0.1,
+        score=SimpleNamespace(value=deviance),
+        frames_per_second=1234.5,
     )
 
 
@@ -27,7 +32,7 @@ def lines_of(capsys, first, iterations):
 def test_a_log_has_about_ten_lines_with_the_first_and_the_last(capsys):
     lines = lines_of(capsys, 1, 200)
     assert 10 <= len(lines) <= 12
-    assert lines[0].startswith("iteration 1/200  error 0.1  held-out error 0.2  1,23")
+    assert lines[0].startswith("iteration 1/200  ML: error 0.1  deviance of held-out frames 0.2  1,23")
     assert lines[-1].startswith("iteration 200/200")
 
 
@@ -53,7 +58,7 @@ def test_a_short_run_reports_every_iteration(capsys):
 
 
 def test_without_held_out_frames_there_is_no_held_out_error(capsys):
-    Lines(Console(stderr=True)).update(step(1, 1, holdout_error=float("nan")))
+    Lines(Console(stderr=True)).update(step(1, 1, deviance=float("nan")))
     assert "held-out" not in capsys.readouterr().err
 
 
