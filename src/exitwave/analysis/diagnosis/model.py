@@ -11,10 +11,9 @@ from scipy.ndimage import gaussian_filter
 from exitwave.analysis.diagnosis.codes import Diagnosis, make_diagnosis
 from exitwave.analysis.error import ModelledFrame, modelled_frames
 from exitwave.analysis.frame_accounting import USED, account_for_frames
-from exitwave.analysis.verdict import TRUSTED
 from exitwave.errors import Level
 from exitwave.optics import mode_powers
-from exitwave.poisson import noise_misfit
+from exitwave.poisson import deviance, deviance_moments
 from exitwave.scan import Result
 from exitwave.units import show
 
@@ -39,7 +38,9 @@ BLUR = 1.5
 COHERENT, MIXED = 0.9, 0.5
 """Share of the first probe mode in a coherent beam, and in a beam of low coherence."""
 UNEXPLAINED = 2.0
-"""Ratio of the error to that of photon noise above which the model is incomplete."""
+"""Ratio of the deviance to that of photon noise above which the model is incomplete."""
+OVERFITTED = 1.5
+"""Ratio of the error of held-out frames to that of used frames above which the model fits noise."""
 OTHER_DISTANCE = 0.005
 """Relative change of the distance in its refinement above which it is reported."""
 
@@ -56,7 +57,7 @@ class Residuals(NamedTuple):
     blur: tuple[float, float]
     """Blurred share of the patterns, and its standard error."""
     above_noise: float
-    """Error metric divided by that of photon noise."""
+    """Deviance divided by that of photon noise."""
 
 
 def diagnose_model(result: Result, scan_codes: set[str]) -> Iterator[Diagnosis]:
@@ -76,7 +77,7 @@ def diagnose_model(result: Result, scan_codes: set[str]) -> Iterator[Diagnosis]:
     if blurred is not None:
         yield blurred
     if misplaced is None and blurred is None and rest.above_noise > UNEXPLAINED:
-        evidence = f"The error is {rest.above_noise:.2g} times that of photon noise alone."
+        evidence = f"The counts deviate {rest.above_noise:.2g} times as much from the model as photon noise does."
         yield make_diagnosis("D418", rest.above_noise, evidence)
 
 
@@ -102,7 +103,7 @@ def residuals(result: Result) -> Residuals | None:
         moves.append(inverse @ (slopes @ apart))
         errors.append(np.sqrt(np.diag(inverse) * np.mean(apart**2)))
         blurs.append(_blur(frame))
-        sums += (apart**2).sum(), noise_misfit(frame.model[frame.good]).sum()
+        sums += _deviance(frame)
     significance = np.square(np.array(moves) / np.maximum(errors, 1e-12)).mean(axis=1)
     blur = float(np.median(blurs)), float(np.std(blurs) / np.sqrt(len(blurs)))
     above = float(sums[0] / max(sums[1], 1e-12))
@@ -120,6 +121,13 @@ def _shifted_models(result: Result, frames: NDArray[np.int64], direction: int) -
 def _root(frame: ModelledFrame) -> NDArray[np.float64]:
     """Return the modelled amplitude, zero on bad pixels."""
     return np.where(frame.good, np.sqrt(frame.model), 0)
+
+
+def _deviance(frame: ModelledFrame) -> tuple[float, float]:
+    """Return the deviance of a frame, and its expectation for photon noise."""
+    compared = frame.good & ~frame.exceeded
+    model = np.maximum(frame.model[compared], 0)
+    return float(deviance(frame.counts[compared], model).sum()), float(deviance_moments(model)[0].sum())
 
 
 def _blur(frame: ModelledFrame) -> float:
@@ -182,7 +190,7 @@ def _drift(time: NDArray[np.float64], moves: NDArray[np.float64]) -> float | Non
 def _blurred(result: Result, rest: Residuals, misplaced: bool, scan_codes: set[str]) -> Diagnosis | None:
     """Report patterns that are smoother than those of coherent light, unless another problem explains it."""
     blur, error = rest.blur
-    overfitted = len(result.holdout_errors) and result.holdout_errors[-1] > TRUSTED * result.errors[-1]
+    overfitted = len(result.holdout_errors) and result.holdout_errors[-1] > OVERFITTED * result.errors[-1]
     if overfitted or "D416" in scan_codes or result.scan.near:
         return None
     if blur < (SMOOTHER if misplaced else SMOOTH) or blur < SIGMAS * error:
