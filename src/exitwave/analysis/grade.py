@@ -19,7 +19,7 @@ point spread) and 2.1 (0.95, four modes in the beam)."""
 WRONG, DISAGREE = 0.05, 1.5
 """Estimated error and disagreement above which, together, an image is wrong. All such images had a true error of more
 than 0.09 and of more than 6 times that of the clean scan."""
-NOISY = 0.35
+NOISY = 0.25
 """Estimated error above which photon noise hides most of the structure."""
 PREDICTED = 1.25
 """Deviance of held-out frames, relative to that of photon noise, up to which photon noise explains it. Clean scans had

@@ -85,7 +85,9 @@ class Verdict:
     def _counts(self) -> str:
         if self.used is None:
             return "Deviance of the counts from the model: unknown, because frames or probe are missing."
-        held_out = "none were held out inside the covered area"
+        held_out = "no frame was held out"
+        if self.holdout_error is not None:
+            held_out = "no held-out frame is inside the covered area"
         if self.held_out is not None:
             held_out = f"{self.held_out.ratio:.3g} in {_count(self.held_out.frames, 'held-out frame')}"
         text = f"Deviance of the counts from the model (1 is photon noise): {self.used.ratio:.3g} in used frames, "
