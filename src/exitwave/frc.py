@@ -65,10 +65,10 @@ def frc(a: NDArray[Any], b: NDArray[Any], pixel: tuple[float, float], *, truth: 
     The mean of each image is subtracted, and a Tukey window is applied. The window reduces the number of independent
     Fourier pixels in a ring from n to n (sum w^2)^2 / (N sum w^4), which the threshold takes into account. The
     resolution is at the crossing with the threshold that is nearest to the last crossing of a smoothed curve (a
-    straight line fitted to every `SMOOTHING` rings). So single rings below the threshold, by noise or by an error of coarse
-    structure, do not decide it. Without a signal, a smoothed ring of n Fourier pixels has the standard deviation
-    1 / sqrt(2 n `SMOOTHING`), and crosses the threshold, more than 0.207 + 0.9 / sqrt(n), by chance only with more than
-    5 standard deviations; after a gap, `SMOOTHING` successive rings must be above.
+    straight line fitted to every `SMOOTHING` rings). So single rings below the threshold, by noise or by an error of
+    coarse structure, do not decide it. Without a signal, a smoothed ring of n Fourier pixels has the standard deviation
+    1 / sqrt(2 n `SMOOTHING`), and by chance it crosses the threshold, more than 0.207 + 0.9 / sqrt(n), only with more
+    than 5 standard deviations; after a gap, `SMOOTHING` successive rings must be above.
 
     Parameters
     ----------

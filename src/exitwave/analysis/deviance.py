@@ -108,6 +108,11 @@ def measure(frames: Iterable[ModelledFrame]) -> Deviance | None:
     return Deviance(number, value / pixels, expected / pixels, squares**0.5 / pixels, total / pixels)
 
 
+def times(ratio: float) -> str:
+    """Return a ratio as text with two significant digits, without an exponent."""
+    return f"{ratio:.2g}" if ratio < 99.5 else f"{ratio:,.0f}"
+
+
 def _deviance_of(result: Result, frames: NDArray[np.int64]) -> Deviance | None:
     if isinstance(result.scan.patterns, MissingFrames) or not len(result.probe):
         return None

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
-from exitwave.analysis.deviance import Deviance
+from exitwave.analysis.deviance import Deviance, times
 from exitwave.analysis.diagnosis.codes import Diagnosis
 from exitwave.analysis.halves import Halves
 
@@ -40,6 +40,20 @@ _LIMITS: dict[str, Limit] = {
     "D417": "detector", "D418": "model", "D419": "positions", "D420": "detector", "D421": "beam", "D422": "geometry",
 }  # fmt: skip
 """What limits an image with a problem."""
+
+
+LIMITS: dict[Limit, str] = {
+    "photons": "Photon noise limits the image: more photons would improve it.",
+    "positions": "The positions limit the image.",
+    "coherence": "The coherence of the beam limits the image: more probe modes may improve it.",
+    "beam": "Changes of the beam limit the image.",
+    "detector": "The detector limits the image.",
+    "geometry": "The geometry is wrong.",
+    "overlap": "The overlap of the frames limits the image.",
+    "model": "Effects that the model lacks limit the image, such as more modes, a changing beam or the detector.",
+    "unknown": "It is unknown what limits the image.",
+}
+"""Sentences on what limits an image."""
 
 
 class Evidence(NamedTuple):
@@ -99,7 +113,7 @@ def _bad(evidence: Evidence) -> Iterator[str]:
     if halves is not None and halves.disagreement > DISAGREE and halves.estimated_error > WRONG:
         yield (
             "the frames contradict each other: two halves of them give images that differ "
-            f"{halves.disagreement:.2g} times as much as photon noise allows{_because(evidence)}"
+            f"{times(halves.disagreement)} times as much as with photon noise alone{_because(evidence)}"
         )
     used, held_out = evidence.used, evidence.held_out
     if used is not None and held_out is not None and held_out.value > GAP * used.value:
@@ -114,16 +128,18 @@ def _doubts(evidence: Evidence) -> Iterator[str]:
     if halves is None:
         yield "the error of the image is unknown"
     elif halves.disagreement > AGREE:
+        ratio = times(halves.disagreement)
         yield (
-            f"details may be wrong: two halves of the frames differ {halves.disagreement:.2g} times as much as photon "
-            f"noise allows{_because(evidence)}"
+            f"details may be wrong: two halves of the frames give images that differ {ratio} times as much as with "
+            f"photon noise alone{_because(evidence)}"
         )
     elif halves.estimated_error > NOISY:
         yield "photon noise hides most of the structure"
     if evidence.held_out is not None and evidence.held_out.ratio > PREDICTED:
+        ratio = times(evidence.held_out.ratio)
         yield (
-            f"details may be wrong: held-out frames deviate {evidence.held_out.ratio:.2g} times as much from the model "
-            f"as photon noise{_because(evidence)}"
+            f"details may be wrong: held-out frames deviate {ratio} times as much from the model as photon noise does"
+            f"{_because(evidence)}"
         )
     for each in evidence.diagnoses:
         if each.level == "warning":

@@ -39,7 +39,7 @@ then 0.74 to 0.98 times the true one, 0.59 to 0.66 times with 1e4 or 3e4; after 
 after 40 steps 0.75 to 1.01 and 0.64 to 0.73."""
 STEP = Step(1.0, 0.05)
 """Length and regularisation of the steps."""
-PIXELS = 2**21
+PIXELS = 2**22
 """Detector pixels times probe modes that are compared; this sets the number of frames."""
 FRAMES = (24, 256)
 """Smallest and largest number of frames."""

@@ -9,7 +9,7 @@ import numpy as np
 from exitwave.analysis.deviance import Deviance, deviance_of_held_out, deviance_of_used
 from exitwave.analysis.diagnosis import Diagnosis, diagnose
 from exitwave.analysis.frame_accounting import USED, account_for_frames
-from exitwave.analysis.grade import Evidence, Grade, Limit, grade, limit_of
+from exitwave.analysis.grade import LIMITS, Evidence, Grade, Limit, grade, limit_of
 from exitwave.analysis.halves import Halves, compare_halves
 from exitwave.positions.coverage import coverage
 from exitwave.scan import Result
@@ -78,9 +78,10 @@ class Verdict:
 
     def _image(self) -> str:
         if self.halves is None:
-            return "Estimated error of the image: unknown."
-        error, noise = self.halves.estimated_error, self.halves.noise_error
-        return f"Estimated error of the image: {error:.2g} of its contrast; from photon noise alone: {noise:.2g}."
+            return f"Estimated error of the image: unknown. {LIMITS[self.limit]}"
+        error, noise = (f"{100 * each:.2g} %" for each in (self.halves.estimated_error, self.halves.noise_error))
+        text = f"Estimated error of the image: {error} of its contrast; from photon noise alone: {noise}."
+        return f"{text} {LIMITS[self.limit]}"
 
     def _counts(self) -> str:
         if self.used is None:
