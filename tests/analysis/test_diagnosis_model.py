@@ -137,7 +137,7 @@ def test_remedies_know_the_recipe(perfect: Result) -> None:
     wrong = placed(perfect, positions)
     assert "--refine-positions" in codes(wrong)["D408"].remedy
     assert "continue it" in codes(replace(wrong, recipe=refined))["D408"].remedy
-    unexplained = replace(perfect, object=perfect.object * 1.05)
+    unexplained = replace(perfect, object=perfect.object * np.float32(1.2))
     assert "--refine-positions, --modes 3" in codes(unexplained)["D418"].remedy
     remedy = codes(replace(unexplained, recipe=refined))["D418"].remedy
     assert "--refine-positions" not in remedy

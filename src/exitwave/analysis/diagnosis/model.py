@@ -71,8 +71,8 @@ class Residuals(NamedTuple):
     above_noise: float
     """Deviance divided by that of photon noise."""
     intensity: tuple[float, float]
-    """Share of the deviance beyond photon noise that vanishes if the model of every frame is scaled to its counts, and
-    the rms of these scales about their mean."""
+    """Share of the deviance beyond photon noise that vanishes if the model of every frame is scaled to its counts,
+    apart from a common scale, and the rms of these scales about their mean."""
 
 
 def diagnose_model(result: Result, scan_codes: set[str]) -> Iterator[Diagnosis]:
@@ -115,7 +115,7 @@ def residuals(result: Result) -> Residuals | None:
         return None
     number = int(np.clip(PIXELS // result.probe.size, *FRAMES))
     frames = used[np.unique(np.linspace(0, len(used) - 1, number).astype(int))]
-    moves, errors, blurs, scales, sums = [], [], [], [], np.zeros(3)
+    moves, errors, blurs, totals, sums = [], [], [], [], np.zeros(2)
     shifted = [_shifted_models(result, frames, direction) for direction in range(4)]
     for frame, *others in zip(modelled_frames(result, frames), *shifted, strict=True):
         root = _root(frame)
@@ -125,15 +125,13 @@ def residuals(result: Result) -> Residuals | None:
         moves.append(inverse @ (slopes @ apart))
         errors.append(np.sqrt(np.diag(inverse) * np.mean(apart**2)))
         blurs.append(_blur(frame))
-        scale, *deviances = _scale_and_deviances(frame)
-        scales.append(scale)
-        sums += deviances
+        totals.append((float(frame.counts[frame.good].sum()), float(frame.model[frame.good].sum())))
+        sums += _deviance(frame)
     significance = np.square(np.array(moves) / np.maximum(errors, 1e-12)).mean(axis=1)
     blur = float(np.median(blurs)), float(np.std(blurs) / np.sqrt(len(blurs)))
-    value, scaled, expected = (float(each) for each in sums)
-    intensity = float(np.clip((value - scaled) / max(value - expected, 1e-12), 0, 1)), float(np.std(scales))
-    certainty, above = float(np.sqrt(np.median(significance))), value / max(expected, 1e-12)
-    return Residuals(frames, np.array(moves), certainty, blur, above, intensity)
+    above = float(sums[0] / max(sums[1], 1e-12))
+    intensity = _intensity(np.array(totals), float(sums[0] - sums[1]))
+    return Residuals(frames, np.array(moves), float(np.sqrt(np.median(significance))), blur, above, intensity)
 
 
 def _shifted_models(result: Result, frames: NDArray[np.int64], direction: int) -> Iterator[ModelledFrame]:
@@ -149,13 +147,22 @@ def _root(frame: ModelledFrame) -> NDArray[np.float64]:
     return np.where(frame.good, np.sqrt(frame.model), 0)
 
 
-def _scale_and_deviances(frame: ModelledFrame) -> tuple[float, float, float, float]:
-    """Return the scale of a frame's counts to its model, its deviance without and with it, and that of photon noise."""
+def _deviance(frame: ModelledFrame) -> tuple[float, float]:
+    """Return the deviance of a frame, and its expectation for photon noise."""
     compared = frame.good & ~frame.exceeded
-    counts, model = frame.counts[compared].astype(np.float64), np.maximum(frame.model[compared], 0)
-    scale = float(counts.sum() / max(model.sum(), 1e-12))
-    value, scaled = (float(deviance(counts, each).sum()) for each in (model, scale * model))
-    return scale, value, scaled, float(deviance_moments(model)[0].sum())
+    model = np.maximum(frame.model[compared], 0)
+    return float(deviance(frame.counts[compared], model).sum()), float(deviance_moments(model)[0].sum())
+
+
+def _intensity(totals: NDArray[np.float64], excess: float) -> tuple[float, float]:
+    """Return `Residuals.intensity` of the counts of the frames and of their models, shape (n, 2).
+
+    A model of m counts that is scaled by s has a chi-squared that is smaller by m (s - 1)^2.
+    """
+    counts, model = totals.T
+    scales = counts / np.maximum(model, 1e-12)
+    explained = float((model * (scales - scales.mean()) ** 2).sum())
+    return min(explained / max(excess, 1e-12), 1.0), float(np.std(scales))
 
 
 def _blur(frame: ModelledFrame) -> float:
