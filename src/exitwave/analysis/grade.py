@@ -8,7 +8,9 @@ from exitwave.analysis.diagnosis.codes import Diagnosis
 from exitwave.analysis.halves import Halves
 
 Grade = Literal["GOOD", "CHECK", "BAD"]
-Limit = Literal["photons", "positions", "coherence", "beam", "detector", "geometry", "overlap", "model", "unknown"]
+Limit = Literal[
+    "photons", "positions", "coherence", "beam", "detector", "geometry", "overlap", "model", "iterations", "unknown"
+]
 
 # Measured on 64 simulated scans of 1e4 to 1e9 photons a frame (four specimens, three scan patterns, one to three
 # modes), reconstructed as by default: 16 clean, 26 with one fault, 22 with imperfections of real scans.
@@ -30,6 +32,9 @@ GAP = 3.0
 MOVED = 2.0
 """Moves of refined positions (rms) in object pixels above which the image may be distorted: with errors of 3 pixels the
 true error was 5 and 7 times that of the clean scan while the halves disagreed by 1.2 and 1.6; with 1 pixel, 1 times."""
+IMPROVING = 0.04
+"""Relative decrease of the error metric in the last tenth of the iterations above which a result has not converged. In
+a clean scan of 1e9 photons that disagreed by 1.18 it was 0.11; in the other clean scans at most 0.036."""
 BLIND = 0.5
 """Error metric of held-out frames above which a model explains too little of the counts."""
 
@@ -51,6 +56,7 @@ LIMITS: dict[Limit, str] = {
     "geometry": "The geometry is wrong.",
     "overlap": "The overlap of the frames limits the image.",
     "model": "Effects that the model lacks limit the image, such as more modes, a changing beam or the detector.",
+    "iterations": "The image was still improving: continue it with exitwave reconstruct.",
     "unknown": "It is unknown what limits the image.",
 }
 """Sentences on what limits an image."""
@@ -69,6 +75,8 @@ class Evidence(NamedTuple):
     """Error metric of the held-out frames."""
     moved: float
     """Rms of the moves by which a refinement has changed the positions, in object pixels."""
+    improving: float
+    """Relative decrease of the error metric in the last tenth of the iterations."""
     diagnoses: Sequence[Diagnosis]
     """Problems of the scan and the model, the most important first."""
     diverged: bool
@@ -91,8 +99,14 @@ def grade(evidence: Evidence) -> tuple[Grade, list[str]]:
 
 
 def limit_of(evidence: Evidence) -> Limit:
-    """Return what limits the image: the first problem, or photon noise if the halves agree within it."""
+    """Return what limits the image: the first problem, or photon noise if the halves agree within it.
+
+    A result that was still improving, and has no other problem than counts that the model does not explain, is limited
+    by the number of iterations.
+    """
     serious = [each for each in evidence.diagnoses if each.level != "info"]
+    if grade(evidence)[0] != "GOOD" and evidence.improving > IMPROVING and {each.code for each in serious} <= {"D418"}:
+        return "iterations"
     if serious:
         return _LIMITS.get(serious[0].code, "model")
     if evidence.moved > MOVED:
@@ -111,15 +125,14 @@ def _bad(evidence: Evidence) -> Iterator[str]:
         yield "the reconstruction diverged"
     halves = evidence.halves
     if halves is not None and halves.disagreement > DISAGREE and halves.estimated_error > WRONG:
-        yield (
-            "the frames contradict each other: two halves of them give images that differ "
-            f"{times(halves.disagreement)} times as much as with photon noise alone{_because(evidence)}"
-        )
+        cause = _cause(evidence) or "the frames contradict each other; "
+        differ = f"differ {times(halves.disagreement)} times as much as with photon noise alone"
+        yield f"{cause}two halves of the frames give images that {differ}"
     used, held_out = evidence.used, evidence.held_out
     if used is not None and held_out is not None and held_out.value > GAP * used.value:
-        yield f"the image does not predict the held-out frames{_because(evidence)}"
+        yield f"{_cause(evidence)}the image does not predict the held-out frames"
     if evidence.holdout_error is not None and not evidence.holdout_error < BLIND:
-        yield f"the model explains only a small part of the counts{_because(evidence)}"
+        yield f"{_cause(evidence)}the model explains only a small part of the counts"
 
 
 def _doubts(evidence: Evidence) -> Iterator[str]:
@@ -129,18 +142,12 @@ def _doubts(evidence: Evidence) -> Iterator[str]:
         yield "the error of the image is unknown"
     elif halves.disagreement > AGREE:
         ratio = times(halves.disagreement)
-        yield (
-            f"details may be wrong: two halves of the frames give images that differ {ratio} times as much as with "
-            f"photon noise alone{_because(evidence)}"
-        )
+        yield f"{_cause(evidence)}the image has {ratio} times the error that photon noise alone would cause"
     elif halves.estimated_error > NOISY:
         yield "photon noise hides most of the structure"
     if evidence.held_out is not None and evidence.held_out.ratio > PREDICTED:
         ratio = times(evidence.held_out.ratio)
-        yield (
-            f"details may be wrong: held-out frames deviate {ratio} times as much from the model as photon noise does"
-            f"{_because(evidence)}"
-        )
+        yield f"{_cause(evidence)}held-out frames deviate {ratio} times as much from the model as photon noise does"
     for each in evidence.diagnoses:
         if each.level == "warning":
             yield f"{each.what} ({each.code})"
@@ -151,7 +158,7 @@ def _doubts(evidence: Evidence) -> Iterator[str]:
         )
 
 
-def _because(evidence: Evidence) -> str:
-    """Return the first problem as the probable cause, or nothing."""
+def _cause(evidence: Evidence) -> str:
+    """Return the first problem as the probable cause, as the start of a sentence, or nothing."""
     causes = [each for each in evidence.diagnoses if each.level == "warning" and each.code != "D418"]
-    return f"; {causes[0].what} ({causes[0].code})" if causes else ""
+    return f"{causes[0].what} ({causes[0].code}); " if causes else ""

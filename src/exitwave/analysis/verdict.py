@@ -17,6 +17,8 @@ from exitwave.units import show
 
 FAINT = 1.0
 """Mean counts per pixel and frame below which two half scans may have the same errors."""
+TENTH = 10
+"""The end of a run, in which its convergence is measured, is one part in so many of its iterations."""
 FOOTPRINT = 0.1
 """Probe intensity relative to its maximum above which a pixel counts as illuminated."""
 
@@ -148,6 +150,7 @@ def verdict(result: Result, diagnoses: Sequence[Diagnosis] | None = None) -> Ver
         held_out=deviance_of_held_out(result),
         holdout_error=holdout_error,
         moved=_moved(result),
+        improving=_improving(result),
         diagnoses=diagnose(result) if diagnoses is None else diagnoses,
         diverged=result.provenance.get("stopped_by") == "divergence",
     )
@@ -178,6 +181,13 @@ def _moved(result: Result) -> float:
     moves = (result.positions - result.scan.positions)[account_for_frames(result)[USED], :2]
     moves = (moves - moves.mean(axis=0)) / np.array(result.object_pixel[::-1]) if len(moves) else np.zeros((1, 2))
     return float(np.sqrt((moves**2).sum(axis=1).mean()))
+
+
+def _improving(result: Result) -> float:
+    """Return the relative decrease of the error metric in the last tenth of the iterations."""
+    errors = result.errors
+    before = len(errors) - max(1, len(errors) // TENTH) - 1
+    return float(1 - errors[-1] / errors[before]) if before >= 0 and errors[before] > 0 else 0.0
 
 
 def _coverage(result: Result) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def describe(outcome: Outcome) -> str:
         _object(outcome),
         *outcome.verdict.sentences(),
         *(
-            f"{each.level.capitalize()} {each.code}: {each.what}. {each.evidence} {each.remedy}"
+            f"{each.level.capitalize()} {each.code}: {each.what}. {each.evidence} {each.remedy.replace('RESULT', file)}"
             for each in outcome.diagnoses
             if each.level != "info"
         ),

@@ -24,9 +24,9 @@ CELLS = 500
 WRONG_AXES = 1.1
 """Ratio of the error with the scan's orientation to the smallest error, from which on the axes are wrong."""
 _LEVELS = ("error", "warning", "info")
-_LAST = ("D402", "D403", "D404", "D401", "D418")
-"""Problems that are named after others of their level, in this order. Wrong positions can cause holes and a small
-overlap; where a cause is known, an unexplained model is its consequence."""
+_LAST = ("D409", "D402", "D403", "D404", "D401", "D418")
+"""Problems that are named after others of their level, in this order. Wrong positions can cause weak modes, holes and
+a small overlap; where a cause is known, an unexplained model is its consequence."""
 
 
 def diagnose(data: Scan | Result, orientations: Mapping[str, float] | None = None) -> tuple[Diagnosis, ...]:

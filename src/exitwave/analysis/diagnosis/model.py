@@ -270,7 +270,8 @@ def _modes(result: Result) -> Iterator[Diagnosis]:
         level: Level = "warning" if first < MIXED else "info"
         evidence = f"The strongest of {len(result.probe)} probe modes has {first:.0%} of the power."
         mixed = make_diagnosis("D409", first, evidence, level)
-        yield _corrected(mixed) if level == "info" else mixed
+        more = f"Reconstruct with more modes (--modes {len(result.probe) + 2}), or close the slits of the beamline."
+        yield _corrected(mixed) if level == "info" else replace(mixed, remedy=more)
 
 
 def _distance(result: Result) -> Iterator[Diagnosis]:
