@@ -27,6 +27,7 @@ def evidence(**changes: Any) -> Evidence:
     return Evidence(**good | changes)
 
 
+COUNTS = make_diagnosis("D413", 0.006, "")
 ERROR, WARNING = (make_diagnosis("D408", 1.0, "", level) for level in ("error", "warning"))
 
 
@@ -49,6 +50,9 @@ ERROR, WARNING = (make_diagnosis("D408", 1.0, "", level) for level in ("error", 
         ({"halves": None}, "CHECK", "unknown", "unknown"),
         ({"held_out": deviance(1.5)}, "CHECK", "photons", "held-out frames deviate 1.5 times"),
         ({"diagnoses": (WARNING,)}, "CHECK", "positions", "the positions are inaccurate (D408)"),
+        ({"diagnoses": (COUNTS,)}, "GOOD", "photons", "only photon noise"),
+        ({"diagnoses": (COUNTS,), "held_out": deviance(1.5)}, "CHECK", "detector", "too few detector pixels"),
+        ({"diagnoses": (COUNTS,), "halves": None}, "CHECK", "detector", "unknown"),
         ({"moved": 3.0}, "CHECK", "positions", "moved the positions by 3 object pixels"),
     ],
 )

@@ -24,7 +24,7 @@ CELLS = 500
 WRONG_AXES = 1.1
 """Ratio of the error with the scan's orientation to the smallest error, from which on the axes are wrong."""
 _LEVELS = ("error", "warning", "info")
-_LAST = ("D409", "D402", "D403", "D404", "D401", "D418")
+_LAST = ("D413", "D409", "D402", "D403", "D404", "D401", "D418")
 """Problems that are named after others of their level, in this order. Wrong positions can cause weak modes, holes and
 a small overlap; where a cause is known, an unexplained model is its consequence."""
 
