@@ -23,10 +23,11 @@ WRONG, DISAGREE = 0.05, 1.5
 than 0.09 and of more than 6 times that of the clean scan."""
 NOISY = 0.25
 """Estimated error above which photon noise hides most of the structure."""
-PREDICTED = 1.2
-"""Deviance of held-out frames, relative to that of photon noise, up to which photon noise explains it. Clean scans had
-1.04 to 1.18, the one of 1e9 photons 1.45; scans whose error was more than 1.5 times that of the clean scan had 1.23 or
-more, but the one of four modes (1.17)."""
+PREDICTED, EXPLAINED = 1.2, 1.5
+"""Deviance of held-out and of used frames, relative to that of photon noise, up to which photon noise explains it. They
+are from the whole scan, while the halves of a large scan are from its middle. Held-out frames of clean scans had 1.04
+to 1.18, one of 1e9 photons that had not converged 1.45, used frames at most 1.23 and 1.40. If the error was more than
+1.5 times that of the clean scan, held-out frames had 1.23 or more, but 1.17 with four modes in the beam."""
 GAP = 3.0
 """Deviance of held-out frames, relative to that of used frames, above which the image does not predict frames."""
 MOVED = 2.0
@@ -149,9 +150,11 @@ def _doubts(evidence: Evidence) -> Iterator[str]:
         yield f"{_cause(evidence)}the image has {ratio} times the error that photon noise alone would cause"
     elif halves.estimated_error > NOISY:
         yield "photon noise hides most of the structure"
-    if evidence.held_out is not None and evidence.held_out.ratio > PREDICTED:
-        ratio = times(evidence.held_out.ratio)
-        yield f"{_cause(evidence)}held-out frames deviate {ratio} times as much from the model as photon noise does"
+    for name, deviance, most in (("held-out", evidence.held_out, PREDICTED), ("used", evidence.used, EXPLAINED)):
+        if deviance is not None and deviance.ratio > most:
+            ratio = times(deviance.ratio)
+            yield f"{_cause(evidence)}{name} frames deviate {ratio} times as much from the model as photon noise does"
+            break
     for each in evidence.diagnoses:
         if each.level == "warning" and (halves is None or each.code not in _SEEN):
             yield f"{each.what} ({each.code})"
