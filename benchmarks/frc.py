@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any, get_args
 
 import exitwave
-from exitwave.analysis.noise_limit import noise_limit
+from exitwave.analysis.deviance import deviance_of_used
 from exitwave.frames import Frames
 from exitwave.reconstruction.half_scan_frc import Split, default_split
 from exitwave.scan import Scan
@@ -41,7 +41,7 @@ def row(name: str, scan: Scan, modes: int = 1) -> None:
     result = exitwave.reconstruct(scan, threads=1, stages=STAGES, modes=modes)
     truth = None if scan.truth is None else exitwave.compare(result).frc.resolution
     default = default_split(result)
-    cells = [name, f"{noise_limit(result).ratio:.2f}", f"{result.object_pixel[0] * 1e9:.1f} nm"]
+    cells = [name, f"{deviance_of_used(result).ratio:.2f}", f"{result.object_pixel[0] * 1e9:.1f} nm"]
     cells.append("" if truth is None else f"{truth * 1e9:.1f} nm")
     for split in get_args(Split):
         begin = time.perf_counter()

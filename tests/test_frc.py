@@ -76,3 +76,23 @@ def test_rings_are_round_in_metres_for_pixels_and_arrays_that_are_not_square():
 def test_shift_between_the_images_lowers_the_correlation():
     image = smooth((128, 128), 0.2, 1)
     assert frc(image, np.roll(image, 1, axis=0), PIXEL).resolution > 1.5 * frc(image, image, PIXEL).resolution
+
+
+def test_one_bad_low_ring_does_not_decide_the_resolution():
+    shape = (300, 260)
+    radius = np.hypot(np.fft.fftfreq(shape[0])[:, None], np.fft.fftfreq(shape[1]))
+    spectrum = np.fft.fft2(noise(shape, 5)) * (radius < 0.3)
+    wrong = spectrum * np.where(np.abs(radius - 0.02) < 0.004, -1, 1)
+    first, second = (np.fft.ifft2(each) + 0.2 * noise(shape, seed) for each, seed in ((spectrum, 6), (wrong, 7)))
+    curve = frc(first, second, PIXEL)
+    assert (curve.correlation < curve.threshold)[curve.frequency < 3e6].any()
+    assert curve.resolution == pytest.approx(PIXEL[0] / 0.6, rel=0.04)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_single_high_ring_above_the_threshold_does_not_count(seed):
+    shape = (200, 200)
+    radius = np.hypot(np.fft.fftfreq(shape[0])[:, None], np.fft.fftfreq(shape[1]))
+    signal = np.fft.ifft2(np.fft.fft2(noise(shape, seed)) * ((radius < 0.2) | (np.abs(radius - 0.4) < 0.0024)))
+    curve = frc(signal + 0.3 * noise(shape, seed + 10), signal + 0.3 * noise(shape, seed + 20), PIXEL)
+    assert curve.resolution == pytest.approx(PIXEL[0] / 0.4, rel=0.05)

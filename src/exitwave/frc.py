@@ -23,7 +23,8 @@ class FRC:
     threshold: NDArray[np.float64]
     """Half-bit threshold of every ring, shape (rings,)."""
     resolution: float
-    """Half period in metres, 1/(2 f), where the curve falls below the threshold; at Nyquist it is the pixel size."""
+    """Half period in metres, 1/(2 f), with the frequency f from which on the curve stays below the threshold; at
+    Nyquist it is the pixel size."""
     limited_by_pixel: bool
     """Whether the correlation stays above the threshold up to Nyquist, so that the resolution is the pixel size."""
     halves: str = ""
@@ -63,9 +64,11 @@ def frc(a: NDArray[Any], b: NDArray[Any], pixel: tuple[float, float], *, truth: 
 
     The mean of each image is subtracted, and a Tukey window is applied. The window reduces the number of independent
     Fourier pixels in a ring from n to n (sum w^2)^2 / (N sum w^4), which the threshold takes into account. The
-    resolution is at the crossing with the threshold that is nearest to the first crossing of a smoothed curve (a
-    straight line fitted to every `SMOOTHING` rings), because a single noisy ring can cross too early where the curve
-    falls slowly.
+    resolution is at the crossing with the threshold that is nearest to the last crossing of a smoothed curve (a
+    straight line fitted to every `SMOOTHING` rings). So single rings below the threshold, by noise or by an error of
+    coarse structure, do not decide it. Without a signal, a smoothed ring of n Fourier pixels has the standard deviation
+    1 / sqrt(2 n `SMOOTHING`), and by chance it crosses the threshold, more than 0.207 + 0.9 / sqrt(n), only with more
+    than 5 standard deviations; after a gap, `SMOOTHING` successive rings must be above.
 
     Parameters
     ----------
@@ -108,25 +111,31 @@ def frc(a: NDArray[Any], b: NDArray[Any], pixel: tuple[float, float], *, truth: 
     if truth:
         limit = np.sqrt(2 * limit / (1 + limit))
     frequency = width * np.arange(1, rings + 1)
-    cut, limited = _crossing(frequency, correlation - limit)
+    cut, limited = _last_crossing(frequency, correlation - limit)
     return FRC(frequency, correlation, limit, max(pixel) if limited else 0.5 / cut, limited)
 
 
-def _crossing(frequency: NDArray[np.float64], excess: NDArray[np.float64]) -> tuple[float, bool]:
-    """Return the frequency at which ``excess`` falls below zero, and False; if it never does the last, and True."""
+def _last_crossing(frequency: NDArray[np.float64], excess: NDArray[np.float64]) -> tuple[float, bool]:
+    """Return the frequency from which on ``excess`` stays below zero, and False; if it never does the last, and True.
+
+    The excess is above zero where the smoothed curve is, in `SMOOTHING` successive rings or from the first ring on. A
+    few rings that correlate by chance do not make so many.
+    """
     from scipy.signal import savgol_filter
 
     smooth = savgol_filter(excess, SMOOTHING, 1) if len(excess) >= SMOOTHING else excess
-    smoothed, exact = _downward(frequency, smooth), _downward(frequency, excess)
-    if not len(smoothed):
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], smooth >= 0, [False]]).astype(np.int8)))
+    stops = [stop for start, stop in zip(edges[::2], edges[1::2], strict=True) if not 0 < start > stop - SMOOTHING]
+    if not stops:
+        return float(frequency[0]), False
+    if stops[-1] == len(excess):
         return float(frequency[-1]), True
-    candidates = exact if len(exact) else smoothed
-    return float(candidates[np.argmin(np.abs(candidates - smoothed[0]))]), False
+    near = _downward(frequency[stops[-1] - 1 : stops[-1] + 1], smooth[stops[-1] - 1 : stops[-1] + 1])[0]
+    exact = _downward(frequency, excess)
+    return float(exact[np.argmin(np.abs(exact - near))] if len(exact) else near), False
 
 
 def _downward(frequency: NDArray[np.float64], excess: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the frequencies at which ``excess`` falls below zero, and the first frequency if it starts below zero."""
+    """Return the frequencies at which ``excess`` falls below zero."""
     i = np.flatnonzero((excess[:-1] >= 0) & (excess[1:] < 0))
-    share = excess[i] / (excess[i] - excess[i + 1])
-    inside = frequency[i] + share * (frequency[i + 1] - frequency[i])
-    return np.concatenate([frequency[:1], inside]) if excess[0] < 0 else inside
+    return frequency[i] + excess[i] / (excess[i] - excess[i + 1]) * (frequency[i + 1] - frequency[i])

@@ -51,6 +51,22 @@ def test_error_is_the_norm_of_the_noise_over_the_contrast():
     assert found.error == pytest.approx(0.05 * np.sqrt(2) / contrast, rel=0.1)
 
 
+def test_phase_error_of_coarse_structure():
+    result = known_result()
+    y, x = np.indices(result.object.shape)
+    found = compare(result)
+    assert found.phase_error < 1e-6
+    wavelength = 2 * found.coarse_period
+    wave = np.cos(2 * np.pi * (y - y.mean()) * PIXEL[0] / wavelength)
+    wrong = compare(replace(result, object=(result.object * np.exp(0.2j * wave)).astype(np.complex64)))
+    damping = np.exp(-((found.coarse_period / wavelength) ** 2) / 2)
+    assert wrong.phase_error == pytest.approx(0.2 * damping / np.sqrt(2), rel=0.15)
+    fine = np.cos(2 * np.pi * x / 4)
+    right = compare(replace(result, object=(result.object * np.exp(0.2j * fine)).astype(np.complex64)))
+    assert right.phase_error < 0.02
+    assert "rad rms" in right.sentence()
+
+
 @settings(max_examples=8, deadline=None)
 @given(
     st.floats(0.1, 10),

@@ -109,3 +109,36 @@ def test_better_orientation(perfect: Result) -> None:
     assert axes.number == pytest.approx(3)
     assert "x flipped" in axes.evidence
     assert diagnose(perfect.scan, {"as in the file": 0.01, "x flipped": 0.03}) == ()
+
+
+def test_intensity_that_varies_from_frame_to_frame(perfect: Result) -> None:
+    scales = 1 + 0.1 * np.random.default_rng(0).normal(size=(FRAMES, 1, 1))
+    patterns = np.random.default_rng(1).poisson(perfect.scan.patterns[:] * scales).astype(np.float32)
+    wrong = replace(perfect, scan=replace(perfect.scan, patterns=Frames(patterns)))
+    found = codes(wrong)["D406"]
+    assert found.what == "the intensity of the beam varies"
+    assert found.number == pytest.approx(0.1, rel=0.3)
+    assert "intensity_update=true" in found.remedy
+
+
+def test_refinement_that_has_failed_is_named_before_holes(perfect: Result) -> None:
+    positions = perfect.positions.copy()
+    positions[:, :2] += 4 * np.random.default_rng(0).normal(size=(FRAMES, 2)) * perfect.object_pixel[::-1]
+    found = diagnose(replace(perfect, positions=positions))
+    assert (found[0].code, found[0].level) == ("D408", "warning")
+    assert "The refinement was on" in found[0].remedy
+    assert "D418" not in [each.code for each in found]
+
+
+def test_remedies_know_the_recipe(perfect: Result) -> None:
+    refined = {"stages": [{"algorithm": "ML", "position_update": {}, "intensity_update": {}}]}
+    positions = perfect.positions.copy()
+    positions[:, :2] -= 0.5 * np.random.default_rng(0).normal(size=(FRAMES, 2)) * perfect.object_pixel[::-1]
+    wrong = placed(perfect, positions)
+    assert "--refine-positions" in codes(wrong)["D408"].remedy
+    assert "continue it" in codes(replace(wrong, recipe=refined))["D408"].remedy
+    unexplained = replace(perfect, object=perfect.object * np.float32(1.2))
+    assert "--refine-positions, --modes 3" in codes(unexplained)["D418"].remedy
+    remedy = codes(replace(unexplained, recipe=refined))["D418"].remedy
+    assert "--refine-positions" not in remedy
+    assert "intensity_update" not in remedy

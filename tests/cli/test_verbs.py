@@ -131,7 +131,7 @@ def test_reconstruct_prints_what_it_did(files, tmp_path):
     done = run("reconstruct", files[0], "-o", tmp_path / "r.cxi", "--iterations", 2, "--holdout", 0)
     assert done.exit_code == 0
     assert f"Reconstructed {FRAMES} frames with mPIE: 2 iterations, 1 probe mode" in done.stdout
-    assert "No frame was held out" in done.stdout
+    assert "no frame was held out" in done.stdout
     assert f"exitwave report {tmp_path / 'r.cxi'}" in done.stdout
     assert "iteration 2/2" in done.stderr
 

@@ -139,7 +139,7 @@ def test_page_has_all_content(page):
         "warning /positions W204 micrometres; expected metres",
         "digest of the input sha256:0123",
         "object pixel 12 nm x 10 nm",
-        "error on 2 held-out frames: ",
+        "Estimated error of the image: ",
         "Problems and remedies",
     ):
         assert text in page.text

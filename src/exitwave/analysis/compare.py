@@ -19,6 +19,8 @@ from exitwave.units import show
 
 EROSION = 4
 """Width in pixels of the rim of the covered area that is not compared."""
+COARSE = 8
+"""The phase error of coarse structure is that of periods above the smaller side of the compared rectangle over this."""
 SMALLEST = 16
 """Smallest number of pixels along each side of the compared area."""
 
@@ -39,6 +41,10 @@ class Comparison:
     """Rms distance of the positions in metres, with the mean removed; None for different scans."""
     frc: FRC
     """Fourier ring correlation in the largest rectangle inside the area."""
+    phase_error: float
+    """Phase error of coarse structure in radians (rms) in that rectangle, of periods above ``coarse_period``."""
+    coarse_period: float
+    """Smallest period of coarse structure in metres."""
     shift: tuple[float, float]
     """Shift of a relative to b on the sample (y, x) in metres."""
     pixels: int
@@ -66,6 +72,8 @@ class Comparison:
             "position_rms": self.position_rms,
             "resolution": self.frc.resolution,
             "limited_by_pixel": self.frc.limited_by_pixel,
+            "phase_error": self.phase_error,
+            "coarse_period": self.coarse_period,
             "shift": list(self.shift),
             "pixels": self.pixels,
             "frc": {
@@ -80,10 +88,12 @@ class Comparison:
         """Return the comparison in one line of text."""
         other = "the truth" if self.against_truth else "the other result"
         bound = ", the pixel size" if self.frc.limited_by_pixel else ""
+        coarse = f"The phase of coarse structure, with periods above {show(self.coarse_period, 'm', 3)}, differs by"
         probe = "" if self.probe_error is None else f", the probe by {self.probe_error:.1%}"
         return (
             f"The object differs from {other} by {self.error:.1%} over {self.pixels} pixels{probe}. The objects agree "
-            f"down to a half period of {show(self.frc.resolution, 'm', 3)}{bound}.{self._slice_sentence()}"
+            f"down to a half period of {show(self.frc.resolution, 'm', 3)}{bound}. "
+            f"{coarse} {self.phase_error:.2g} rad rms.{self._slice_sentence()}"
         )
 
     def _slice_sentence(self) -> str:
@@ -168,11 +178,14 @@ def compare(a: Result, b: Result | Truth | None = None) -> Comparison:
     pixel = (float(two.pixel[0]), float(two.pixel[1]))
     against_truth = isinstance(other, Truth)
     apart = _positions_apart(a, other)
+    phase_error, period = _coarse_phase_error(moving[rows, columns], reference[rows, columns], pixel)
     return Comparison(
         error=_relative(moving[area], reference[area], complex(np.mean(reference[area]))),
         probe_error=_aligned_probe_error(one, two, shift if apart is None else shift - apart.mean(axis=0), ramp),
         position_rms=None if apart is None else float(np.linalg.norm(np.std(apart * pixel, axis=0))),
         frc=frc(moving[rows, columns], reference[rows, columns], pixel, truth=against_truth),
+        phase_error=phase_error,
+        coarse_period=period,
         shift=(float(-shift[0] * pixel[0]), float(-shift[1] * pixel[1])),
         pixels=int(area.sum()),
         object=moving,
@@ -182,6 +195,19 @@ def compare(a: Result, b: Result | Truth | None = None) -> Comparison:
         against_truth=against_truth,
         slices=_compare_slices(one, two, aligned),
     )
+
+
+def _coarse_phase_error(a: NDArray[Any], b: NDArray[Any], pixel: tuple[float, float]) -> tuple[float, float]:
+    """Return the rms phase in radians of the smoothed a conj(b), and the smallest period in metres that it contains.
+
+    The Gaussian filter has fallen to exp(-1/2) at that period.
+    """
+    period = min(n * step for n, step in zip(a.shape, pixel, strict=True)) / COARSE
+    widths = tuple(period / (2 * np.pi * step) for step in pixel)
+    product = a * b.conj()
+    smooth = ndimage.gaussian_filter(product.real, widths) + 1j * ndimage.gaussian_filter(product.imag, widths)
+    phase = np.angle(smooth * np.conj(smooth.mean()))
+    return float(np.sqrt(np.mean(phase**2))), period
 
 
 def _compare_slices(one: _Field, two: _Field, aligned: _Aligned) -> NDArray[np.float64] | None:

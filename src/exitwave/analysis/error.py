@@ -86,6 +86,9 @@ class ModelledFrame(NamedTuple):
     """Expected counts, shape (ny, nx)."""
     good: NDArray[np.bool_]
     """Pixels with valid counts, shape (ny, nx)."""
+    exceeded: NDArray[np.bool_]
+    """Saturated pixels whose model is above the counts, so that they agree, shape (ny, nx). There the model is set to
+    the counts."""
 
 
 def modelled_frames(result: Result, frames: Iterable[int]) -> Iterator[ModelledFrame]:
@@ -114,7 +117,7 @@ def modelled_frames(result: Result, frames: Iterable[int]) -> Iterator[ModelledF
             counts = np.minimum(counts, np.float32(scan.detector.saturation))
         counts = counts if settings.background == "dark" else scan.detector.without_dark(counts)
         exceeded = (counts >= np.fft.fftshift(detector.cap)) & (model > counts)
-        yield ModelledFrame(index, counts, np.where(exceeded, counts, model), usable)
+        yield ModelledFrame(index, counts, np.where(exceeded, counts, model), usable, exceeded)
 
 
 def _intensity(result: Result, corner: NDArray[np.int64], rest: NDArray[np.float64], index: int) -> NDArray[np.float64]:

@@ -1,30 +1,26 @@
-"""The verdict on a result: whether it can be trusted, its resolution and what limits it, in numbers and sentences."""
+"""The verdict on a result: its grade with the reasons, the numbers behind it and what limits it, in sentences."""
 
-import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
+from exitwave.analysis.deviance import Deviance, deviance_of_held_out, deviance_of_used
+from exitwave.analysis.diagnosis import Diagnosis, diagnose
 from exitwave.analysis.frame_accounting import USED, account_for_frames
-from exitwave.analysis.noise_limit import noise_limit
+from exitwave.analysis.grade import LIMITS, Evidence, Grade, Limit, grade, limit_of
+from exitwave.analysis.halves import Halves, compare_halves
 from exitwave.positions.coverage import coverage
 from exitwave.scan import Result
 from exitwave.units import show
 
-TRUSTED = 1.5
-"""Largest ratio of held-out error to error for a good result."""
-BLIND = 0.5
-"""Held-out error above which a result explains too little of the counts to be good."""
-NOISY = 1.5
-"""Ratio of the error to that of photon noise up to which noise limits the result."""
-QUIET = 0.7
-"""Ratio of the error to that of photon noise below which the error is lower than possible for photon counts."""
 FAINT = 1.0
 """Mean counts per pixel and frame below which two half scans may have the same errors."""
+TENTH = 10
+"""The end of a run, in which its convergence is measured, is one part in so many of its iterations."""
 FOOTPRINT = 0.1
 """Probe intensity relative to its maximum above which a pixel counts as illuminated."""
-Grade = Literal["good", "poor", "unknown"]
 
 
 @dataclass(frozen=True)
@@ -32,22 +28,27 @@ class Verdict:
     """Quality of a result. Lengths are in metres; None means unknown."""
 
     grade: Grade
-    """``good``: the result explains the held-out frames; ``poor``: it does not; ``unknown``: no frame was held out."""
+    """``GOOD``: nothing but photon noise was found to limit the image; ``CHECK``: details may be wrong; ``BAD``: the
+    image is wrong."""
+    reasons: list[str]
+    """Reasons of the grade, the most important first."""
+    limit: Limit
+    """What limits the image."""
+    score: float | None
+    """Quality from 0 to 1: (1 - estimated error) / disagreement, the latter at least 1."""
+    halves: Halves | None
+    """Estimated error of the image, and disagreement of two halves of the frames."""
+    used: Deviance | None
+    """Deviance of used frames from the model."""
+    held_out: Deviance | None
+    """Deviance of held-out frames inside the covered area."""
     error: float | None
     """Error metric of the used frames."""
     holdout_error: float | None
     """Error metric of the held-out frames."""
-    held_out: int
-    """Number of held-out frames."""
-    noise_error: float | None
-    """Error metric that photon noise alone causes, which is that of a perfect model."""
-    above_noise: float | None
-    """Error metric divided by that of photon noise, on the same frames."""
-    counts: float | None
-    """Mean counts per pixel and frame."""
     resolution: float | None
     """Half period down to which two halves of the scan agree."""
-    halves: str
+    halved: str
     """What was halved for the resolution, ``counts`` or ``frames``; empty if nothing was, or if it is unknown."""
     limited_by_pixel: bool
     """Whether the resolution is the pixel size."""
@@ -59,57 +60,58 @@ class Verdict:
     """Photons on a covered pixel: 5 % quantile and median."""
     photons_per_resolution: float | None
     """Median photons on a square whose side is the resolution."""
-    modes: int
-    """Number of probe modes."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the numbers and the sentences, for ``--json``."""
-        return asdict(self) | {"sentences": self.sentences()}
+        return asdict(self) | {
+            "halves": None if self.halves is None else self.halves._asdict(),
+            "used": None if self.used is None else self.used.as_dict(),
+            "held_out": None if self.held_out is None else self.held_out.as_dict(),
+            "sentences": self.sentences(),
+        }
+
+    def headline(self) -> str:
+        """Return the grade and its first reason, in one line."""
+        return f"{self.grade}: {self.reasons[0]}."
 
     def sentences(self) -> list[str]:
-        """Return four statements: trust, resolution, limit by noise, and coverage."""
-        return [self._trust(), self._resolution(), self._limit(), self._coverage()]
+        """Return the headline, and statements on error, counts, resolution and coverage."""
+        return [self.headline(), self._image(), self._counts(), self._resolution(), self._coverage()]
 
-    def _trust(self) -> str:
+    def _image(self) -> str:
+        if self.halves is None:
+            return f"Estimated error of the image: unknown. {LIMITS[self.limit]}"
+        error, noise = (f"{100 * each:.2g} %" for each in (self.halves.estimated_error, self.halves.noise_error))
+        text = f"Estimated error of the image: {error} of its contrast; from photon noise alone: {noise}."
+        return f"{text} {LIMITS[self.limit]}"
+
+    def _counts(self) -> str:
+        if self.used is None:
+            return "Deviance of the counts from the model: unknown, because frames or probe are missing."
+        held_out = "no frame was held out"
+        if self.holdout_error is not None:
+            held_out = "no held-out frame is inside the covered area"
+        if self.held_out is not None:
+            held_out = f"{self.held_out.ratio:.3g} in {_count(self.held_out.frames, 'held-out frame')}"
+        text = f"Deviance of the counts from the model (1 is photon noise): {self.used.ratio:.3g} in used frames, "
+        return f"{text}{held_out}. {self._error_metric()}"
+
+    def _error_metric(self) -> str:
         if self.error is None:
-            return "Quality: unknown. The file holds no error metric."
-        if self.holdout_error is None:
-            return f"Error: {self.error:.3g} (0 is perfect). No frame was held out, so overfitting cannot be excluded."
-        held_out = f"error on {_count(self.held_out, 'held-out frame')}: {self.holdout_error:.3g}"
-        if self.grade == "good":
-            return f"The image is good: {held_out}; on the used frames: {self.error:.3g} (0 is perfect)."
-        if self.holdout_error > TRUSTED * self.error:
-            ratio = self.holdout_error / max(self.error, 1e-12)
-            fewer = "use fewer modes; " if self.modes > 1 else ""
-            return (
-                f"Do not trust the details of the image: {held_out}, {ratio:.2g} times that on the used frames "
-                f"({self.error:.3g}). Check positions and geometry; {fewer}scan with more overlap."
-            )
-        return (
-            f"Do not trust the image: {held_out}; on the used frames: {self.error:.3g}. The model explains only a "
-            "small part of the counts. Check positions, geometry, mask and starting probe; collect more photons."
-        )
+            return "The file holds no error metric."
+        held_out = "" if self.holdout_error is None else f", held out {self.holdout_error:.3g}"
+        return f"Error metric: used {self.error:.3g}{held_out}."
 
     def _resolution(self) -> str:
         if self.resolution is None:
             return "Resolution: not measured. Add --frc to measure it (about three times longer)."
         bound = ", which is the pixel size; the true resolution may be better" if self.limited_by_pixel else ""
         faint = ""
-        if self.counts is not None and self.counts < FAINT:
-            faint = f" At {self.counts:.2g} counts per pixel and frame, coarse structure may be wrong in both halves."
-        halves, detail = self.halves or "scan", show(self.resolution, "m", 3)
-        return f"Resolution: {detail} (half period down to which two halves of the {halves} agree){bound}.{faint}"
-
-    def _limit(self) -> str:
-        if self.above_noise is None or self.noise_error is None:
-            return "Error from photon noise alone: unknown, because frames or probe are missing."
-        noise = f"Error from photon noise alone: {self.noise_error:.3g}"
-        if self.above_noise < QUIET:
-            return f"{noise}. The error of the image is lower: the counts are not photons, or the image fits noise."
-        times = f"{noise}. The error of the image is {self.above_noise:.2g} times this"
-        if self.above_noise <= NOISY:
-            return f"{times}: noise limits the image, and only more photons can improve it."
-        return f"{times}: more iterations, more modes or refined positions may improve it."
+        if self.used is not None and self.used.mean_counts < FAINT:
+            counts = f"{self.used.mean_counts:.2g} counts per pixel and frame"
+            faint = f" At {counts}, coarse structure may be wrong in both halves."
+        halved, detail = self.halved or "scan", show(self.resolution, "m", 3)
+        return f"Resolution: {detail} (half period down to which two halves of the {halved} agree){bound}.{faint}"
 
     def _coverage(self) -> str:
         least, median = self.frames_per_pixel
@@ -122,13 +124,15 @@ class Verdict:
         )
 
 
-def verdict(result: Result) -> Verdict:
+def verdict(result: Result, diagnoses: Sequence[Diagnosis] | None = None) -> Verdict:
     """Judge a result.
 
     Parameters
     ----------
     result : Result
-        Its model is recomputed for a sample of the frames, to find the error that photon noise alone causes.
+        Its model is recomputed for samples of the frames, and two halves of the frames are compared.
+    diagnoses : sequence of Diagnosis, optional
+        The problems of the result; by default they are found (`diagnose`).
 
     Returns
     -------
@@ -140,30 +144,50 @@ def verdict(result: Result) -> Verdict:
         If a position lies outside the object.
     """
     error, holdout_error = (float(e[-1]) if len(e) else None for e in (result.errors, result.holdout_errors))
-    limit, covered = noise_limit(result), _coverage(result)
+    evidence = Evidence(
+        halves=compare_halves(result),
+        used=deviance_of_used(result),
+        held_out=deviance_of_held_out(result),
+        holdout_error=holdout_error,
+        moved=_moved(result),
+        improving=_improving(result),
+        diagnoses=diagnose(result) if diagnoses is None else diagnoses,
+        diverged=result.provenance.get("stopped_by") == "divergence",
+    )
+    found, reasons = grade(evidence)
+    covered, halves = _coverage(result), evidence.halves
     frc, pixel = result.frc, result.object_pixel
     pixels = None if frc is None else frc.resolution**2 / (pixel[0] * pixel[1])
     return Verdict(
-        grade=_grade(error, holdout_error),
+        grade=found,
+        reasons=reasons,
+        limit=limit_of(evidence),
+        score=None if halves is None else max(0.0, 1 - halves.estimated_error) / max(1.0, halves.disagreement),
+        halves=halves,
+        used=evidence.used,
+        held_out=evidence.held_out,
         error=error,
         holdout_error=holdout_error,
-        held_out=len(result.held_out),
-        noise_error=None if limit is None else limit.error,
-        above_noise=None if limit is None else limit.ratio,
-        counts=None if limit is None else limit.mean_counts,
         resolution=None if frc is None else frc.resolution,
-        halves="" if frc is None else frc.halves,
+        halved="" if frc is None else frc.halves,
         limited_by_pixel=frc is not None and frc.limited_by_pixel,
         photons_per_resolution=None if pixels is None else covered["photons"][1] * pixels,
-        modes=len(result.probe),
         **covered,
     )
 
 
-def _grade(error: float | None, holdout_error: float | None) -> Grade:
-    if error is None or holdout_error is None or not math.isfinite(error + holdout_error):
-        return "unknown"
-    return "good" if holdout_error <= min(TRUSTED * error, BLIND) else "poor"
+def _moved(result: Result) -> float:
+    """Return the rms of the moves by which a refinement has changed the positions, in object pixels."""
+    moves = (result.positions - result.scan.positions)[account_for_frames(result)[USED], :2]
+    moves = (moves - moves.mean(axis=0)) / np.array(result.object_pixel[::-1]) if len(moves) else np.zeros((1, 2))
+    return float(np.sqrt((moves**2).sum(axis=1).mean()))
+
+
+def _improving(result: Result) -> float:
+    """Return the relative decrease of the error metric in the last tenth of the iterations."""
+    errors = result.errors
+    before = len(errors) - max(1, len(errors) // TENTH) - 1
+    return float(1 - errors[-1] / errors[before]) if before >= 0 and errors[before] > 0 else 0.0
 
 
 def _coverage(result: Result) -> dict[str, Any]:

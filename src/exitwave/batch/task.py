@@ -67,9 +67,9 @@ class Row:
     resolution: float | None = None
     """Half period in metres up to which two halves of the scan agree; None: not measured."""
     grade: str = ""
-    """good, poor or unknown."""
+    """GOOD, CHECK or BAD."""
     verdict: str = ""
-    """How good the result is, in words."""
+    """The grade and its first reason."""
     diagnoses: tuple[str, ...] = ()
     """What is wrong with scan or model, codes and words."""
     thumbnail: str = ""
@@ -155,7 +155,8 @@ def _row(task: Task, result: Result, status: Status) -> Row:
     from exitwave.analysis.verdict import verdict
     from exitwave.figures.thumbnail import thumbnail
 
-    judged = verdict(result)
+    diagnoses = diagnose(result)
+    judged = verdict(result, diagnoses)
     diverged = result.provenance.get("stopped_by") == "divergence"
     return Row(
         input=str(task.input),
@@ -167,7 +168,7 @@ def _row(task: Task, result: Result, status: Status) -> Row:
         holdout_error=judged.holdout_error,
         resolution=judged.resolution,
         grade=judged.grade,
-        verdict=judged.sentences()[0],
-        diagnoses=tuple(f"{each.code} {each.what}" for each in diagnose(result) if each.level != "info"),
+        verdict=judged.headline(),
+        diagnoses=tuple(f"{each.code} {each.what}" for each in diagnoses if each.level != "info"),
         thumbnail=thumbnail(result),
     )

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 UNWRAPPED = 10_000
 """Characters of a line in a pipe or a file."""
 _STYLES = {"error": "bold red", "warning": "yellow", "info": "cyan"}
+_GRADES = {"GOOD": "bold green", "CHECK": "bold yellow", "BAD": "bold red"}
 
 
 class Console(RichConsole):
@@ -47,6 +48,14 @@ class Console(RichConsole):
 def columns() -> Table:
     """Return an empty table without lines or head."""
     return Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+
+
+def print_summary(out: Console, text: str) -> None:
+    """Print the summary of a reconstruction, with the grade of its verdict in colour on a terminal."""
+    for line in text.splitlines():
+        grade, colon, rest = line.partition(":")
+        style = _GRADES.get(grade, "") if colon else ""
+        out.print(Text.assemble((grade, style), colon, rest) if style else line)
 
 
 def print_findings(out: Console, findings: Iterable[Finding]) -> None:

@@ -46,13 +46,13 @@ def describe(outcome: Outcome) -> str:
     lines = [
         *(f"Chosen {choice.heading}: {choice.name} ({choice.why})." for choice in result.choices),
         _iterations(outcome),
+        _object(outcome),
         *outcome.verdict.sentences(),
         *(
-            f"{each.level.capitalize()} {each.code}: {each.what}. {each.evidence} {each.remedy}"
+            f"{each.level.capitalize()} {each.code}: {each.what}. {each.evidence} {each.remedy.replace('RESULT', file)}"
             for each in outcome.diagnoses
             if each.level != "info"
         ),
-        _object(outcome),
         f"Saved {outcome.output} ({size_of(outcome.output)}).",
         f"Next: exitwave report {file}",
     ]

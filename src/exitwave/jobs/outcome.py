@@ -48,7 +48,7 @@ class Outcome:
     @cached_property
     def verdict(self) -> Verdict:
         """How good the result is."""
-        return verdict(self.result)
+        return verdict(self.result, self.diagnoses)
 
     @cached_property
     def diagnoses(self) -> tuple[Diagnosis, ...]:

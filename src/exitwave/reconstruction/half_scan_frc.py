@@ -6,11 +6,10 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from exitwave.analysis.compare import compare
-from exitwave.analysis.noise_limit import noise_limit
-from exitwave.analysis.verdict import NOISY
+from exitwave.analysis.deviance import deviance_of_used
+from exitwave.analysis.halves import FEWEST, pair_neighbours
 from exitwave.engine.recipe import Recipe, Stage, make_recipe
 from exitwave.errors import InputError
 from exitwave.frames import DerivedFrames, Frames, valid_counts
@@ -18,8 +17,8 @@ from exitwave.frc import FRC
 from exitwave.reconstruction.iterate import Progress, iterate
 from exitwave.scan import Result, Scan
 
-FEWEST = 16
-"""Smallest number of frames that are split."""
+NOISY = 1.5
+"""Deviance of the counts, relative to that of photon noise, up to which photon noise dominates."""
 CHECKED_FRAMES = 8
 """Number of frames, evenly distributed, that are checked for whole counts."""
 Split = Literal["counts", "frames"]
@@ -46,8 +45,8 @@ def half_scan_frc(
         What is halved. ``counts``: every photon of every frame goes into one half or the other at random; two halves
         of Poisson counts are independent, and each is a scan with half the dose at the same positions. ``frames``: of
         every two neighbouring frames one goes into each half, which also has half of the overlap. By default the counts
-        are split if the frames hold whole numbers and the error of the result is less than `NOISY` times that of photon
-        noise; otherwise the model has errors that both halves of the counts would share, and the frames are split.
+        are split if the frames hold whole numbers and deviate less than `NOISY` times as much from the model as photon
+        noise does; otherwise the model has errors that both halves of the counts would share, and the frames are split.
 
     Returns
     -------
@@ -94,15 +93,15 @@ def half_scan_frc(
 
 def default_split(result: Result) -> Split:
     """Return what is halved by default; see `half_scan_frc`."""
-    limit = noise_limit(result)
-    return "counts" if _has_whole_counts(result) and limit is not None and limit.ratio < NOISY else "frames"
+    deviance = deviance_of_used(result)
+    noisy = deviance is not None and deviance.ratio < NOISY
+    return "counts" if noisy and _has_whole_counts(result) else "frames"
 
 
 def split_frames(result: Result) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the frames of two halves: neighbours form pairs, and each half gets one frame of each pair.
+    """Return the frames of two halves: of two neighbours, one is in each half; see `pair_neighbours`.
 
-    Held-out frames are included; frames that are left out are not. Pairs are formed from the rim inwards: the unpaired
-    frame farthest from the middle of the scan is paired with its nearest unpaired neighbour.
+    Held-out frames are included; frames that are left out are not.
 
     Returns
     -------
@@ -118,28 +117,8 @@ def split_frames(result: Result) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     if len(frames) < FEWEST:
         remedy = f"Remove --frc; the resolution can be measured with {FEWEST} frames or more"
         raise InputError("There are too few frames to split them", found=f"{len(frames)} frames", remedy=remedy)
-    plane = result.positions[frames, :2]
-    _, neighbours = cKDTree(plane).query(plane, k=min(len(frames), FEWEST))
-    from_rim = np.argsort(-np.hypot(*(plane - plane.mean(axis=0)).T), kind="stable")
-    rng, unpaired = np.random.default_rng(0), np.ones(len(frames), bool)
-    halves: tuple[list[int], list[int]] = ([], [])
-    single = []
-    for one in from_rim:
-        if not unpaired[one]:
-            continue
-        unpaired[one] = False
-        partners = [other for other in neighbours[one] if unpaired[other]]
-        if not partners:
-            single.append(one)
-            continue
-        unpaired[partners[0]] = False
-        first = int(rng.integers(2))
-        halves[first].append(one)
-        halves[1 - first].append(partners[0])
-    for count, one in enumerate(single):
-        halves[count % 2].append(one)
-    first_half, second_half = (np.sort(frames[np.array(half, np.int64)]) for half in halves)
-    return first_half, second_half
+    first, second = pair_neighbours(result.positions[frames, :2])
+    return frames[first], frames[second]
 
 
 def split_counts(result: Result) -> list[Scan]:

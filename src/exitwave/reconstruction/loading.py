@@ -8,14 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.analysis.detector_model import detector_model, insensitive, relative_flat_field
+from exitwave.analysis.engine_problem import near_field_propagator
 from exitwave.engine.model.detector import DetectorModel, DetectorSettings
-from exitwave.engine.model.near_field import Propagator
 from exitwave.engine.parallel.communicator import ONE_PROCESS, Communicator
 from exitwave.engine.parallel.tiles import WHOLE_OBJECT, Tile, WholeObject
 from exitwave.engine.problem import Problem
 from exitwave.errors import Finding, InputError
 from exitwave.findings import finding
-from exitwave.optics import angular_spectrum_kernel
 from exitwave.positions.grid import to_pixels
 from exitwave.scan import Scan
 
@@ -193,13 +192,6 @@ def _findings(dataset: str, size: int, unusable: NDArray[np.int64]) -> tuple[Fin
         for (code, what, expected), n in zip(kinds, unusable, strict=True)
         if n
     )
-
-
-def near_field_propagator(scan: Scan) -> Propagator:
-    """Return the propagation from the sample to the detector of a near-field scan."""
-    shape = scan.patterns.shape[1:]
-    kernel = angular_spectrum_kernel(shape, scan.propagation_distance, scan.wavelength, scan.object_pixel)
-    return Propagator(np.asarray(kernel, np.complex128))
 
 
 def beam_counts(counts: float, detector: DetectorModel | None) -> float:

@@ -23,7 +23,10 @@ CELLS = 500
 """Largest number of cells along a side of the scan for the covered area."""
 WRONG_AXES = 1.1
 """Ratio of the error with the scan's orientation to the smallest error, from which on the axes are wrong."""
-_ORDER = ("error", "warning", "info")
+_LEVELS = ("error", "warning", "info")
+_LAST = ("D413", "D409", "D402", "D403", "D404", "D401", "D418")
+"""Problems that are named after others of their level, in this order. Wrong positions can cause weak modes, holes and
+a small overlap; where a cause is known, an unexplained model is its consequence."""
 
 
 def diagnose(data: Scan | Result, orientations: Mapping[str, float] | None = None) -> tuple[Diagnosis, ...]:
@@ -41,7 +44,8 @@ def diagnose(data: Scan | Result, orientations: Mapping[str, float] | None = Non
     Returns
     -------
     tuple of Diagnosis
-        The most serious problems first; empty if there are none. `CODES` lists all problems that can be found.
+        The most serious problems first, causes before consequences; empty if there are none. `CODES` lists all problems
+        that can be found.
     """
     scan = scan_in(data)
     sample = None if isinstance(scan.patterns, MissingFrames) else sample_frames(scan)
@@ -55,7 +59,12 @@ def diagnose(data: Scan | Result, orientations: Mapping[str, float] | None = Non
     diagnoses += _orientation(orientations or _tested_orientations(data))
     if isinstance(data, Result) and sample is not None:
         diagnoses += diagnose_model(data, {diagnosis.code for diagnosis in diagnoses})
-    return tuple(sorted(diagnoses, key=lambda diagnosis: _ORDER.index(diagnosis.level)))
+    return tuple(sorted(diagnoses, key=_rank))
+
+
+def _rank(diagnosis: Diagnosis) -> tuple[int, int]:
+    """Return the place of a diagnosis among others: by level, then causes before their consequences."""
+    return _LEVELS.index(diagnosis.level), _LAST.index(diagnosis.code) + 1 if diagnosis.code in _LAST else 0
 
 
 def _tested_orientations(data: Scan | Result) -> dict[str, float]:

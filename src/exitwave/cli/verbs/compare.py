@@ -47,6 +47,8 @@ def _facts(comparison: "Comparison") -> dict[str, str]:
         "difference of the objects": f"{comparison.error:.2%} of the contrast, over {comparison.pixels} pixels",
         "resolution (half period)": show(comparison.frc.resolution, "m", 3),
     }
+    coarse = show(comparison.coarse_period, "m", 3)
+    facts["phase error"] = f"{comparison.phase_error:.2g} rad (root mean square, of periods above {coarse})"
     if comparison.probe_error is not None:
         facts["difference of the probes"] = f"{comparison.probe_error:.2%}"
     if comparison.position_rms is not None:

@@ -39,7 +39,7 @@ def demo(
     """
     import exitwave
     from exitwave import figures
-    from exitwave.cli.console import Console
+    from exitwave.cli.console import Console, print_summary
     from exitwave.cli.summary import describe, summary
     from exitwave.figures.report import write_report
 
@@ -51,7 +51,7 @@ def demo(
     scan = _simulate(scan_file, out)
     out.print("\n3. Reconstruct")
     outcome = _reconstruct(scan, scan_file, result_file, context.meta["command"])
-    out.print(describe(outcome))
+    print_summary(out, describe(outcome))
     if outcome.stopped_by == "interrupted":
         raise typer.Exit(130)
     out.print("\n4. Compare with the truth")

@@ -146,12 +146,12 @@ def _run(job: "Job", communicator: "Communicator") -> list["Outcome"]:
 
 def _print(job: "Job", outcomes: list["Outcome"], *, as_json: bool) -> None:
     """Print what was done, as text and with ``as_json`` as a JSON document."""
-    from exitwave.cli.console import Console
+    from exitwave.cli.console import Console, print_summary
     from exitwave.cli.summary import describe, summary
 
     out = Console(stderr=as_json)
     for outcome in outcomes:
-        out.print(describe(outcome))
+        print_summary(out, describe(outcome))
     if as_json:
         results = [{"input": path, **summary(outcome)} for path, outcome in zip(job.inputs, outcomes, strict=True)]
         print_json({"share": job.share, "results": results} if job.share else results[0])

@@ -51,7 +51,7 @@ def content(data: Scan | Result, file: Path | None) -> dict[str, Any]:
         "geometry": format_summary(summary),
         "file": file.name if file else "memory",
         "result": result is not None,
-        **(_of_scan(diagnoses) if result is None else _of_result(result)),
+        **(_of_scan(diagnoses) if result is None else _of_result(result, diagnoses)),
     }
 
 
@@ -60,14 +60,15 @@ def _of_scan(diagnoses: tuple[Diagnosis, ...]) -> dict[str, Any]:
     problems = sum(diagnosis.level != "info" for diagnosis in diagnoses)
     text = "This scan is not reconstructed yet, so there is no image to judge. "
     text += f"Problems found: {problems} (see below)." if problems else "No problem was found."
-    return {"verdict": text, "grade": "unknown", "provenance": {}}
+    return {"verdict": text, "details": "", "grade": "", "provenance": {}}
 
 
-def _of_result(result: Result) -> dict[str, Any]:
+def _of_result(result: Result, diagnoses: tuple[Diagnosis, ...]) -> dict[str, Any]:
     """Return the values that differ for a result."""
-    judged = verdict(result)
+    judged = verdict(result, diagnoses)
     return {
-        "verdict": " ".join(judged.sentences()),
+        "verdict": judged.headline(),
+        "details": " ".join(judged.sentences()[1:]),
         "grade": judged.grade,
         "choices": result.choices,
         "changed": _yaml(changes(result.recipe)),
