@@ -37,6 +37,13 @@ def test_the_right_orientation_has_a_clearly_smaller_error(scan):
     assert best.error < CLEARLY_BETTER * second.error
 
 
+def test_exchanged_axes_of_rectangular_frames_are_found(scan):
+    narrow = apply_view(scan, View(rows=(16, 112)))
+    best, second, *_ = rank_orientations(apply_view(narrow, View(transpose=True)), threads=1)
+    assert best.view == View(transpose=True)
+    assert best.error < CLEARLY_BETTER * second.error
+
+
 def test_a_wrong_orientation_is_corrected_with_a_finding(chosen, scan):
     assert "W246" in [finding.code for finding in chosen.scan.findings]
     middle = slice(32, 96), slice(32, 96)

@@ -76,6 +76,15 @@ def test_a_result_can_be_recomputed_opened_and_continued(near, tmp_path: Path):
         exitwave.reconstruct(again, geometry="far")
 
 
+def test_a_result_in_a_parallel_beam_with_large_detector_pixels_opens(near, tmp_path: Path):
+    detector = dataclasses.replace(near.detector, pixel_size=(55e-6, 55e-6))
+    dataclasses.replace(near, detector=detector, near=NearField(), truth=None, probe=None).save(tmp_path / "scan.cxi")
+    file = tmp_path / "result.cxi"
+    exitwave.reconstruct(exitwave.open(tmp_path / "scan.cxi"), iterations=1, threads=1).save(file)
+    assert exitwave.open(file).object_pixel == pytest.approx((55e-6, 55e-6))
+    assert not [finding for finding in validate(file) if finding.level == "error"]
+
+
 def test_a_measured_near_field_is_reconstructed(measured: Path):
     scan = exitwave.open(measured / "petra_p25_near_field.cxi")
     result = exitwave.reconstruct(scan, geometry="near", source_distance="3.65mm", iterations=20, threads=1)

@@ -36,6 +36,8 @@ FINITE = (
 """Entries that must not contain NaN or infinity."""
 OBJECT_PIXEL = (1e-10, 1e-5)
 """Range of plausible object pixels in metres."""
+LARGEST_NEAR_FIELD_PIXEL = 1e-3
+"""The same limit in the near field, where a parallel beam makes the object pixel as large as that of the detector."""
 
 
 def check_values(source: Source) -> None:
@@ -82,9 +84,9 @@ def check_typical(source: Source, size: int) -> None:
         )
 
 
-def is_plausible(pixel: tuple[float, float]) -> bool:
-    """Return whether an object pixel (y, x) in metres is plausible."""
-    return OBJECT_PIXEL[0] <= min(pixel) <= max(pixel) <= OBJECT_PIXEL[1]
+def is_plausible(pixel: tuple[float, float], *, near: bool) -> bool:
+    """Return whether an object pixel (y, x) in metres is plausible, in the near or in the far field."""
+    return OBJECT_PIXEL[0] <= min(pixel) <= max(pixel) <= (LARGEST_NEAR_FIELD_PIXEL if near else OBJECT_PIXEL[1])
 
 
 def _within(value: float, low: float, high: float) -> bool:
@@ -165,14 +167,13 @@ def _check_scale(source: Source) -> None:
     ny, nx = viewed_shape(source, frames)[1:]
     reach = H_C / energy * distance
     pixel = reach / (ny * py), reach / (nx * px)
-    if _number(source, "near_field"):
+    near = bool(_number(source, "near_field"))
+    if near:
         z1 = abs(_number(source, "source_distance") or np.inf)
         pixel = py / (1 + distance / z1), px / (1 + distance / z1)
-    if not is_plausible(pixel):
-        found = f"{pixel[0]:.3g} m x {pixel[1]:.3g} m"
-        source.remark(
-            "E117", "distance", found, "0.1 nm to 10 um", "Check the units of energy, distance and pixel size"
-        )
+    if not is_plausible(pixel, near=near):
+        found, expected = f"{pixel[0]:.3g} m x {pixel[1]:.3g} m", f"0.1 nm to {'1 mm' if near else '10 um'}"
+        source.remark("E117", "distance", found, expected, "Check the units of energy, distance and pixel size")
         return
     try:
         object_grid(positions, (ny, nx), pixel)

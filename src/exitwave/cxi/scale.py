@@ -62,7 +62,7 @@ def check_scale(scan: Scan, remarks: list[Finding], where: str, positions_at: st
         If the object pixel is impossible, or the scan is too large even without outliers.
     """
     pixel = scan.object_pixel
-    if not is_plausible(pixel):
+    if not is_plausible(pixel, near=scan.near is not None):
         raise InputError(
             "The geometry gives an impossible object pixel",
             where=where,

@@ -80,10 +80,8 @@ def rank_orientations(
     if announce:
         announce("trying the orientations of the detector")
     part = central_frames(scan, FRAMES)
-    square = part.patterns.shape[1] == part.patterns.shape[2] and len(set(part.detector.pixel_size)) == 1
-    views = VIEWS if square else VIEWS[:2]
     recipe = Recipe(holdout=0, threads=threads)
-    found = [Orientation(view, *_reconstruct(apply_view(part, view), recipe)) for view in views]
+    found = [Orientation(view, *_reconstruct(apply_view(part, view), recipe)) for view in VIEWS]
     return sorted(found, key=lambda each: each.error)
 
 
