@@ -80,6 +80,7 @@ def small_result(scan: Scan, modes: int = 2, iterations: int = 5) -> Result:
         mask=(rng.random((y.size, x.size)) > 0.5).astype(np.float32),
         errors=np.linspace(1, 0.1, iterations, dtype=np.float32),
         holdout_errors=np.linspace(1, 0.2, iterations, dtype=np.float32),
+        holdout_deviances=np.linspace(2, 1, iterations, dtype=np.float32),
         held_out=np.array([3, 17], np.int64),
         algorithm="rpie",
         recipe={"iterations": iterations, "object_update": {"alpha": 0.05}, "probe": None},
