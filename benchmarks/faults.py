@@ -79,10 +79,10 @@ def _kept(scan: Scan, keep: np.ndarray) -> Scan:
 def lost_trigger(scan: Scan, rng: Random) -> Scan:
     """One or two frames are lost: later frames belong to earlier positions, and the last frames are empty."""
     lost, at = int(rng.integers(1, 3)), int(rng.integers(0.15 * len(scan.positions), 0.85 * len(scan.positions)))
-    return _lost(scan, lost, at)
+    return shift_frames(scan, lost, at)
 
 
-def _lost(scan: Scan, lost: int, at: int) -> Scan:
+def shift_frames(scan: Scan, lost: int, at: int) -> Scan:
     counts, shifted = _counts(scan), _counts(scan)
     shifted[at:-lost], shifted[-lost:] = counts[at + lost :], 0
     return with_counts(scan, shifted)
@@ -101,10 +101,10 @@ def doubled_trigger(scan: Scan, rng: Random) -> Scan:
 def stuck(scan: Scan, rng: Random) -> Scan:
     """10 to 25 consecutive frames are identical."""
     count = int(rng.integers(10, 26))
-    return _stuck(scan, int(rng.integers(5, len(scan.positions) - count - 5)), count)
+    return repeat_frame(scan, int(rng.integers(5, len(scan.positions) - count - 5)), count)
 
 
-def _stuck(scan: Scan, at: int, count: int) -> Scan:
+def repeat_frame(scan: Scan, at: int, count: int) -> Scan:
     counts = _counts(scan)
     counts[at : at + count] = counts[at]
     return with_counts(scan, counts)
