@@ -37,9 +37,9 @@ class Draw:
     specimen: str = "cells"
     pattern: str = "fermat"
     side: int = 64
-    """Pixels along the rows of a frame."""
+    """Number of rows of a frame."""
     columns: int | None = None
-    """Pixels along the columns of a frame; None: as many as along the rows."""
+    """Number of columns of a frame, at least that of the rows; None: the same number."""
     frames: int = 130
     overlap: float = 0.7
     energy: float = 10_000.0
@@ -83,18 +83,19 @@ def _starting_probe(draw: Draw) -> np.ndarray | None:
 
 
 def _rectangular(scan: Scan, draw: Draw, photons: float) -> Scan:
-    """Return the experiment with fewer columns of the same detector, simulated again; without changes of the beam."""
+    """Return the experiment with a wider detector of the same pixels, simulated again; the object pixel is not square.
+
+    It has no changes of the beam and no bad pixels.
+    """
     truth, (ny, nx) = scan.truth, draw.shape
     assert truth is not None
     probe, pixel = draw.lens.probe(draw.shape)
     y, x = object_grid(truth.positions, draw.shape, pixel)
     obj = SPECIMENS[draw.specimen]((y.size, x.size), draw.seed)
-    probe = make_modes(probe * np.sqrt(photons), draw.modes, None)
-    truth = replace(truth, object=obj, x=x, y=y, probe=probe)
-    cut = np.s_[:ny, (draw.side - nx) // 2 : (draw.side - nx) // 2 + nx]
+    truth = replace(truth, object=obj, x=x, y=y, probe=make_modes(probe * np.sqrt(photons), draw.modes, None))
     py, px = scan.detector.pixel_size
     corner = np.array([(nx // 2 + 0.5) * px, (ny // 2 + 0.5) * py, scan.detector.distance])
-    masks = {"mask": scan.detector.mask[cut], "pixel_mask": scan.detector.pixel_mask[cut]}
+    masks = {"mask": np.zeros(draw.shape, np.uint8), "pixel_mask": np.zeros(draw.shape, np.uint32)}
     detector = replace(scan.detector, corner_position=corner, **masks)
     return replace(scan, detector=detector, truth=truth, patterns=SimulatedFrames(truth, detector, draw.seed))
 
@@ -122,38 +123,39 @@ def object_error(result: Result, truth: Truth, *, any_orientation: bool = False)
     A pixel size within 5 % of the true one is taken for the true one: the error then comes from the image alone.
     With ``any_orientation`` the least error of the 16 orientations and twins is returned.
     """
-    true = np.array([truth.y[1] - truth.y[0], truth.x[1] - truth.x[0]])
-    if np.any(np.abs(np.array(result.object_pixel) / true - 1) > 0.05):
-        return None
-    found = [_error(_on_the_grid(result, turned, truth), truth) for turned in _orientations(result, any_orientation)]
+    turned = _orientations(result) if any_orientation else [result]
+    found = [_error(_with_true_pixel(each, truth), truth) for each in turned if _has_true_pixel(each, truth)]
     known = [error for error in found if error is not None]
     return min(known) if known else None
 
 
-def _orientations(result: Result, every: bool) -> Iterable[tuple[np.ndarray, np.ndarray]]:
-    """Yield object and mask as they are, or in all orientations."""
-    pairs = [(result.object, result.mask)]
-    if every:
-        pairs += [(result.object.conj(), result.mask)]
-        pairs += [(obj[:, ::-1], mask[:, ::-1]) for obj, mask in list(pairs)]
-        pairs = [(np.rot90(obj, k), np.rot90(mask, k)) for obj, mask in pairs for k in range(4)]
-    return pairs
+def _orientations(result: Result) -> Iterable[Result]:
+    """Yield the result, and its object in the 16 orientations and twins, about the same centre."""
+    yield result
+    pixel = result.object_pixel
+    for obj in (result.object, result.object.conj()):
+        for step in (1, -1):
+            for k in range(4):
+                turned, mask = (np.rot90(array[:, ::step], k) for array in (obj, result.mask))
+                y, x = _grid(result, pixel[::-1] if k % 2 else pixel, turned.shape)
+                yield replace(result, object=turned.copy(), mask=mask.copy(), y=y, x=x)
 
 
-def _on_the_grid(result: Result, turned: tuple[np.ndarray, np.ndarray], truth: Truth) -> Result:
-    """Return the result with an object and mask on a grid with the true pixel.
+def _has_true_pixel(result: Result, truth: Truth) -> bool:
+    true = truth.y[1] - truth.y[0], truth.x[1] - truth.x[0]
+    return bool(np.allclose(result.object_pixel, true, rtol=0.05))
 
-    An object of another shape than the result's, or a result whose pixel differs, is centred on the true object.
-    """
-    obj, mask = (np.ascontiguousarray(array) for array in turned)
-    pixel = truth.y[1] - truth.y[0], truth.x[1] - truth.x[0]
-    if obj is result.object and np.allclose(result.object_pixel, pixel, rtol=1e-4):
-        return result
-    y, x = (
-        grid.mean() + step * (np.arange(n) - (n - 1) / 2)
-        for grid, step, n in zip((truth.y, truth.x), pixel, obj.shape, strict=True)
-    )
-    return replace(result, object=obj, mask=mask, y=y, x=x)
+
+def _with_true_pixel(result: Result, truth: Truth) -> Result:
+    true = truth.y[1] - truth.y[0], truth.x[1] - truth.x[0]
+    y, x = _grid(result, true, result.object.shape)
+    return replace(result, y=y, x=x)
+
+
+def _grid(result: Result, pixel: tuple[float, float], shape: tuple[int, ...]) -> list[np.ndarray]:
+    """Return coordinates (y, x) with a pixel, about the centre of a result."""
+    centres = result.y.mean(), result.x.mean()
+    return [centre + step * (np.arange(n) - (n - 1) / 2) for centre, step, n in zip(centres, pixel, shape, strict=True)]
 
 
 def _error(result: Result, truth: Truth) -> float | None:

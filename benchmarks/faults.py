@@ -252,7 +252,7 @@ FAULTS: dict[str, Fault] = {
     "energy": Fault("D411", energy),
     "near field": Fault("D422", far_field, near=True, refusal="near"),
     "drifting centre": Fault("D421 D406", drifting_centre),
-    "exchanged axes": Fault("D412", exchanged_axes, draw={"columns": 48}, any_orientation=True),
+    "exchanged axes": Fault("D412", exchanged_axes, draw={"columns": 80}, any_orientation=True),
     "mirrored axis": Fault("D412", mirrored, any_orientation=True),
     "wrong positions": Fault("D408", wrong_positions),
     "position drift": Fault("D405 D408", position_drift),
@@ -267,7 +267,10 @@ FAULTS: dict[str, Fault] = {
     "background": Fault("D416", background),
     "partial coherence": Fault("D409", settings=lambda rng: {"modes": 1, "mode_powers": [0.5, 0.25, 0.15, 0.1]}),
     "inverted mask": Fault(
-        "D417", inverted_mask, settings=lambda rng: {"bad_pixels": rng.uniform(0.003, 0.01)}, refusal="mask"
+        "D417",
+        inverted_mask,
+        settings=lambda rng: {"bad_pixels": rng.uniform(0.003, 0.01), "saturation": 2**20},
+        refusal="mask",
     ),
     "needless mask": Fault("D417", needless_mask),
     "binning": Fault("D413", binning),

@@ -59,7 +59,7 @@ def clean_draw(rng: np.random.Generator, seed: int) -> Draw:
     side = int(rng.choice([64, 64, 64, 96, 128, 192]))
     drawn = random_draw(rng, seed, 5 + np.log10((side / 64) ** 2), 9)
     return replace(
-        drawn, side=side, columns=int(0.75 * side) if rng.random() < 0.2 else None, modes=int(rng.integers(1, 4)),
+        drawn, side=side, columns=int(1.25 * side) if rng.random() < 0.2 else None, modes=int(rng.integers(1, 4)),
         pattern=str(rng.choice(["fermat", "jitter", "raster"])), overlap=rng.uniform(0.6, 0.85),
         energy=rng.uniform(6000, 12000),
     )  # fmt: skip
