@@ -94,3 +94,35 @@ def test_slices_get_the_stages_that_separate_them():
     assert chosen.recipe.stages == make_recipe({"slices": 2}).stages
     refined = exitwave.choose(scan, slices=2, threads=1, position_update=True).recipe.stages
     assert [stage.refinement("position_update") is not None for stage in refined] == [True, False]
+
+
+def test_a_quick_choice_does_no_trials(scan, monkeypatch):
+    monkeypatch.setattr(auto.Trials, "run", None)
+    monkeypatch.setattr(auto, "rank_orientations", None)
+    found = exitwave.choose(scan, quick=True, threads=2)
+    assert choice(found, "orientation").why == "not tested in a quick run"
+    assert found.recipe.modes == auto.QUICK_MODES
+    assert [stage.iterations for stage in found.recipe.stages] == list(auto.QUICK_ITERATIONS)
+    assert all(stage.refinement("position_update") for stage in found.recipe.stages)
+
+
+def test_trials_are_not_started_late(scan, monkeypatch):
+    monkeypatch.setattr(auto, "SHARE", 0.0)
+    monkeypatch.setattr(auto, "EXPLAINED", -1.0)
+    found = exitwave.choose(scan, threads=2, seconds=30)
+    assert choice(found, "modes").why == "not tried for lack of time"
+    assert [stage.iterations for stage in found.recipe.stages] == list(auto.ITERATIONS)
+
+
+def test_further_modes_are_used_only_if_they_help(chosen):
+    one = exitwave.simulate(detector=128, frames=70, photons=1e7, modes=1, seed=7)
+    found = exitwave.choose(one, threads=2)
+    assert found.recipe.modes == 1
+    assert "with 1, " in choice(found, "modes").why
+
+
+def test_right_axes_are_not_searched(monkeypatch):
+    monkeypatch.setattr(auto, "rank_orientations", None)
+    found = exitwave.choose(exitwave.simulate(detector=128, frames=70, photons=1e6, seed=7), threads=2)
+    assert choice(found, "orientation").name == "as in the file"
+    assert "explains" in choice(found, "orientation").why
