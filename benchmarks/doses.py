@@ -25,7 +25,7 @@ import exitwave
 from exitwave.analysis.ambiguities import remove_ramp
 from exitwave.analysis.compare import EROSION
 from exitwave.analysis.rectangles import largest_rectangle
-from exitwave.analysis.registration import register
+from exitwave.analysis.registration import Alignment, register
 from exitwave.engine.recipe import make_recipe
 from exitwave.scan import Result, Scan, Truth
 
@@ -61,8 +61,8 @@ def draws() -> dict[str, Draw]:
 class TruthScorer:
     """Computes the error of the object against the truth quickly, after every iteration of one run.
 
-    Scale, ramp and shift are fitted again in every evaluation (`register`), over the largest rectangle that is covered;
-    the reference is flattened once.
+    Scale, ramp and shift are fitted again in every evaluation (`register`), over the largest rectangle that is covered,
+    from those of the evaluation before; the reference is flattened once.
     """
 
     def __init__(self, result: Result, truth: Truth) -> None:
@@ -80,12 +80,14 @@ class TruthScorer:
         inner = tuple(slice(side.start + EROSION, side.stop - EROSION) for side in (rows, columns))
         self._first, self._inner = first, inner
         self._reference = remove_ramp(truth.object[second][inner])[0]
+        self._alignment: Alignment | None = None
         self._contrast = float(np.linalg.norm(self._reference - self._reference.mean()))
 
     def error(self, result: Result) -> float:
         """Return ||a - b|| / ||b - mean b|| after alignment."""
         moving = result.object[self._first][self._inner]
-        return float(np.linalg.norm(register(moving, self._reference).apply(moving) - self._reference)) / self._contrast
+        self._alignment = register(moving, self._reference, start=self._alignment)
+        return float(np.linalg.norm(self._alignment.apply(moving) - self._reference)) / self._contrast
 
 
 def follow(progress: Iterator[Any], truth: Truth) -> tuple[list[float], Result, float]:

@@ -67,3 +67,12 @@ def test_applied_alignment_agrees_with_the_reference():
 def test_unrelated_objects_give_finite_numbers(other):
     found = register(other, specimen(SHAPE), window())
     assert np.isfinite([*found.shift, *found.ramp, abs(found.scale)]).all()
+
+
+def test_starting_values_give_the_same_alignment():
+    reference, _ = remove_ramp(specimen(SHAPE), window())
+    moving = moved(reference, (0.4, -0.3), (1.2, -0.7), 3j)
+    found = register(moving, reference, window())
+    again = register(moving, reference, window(), start=found)
+    assert again.shift == pytest.approx(found.shift, abs=1e-4)
+    assert again.ramp == pytest.approx(found.ramp, abs=1e-5)

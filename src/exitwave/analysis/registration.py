@@ -51,7 +51,12 @@ def fourier_shift(array: NDArray[Any], shift: NDArray[np.float64]) -> NDArray[np
     return np.asarray(fft.ifft2(spectrum * _shift_factor(array.shape[-2:], shift)))
 
 
-def register(moving: NDArray[Any], reference: NDArray[Any], weights: NDArray[Any] | None = None) -> Alignment:
+def register(
+    moving: NDArray[Any],
+    reference: NDArray[Any],
+    weights: NDArray[Any] | None = None,
+    start: Alignment | None = None,
+) -> Alignment:
     """Find the shift, ramp and complex scale that align one object to another.
 
     They minimise sum w |reference - scale shifted(moving exp(i ramp . r))|^2. The starting values come from the
@@ -64,12 +69,19 @@ def register(moving: NDArray[Any], reference: NDArray[Any], weights: NDArray[Any
         Two complex objects of the same field. The reference should have no ramp (`remove_ramp`).
     weights : ndarray of shape (ny, nx), optional
         Weight of each pixel, 0 to 1, in both; all ones by default.
+    start : Alignment, optional
+        Starting values, such as the alignment of an earlier iteration; found by correlation where not given.
 
     Returns
     -------
     Alignment
     """
     w = np.ones(reference.shape) if weights is None else weights.astype(np.float64)
+    return _refine(moving, reference, w, start or _coarse_alignment(moving, reference, w))
+
+
+def _coarse_alignment(moving: NDArray[Any], reference: NDArray[Any], w: NDArray[np.float64]) -> Alignment:
+    """Return shift and ramp from cross-correlations."""
     ramp = -_relative_ramp(moving, reference, w)
     level = moving * phase_ramp(moving.shape, ramp)
     shift = _correlate(level, reference, w)
@@ -78,7 +90,7 @@ def register(moving: NDArray[Any], reference: NDArray[Any], weights: NDArray[Any
     # A coarse ramp is wrong by less than a pixel of the spectrum; a larger residual means that there is no correlation.
     if np.all(np.abs(residual) < 2 * np.pi / np.array(moving.shape)):
         ramp = ramp - residual
-    return _refine(moving, reference, w, Alignment(shift, ramp, 1.0))
+    return Alignment(shift, ramp, 1.0)
 
 
 def _shift_factor(shape: tuple[int, ...], shift: NDArray[np.float64]) -> NDArray[np.complex128]:
