@@ -104,7 +104,7 @@ class StopCriterion:
         return "converged" if self._recipe.patience and self._has_converged(state, error, score) else ""
 
     def restore_best(self, state: State, last: Score) -> Score:
-        """Restore the iteration with the lowest score if the last one is worse by more than the noise.
+        """Restore the iteration with the lowest score if the last one is clearly worse.
 
         Otherwise the last one is kept: it has converged further in what the held-out frames hardly determine. Returns
         the score of the state.
@@ -112,7 +112,7 @@ class StopCriterion:
         if self._best is None or math.isnan(last.value):
             return last
         gain, noise = self._best.gain_over(last)
-        if gain <= noise:
+        if gain <= max(noise, IMPROVEMENT * self._excess):
             return last
         self._kept.restore(state)
         return self._best
