@@ -22,6 +22,7 @@ from exitwave.preparation import apply_view, prepare
 from exitwave.reconstruction.defocus import find_probe
 from exitwave.reconstruction.geometry import with_geometry
 from exitwave.reconstruction.orientation import AS_IS, CLEARLY_BETTER, Orientation, central_frames, rank_orientations
+from exitwave.reconstruction.scale_trial import rank_scales, scale_decision
 from exitwave.reconstruction.starting_probe import DefocusedProbe
 from exitwave.reconstruction.trials import FRAMES, Trial, Trials
 from exitwave.scan import Decision, Scan
@@ -162,10 +163,17 @@ class _Chooser:
             self.choices.append(choice)
             probe = self._find_probe(self.scan, with_positions=True) if search else None
             self._make_trials()
+            self._check_scale()
         if probe is not None:
             self.settings.pop("probe", None)
             why = f"smallest error of all defoci, {probe.error:.3g} on held-out frames in the middle of the scan"
             self._add({}, "probe", f"defocus {probe.defocus * 1e6:+.0f} um", why, {"defocus": probe.defocus})
+
+    def _check_scale(self) -> None:
+        """Report if the positions are wrong by a factor, where a trial still explains too little of the frames."""
+        if self._trials is not None and self._explained() <= EXPLAINED:
+            ranking = rank_scales(self.scan, threads=self._recipe.threads, announce=self._announce)
+            self.choices.append(scale_decision(ranking, self.scan))
 
     def choose_by_trials(self, *, quick: bool, limit: float | None) -> None:
         """Choose refinement of positions, number of modes and strength of the prior; by default if time is short."""

@@ -81,7 +81,7 @@ def rank_orientations(
         announce("trying the orientations of the detector")
     part = central_frames(scan, FRAMES)
     recipe = Recipe(holdout=0, threads=threads)
-    found = [Orientation(view, *_reconstruct(apply_view(part, view), recipe)) for view in VIEWS]
+    found = [Orientation(view, *reconstruct_shortly(apply_view(part, view), recipe)) for view in VIEWS]
     return sorted(found, key=lambda each: each.error)
 
 
@@ -97,7 +97,7 @@ def central_frames(scan: Scan, count: int) -> Scan:
     )
 
 
-def _reconstruct(scan: Scan, recipe: Recipe) -> tuple[float, NDArray[np.complex64]]:
+def reconstruct_shortly(scan: Scan, recipe: Recipe) -> tuple[float, NDArray[np.complex64]]:
     """Return the error at the best defocus, and the object there."""
     grid = object_grid(scan.positions, scan.patterns.shape[1:], scan.object_pixel)
     problem = load_problem(scan, scan.positions, grid, holdout=0, seed=0)

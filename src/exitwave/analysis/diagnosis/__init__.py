@@ -1,6 +1,7 @@
 """Diagnosis: problems of a scan or result, each with a number, its consequence and a remedy."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,7 @@ def diagnose(data: Scan | Result, orientations: Mapping[str, float] | None = Non
         diagnoses += diagnose_pixels(sample)
         diagnoses += diagnose_counts(sample, _covered_pixels(scan, used, diameter))
     diagnoses += _orientation(orientations or _tested_orientations(data))
+    diagnoses += _scale(data)
     if isinstance(data, Result) and sample is not None:
         diagnoses += diagnose_model(data, {diagnosis.code for diagnosis in diagnoses})
     return tuple(sorted(diagnoses, key=_rank))
@@ -87,6 +89,18 @@ def _orientation(errors: Mapping[str, float]) -> list[Diagnosis]:
     if ratio < WRONG_AXES:
         return []
     return [make_diagnosis("D412", ratio, f"The error is {ratio:.3g} times that with the orientation {best}.")]
+
+
+def _scale(data: Scan | Result) -> list[Diagnosis]:
+    """Report a scale of the positions that was found to be wrong before the reconstruction (`scale_trial`)."""
+    for decision in data.choices if isinstance(data, Result) else ():
+        if decision.heading == "scale" and "factor" in decision.settings:
+            factor, right = float(decision.settings["factor"]), decision.settings["right"]
+            evidence = f"The frames fit together with all positions times {factor:.3g}: {decision.why}."
+            values = [f"--set {key}={value}" for key, value in right.items()]
+            remedy = f"Reconstruct the scan with the value that is wrong in the file: {', or '.join(values)}."
+            return [replace(make_diagnosis("D411", factor, evidence), remedy=remedy)]
+    return []
 
 
 def _beam_diameter(scan: Scan, probe: NDArray[Any] | None, sample: FrameSample | None) -> float | None:
