@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from exitwave.analysis.diagnosis.near_field import looks_like_near_field
 from exitwave.engine.algorithms.registry import ALGORITHMS
 from exitwave.engine.backends.device import resolve
 from exitwave.engine.recipe import Recipe, make_recipe, stage_settings, usual_stages
@@ -23,9 +24,10 @@ from exitwave.reconstruction.defocus import find_probe
 from exitwave.reconstruction.geometry import with_geometry
 from exitwave.reconstruction.orientation import AS_IS, CLEARLY_BETTER, Orientation, central_frames, rank_orientations
 from exitwave.reconstruction.scale_trial import rank_scales, scale_decision
+from exitwave.reconstruction.source_distance import find_source_distance
 from exitwave.reconstruction.starting_probe import DefocusedProbe
 from exitwave.reconstruction.trials import FRAMES, Trial, Trials
-from exitwave.scan import Decision, Scan
+from exitwave.scan import Decision, NearField, Scan
 
 EXPLAINED = 0.7
 """Share of the differences between held-out frames that a trial explains with the right axes. Measured: 0.80 to
@@ -51,7 +53,12 @@ REFINE_LATER: dict[str, Any] = {"position_update": {"schedule": {"start": 10}}}
 stretched scan further, until its edge is wrong by a whole pixel."""
 LAST_STAGE: dict[str, Any] = {"algorithm": "ML", "noise": "Poisson"}
 """The last stage: all unknowns together, with the noise of counted photons."""
-NEUTRAL = frozenset({"device", "threads", "seed", "seconds", "holdout", "modes", "probe", "position_update", "tiles"})
+NEUTRAL = frozenset(
+    {
+        "device", "threads", "seed", "seconds", "holdout", "modes", "probe", "position_update", "tiles", "geometry",
+        "source_distance",
+    }
+)  # fmt: skip
 """Settings beside which the others are chosen: they do not affect the choice, or replace only their own choice."""
 
 
@@ -105,7 +112,10 @@ def choose(
     resolve(recipe.device)  # refuse an unavailable device before the work
     scan = with_geometry(scan, recipe)
     announce(f"surveying {len(scan.patterns)} frames")
+    looks_near = not recipe.geometry and looks_like_near_field(scan) is not None
     chooser = _Chooser(_prepared(scan), recipe, dict(settings), announce)
+    chooser.choose_geometry(looks_near=looks_near)
+    quick = quick or looks_near
     chooser.choose_background()
     limit = recipe.seconds and start + SHARE * recipe.seconds
     chooser.choose_probe_and_orientation(quick=quick)
@@ -138,6 +148,20 @@ class _Chooser:
         self._positions_are_open = not given & {"position_update", "stages"} and _may_refine(settings.get("algorithm"))
         self._thin = recipe.slices == 1 and recipe.fly is None
         self._trials: Trials | None = None
+
+    def choose_geometry(self, *, looks_near: bool) -> None:
+        """Find the source distance of a near field without one; report images that are read as far-field patterns."""
+        if looks_near:
+            why = "the file does not say that it is a near field, but the frames look like images of the sample; "
+            why += "add --set geometry=near to treat them so. No trials were done"
+            self._announce(f"the geometry is doubtful: {why}")
+            self._add({}, "geometry", "far field", why)
+        elif self.scan.near and self.scan.near.source_distance is None:
+            settings = _trial_settings(self.settings)
+            distance, choice = find_source_distance(self.scan, settings, self._announce)
+            self.choices.append(choice)
+            self.settings |= {} if distance is None else {"source_distance": distance}
+            self.scan = replace(self.scan, near=NearField(distance))
 
     def choose_background(self) -> None:
         """Model the background if the detector has a dark frame."""

@@ -12,6 +12,7 @@ from exitwave.analysis.diagnosis.codes import CODES, Diagnosis, make_diagnosis
 from exitwave.analysis.diagnosis.counts import diagnose_counts
 from exitwave.analysis.diagnosis.frame_sample import FrameSample, sample_frames
 from exitwave.analysis.diagnosis.model import diagnose_model
+from exitwave.analysis.diagnosis.near_field import diagnose_near_field
 from exitwave.analysis.diagnosis.pixels import diagnose_pixels
 from exitwave.analysis.diagnosis.positions import diagnose_positions
 from exitwave.frames import MissingFrames
@@ -53,7 +54,7 @@ def diagnose(data: Scan | Result, orientations: Mapping[str, float] | None = Non
     probe = data.probe if isinstance(data, Result) else scan.probe
     diameter = _beam_diameter(scan, probe, sample)
     used = scan.used_frames
-    diagnoses = list(diagnose_positions(data.positions[used], diameter))
+    diagnoses = [*diagnose_near_field(scan), *diagnose_positions(data.positions[used], diameter)]
     if sample is not None and len(sample.frames) > 1:
         diagnoses += diagnose_pixels(sample)
         diagnoses += diagnose_counts(sample, _covered_pixels(scan, used, diameter))

@@ -131,6 +131,11 @@ CODES: dict[str, _Problem] = {
         "Effects that the model lacks appear as artefacts in the image.",
         "Try more iterations, more --modes and --refine-positions, one at a time; check the axes of the positions.",
     ),
+    "D422": _Problem(
+        "error", "the frames are near-field images, and are read as far-field patterns",
+        "The model is wrong, and the image has nothing to do with the sample.",
+        "Reconstruct the scan with --set geometry=near; the distance of the source is found from the frames.",
+    ),
 }  # fmt: skip
 """Problem of each stable code."""
 
