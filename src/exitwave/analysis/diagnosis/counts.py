@@ -1,4 +1,4 @@
-"""Problems in the counts of the frames: dose, beam loss, drift, background and speckle size."""
+"""Problems in the counts of the frames: dose, beam loss, drifts, background and speckle size."""
 
 from collections.abc import Iterator
 
@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from exitwave.analysis.diagnosis.codes import Diagnosis, make_diagnosis
 from exitwave.analysis.diagnosis.frame_sample import TRANSFORMED, FrameSample
+from exitwave.analysis.diagnosis.pointing import diagnose_pointing
 from exitwave.errors import Level
 
 PHOTONS = 25.0
@@ -15,8 +16,6 @@ LOST = 0.25
 """Counts below which a frame has no beam, relative to a bright frame (the 90th percentile)."""
 FADED = 0.2
 """Relative change of the counts from the first to the last frame above which the beam drifts."""
-WANDERED = 0.25
-"""Move of the pattern's centre above which the beam drifts, relative to the rms radius of the pattern."""
 SIGMAS = 8.0
 """Smallest ratio of a trend to its standard error; neighbouring frames are not independent."""
 BACKGROUND = 0.02
@@ -25,8 +24,18 @@ WRAPPED = 0.003
 """Autocorrelation of the exit waves at the array edges, relative to the centre, above which it is a problem."""
 
 
-def diagnose_counts(sample: FrameSample, covered: float | None) -> Iterator[Diagnosis]:
-    """Yield the problems in the counts; ``covered`` is the number of covered object pixels, None if unknown."""
+def diagnose_counts(sample: FrameSample, covered: float | None, *, pointing: bool = False) -> Iterator[Diagnosis]:
+    """Yield the problems in the counts.
+
+    Parameters
+    ----------
+    sample : FrameSample
+        The frames.
+    covered : float or None
+        Number of covered object pixels; None if unknown.
+    pointing : bool
+        Whether the model has the pointing of every frame.
+    """
     bright = float(np.quantile(sample.totals, 0.9))
     with_beam = sample.totals > LOST * bright
     if not bright > 0:
@@ -36,6 +45,7 @@ def diagnose_counts(sample: FrameSample, covered: float | None) -> Iterator[Diag
     yield from _loss(sample, with_beam)
     yield from _drift(sample, with_beam)
     if not sample.scan.near:
+        yield from diagnose_pointing(sample, with_beam, refined=pointing)
         yield from _background(sample)
         yield from _wrapping(sample)
 
@@ -62,7 +72,7 @@ def _loss(sample: FrameSample, with_beam: NDArray[np.bool_]) -> Iterator[Diagnos
 
 
 def _drift(sample: FrameSample, with_beam: NDArray[np.bool_]) -> Iterator[Diagnosis]:
-    """Find a steady change of the intensity, or of the direction of the beam."""
+    """Find a steady change of the intensity."""
     time, totals = sample.time[with_beam], sample.totals[with_beam]
     if len(time) < 16:
         return
@@ -71,27 +81,6 @@ def _drift(sample: FrameSample, with_beam: NDArray[np.bool_]) -> Iterator[Diagno
     if abs(change) > FADED and sigmas > SIGMAS:
         evidence = f"The counts per frame change by {change:+.0%} from the first to the last frame."
         yield make_diagnosis("D406", change, evidence)
-        return
-    if sample.scan.near:
-        return
-    centres, radius = _centres(sample, with_beam)
-    moves, significance = np.array([trend(time, centre) for centre in centres.T]).T
-    length = float(np.hypot(*moves))
-    if length > WANDERED * radius and significance.max() > SIGMAS:
-        evidence = f"The centre of the patterns moves by {length:.3g} detector pixels during the scan."
-        yield make_diagnosis("D406", length, evidence)
-
-
-def _centres(sample: FrameSample, with_beam: NDArray[np.bool_]) -> tuple[NDArray[np.float64], float]:
-    """Return the centres of mass of the patterns in pixels, shape (n, 2), and the rms radius of the mean pattern."""
-    mean = np.where(sample.clean, np.maximum(sample.mean - sample.dark, 0), 0)
-    rows, columns = np.indices(mean.shape, dtype=np.float64)
-    weight = mean / mean.sum()
-    y, x = float((weight * rows).sum()), float((weight * columns).sum())
-    radius = float(np.sqrt((weight * ((rows - y) ** 2 + (columns - x) ** 2)).sum()))
-    offsets = np.stack([(rows - y) * sample.clean, (columns - x) * sample.clean])
-    moments = [np.tensordot(offsets, sample.patterns[j] - sample.dark, 2) for j in np.flatnonzero(with_beam)]
-    return np.array(moments) / sample.totals[with_beam, None], radius
 
 
 def trend(
