@@ -13,6 +13,7 @@ from exitwave.analysis.diagnosis.frame_sample import FrameSample, sample_frames
 from exitwave.analysis.diagnosis.model import diagnose_model
 from exitwave.analysis.diagnosis.pixels import diagnose_pixels
 from exitwave.analysis.diagnosis.positions import diagnose_positions
+from exitwave.analysis.diagnosis.repeats import diagnose_repeats
 from exitwave.frames import MissingFrames
 from exitwave.optics import probe_diameter
 from exitwave.scan import Result, Scan, scan_in
@@ -55,7 +56,9 @@ def diagnose(data: Scan | Result, orientations: Mapping[str, float] | None = Non
     diagnoses = list(diagnose_positions(data.positions[used], diameter))
     if sample is not None and len(sample.frames) > 1:
         diagnoses += diagnose_pixels(sample)
-        diagnoses += diagnose_counts(sample, _covered_pixels(scan, used, diameter))
+        pointing = isinstance(data, Result) and "pointing" in data.model
+        diagnoses += diagnose_counts(sample, _covered_pixels(scan, used, diameter), pointing=pointing)
+        diagnoses += diagnose_repeats(sample)
     diagnoses += _orientation(orientations or _tested_orientations(data))
     if isinstance(data, Result) and sample is not None:
         diagnoses += diagnose_model(data, {diagnosis.code for diagnosis in diagnoses})

@@ -69,7 +69,7 @@ CODES: dict[str, _Problem] = {
     "D406": _Problem(
         "warning", "the beam drifts",
         "One probe does not fit both the first and the last frames.",
-        "Reconstruct with --set intensity_update=true; let the optics stabilise before the scan.",
+        "Reconstruct with --set opr_update.number=3 or --set intensity_update=true; let the optics stabilise first.",
     ),
     "D407": _Problem(
         "warning", "the beam was lost",
@@ -139,7 +139,7 @@ CODES: dict[str, _Problem] = {
     "D420": _Problem(
         "error", "frames are repeated",
         "The detector did not record these positions, and the image is wrong there.",
-        "Leave the repeated frames out with --set frames.leave_out=3,40:60.",
+        "Reconstruct the scan with --set frames.leave_out=FRAMES to leave them out, such as 3,40:60.",
     ),
     "D421": _Problem(
         "warning", "the centre of the patterns moves",

@@ -16,6 +16,13 @@ LOST = 0.25
 """Counts below which a frame has no beam, relative to a bright frame (the 90th percentile)."""
 FADED = 0.2
 """Relative change of the counts from the first to the last frame above which the beam drifts."""
+WANDERED = 0.25
+"""Move of the pattern's centre of mass above which the beam drifts, relative to the rms radius of the pattern."""
+INSIDE = 4.0
+"""Ratio of the moves of the centre of mass and of the edges from which on the intensity changes inside the beam. Where
+the beam moved across the lens it was more than 25, where the patterns moved at most 2.5."""
+STEADY = 16
+"""Smallest number of frames in which drifts are searched."""
 SIGMAS = 8.0
 """Smallest ratio of a trend to its standard error; neighbouring frames are not independent."""
 BACKGROUND = 0.02
@@ -43,9 +50,9 @@ def diagnose_counts(sample: FrameSample, covered: float | None, *, pointing: boo
         return
     yield from _dose(sample, with_beam, covered)
     yield from _loss(sample, with_beam)
-    yield from _drift(sample, with_beam)
+    yield from _fading(sample, with_beam)
     if not sample.scan.near:
-        yield from diagnose_pointing(sample, with_beam, refined=pointing)
+        yield from _direction(sample, with_beam, refined=pointing)
         yield from _background(sample)
         yield from _wrapping(sample)
 
@@ -71,16 +78,47 @@ def _loss(sample: FrameSample, with_beam: NDArray[np.bool_]) -> Iterator[Diagnos
         yield make_diagnosis("D407", len(lost), evidence)
 
 
-def _drift(sample: FrameSample, with_beam: NDArray[np.bool_]) -> Iterator[Diagnosis]:
+def _fading(sample: FrameSample, with_beam: NDArray[np.bool_]) -> Iterator[Diagnosis]:
     """Find a steady change of the intensity."""
     time, totals = sample.time[with_beam], sample.totals[with_beam]
-    if len(time) < 16:
+    if len(time) < STEADY:
         return
     positions = sample.scan.positions[sample.frames[with_beam], :2]  # a sample darker at one side is not a drift
     change, sigmas = trend(time, totals / totals.mean(), positions)
     if abs(change) > FADED and sigmas > SIGMAS:
         evidence = f"The counts per frame change by {change:+.0%} from the first to the last frame."
         yield make_diagnosis("D406", change, evidence)
+
+
+def _direction(sample: FrameSample, with_beam: NDArray[np.bool_], *, refined: bool) -> Iterator[Diagnosis]:
+    """Find patterns that move, or whose intensity moves while the edges of the beam hardly do."""
+    moves = tuple(diagnose_pointing(sample, with_beam, refined=refined))
+    changes = tuple(_wandering(sample, with_beam))
+    yield from changes if moves and changes and changes[0].number > INSIDE * moves[0].number else moves or changes
+
+
+def _wandering(sample: FrameSample, with_beam: NDArray[np.bool_]) -> Iterator[Diagnosis]:
+    """Find a steady change of the distribution of the intensity in the beam, while its edges do not move."""
+    if with_beam.sum() < STEADY:
+        return
+    centres, radius = _centres(sample, with_beam)
+    moves, significance = np.array([trend(sample.time[with_beam], centre) for centre in centres.T]).T
+    length = float(np.hypot(*moves))
+    if length > WANDERED * radius and significance.max() > SIGMAS:
+        evidence = f"The centre of mass of the patterns moves by {length:.3g} detector pixels during the scan."
+        yield make_diagnosis("D406", length, evidence)
+
+
+def _centres(sample: FrameSample, with_beam: NDArray[np.bool_]) -> tuple[NDArray[np.float64], float]:
+    """Return the centres of mass of the patterns in pixels, shape (n, 2), and the rms radius of the mean pattern."""
+    mean = np.where(sample.clean, np.maximum(sample.mean - sample.dark, 0), 0)
+    rows, columns = np.indices(mean.shape, dtype=np.float64)
+    weight = mean / mean.sum()
+    y, x = float((weight * rows).sum()), float((weight * columns).sum())
+    radius = float(np.sqrt((weight * ((rows - y) ** 2 + (columns - x) ** 2)).sum()))
+    offsets = np.stack([(rows - y) * sample.clean, (columns - x) * sample.clean])
+    moments = [np.tensordot(offsets, sample.patterns[j] - sample.dark, 2) for j in np.flatnonzero(with_beam)]
+    return np.array(moments) / sample.totals[with_beam, None], radius
 
 
 def trend(

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from exitwave.analysis.diagnosis.codes import Diagnosis, make_diagnosis
 from exitwave.analysis.diagnosis.frame_sample import FrameSample
+from exitwave.analysis.frame_accounting import format_ranges
 from exitwave.cxi.frame_settings import LEAVE_OUT, format_frames
 from exitwave.frames import valid_counts
 
@@ -28,13 +29,12 @@ def diagnose_repeats(sample: FrameSample) -> Iterator[Diagnosis]:
         return
     longest = max(len(run) for run in np.split(repeats, 1 + np.flatnonzero(np.diff(repeats) > 1)))
     serious = len(repeats) > MANY * sample.of or longest >= IN_A_ROW
-    frames, least = format_frames(repeats), "" if sample.whole else "At least "
+    least = "" if sample.whole else "At least "
     evidence = (
-        f"{least}{len(repeats)} of {sample.of} frames are identical to an earlier frame ({frames}, the end of a range is "
-        "excluded)."
+        f"{least}{len(repeats)} of {sample.of} frames are identical to an earlier frame: {format_ranges(repeats)}."
     )
-    remedy = f"Leave them out: reconstruct the scan with --set {LEAVE_OUT}={frames}"
-    yield replace(make_diagnosis("D420", len(repeats), evidence, None if serious else "warning"), remedy=f"{remedy}")
+    remedy = f"Reconstruct the scan with --set {LEAVE_OUT}={format_frames(repeats)} to leave them out."
+    yield replace(make_diagnosis("D420", len(repeats), evidence, None if serious else "warning"), remedy=remedy)
 
 
 def find_repeats(sample: FrameSample) -> NDArray[np.int64]:
@@ -80,4 +80,4 @@ def _read(sample: FrameSample, frames: NDArray[np.int64], digests: dict[int, byt
 
 def _digest(counts: NDArray[Any]) -> bytes | None:
     """Return a digest of a frame of float32; None if it has too few counts to tell."""
-    return blake2b(np.ascontiguousarray(counts), digest_size=16).digest() if counts.sum() >= COUNTS else None
+    return blake2b(counts.tobytes(), digest_size=16).digest() if counts.sum() >= COUNTS else None
