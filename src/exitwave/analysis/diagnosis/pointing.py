@@ -22,8 +22,8 @@ KEPT = 0.2
 MARGIN = 0.05
 """Smallest share of the frames before, and after, a jump."""
 
-# Measured on 80 simulated scans (four specimens, four scan patterns, 3e4 to 3e8 photons a frame, some with errors of the
-# positions) and one measured one: without a fault, jumps of up to 0.41 pixels with 7.0 standard errors, and slow
+# Measured on 80 simulated scans (four specimens, four scan patterns, 3e4 to 3e8 photons a frame, some with errors of
+# the positions) and one measured one: without a fault, jumps of up to 0.41 pixels with 7.0 standard errors, and slow
 # moves of up to 0.44 pixels with 5.0. All jumps of 0.8 to 4.5 pixels and all waves of 1.1 to 4.5 pixels were found.
 LEAST, JUMPS, DRIFTS = 0.5, 8.0, 6.0
 """Smallest move in detector pixels, and its smallest ratio to the standard error, of a jump and of a slow drift."""
