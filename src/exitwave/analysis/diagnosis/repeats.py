@@ -22,9 +22,8 @@ FOLLOWED = 2000
 """Largest number of frames that are read beside the sample to find the end of a repetition."""
 
 
-def diagnose_repeats(sample: FrameSample) -> Iterator[Diagnosis]:
-    """Yield the repeated frames, if there are any."""
-    repeats = find_repeats(sample)
+def diagnose_repeats(sample: FrameSample, repeats: NDArray[np.int64]) -> Iterator[Diagnosis]:
+    """Yield the diagnosis of repeated frames, which `find_repeats` has found, if there are any."""
     if not len(repeats):
         return
     longest = max(len(run) for run in np.split(repeats, 1 + np.flatnonzero(np.diff(repeats) > 1)))
