@@ -99,7 +99,7 @@ class Decision:
     """A change that preparation made to a scan, or a choice for its reconstruction, with the reason."""
 
     heading: str
-    """Subject: pixels, background, positions, monitor, crop or probe; also orientation, modes or algorithm."""
+    """Subject: frames, pixels, background, positions, monitor, crop or probe; also orientation, modes or algorithm."""
     name: str
     """What was done or chosen, in one or two words."""
     settings: dict[str, Any]

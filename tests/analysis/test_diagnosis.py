@@ -9,10 +9,11 @@ import pytest
 from numpy.typing import NDArray
 
 import exitwave
-from exitwave.analysis.diagnosis import CODES, Diagnosis, diagnose
+from exitwave.analysis.diagnosis import CODES, Diagnosis, diagnose, frame_sample
 from exitwave.analysis.diagnosis.counts import trend
 from exitwave.analysis.diagnosis.frame_sample import sample_frames
 from exitwave.analysis.diagnosis.positions import bragg_peak, widest_gap
+from exitwave.analysis.diagnosis.repeats import find_repeats
 from exitwave.frames import Frames
 from exitwave.positions import fermat_spiral, jittered_grid, raster
 from exitwave.scan import Scan
@@ -138,6 +139,34 @@ def test_beam_that_fades_or_drifts(clean: Scan) -> None:
     assert -0.6 < found(counted(clean, np.random.default_rng(1).poisson(fading)), "D406").number < -0.4
     assert found(made(probe_drift=0.2), "D406").number > 10
     assert codes(made(beam_fluctuation=0.1)) == set()
+
+
+def test_repeated_frames(clean: Scan) -> None:
+    stack = clean.patterns[:]
+    stuck, twice = stack.copy(), stack.copy()
+    stuck[30:40], twice[50] = stack[30], stack[20]
+    many = found(counted(clean, stuck), "D420")
+    assert (many.level, many.number) == ("error", 9)
+    assert "31–39" in many.evidence
+    assert "--set frames.leave_out=31:40 " in many.remedy
+    assert found(counted(clean, twice), "D420").level == "warning"
+    assert "D420" not in codes(replace(counted(clean, stuck), left_out={"stuck": tuple(range(31, 40))}))
+
+
+def test_repeated_frames_outside_of_the_sample(clean: Scan, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frame_sample, "PIXELS", 16 * SIDE**2)
+    stack = clean.patterns[:].copy()
+    stack[41:49] = stack[41]
+    sample = sample_frames(counted(clean, stack))
+    assert len(sample.frames) == 16
+    assert find_repeats(sample).tolist() == list(range(42, 49))
+
+
+def test_empty_frames_are_not_repeated_frames(clean: Scan) -> None:
+    stack = clean.patterns[:].copy()
+    stack[30:40] = 0
+    stack[30:40, 64, 64] = 3
+    assert "D420" not in codes(counted(clean, stack))
 
 
 def test_trend_and_its_significance() -> None:

@@ -17,7 +17,8 @@ Set = Annotated[
         "--set",
         metavar="KEY=VALUE",
         help="Replace a value of the file: energy=8.8keV, distance=2m, pixel_size=75um, positions=um (their unit), "
-        "mask=inverted. May be repeated.",
+        "mask=inverted, frames.leave_out=3,40:60 or frames.shift=1@50 (from frame 50 on, each frame gets the position "
+        "of the next). May be repeated.",
     ),
 ]
 SetAny = Annotated[
@@ -25,7 +26,8 @@ SetAny = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Replace a value of the file (energy=8.8keV, distance=2m, pixel_size=75um, positions=um, mask=inverted) "
+        help="Replace a value of the file (energy=8.8keV, distance=2m, pixel_size=75um, positions=um, mask=inverted, "
+        "frames.leave_out=3,40:60, frames.shift=1@50: from frame 50 on, each frame gets the position of the next) "
         "or a setting of the recipe (object_update.step=0.5). May be repeated.",
     ),
 ]

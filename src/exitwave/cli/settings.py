@@ -90,10 +90,10 @@ def split_settings(settings: dict[str, str]) -> tuple[dict[str, str], dict[str, 
     overrides, recipe = dict[str, str](), dict[str, Any]()
     for key, value in settings.items():
         top = key.split(".")[0]
-        if top not in known:
-            remedy = did_you_mean(top, known)
+        if top not in known and key not in known:
+            remedy = did_you_mean(key if top == "frames" else top, known)
             raise InputError("Unknown setting", where="--set", found=key, remedy=remedy)
-        if top in of_file:
+        if top in of_file or key in of_file:
             overrides[key] = value
         else:
             _assign(recipe, key, value)
@@ -102,13 +102,14 @@ def split_settings(settings: dict[str, str]) -> tuple[dict[str, str], dict[str, 
 
 def _known_keys() -> tuple[set[str], list[str]]:
     """Return the keys that replace a value of a file, and the settings of the recipe."""
+    from exitwave.cxi.frame_settings import FRAME_SETTINGS
     from exitwave.cxi.read import OVERRIDES
     from exitwave.dialects.registry import DIALECTS
     from exitwave.engine.recipe import Recipe, stage_settings
 
     of_recipe = [*Recipe.model_fields, *stage_settings()]
     of_dialects = (key for dialect in DIALECTS.all().values() for key in dialect.settings)
-    return {*OVERRIDES, *of_dialects} - {*of_recipe}, of_recipe
+    return {*OVERRIDES, *FRAME_SETTINGS, *of_dialects} - {*of_recipe}, of_recipe
 
 
 def _assign(recipe: dict[str, Any], key: str, text: str) -> None:

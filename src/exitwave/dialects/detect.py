@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from exitwave.cxi.frame_settings import FRAME_SETTINGS, with_frame_settings
 from exitwave.cxi.read import OVERRIDES
 from exitwave.dialects.dialect import Dialect, Evidence, Settings
 from exitwave.dialects.registry import DIALECTS
@@ -27,8 +28,9 @@ def open(path: str | Path, dialect: str = "auto", **overrides: str) -> Scan | Re
         File format, by a name that `exitwave formats` lists; ``"auto"``: detected from the content.
     **overrides : str
         Values that replace those of the file: ``energy="8.8keV"``, ``distance="2m"``, ``pixel_size="75um"``,
-        ``positions="um"`` (their unit), ``mask="inverted"``, ``"as-is"`` or ``"none"``; and values that the file format
-        lacks.
+        ``positions="um"`` (their unit), ``mask="inverted"``, ``"as-is"`` or ``"none"``; values that the file format
+        lacks; and, by ``**{...}``, ``"frames.shift"`` and ``"frames.leave_out"``, see
+        `exitwave.cxi.frame_settings.with_frame_settings`.
 
     Returns
     -------
@@ -52,8 +54,8 @@ def read(file: str | Path, settings: Settings | None = None, name: str = "auto")
     file : str or Path
         The file, or one of several that belong together. Never changed.
     settings : mapping of str to str, optional
-        Values that replace those of the file, or that the file lacks; see `exitwave.cxi.read.OVERRIDES` and
-        ``Dialect.settings``.
+        Values that replace those of the file, or that the file lacks; see `exitwave.cxi.read.OVERRIDES`,
+        ``Dialect.settings`` and `exitwave.cxi.frame_settings.FRAME_SETTINGS`.
     name : str
         Name of the dialect; ``"auto"``: detected from the content.
 
@@ -117,15 +119,17 @@ def _read_as(chosen: Dialect, file: Path, settings: Settings, reason: str) -> Sc
     if chosen.read is None:
         readable = ", ".join(name for name, each in DIALECTS.all().items() if each.read)
         raise InputError("This file format can only be written", found=chosen.name, remedy=f"Readable: {readable}")
+    known = OVERRIDES | dict(chosen.settings) | FRAME_SETTINGS
     for key in settings:
-        if key not in OVERRIDES and key not in chosen.settings:
-            keys = (f"{name}={example}" for name, example in (OVERRIDES | dict(chosen.settings)).items())
+        if key not in known:
+            keys = (f"{name}={example}" for name, example in known.items())
             what = f"The file format {chosen.name} has no such setting"
             raise InputError(what, found=key, remedy=did_you_mean(key, keys))
     try:
-        data = chosen.read(file, settings)
+        data = chosen.read(file, {key: value for key, value in settings.items() if key not in FRAME_SETTINGS})
     except DAMAGE as error:
         raise damaged(file, error) from error
+    data = with_frame_settings(data, settings)
     if chosen.name == "seed":
         return data
     note = finding(

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from exitwave.analysis.diagnosis.near_field import looks_like_near_field
+from exitwave.cxi.frame_settings import FRAME_HEADING
 from exitwave.engine.algorithms.registry import ALGORITHMS
 from exitwave.engine.backends.device import resolve
 from exitwave.engine.recipe import Recipe, make_recipe, stage_settings, usual_stages
@@ -297,7 +298,7 @@ class _Chooser:
 
 def _prepared(scan: Scan) -> Scan:
     """Return the scan prepared, unless it is already; near-field images are not cropped, and keep their background."""
-    if scan.preparation:
+    if any(step.heading != FRAME_HEADING for step in scan.preparation):
         return scan
     if scan.near:
         return prepare(scan, background="none", crop=None)

@@ -13,8 +13,10 @@ from exitwave.analysis.diagnosis.counts import diagnose_counts
 from exitwave.analysis.diagnosis.frame_sample import FrameSample, sample_frames
 from exitwave.analysis.diagnosis.model import diagnose_model
 from exitwave.analysis.diagnosis.near_field import diagnose_near_field
+from exitwave.analysis.diagnosis.order import diagnose_order
 from exitwave.analysis.diagnosis.pixels import diagnose_pixels
 from exitwave.analysis.diagnosis.positions import diagnose_positions
+from exitwave.analysis.diagnosis.repeats import diagnose_repeats, find_repeats
 from exitwave.frames import MissingFrames
 from exitwave.optics import probe_diameter
 from exitwave.scan import Result, Scan, scan_in
@@ -26,6 +28,8 @@ CELLS = 500
 WRONG_AXES = 1.1
 """Ratio of the error with the scan's orientation to the smallest error, from which on the axes are wrong."""
 _LEVELS = ("error", "warning", "info")
+_MODEL = ("D405", "D406", "D408", "D409", "D418")
+"""Problems of a model that does not explain the counts."""
 _LAST = ("D413", "D409", "D402", "D403", "D404", "D401", "D418")
 """Problems that are named after others of their level, in this order. Wrong positions can cause weak modes, holes and
 a small overlap; where a cause is known, an unexplained model is its consequence."""
@@ -57,12 +61,25 @@ def diagnose(data: Scan | Result, orientations: Mapping[str, float] | None = Non
     diagnoses = [*diagnose_near_field(scan), *diagnose_positions(data.positions[used], diameter)]
     if sample is not None and len(sample.frames) > 1:
         diagnoses += diagnose_pixels(sample)
-        diagnoses += diagnose_counts(sample, _covered_pixels(scan, used, diameter))
+        pointing = isinstance(data, Result) and "pointing" in data.model
+        diagnoses += diagnose_counts(sample, _covered_pixels(scan, used, diameter), pointing=pointing)
     diagnoses += _orientation(orientations or _tested_orientations(data))
     diagnoses += _scale(data)
     if isinstance(data, Result) and sample is not None:
         diagnoses += diagnose_model(data, {diagnosis.code for diagnosis in diagnoses})
+    if sample is not None:
+        diagnoses += _sequence(data, sample, diagnoses)
     return tuple(sorted(diagnoses, key=_rank))
+
+
+def _sequence(data: Scan | Result, sample: FrameSample, known: list[Diagnosis]) -> list[Diagnosis]:
+    """Check whether frames are repeated, and whether frames and positions are in step."""
+    repeats = find_repeats(sample)
+    found = list(diagnose_repeats(sample, repeats))
+    if not sample.scan.near:
+        unexplained = any(each.code in _MODEL and each.level != "info" for each in known)
+        found += diagnose_order(sample, repeats, data if isinstance(data, Result) and unexplained else None)
+    return found
 
 
 def _rank(diagnosis: Diagnosis) -> tuple[int, int]:

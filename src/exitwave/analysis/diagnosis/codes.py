@@ -69,7 +69,7 @@ CODES: dict[str, _Problem] = {
     "D406": _Problem(
         "warning", "the beam drifts",
         "One probe does not fit both the first and the last frames.",
-        "Reconstruct with opr_update or intensity_update; let the optics stabilise before the scan.",
+        "Reconstruct with --set opr_update.number=3 or --set intensity_update=true; let the optics stabilise first.",
     ),
     "D407": _Problem(
         "warning", "the beam was lost",
@@ -130,6 +130,21 @@ CODES: dict[str, _Problem] = {
         "warning", "the model does not explain the counts",
         "Effects that the model lacks appear as artefacts in the image.",
         "Try more iterations, more --modes and --refine-positions, one at a time; check the axes of the positions.",
+    ),
+    "D419": _Problem(
+        "error", "frames and positions are out of step",
+        "A trigger was lost or doubled, and all later frames are combined at wrong places.",
+        "Reconstruct the scan with --set frames.shift=K@N: from frame N on, frame j gets the position j + K.",
+    ),
+    "D420": _Problem(
+        "error", "frames are repeated",
+        "The detector did not record these positions, and the image is wrong there.",
+        "Reconstruct the scan with --set frames.leave_out=FRAMES to leave them out, such as 3,40:60.",
+    ),
+    "D421": _Problem(
+        "warning", "the centre of the patterns moves",
+        "The direction of the beam changes, and the phase of the image is curved or has steps.",
+        "Reconstruct with --set pointing_update=true; let the optics stabilise before the scan.",
     ),
     "D422": _Problem(
         "error", "the frames are near-field images, and are read as far-field patterns",

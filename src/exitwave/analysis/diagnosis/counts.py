@@ -1,4 +1,4 @@
-"""Problems in the counts of the frames: dose, beam loss, drift, background and speckle size."""
+"""Problems in the counts of the frames: dose, beam loss, drifts, background and speckle size."""
 
 from collections.abc import Iterator
 
@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from exitwave.analysis.diagnosis.codes import Diagnosis, make_diagnosis
 from exitwave.analysis.diagnosis.frame_sample import TRANSFORMED, FrameSample
+from exitwave.analysis.diagnosis.pointing import diagnose_pointing
 from exitwave.errors import Level
 
 PHOTONS = 25.0
@@ -16,7 +17,12 @@ LOST = 0.25
 FADED = 0.2
 """Relative change of the counts from the first to the last frame above which the beam drifts."""
 WANDERED = 0.25
-"""Move of the pattern's centre above which the beam drifts, relative to the rms radius of the pattern."""
+"""Move of the pattern's centre of mass above which the beam drifts, relative to the rms radius of the pattern."""
+INSIDE = 4.0
+"""Ratio of the moves of the centre of mass and of the edges from which on the intensity changes inside the beam. Where
+the beam moved across the lens it was more than 25, where the patterns moved at most 2.5."""
+STEADY = 16
+"""Smallest number of frames in which drifts are searched."""
 SIGMAS = 8.0
 """Smallest ratio of a trend to its standard error; neighbouring frames are not independent."""
 BACKGROUND = 0.02
@@ -25,8 +31,18 @@ WRAPPED = 0.003
 """Autocorrelation of the exit waves at the array edges, relative to the centre, above which it is a problem."""
 
 
-def diagnose_counts(sample: FrameSample, covered: float | None) -> Iterator[Diagnosis]:
-    """Yield the problems in the counts; ``covered`` is the number of covered object pixels, None if unknown."""
+def diagnose_counts(sample: FrameSample, covered: float | None, *, pointing: bool = False) -> Iterator[Diagnosis]:
+    """Yield the problems in the counts.
+
+    Parameters
+    ----------
+    sample : FrameSample
+        The frames.
+    covered : float or None
+        Number of covered object pixels; None if unknown.
+    pointing : bool
+        Whether the model has the pointing of every frame.
+    """
     bright = float(np.quantile(sample.totals, 0.9))
     with_beam = sample.totals > LOST * bright
     if not bright > 0:
@@ -34,8 +50,9 @@ def diagnose_counts(sample: FrameSample, covered: float | None) -> Iterator[Diag
         return
     yield from _dose(sample, with_beam, covered)
     yield from _loss(sample, with_beam)
-    yield from _drift(sample, with_beam)
+    yield from _fading(sample, with_beam)
     if not sample.scan.near:
+        yield from _direction(sample, with_beam, refined=pointing)
         yield from _background(sample)
         yield from _wrapping(sample)
 
@@ -61,24 +78,34 @@ def _loss(sample: FrameSample, with_beam: NDArray[np.bool_]) -> Iterator[Diagnos
         yield make_diagnosis("D407", len(lost), evidence)
 
 
-def _drift(sample: FrameSample, with_beam: NDArray[np.bool_]) -> Iterator[Diagnosis]:
-    """Find a steady change of the intensity, or of the direction of the beam."""
+def _fading(sample: FrameSample, with_beam: NDArray[np.bool_]) -> Iterator[Diagnosis]:
+    """Find a steady change of the intensity."""
     time, totals = sample.time[with_beam], sample.totals[with_beam]
-    if len(time) < 16:
+    if len(time) < STEADY:
         return
     positions = sample.scan.positions[sample.frames[with_beam], :2]  # a sample darker at one side is not a drift
     change, sigmas = trend(time, totals / totals.mean(), positions)
     if abs(change) > FADED and sigmas > SIGMAS:
         evidence = f"The counts per frame change by {change:+.0%} from the first to the last frame."
         yield make_diagnosis("D406", change, evidence)
-        return
-    if sample.scan.near:
+
+
+def _direction(sample: FrameSample, with_beam: NDArray[np.bool_], *, refined: bool) -> Iterator[Diagnosis]:
+    """Find patterns that move, or whose intensity moves while the edges of the beam hardly do."""
+    moves = tuple(diagnose_pointing(sample, with_beam, refined=refined))
+    changes = tuple(_wandering(sample, with_beam))
+    yield from changes if moves and changes and changes[0].number > INSIDE * moves[0].number else moves or changes
+
+
+def _wandering(sample: FrameSample, with_beam: NDArray[np.bool_]) -> Iterator[Diagnosis]:
+    """Find a steady change of the distribution of the intensity in the beam, while its edges do not move."""
+    if with_beam.sum() < STEADY:
         return
     centres, radius = _centres(sample, with_beam)
-    moves, significance = np.array([trend(time, centre) for centre in centres.T]).T
+    moves, significance = np.array([trend(sample.time[with_beam], centre) for centre in centres.T]).T
     length = float(np.hypot(*moves))
     if length > WANDERED * radius and significance.max() > SIGMAS:
-        evidence = f"The centre of the patterns moves by {length:.3g} detector pixels during the scan."
+        evidence = f"The centre of mass of the patterns moves by {length:.3g} detector pixels during the scan."
         yield make_diagnosis("D406", length, evidence)
 
 
