@@ -73,12 +73,16 @@ def diagnose(data: Scan | Result, orientations: Mapping[str, float] | None = Non
 
 
 def _sequence(data: Scan | Result, sample: FrameSample, known: list[Diagnosis]) -> list[Diagnosis]:
-    """Check whether frames are repeated, and whether frames and positions are in step."""
+    """Check whether frames are repeated, and whether frames and positions are in step.
+
+    A model that explains the counts of a result excludes the latter.
+    """
     repeats = find_repeats(sample)
     found = list(diagnose_repeats(sample, repeats))
-    if not sample.scan.near:
-        unexplained = any(each.code in _MODEL and each.level != "info" for each in known)
-        found += diagnose_order(sample, repeats, data if isinstance(data, Result) and unexplained else None)
+    result = data if isinstance(data, Result) else None
+    unexplained = result is None or any(each.code in _MODEL and each.level != "info" for each in known)
+    if unexplained and not sample.scan.near:
+        found += diagnose_order(sample, repeats, result)
     return found
 
 
