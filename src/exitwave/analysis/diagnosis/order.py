@@ -60,8 +60,8 @@ WIDTHS = np.geomspace(0.5, 3, 12)
 # results of such scans, the model confirmed it in 36; in results of 40 clean scans and 20 with other faults, the two
 # pieces of evidence were together at most 1.8.
 SURE = 6.0
-"""Smallest ratio of the evidence to its standard error where only the frames are compared. One of 64 further clean scans
-had 5.9, near its last frames."""
+"""Smallest ratio of the evidence to its standard error where only the frames are compared. One of 64 further clean
+scans had 5.9, near its last frames."""
 TOGETHER, FRAMES_AT_LEAST, MODEL_AT_LEAST = 2.8, 0.5, 1.0
 """Smallest root of the summed squares of this ratio and of that of the model, and smallest values of each."""
 MODELLED = 2**22
