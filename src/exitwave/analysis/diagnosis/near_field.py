@@ -11,11 +11,12 @@ from skimage.registration import phase_cross_correlation
 
 from exitwave.analysis.diagnosis.codes import Diagnosis, make_diagnosis
 from exitwave.frames import MissingFrames, valid_counts
+from exitwave.positions import innermost
 from exitwave.scan import Scan
 from exitwave.units import show
 
-FRAMES, PAIRS = 200, 32
-"""Largest numbers of frames that are read, and of pairs of neighbours whose shift is measured."""
+FRAMES, PAIRS = 100, 32
+"""Largest numbers of frames in the middle of the scan that are read, and of pairs whose shift is measured."""
 NEIGHBOUR = 5
 """Each frame is registered with its so-many-th nearest one, because a larger shift is less disturbed by the beam."""
 DIM = 0.05
@@ -48,9 +49,11 @@ def measure_shifts(scan: Scan) -> ImageShifts | None:
     used = scan.used_frames
     if isinstance(scan.patterns, MissingFrames) or len(used) < 16:
         return None
-    chosen = used[np.unique(np.linspace(0, len(used) - 1, FRAMES).astype(int))]
+    chosen = np.sort(used[innermost(scan.positions[used, :2], FRAMES)])
     good = scan.detector.always_good
-    frames = np.stack([np.where(good & valid_counts(each), each, 0.0) for each in scan.patterns.pick(chosen)])
+    frames = np.zeros((len(chosen), *scan.patterns.shape[1:]), np.float32)
+    for frame, counts in zip(frames, scan.patterns.pick(chosen), strict=True):
+        frame[good & valid_counts(counts)] = counts[good & valid_counts(counts)]
     mean = frames.mean(axis=0)
     bright = mean > DIM * np.quantile(mean, 0.99)
     if not bright.any():
