@@ -79,7 +79,7 @@ def test_the_message_for_an_unknown_setting_names_similar_ones(settings, message
         make_recipe(settings)
 
 
-VALUES = {"batch": 8, "batching": "sparse", "noise": "Poisson", "relaxation": 0.5, "decay": 0.2}
+VALUES = {"batch": 8, "batching": "sparse", "noise": "Poisson", "relaxation": 0.5, "decay": 0.2, "regularisation": 2.0}
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS.all())
