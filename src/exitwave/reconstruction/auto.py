@@ -36,8 +36,8 @@ EXPLAINED = 0.7
 axes."""
 MODES = 3
 """Largest number of probe modes that is chosen."""
-STRENGTHS = (0.25, 4.0)
-"""Strengths of the prior that are compared with 1."""
+STRENGTHS = (4.0,)
+"""Strengths of the prior that are compared with 1; a lower one was never clearly better."""
 ITERATIONS = (60, 150)
 """Largest numbers of iterations of mPIE and ML."""
 DEVIANCE = "deviance of held-out frames in the middle of the scan"
@@ -46,10 +46,10 @@ QUICK_MODES, QUICK_ITERATIONS = 2, (25, 6)
 """Number of modes and of iterations of mPIE and ML in a quick run."""
 SHARE = 0.4
 """Part of the time limit in which trials are started."""
-PATIENCE = 12
+PATIENCE = 8
 """Iterations without improvement after which a stage ends."""
 REFINE_POSITIONS: dict[str, Any] = {"position_update": True}
-REFINE_LATER: dict[str, Any] = {"position_update": {"schedule": {"start": 10}}}
+REFINE_LATER: dict[str, Any] = {"position_update": {"schedule": {"start": 6}}}
 """The last stage refines positions only after the noise that mPIE leaves is gone. Otherwise it would distort a slightly
 stretched scan further, until its edge is wrong by a whole pixel."""
 LAST_STAGE: dict[str, Any] = {"algorithm": "ML", "noise": "Poisson"}

@@ -56,9 +56,9 @@ WIDTHS = np.geomspace(0.5, 3, 12)
 
 # Measured on 90 simulated scans (four specimens, four scan patterns, 3e4 to 3e8 photons a frame): at most 3.6 standard
 # errors, 4.1 in the same scans with wrong positions (errors of 3 and 8 pixels, a drift, a backlash; 360 scans). With a
-# shift from a random frame on, the right one was the best in 75 of 90, with more than 4.2 standard errors in 54. Of 40
-# results of such scans, the model confirmed it in 36; in results of 40 clean scans and 20 with other faults, the two
-# pieces of evidence were together at most 1.8.
+# shift from a random frame on, the right one was the best in 75 of 90, with more than 4.2 standard errors in 54. With
+# the results of 40 such scans, frames and model together found it in 36; in results of 40 clean scans both together had
+# at most 1.8.
 SURE = 6.0
 """Smallest ratio of the evidence to its standard error where only the frames are compared. One of 64 further clean
 scans had 5.9, near its last frames."""
