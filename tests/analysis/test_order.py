@@ -43,3 +43,14 @@ def test_the_repair_gives_the_positions_back(scan):
     np.testing.assert_array_equal(repaired.positions[later], scan.positions[later + 1])
     np.testing.assert_array_equal(repaired.positions[:START], scan.positions[:START])
     assert len(scan.positions) - 1 not in repaired.used_frames
+
+
+def test_a_jump_of_the_pattern_centre_is_not_a_lost_trigger():
+    raster = exitwave.simulate(
+        "2-ID-D", detector=128, frames=120, photons=1e7, specimen="texture", seed=1, scan="raster"
+    )
+    frames = raster.patterns[:].copy()
+    frames[110:] = np.roll(frames[110:], 2, axis=1)
+    codes = {each.code for each in diagnose(replace(raster, patterns=Frames(frames)))}
+    assert "D421" in codes
+    assert "D419" not in codes

@@ -75,13 +75,16 @@ def diagnose(data: Scan | Result, orientations: Mapping[str, float] | None = Non
 def _sequence(data: Scan | Result, sample: FrameSample, known: list[Diagnosis]) -> list[Diagnosis]:
     """Check whether frames are repeated, and whether frames and positions are in step.
 
-    A model that explains the counts of a result excludes the latter.
+    A model that explains the counts of a result excludes the latter. Where the centre of the patterns moves, it is not
+    checked before the pointing is refined: frames before and after a jump differ as frames out of step do (measured: in
+    7 of 120 simulated scans with a jump of 1 or 2 pixels, with up to 12 standard errors).
     """
     repeats = find_repeats(sample)
     found = list(diagnose_repeats(sample, repeats))
     result = data if isinstance(data, Result) else None
     unexplained = result is None or any(each.code in _MODEL and each.level != "info" for each in known)
-    if unexplained and not sample.scan.near:
+    moves = any(each.code == "D421" and each.level != "info" for each in known)
+    if unexplained and not moves and not sample.scan.near:
         found += diagnose_order(sample, repeats, result)
     return found
 
