@@ -27,7 +27,7 @@ def evidence(**changes: Any) -> Evidence:
     return Evidence(**good | changes)
 
 
-COUNTS = make_diagnosis("D413", 0.006, "")
+COUNTS, WRAPPED = make_diagnosis("D413", 0.006, ""), make_diagnosis("D413", 0.036, "", "error")
 ERROR, WARNING = (make_diagnosis("D408", 1.0, "", level) for level in ("error", "warning"))
 
 
@@ -54,6 +54,13 @@ ERROR, WARNING = (make_diagnosis("D408", 1.0, "", level) for level in ("error", 
         ({"diagnoses": (COUNTS,)}, "GOOD", "photons", "only photon noise"),
         ({"diagnoses": (COUNTS,), "held_out": deviance(1.5)}, "CHECK", "detector", "too few detector pixels"),
         ({"diagnoses": (COUNTS,), "halves": None}, "CHECK", "detector", "unknown"),
+        ({"diagnoses": (WRAPPED,)}, "CHECK", "detector", "too few detector pixels"),
+        (
+            {"diagnoses": (WRAPPED,), "halves": Halves(1.3, 0.2, 0.15, 100)},
+            "BAD",
+            "detector",
+            "too few detector pixels",
+        ),
         ({"moved": 3.0}, "CHECK", "positions", "moved the positions by 3 object pixels"),
     ],
 )
@@ -65,4 +72,5 @@ def test_grade_limit_and_first_reason(changes: dict[str, Any], expected: str, li
 
 @pytest.mark.parametrize("code", CODES)
 def test_no_problem_of_level_error_is_good(code: str) -> None:
-    assert grade(evidence(diagnoses=(make_diagnosis(code, 1.0, "", "error"),)))[0] == "BAD"
+    expected = "CHECK" if code == "D413" else "BAD"  # the halves agree, so that the array is wide enough for the image
+    assert grade(evidence(diagnoses=(make_diagnosis(code, 1.0, "", "error"),)))[0] == expected

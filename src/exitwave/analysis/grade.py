@@ -124,7 +124,7 @@ def limit_of(evidence: Evidence) -> Limit:
 def _bad(evidence: Evidence) -> Iterator[str]:
     """Yield the reasons why an image is wrong."""
     for each in evidence.diagnoses:
-        if each.level == "error":
+        if each.level == "error" and not _is_disproved(each, evidence):
             yield f"{each.what} ({each.code})"
     if evidence.diverged:
         yield "the reconstruction diverged"
@@ -138,6 +138,12 @@ def _bad(evidence: Evidence) -> Iterator[str]:
         yield f"{_cause(evidence)}the image does not predict the held-out frames"
     if evidence.holdout_error is not None and not evidence.holdout_error < BLIND:
         yield f"{_cause(evidence)}the model explains only a small part of the counts"
+
+
+def _is_disproved(diagnosis: Diagnosis, evidence: Evidence) -> bool:
+    """Return whether the halves show that waves at the edges of the array (D413) have not made the image wrong."""
+    halves = evidence.halves
+    return diagnosis.code == "D413" and halves is not None and halves.disagreement <= AGREE
 
 
 def _doubts(evidence: Evidence) -> Iterator[str]:
@@ -156,7 +162,7 @@ def _doubts(evidence: Evidence) -> Iterator[str]:
             yield f"{_cause(evidence)}{name} frames deviate {ratio} times as much from the model as photon noise does"
             break
     for each in evidence.diagnoses:
-        if each.level == "warning" and (halves is None or each.code not in _SEEN):
+        if each.level == "error" or (each.level == "warning" and (halves is None or each.code not in _SEEN)):
             yield f"{each.what} ({each.code})"
     if evidence.moved > MOVED:
         yield (
