@@ -20,7 +20,7 @@ from exitwave.units import show
 EROSION = 4
 """Width in pixels of the rim of the covered area that is not compared."""
 COARSE = 8
-"""The phase error of coarse structure is that of periods above the smaller side of the compared rectangle over this."""
+"""Smaller side of the compared rectangle, divided by the shortest period that counts as coarse structure."""
 SMALLEST = 16
 """Smallest number of pixels along each side of the compared area."""
 

@@ -19,8 +19,8 @@ AGREE = 1.12
 1.18; all scans whose error was more than 1.5 times that of the clean scan had 1.12 or more, but two with a point spread
 (1.02 and 1.03, of 1.5 and 1.6 times the error) and one with four modes in the beam (0.95, of 2.1 times)."""
 WRONG, DISAGREE = 0.05, 1.5
-"""Estimated error and disagreement above which, together, an image is wrong. All such images had a true error of more
-than 0.09 and of more than 6 times that of the clean scan."""
+"""Estimated error and disagreement: an image is wrong if both are above these values. All such images had a true error
+of more than 0.09 and of more than 6 times that of the clean scan."""
 NOISY = 0.25
 """Estimated error above which photon noise hides most of the structure."""
 PREDICTED, EXPLAINED = 1.2, 1.5

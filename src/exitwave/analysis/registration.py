@@ -81,7 +81,7 @@ def register(
 
 
 def _coarse_alignment(moving: NDArray[Any], reference: NDArray[Any], w: NDArray[np.float64]) -> Alignment:
-    """Return shift and ramp from cross-correlations."""
+    """Return the shift in pixels and the ramp in radians per pixel that the cross-correlations of two images give."""
     ramp = -_relative_ramp(moving, reference, w)
     level = moving * phase_ramp(moving.shape, ramp)
     shift = _correlate(level, reference, w)

@@ -177,10 +177,11 @@ class _Chooser:
         before, search = self.scan, _probe_is_open(self.scan, self._recipe)
         probe = self._find_probe(before, with_positions=False) if search else None
         self._make_trials()
+        explained = 0.0 if quick or self._trials is None else self._explained(self._trials)
         if quick:
             self._add({}, "orientation", AS_IS, "not tested in a quick run")
-        elif self._trials is not None and self._explained() > EXPLAINED:
-            why = f"the model explains {self._explained():.0%} of the differences between held-out frames in a trial"
+        elif explained > EXPLAINED:
+            why = f"the model explains {explained:.0%} of the differences between held-out frames in a trial"
             self._add({}, "orientation", AS_IS, why)
         else:
             ranking = rank_orientations(before, threads=self._recipe.threads, announce=self._announce)
@@ -196,7 +197,7 @@ class _Chooser:
 
     def _check_scale(self) -> None:
         """Report if the positions are wrong by a factor, where a trial still explains too little of the frames."""
-        if self._trials is not None and self._explained() <= EXPLAINED:
+        if self._trials is not None and self._explained(self._trials) <= EXPLAINED:
             ranking = rank_scales(self.scan, threads=self._recipe.threads, announce=self._announce)
             self.choices.append(scale_decision(ranking, self.scan))
 
@@ -278,15 +279,14 @@ class _Chooser:
         possible = len(part.positions) >= FRAMES // 4 and self._thin
         self._trials = Trials(part, _trial_settings(self.settings)) if possible else None
 
-    def _explained(self) -> float:
+    def _explained(self, trials: Trials) -> float:
         """Return the share of the differences between held-out frames that the simplest trials explain."""
-        assert self._trials is not None
         self._announce("trying the model on some frames")
         refine, modes = bool(self.settings.get("position_update")), self.settings.get("modes")
-        explained = self._trials.run(modes, refine_positions=refine).explained
+        explained = trials.run(modes, refine_positions=refine).explained
         if explained > EXPLAINED or not self._positions_are_open:
             return explained
-        return max(explained, self._trials.run(modes, refine_positions=True).explained)
+        return max(explained, trials.run(modes, refine_positions=True).explained)
 
     def _add(
         self, chosen: dict[str, Any], heading: str, name: str, why: str, values: dict[str, Any] | None = None

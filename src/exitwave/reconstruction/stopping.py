@@ -1,8 +1,9 @@
 """When a stage ends, and which of its iterations is kept.
 
-With `Recipe.patience` a stage ends when the score of the held-out frames (`score`) has stopped improving, and its best
-iteration is kept. Without patience, or without held-out frames, a stage has its fixed number of iterations, and its
-last iteration is kept, unless it diverges.
+With `Recipe.patience` a stage ends when the score of the held-out frames (`score`) has stopped improving; without
+held-out frames, when the error metric has. The last iteration is kept, unless the score of an earlier one is clearly
+better. Without patience a stage has its fixed number of iterations, and its last iteration is kept, unless it
+diverges.
 """
 
 import math

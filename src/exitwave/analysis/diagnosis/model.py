@@ -71,8 +71,8 @@ class Residuals(NamedTuple):
     above_noise: float
     """Deviance divided by that of photon noise."""
     intensity: tuple[float, float]
-    """Share of the deviance beyond photon noise that vanishes if the model of every frame is scaled to its counts,
-    apart from a common scale, and the rms of these scales about their mean."""
+    """Share of the deviance beyond photon noise that a scale of each frame's model explains (a scale that all frames
+    have in common does not count), and the rms of these scales about their mean."""
 
 
 def diagnose_model(result: Result, scan_codes: set[str]) -> Iterator[Diagnosis]:

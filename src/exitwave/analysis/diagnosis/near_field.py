@@ -18,7 +18,7 @@ from exitwave.units import show
 FRAMES, PAIRS = 100, 32
 """Largest numbers of frames in the middle of the scan that are read, and of pairs whose shift is measured."""
 NEIGHBOUR = 5
-"""Each frame is registered with its so-many-th nearest one, because a larger shift is less disturbed by the beam."""
+"""Each frame is registered with its fifth nearest neighbour: the structure of the beam disturbs a larger shift less."""
 DIM = 0.05
 """Mean counts, relative to the bright pixels, below which a pixel does not take part."""
 PROPORTIONAL = 0.75

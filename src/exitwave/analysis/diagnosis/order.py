@@ -185,7 +185,7 @@ def _groups(scan: Scan, frames: NDArray[np.int64], number: int) -> NDArray[np.in
 
 
 def compare_frames(sample: FrameSample, frames: NDArray[np.int64]) -> tuple[NDArray[np.int64], Evidence | None]:
-    """Return which of some frames have beam, and the evidence for shifts of them; None if they are too few."""
+    """Return the frames that have beam, and the evidence for shifts of these frames; None if there are too few."""
     if len(frames) < FEWEST:
         return frames, None
     autocorrelations, bright = _autocorrelations(sample, frames)

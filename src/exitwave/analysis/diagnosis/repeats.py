@@ -78,5 +78,5 @@ def _read(sample: FrameSample, frames: NDArray[np.int64], digests: dict[int, byt
 
 
 def _digest(counts: NDArray[Any]) -> bytes | None:
-    """Return a digest of a frame of float32; None if it has too few counts to tell."""
+    """Return a digest of a frame of float32, shape (ny, nx); None if it has fewer than `COUNTS` counts."""
     return blake2b(counts.tobytes(), digest_size=16).digest() if counts.sum() >= COUNTS else None
