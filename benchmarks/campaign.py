@@ -2,15 +2,16 @@
 
 import argparse
 import json
+import multiprocessing
 import os
 from collections.abc import Callable, Iterable
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from common import announce
+from scipy.ndimage import map_coordinates
 
 import exitwave
 from exitwave.errors import ExitwaveError
@@ -120,13 +121,27 @@ def near_field_scan(seed: int) -> Scan:
 def object_error(result: Result, truth: Truth, *, any_orientation: bool = False) -> float | None:
     """Return the error of the object against the truth; None where the grids differ, so that the image is wrong.
 
-    A pixel size within 5 % of the true one is taken for the true one: the error then comes from the image alone.
-    With ``any_orientation`` the least error of the 16 orientations and twins is returned.
+    A pixel size within 5 % of the true one is taken for the true one: the error then comes from the image alone. The
+    true one of cropped frames is larger (`on_grid_of`). With ``any_orientation`` the least error of the 16 orientations
+    and twins is returned.
     """
+    truth = on_grid_of(result, truth)
     turned = _orientations(result) if any_orientation else [result]
     found = [_error(_with_true_pixel(each, truth), truth) for each in turned if _has_true_pixel(each, truth)]
     known = [error for error in found if error is not None]
     return min(known) if known else None
+
+
+def on_grid_of(result: Result, truth: Truth) -> Truth:
+    """Return the truth with the pixels that the object of cropped frames has, by cubic interpolation."""
+    ratio = [n / m for n, m in zip(truth.probe.shape[1:], result.scan.patterns.shape[1:], strict=True)]
+    if ratio == [1, 1] or sorted(result.scan.patterns.shape[1:]) == sorted(truth.probe.shape[1:]):
+        return truth
+    at = [np.arange(0, n - 1, step) for n, step in zip(truth.object.shape, ratio, strict=True)]
+    grid = np.meshgrid(*at, indexing="ij")
+    parts = [map_coordinates(part, grid, order=3) for part in (truth.object.real, truth.object.imag)]
+    y, x = (np.interp(index, np.arange(len(axis)), axis) for index, axis in zip(at, (truth.y, truth.x), strict=True))
+    return replace(truth, object=(parts[0] + 1j * parts[1]).astype(np.complex64), y=y, x=x)
 
 
 def _orientations(result: Result) -> Iterable[Result]:
@@ -183,17 +198,23 @@ class Store:
 
 def measure(store: Store, tasks: dict[str, tuple[Any, ...]], function: Callable[..., Row], jobs: int) -> None:
     """Measure what the store lacks in parallel processes: ``function(*task)``, by name."""
-    lacking = {name: task for name, task in tasks.items() if name not in store.rows}
-    with ProcessPoolExecutor(jobs, max_tasks_per_child=8) as pool:
-        futures = {pool.submit(function, *task): name for name, task in lacking.items()}
-        for done in as_completed(futures):
-            name = futures[done]
-            try:
-                store.add(name, done.result())
-            except Exception as error:
-                announce(f"{name} failed: {error!r}")
+    lacking = [(name, function, task) for name, task in tasks.items() if name not in store.rows]
+    with multiprocessing.get_context("spawn").Pool(jobs, maxtasksperchild=8) as pool:
+        for name, found in pool.imap_unordered(_attempt, lacking):
+            if isinstance(found, str):
+                announce(f"{name} failed: {found}")
             else:
+                store.add(name, found)
                 announce(f"{name} measured ({len(store.rows)} in {store.path})")
+
+
+def _attempt(task: tuple[str, Callable[..., Row], tuple[Any, ...]]) -> tuple[str, Row | str]:
+    """Return the name and the measurement of a task, or why it failed."""
+    name, function, arguments = task
+    try:
+        return name, function(*arguments)
+    except Exception as error:
+        return name, repr(error)
 
 
 def options(description: str, default: str) -> argparse.ArgumentParser:

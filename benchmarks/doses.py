@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from campaign import Draw, Row, Store, build, draw_words, measure, options
+from campaign import Draw, Row, Store, build, draw_words, measure, object_error, on_grid_of, options
 from common import table
 
 import exitwave
@@ -66,6 +66,7 @@ class TruthScorer:
     """
 
     def __init__(self, result: Result, truth: Truth) -> None:
+        truth = on_grid_of(result, truth)
         step = np.array(result.object_pixel)
         offset = (np.array([result.y[0], result.x[0]]) - [truth.y[0], truth.x[0]]) / step
         whole = np.rint(offset).astype(int)
@@ -116,7 +117,7 @@ def default_run(draw: Draw, threads: int) -> Row:
     errors, result, iterating = follow(steps, scan.truth)
     return {
         "draw": draw_words(draw), "final": errors[-1], "least": min(errors), "errors": errors,
-        "compare": exitwave.compare(result, scan.truth).error, "iterations": len(errors),
+        "compare": object_error(result, scan.truth), "iterations": len(errors),
         "stopped_by": result.provenance.get("stopped_by", ""), "algorithm": result.algorithm,
         "choosing": choosing, "iterating": iterating,
     }  # fmt: skip

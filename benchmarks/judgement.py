@@ -143,11 +143,11 @@ def reconstruct(scan: Scan, threads: int, folder: Path, *more: str) -> tuple[Row
 
 
 def repair_command(remedies: Iterable[str]) -> list[str]:
-    """Return the options of the first command in the remedies."""
+    """Return the options of the first command in the remedies; of alternatives the first one."""
     for remedy in remedies:
-        found = re.findall(r"--set\s+\S+=\S+", remedy)
+        found = re.search(r"--set\s+\S+=\S+", remedy)
         if found:
-            return shlex.split(" ".join(found).rstrip(".,;:"))
+            return shlex.split(found.group().rstrip(".,;:"))
     return []
 
 
