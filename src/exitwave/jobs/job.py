@@ -39,6 +39,8 @@ class Job:
     """Copy the frames into the results."""
     overwrite: bool = False
     """Replace existing outputs."""
+    checkpoint: float | None = 60.0
+    """Seconds between two checkpoints, which are beside the first output until it is saved; None: write none."""
     command: str = "exitwave.jobs.run"
     """The command that is stored in the provenance of the results."""
 

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import exitwave
 from exitwave.engine.parallel.communicator import ONE_PROCESS, Communicator, LostProcessError
+from exitwave.engine.recipe import make_recipe
 from exitwave.errors import InputError, OutputError
+from exitwave.jobs.checkpoints import Checkpoints, checkpoint_path, describe
 from exitwave.jobs.job import Inputs, Job
 from exitwave.jobs.outcome import Outcome
 from exitwave.jobs.report import Reporter, Silent, StopRequest
 from exitwave.reconstruction.auto import leaves_open
+from exitwave.reconstruction.checkpoint import Checkpoint, with_choices
 from exitwave.scan import Result, Scan
 
 if TYPE_CHECKING:
@@ -46,6 +49,7 @@ def run(
     reporter: Reporter | None = None,
     stop: StopRequest | None = None,
     communicator: Communicator = ONE_PROCESS,
+    checkpoint: Checkpoint | None = None,
 ) -> list[Outcome]:
     """Run a job and save one result for each input.
 
@@ -65,6 +69,8 @@ def run(
         Ends the job early.
     communicator : Communicator
         The processes of this run. The first one saves.
+    checkpoint : Checkpoint, optional
+        The checkpoint from which the job resumes; `checkpoints.resumed` has returned the job.
 
     Returns
     -------
@@ -84,16 +90,28 @@ def run(
     """
     context = _Context(job, reporter or Silent(), stop or StopRequest(), communicator)
     start = time.perf_counter()
-    data, settings = _choose(context, inputs)
+    if checkpoint is None:
+        _announce_checkpoint(context)
+        data, settings = _choose(context, inputs)
+        settings = _with_time_left(job, settings)
+    else:
+        data, settings = _resume(context, inputs, checkpoint)
     chosen = time.perf_counter()
-    settings = _with_time_left(job, settings)
-    last, lost = _iterate(context, data, settings)
+    checkpoints = Checkpoints(
+        job,
+        communicator,
+        context.reporter.announce,
+        prepared="choices" in settings if checkpoint is None else checkpoint.facts["prepared"],
+        identity=None if checkpoint is None else checkpoint.facts["identity"],
+    )
+    last, lost = _iterate(context, data, settings, checkpoints)
     results = last.results()
     iterated = time.perf_counter()
     if job.frc and not context.stop.requested and lost is None and communicator.rank == 0:
         results = [_with_frc(context, result) for result in results]
     halved = time.perf_counter()
     outputs = _save_all(context, results, last, lost)
+    checkpoints.finish(complete=bool(last.stopped_by))
     seconds = {"open": inputs.seconds, "choose": chosen - start, **last.seconds}
     seconds |= {"halves": halved - iterated, "write": time.perf_counter() - halved}
     first = inputs.data[0]
@@ -113,6 +131,35 @@ def _choose(context: _Context, inputs: Inputs) -> tuple[Any, dict[str, Any]]:
     return data, settings
 
 
+def _announce_checkpoint(context: _Context) -> None:
+    """Say that there is a checkpoint from which this job does not resume."""
+    path = checkpoint_path(context.job)
+    if context.communicator.rank == 0 and path.exists():
+        found = "an interrupted run has left the checkpoint"
+        context.reporter.announce(
+            f"{found} {path}; --resume would continue it. This run starts anew and will replace the checkpoint"
+        )
+
+
+def _resume(context: _Context, inputs: Inputs, checkpoint: Checkpoint) -> tuple[Any, dict[str, Any]]:
+    """Return the data and the settings of `exitwave.iterate` that continue the run of a checkpoint."""
+    job, communicator, facts = context.job, context.communicator, checkpoint.facts
+    if len(checkpoint.processes) != communicator.size:
+        found = f"{communicator.size} instead of {len(checkpoint.processes)}"
+        remedy = "Start the same number of processes, or start again without --resume"
+        raise InputError("The checkpoint is of another number of processes", found=found, remedy=remedy)
+    context.reporter.announce(f"resuming after {describe(checkpoint)}")
+    recipe = make_recipe(facts["recipe"])
+    settings = {"recipe": recipe, "resume": checkpoint.processes[communicator.rank]}
+    if job.share is not None:
+        return list(inputs.data), settings | {"share": job.share}
+    data = inputs.data[0]
+    if isinstance(data, Scan):
+        data, choices = with_choices(data, recipe, checkpoint.scan, prepare=facts["prepared"])
+        settings |= {"choices": choices}
+    return data, settings
+
+
 def _with_time_left(job: Job, settings: dict[str, Any]) -> dict[str, Any]:
     """Return the settings with the time limit reduced by the time since the start of the command."""
     recipe = settings.get("recipe")
@@ -125,8 +172,10 @@ def _with_time_left(job: Job, settings: dict[str, Any]) -> dict[str, Any]:
     return settings | {"recipe": recipe.model_copy(update={"seconds": left})}
 
 
-def _iterate(context: _Context, data: Any, settings: dict[str, Any]) -> tuple["Progress", LostProcessError | None]:
-    """Iterate to the end or until a stop is requested; return the last iteration.
+def _iterate(
+    context: _Context, data: Any, settings: dict[str, Any], checkpoints: Checkpoints
+) -> tuple["Progress", LostProcessError | None]:
+    """Iterate to the end or until a stop is requested, and write checkpoints; return the last iteration.
 
     If another process is lost after the first iteration, the process that saves also returns the error.
     """
@@ -140,8 +189,11 @@ def _iterate(context: _Context, data: Any, settings: dict[str, Any]) -> tuple["P
             stop.has_result = True
             reporter.update(last)
             stop.requested = communicator.any(stop.requested)
-            if stop.requested:
+            if stop.requested and not last.stopped_by:
+                checkpoints.write(last, wait=True)
+                reporter.announce("a checkpoint was written; the same command with --resume continues the run")
                 break
+            checkpoints.after(last)
     except LostProcessError as error:
         if last is None or not communicator.saves():
             raise

@@ -114,7 +114,7 @@ def choose(
     scan = with_geometry(scan, recipe)
     announce(f"surveying {len(scan.patterns)} frames")
     looks_near = not recipe.geometry and looks_like_near_field(scan) is not None
-    chooser = _Chooser(_prepared(scan), recipe, dict(settings), announce)
+    chooser = _Chooser(prepared(scan), recipe, dict(settings), announce)
     chooser.choose_geometry(looks_near=looks_near)
     quick = quick or looks_near
     chooser.choose_background()
@@ -296,7 +296,7 @@ class _Chooser:
         self.choices.append(Decision(heading, name, chosen if values is None else values, why))
 
 
-def _prepared(scan: Scan) -> Scan:
+def prepared(scan: Scan) -> Scan:
     """Return the scan prepared, unless it is already; near-field images are not cropped, and keep their background."""
     if any(step.heading != FRAME_HEADING for step in scan.preparation):
         return scan

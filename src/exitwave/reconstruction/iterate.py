@@ -16,9 +16,10 @@ from exitwave.errors import Finding, InputError, RunError
 from exitwave.reconstruction.coarse import coarsen
 from exitwave.reconstruction.joint import join
 from exitwave.reconstruction.result import make_result, make_results
-from exitwave.reconstruction.run import Run
+from exitwave.reconstruction.run import LiveStage, Run
 from exitwave.reconstruction.score import Score, Scorer
 from exitwave.reconstruction.setup import set_up
+from exitwave.reconstruction.snapshot import Restored, Snapshot, take
 from exitwave.reconstruction.stopping import REMEDY, StopCriterion
 from exitwave.scan import Decision, Result, Scan
 
@@ -65,6 +66,29 @@ class Progress:
         scorer = Scorer(run.problem)
         return scorer.used_deviance(run.state, run.backends[1]), scorer.null_deviance(run.problem)
 
+    @property
+    def scan(self) -> Scan:
+        """The scan that is reconstructed, with its starting probe."""
+        return self._run.scan
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe of the run."""
+        return self._run.recipe
+
+    @property
+    def choices(self) -> tuple[Decision, ...]:
+        """What was chosen automatically, and why."""
+        return self._run.choices
+
+    def snapshot(self) -> Snapshot:
+        """Return what `iterate` needs to resume after this iteration, with the arrays of the run.
+
+        All processes call this after the same iteration; each returns its own part. Use ``snapshot().copied()`` if the
+        run continues.
+        """
+        return take(self._run)
+
     def result(self) -> Result:
         """Return the result after this iteration; its last error is that of the returned object and probe.
 
@@ -87,6 +111,7 @@ def iterate(
     choices: tuple[Decision, ...] = (),
     communicator: Communicator = ONE_PROCESS,
     command: str = "exitwave.reconstruct",
+    resume: Snapshot | None = None,
     **settings: Any,
 ) -> Iterator[Progress]:
     """Reconstruct, and yield after every iteration.
@@ -107,6 +132,9 @@ def iterate(
         What was chosen automatically, and why (`choose`); stored in the result.
     command : str
         The command that is stored in the provenance of the result.
+    resume : Snapshot, optional
+        A snapshot of an interrupted run of the same data and recipe (`Progress.snapshot`). The run continues after its
+        last iteration, with the same bits as without the interruption.
     communicator : Communicator
         The processes of the run. Each calls this function with the same arguments, continues to the same iteration, and
         calls `Progress.result` at the same iterations.
@@ -140,14 +168,22 @@ def iterate(
         )
     run = set_up(data, recipe or make_recipe(settings), announce or (lambda _: None), communicator)
     run.joint, run.choices, run.command = joint, choices, command
-    for number, stage in enumerate(run.recipe.stages, start=1):
-        yield from _run_stage(run, stage, last=number == len(run.recipe.stages))
+    restored = None if resume is None else Restored(resume, run.device)
+    if restored is not None:
+        restored.restore_history(run)
+    for number in range(restored.stage if restored else 0, len(run.recipe.stages)):
+        yield from _run_stage(run, number, restored)
+        restored = None
         if run.stopped_by in ("seconds", "divergence"):
             return
 
 
-def _run_stage(run: Run, stage: Stage, *, last: bool) -> Iterator[Progress]:
-    """Run one stage. If the run ends, ``stopped_by`` is set before its last progress is yielded."""
+def _run_stage(run: Run, number: int, restored: Restored | None) -> Iterator[Progress]:
+    """Run one stage, from its start or from a snapshot.
+
+    If the run ends, ``stopped_by`` is set before its last progress is yielded.
+    """
+    stage, last = run.recipe.stages[number], number == len(run.recipe.stages) - 1
     names = run.algorithm.split(" + ")
     run.algorithm = stage.algorithm if not run.algorithm else " + ".join([*names, *{stage.algorithm} - set(names)])
     run.two_grids = coarsen(run.state, stage.coarse) if stage.coarse > 1 else None
@@ -156,6 +192,9 @@ def _run_stage(run: Run, stage: Stage, *, last: bool) -> Iterator[Progress]:
     move_to_backend(state, backend)
     scorer = Scorer(backend.problem)
     stop, reason = StopCriterion(run.recipe, stage, state, scorer, backend), ""
+    run.live = LiveStage(number, (runner, stop))
+    if restored is not None:
+        restored.restore_stage(run, state)
     while not reason:
         start = time.perf_counter()
         state.decaying = stop.decaying(state.iteration, sum(run.seconds.values()))
@@ -168,7 +207,7 @@ def _run_stage(run: Run, stage: Stage, *, last: bool) -> Iterator[Progress]:
         if reason == "divergence":
             if not run.errors:
                 raise RunError("The reconstruction diverged in its first iteration", remedy=REMEDY)
-            run.findings = (*run.findings, stop.restore(state))
+            run.findings = (*run.findings, stop.undo_divergence(state))
             score = scorer.score(state, backend)
         else:
             score = stop.restore_best(state, score) if reason else score
@@ -178,6 +217,7 @@ def _run_stage(run: Run, stage: Stage, *, last: bool) -> Iterator[Progress]:
         if reason in ("seconds", "divergence") or (reason and last):
             run.stopped_by = reason
         if reason:
+            run.live = LiveStage(number)
             del stop, runner, scorer  # frees arrays as large as several objects before the result is made
             run.findings = (*run.findings, *tile_limit_findings(state, backend.problem))
         yield _progress(run, stage, score, reason if run.stopped_by == reason else "")

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.engine.backend import Backend
+from exitwave.engine.model.runner import StageRunner
 from exitwave.engine.parallel.communicator import ONE_PROCESS, Communicator
 from exitwave.engine.problem import Problem
 from exitwave.engine.recipe import Recipe
@@ -16,7 +17,18 @@ from exitwave.errors import Finding
 from exitwave.reconstruction.coarse import TwoGrids
 from exitwave.reconstruction.joint import JointScan
 from exitwave.reconstruction.loading import Grid
+from exitwave.reconstruction.stopping import StopCriterion
 from exitwave.scan import Decision, Scan
+
+
+@dataclass
+class LiveStage:
+    """The stage that is running, or that has ended last."""
+
+    number: int = 0
+    """Number of the stage, from 0."""
+    parts: tuple[StageRunner, StopCriterion] | None = None
+    """What the stage consists of beside the state; None: it has ended."""
 
 
 @dataclass
@@ -60,6 +72,7 @@ class Run:
     communicator: Communicator = ONE_PROCESS
     starting_object: Any = 1
     """Object at the start, on the whole grid."""
+    live: LiveStage = field(default_factory=LiveStage)
     two_grids: TwoGrids | None = None
     """The state on the fine and the coarse grid, during a coarse stage."""
 

@@ -7,6 +7,8 @@ diverges.
 """
 
 import math
+from dataclasses import dataclass
+from typing import Any
 
 from exitwave.engine.algorithms.registry import ALGORITHMS
 from exitwave.engine.arrays import copy
@@ -32,23 +34,29 @@ DIVERGED = 4.0
 """A reconstruction has diverged if its error is this many times the lowest one."""
 
 
+@dataclass
 class Kept:
     """A copy of object, probe and refined parameters of a state."""
 
-    def __init__(self, state: State) -> None:
-        self._arrays = copy(state.object), copy(state.probe)
-        self._model = state.model_arrays
+    object: Any
+    probe: Any
+    model: dict[str, Any]
+
+    @classmethod
+    def copy_of(cls, state: State) -> "Kept":
+        """Return a copy of a state."""
+        return cls(copy(state.object), copy(state.probe), state.model_arrays)
 
     def replace_by(self, state: State) -> None:
         """Keep another state."""
-        self._arrays[0][:], self._arrays[1][:] = state.object, state.probe
-        self._model = state.model_arrays  # these arrays are never changed in place
+        self.object[:], self.probe[:] = state.object, state.probe
+        self.model = state.model_arrays  # these arrays are never changed in place
 
     def restore(self, state: State) -> None:
         """Write the copy into a state."""
-        state.object[:], state.probe[:] = self._arrays
+        state.object[:], state.probe[:] = self.object, self.probe
         for name in MODEL_FIELDS:
-            setattr(state, name, self._model.get(name))
+            setattr(state, name, self.model.get(name))
 
 
 class StopCriterion:
@@ -68,15 +76,25 @@ class StopCriterion:
         The backend of the stage.
     """
 
+    _GIVEN = ("_recipe", "_stage", "_scorer", "_backend")
+
     def __init__(self, recipe: Recipe, stage: Stage, state: State, scorer: Scorer, backend: Backend) -> None:
         self._recipe, self._stage, self._scorer, self._backend = recipe, stage, scorer, backend
         self._decaying = "decay" not in ALGORITHMS.get(stage.algorithm).settings
-        self._lowest, self._kept = math.inf, Kept(state)
+        self._lowest, self._kept = math.inf, Kept.copy_of(state)
         self._best = scorer.score(state, backend) if recipe.patience else None
         self._reference: Score | None = None
         self._reference_error, self._excess, self._without_improvement = math.inf, 0.0, 0
         starts = [settings.schedule.start for settings in stage.refinements.values()]
         self._first = max((start + (recipe.patience or 0) for start in starts if start), default=0)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return what the next decision depends on, for a checkpoint."""
+        return {name: value for name, value in vars(self).items() if name not in self._GIVEN}
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Continue from a snapshot."""
+        vars(self).update(snapshot)
 
     def decaying(self, iteration: int, seconds: float) -> bool:
         """Return whether an iteration belongs to the last part of the stage, in which steps decay."""
@@ -118,7 +136,7 @@ class StopCriterion:
         self._kept.restore(state)
         return self._best
 
-    def restore(self, state: State) -> Finding:
+    def undo_divergence(self, state: State) -> Finding:
         """Restore the best iteration of the stage after a divergence, and return the finding."""
         found = f"the reconstruction diverged in iteration {state.iteration} of {self._stage.algorithm}"
         self._kept.restore(state)

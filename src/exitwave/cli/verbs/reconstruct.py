@@ -1,6 +1,7 @@
 """``exitwave reconstruct``: reconstruct the object of a scan, or continue a result."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from exitwave.engine.parallel.communicator import Communicator
     from exitwave.jobs.job import Job
     from exitwave.jobs.outcome import Outcome
+    from exitwave.reconstruction.checkpoint import Checkpoint
 
 EXIT_CODES = {"interrupted": 130, "divergence": 3}
 """Exit codes of runs that saved a result but ended early."""
@@ -40,6 +42,12 @@ class OwnOptions:
     as_is: Annotated[
         bool, typer.Option("--as-is", help="Do not prepare the scan or choose settings: use the defaults.")
     ] = False
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue an interrupted run from its checkpoint; without one, start it.")
+    ] = False
+    checkpoint: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0, help="Time between two checkpoints; 0: write none.")
+    ] = 60.0
     overwrite: Overwrite = False
     as_json: Json = False
 
@@ -66,14 +74,20 @@ def reconstruct(
     Without a recipe, an algorithm or other settings, the scan is prepared, and orientation, probe modes, refinement of
     positions and algorithm are chosen by trials on some of its frames.
 
-    Ctrl-C stops after the current iteration and saves the result; a second Ctrl-C stops at once. Several processes that
+    Ctrl-C stops after the current iteration and saves the result; a second Ctrl-C stops at once. The same command with
+    --resume then continues the run, as if it had not been interrupted. Several processes that
     were started by torchrun, mpiexec or srun share the frames.
     """
     from exitwave.cli.processes import connected
+    from exitwave.jobs.checkpoints import find_checkpoint, resumed
 
     with connected() as communicator:
         job = _job(paths, output, run, own, context.meta["command"])
-        outcomes = _run(job, communicator)
+        checkpoint = communicator.first(partial(find_checkpoint, job)) if own.resume else None
+        job = job if checkpoint is None else resumed(job, checkpoint)
+        for path, target in zip(job.inputs, job.outputs, strict=True):
+            check_output(target, path, overwrite=job.overwrite)
+        outcomes = _run(job, communicator, checkpoint)
         if communicator.rank == 0:
             _print(job, outcomes, as_json=own.as_json)
         code = EXIT_CODES.get(outcomes[0].stopped_by)
@@ -82,15 +96,13 @@ def reconstruct(
 
 
 def _job(paths: list[Path], output: Path | None, run: RunOptions, own: OwnOptions, command: str) -> "Job":
-    """Return the job that the options define; its outputs are checked."""
+    """Return the job that the options define."""
     import psutil
 
     from exitwave.cli.settings import settings_of
     from exitwave.jobs.job import Job
 
     outputs = _outputs(paths, output, own.share)
-    for path, target in zip(paths, outputs, strict=True):
-        check_output(target, path, overwrite=own.overwrite)
     settings = settings_of(run, batch=own.batch, device=own.device)
     return Job(
         inputs=tuple(paths),
@@ -105,6 +117,7 @@ def _job(paths: list[Path], output: Path | None, run: RunOptions, own: OwnOption
         frc=run.frc,
         embed=run.embed,
         overwrite=own.overwrite,
+        checkpoint=own.checkpoint or None,
         command=command,
     )
 
@@ -125,7 +138,7 @@ def _outputs(paths: list[Path], output: Path | None, share: str | None) -> tuple
     return outputs
 
 
-def _run(job: "Job", communicator: "Communicator") -> list["Outcome"]:
+def _run(job: "Job", communicator: "Communicator", checkpoint: "Checkpoint | None") -> list["Outcome"]:
     """Run the job, and print its progress and findings."""
     from exitwave.cli.console import Console, print_findings
     from exitwave.cli.progress import reporting, stopping
@@ -139,7 +152,7 @@ def _run(job: "Job", communicator: "Communicator") -> list["Outcome"]:
         inputs = open_inputs(job)
         findings = [finding for data in inputs.data for finding in scan_in(data).findings]
         print_findings(console, findings)
-        outcomes = run(job, inputs, reporter, stop, communicator)
+        outcomes = run(job, inputs, reporter, stop, communicator, checkpoint)
     print_findings(console, set(outcomes[0].progress.findings) - set(findings))
     return outcomes
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from exitwave.engine.backend import Backend, Misfit
 from exitwave.engine.stage import StageSettings
@@ -77,3 +77,12 @@ class Runner:
         misfit = self._algorithm.step(state, backend, self._stage, self._memory)
         self._last_updated = updated
         return misfit
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return what the next iteration depends on, for a checkpoint."""
+        return {"memory": vars(self._memory), "last_updated": self._last_updated, "restarts": self._restarts}
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Continue from a snapshot."""
+        vars(self._memory).update(snapshot["memory"])
+        self._last_updated, self._restarts = snapshot["last_updated"], snapshot["restarts"]

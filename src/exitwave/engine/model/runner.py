@@ -74,6 +74,23 @@ class StageRunner:
                 self._constrain(state, backend.problem)
         return misfit
 
+    def snapshot(self) -> dict[str, Any]:
+        """Return what the next iteration depends on beside the state, for a checkpoint."""
+        return {
+            "runner": self._runner.snapshot(),
+            "refinements": {refinement.name: vars(memory) for refinement, _, memory in self._refinements},
+            "constraints": vars(self._constraint_memory),
+            "restarts": self._restarts,
+        }
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Continue from a snapshot."""
+        self._runner.restore(snapshot["runner"])
+        for refinement, _, memory in self._refinements:
+            vars(memory).update(snapshot["refinements"][refinement.name])
+        vars(self._constraint_memory).update(snapshot["constraints"])
+        self._restarts = snapshot["restarts"]
+
     def _active(self, iteration: int) -> Active:
         """Return the refinements of an iteration, without that of positions if the algorithm refines them itself."""
         excluded = "position_update" if self._algorithm.refines_positions else ""

@@ -64,6 +64,10 @@ class Communicator:
         """Return what the first process makes; the others wait for it."""
         return make()
 
+    def collect(self, value: Any) -> list[Any] | None:
+        """Return the values of all processes in the first process, by rank; None in the others."""
+        return [value]
+
     def any(self, flag: bool) -> bool:
         """Return whether the flag is set in any process."""
         return flag
@@ -223,6 +227,13 @@ class TorchCommunicator(Communicator):
         with self._detecting_losses():
             self._dist.broadcast_object_list(made)
         return made[0]
+
+    def collect(self, value: Any) -> list[Any] | None:
+        """Return the values of all processes in the first process, by rank; None in the others."""
+        values: list[Any] | None = [None] * self.size if self.rank == 0 else None
+        with self._detecting_losses():
+            self._dist.gather_object(value, values)
+        return values
 
     def any(self, flag: bool) -> bool:
         """Return whether the flag is set in any process."""
