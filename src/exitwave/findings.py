@@ -47,6 +47,7 @@ CODES = {
     "W234": "frames without any counts are excluded",
     "W235": "the reconstruction diverged; its best iteration was kept",
     "W236": "refined positions have reached the edge of their tile of the object",
+    "W237": "frames that cannot be read are excluded",
     "W241": "the patterns may be near-field images, not far-field patterns",
     "W242": "the detector may be too far from the sample for the near field",
     "W243": "positions are not finite; their frames are excluded",

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 import exitwave
 from exitwave.errors import Finding
+from exitwave.findings import finding
 from exitwave.frames import Frames, valid_counts
 from exitwave.frc import FRC
 from exitwave.units import H_C
@@ -282,6 +283,29 @@ class Result:
 def scan_in(data: Scan | Result) -> Scan:
     """Return the scan itself, or the scan of a result."""
     return data.scan if isinstance(data, Result) else data
+
+
+UNREADABLE = "not readable in the file"
+"""Reason why frames are left out whose data are damaged."""
+
+
+def with_unreadable_frames(scan: Scan) -> Scan:
+    """Return the scan with the frames that could not be read so far among those that are left out, and a finding.
+
+    The frames are found while they are read. The scan is returned unchanged if it lists all of them already.
+    """
+    known = set(scan.left_out.get(UNREADABLE, ()))
+    lost = set(scan.patterns.damaged.tolist()) | known
+    if lost == known:
+        return scan
+    indices = tuple(sorted(lost))
+    named = ", ".join(map(str, indices[:12])) + (", ..." if len(indices) > 12 else "")
+    found = f"{len(indices)} of {len(scan.patterns)} frames cannot be read ({named})"
+    remedy = "They are left out. Copy the file again from the original, or refuse them with frames.damaged=refuse"
+    note = finding("W237", scan.patterns.dataset, found, "frames that can be read", remedy)
+    findings = (*(each for each in scan.findings if each.code != note.code), note)
+    left_out = {UNREADABLE: indices} | {why: frames for why, frames in scan.left_out.items() if why != UNREADABLE}
+    return replace(scan, left_out=left_out, findings=findings)
 
 
 def with_scan(data: Scan | Result, scan: Scan) -> Scan | Result:

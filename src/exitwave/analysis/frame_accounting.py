@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from exitwave.scan import Result, Scan, scan_in
+from exitwave.scan import Result, Scan, scan_in, with_unreadable_frames
 
 USED, HELD_OUT = "used", "held out to judge the result"
 """Names of the groups of frames that were not left out."""
@@ -24,7 +24,7 @@ def account_for_frames(data: Scan | Result) -> dict[str, NDArray[np.int64]]:
         to leave frames out. A frame with two reasons is in the group of the first. Empty groups are not listed, except
         the first.
     """
-    scan = scan_in(data)
+    scan = with_unreadable_frames(scan_in(data))
     free = np.ones(len(scan.patterns), dtype=bool)
     others = {HELD_OUT: _take(free, data.held_out)} if isinstance(data, Result) else {}
     others |= {reason: _take(free, np.array(frames, np.int64)) for reason, frames in scan.left_out.items()}

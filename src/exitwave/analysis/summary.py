@@ -82,16 +82,18 @@ def _sample(scan: Scan) -> tuple[NDArray[np.float64], dict[str, Any]]:
     mean = np.zeros(scan.patterns.shape[1:])
     saturated = np.zeros(mean.shape, dtype=bool)
     totals, brightest, invalid = [], 0.0, 0
-    for frame in scan.patterns.pick(chosen):
+    for index, frame in zip(chosen, scan.patterns.pick(chosen), strict=True):
+        if index in scan.patterns.damaged:
+            continue
         usable = good & valid_counts(frame)
         invalid += int(np.count_nonzero(good & ~usable))
         frame = np.where(usable, frame, 0.0).astype(np.float64)
-        mean += frame / len(chosen)
+        mean += frame
         totals.append(float(frame.sum()))
         brightest = max(brightest, float(frame.max()))
         saturated |= frame >= limit
-    return mean, {
-        "sampled": len(chosen),
+    return mean / len(totals), {
+        "sampled": len(totals),
         "minimum": min(totals),
         "median": float(np.median(totals)),
         "maximum": max(totals),

@@ -18,7 +18,7 @@ Set = Annotated[
         metavar="KEY=VALUE",
         help="Replace a value of the file: energy=8.8keV, distance=2m, pixel_size=75um, positions=um (their unit), "
         "mask=inverted, frames.leave_out=3,40:60 or frames.shift=1@50 (from frame 50 on, each frame gets the position "
-        "of the next). May be repeated.",
+        "of the next), frames.damaged=refuse (unreadable frames are an error). May be repeated.",
     ),
 ]
 SetAny = Annotated[
@@ -27,7 +27,8 @@ SetAny = Annotated[
         "--set",
         metavar="KEY=VALUE",
         help="Replace a value of the file (energy=8.8keV, distance=2m, pixel_size=75um, positions=um, mask=inverted, "
-        "frames.leave_out=3,40:60, frames.shift=1@50: from frame 50 on, each frame gets the position of the next) "
+        "frames.leave_out=3,40:60, frames.shift=1@50: from frame 50 on, each frame gets the position of the next, "
+        "frames.damaged=refuse: unreadable frames are an error) "
         "or a setting of the recipe (object_update.step=0.5). May be repeated.",
     ),
 ]

@@ -1,4 +1,4 @@
-"""Settings of the user for some frames of a file: shifted along the positions, or left out."""
+"""Settings of the user for some frames of a file: shifted along the positions, left out, or refused if damaged."""
 
 import re
 from collections.abc import Mapping
@@ -13,8 +13,8 @@ from exitwave.errors import InputError
 from exitwave.findings import finding
 from exitwave.scan import Decision, Result, Scan, scan_in, with_scan
 
-SHIFT, LEAVE_OUT = "frames.shift", "frames.leave_out"
-FRAME_SETTINGS = {SHIFT: "1@50", LEAVE_OUT: "3,40:60"}
+SHIFT, LEAVE_OUT, DAMAGED = "frames.shift", "frames.leave_out", "frames.damaged"
+FRAME_SETTINGS = {SHIFT: "1@50", LEAVE_OUT: "3,40:60", DAMAGED: "refuse"}
 """The settings for some frames, with an example of each; every file format has them."""
 FRAME_HEADING = "frames"
 """Heading of the decision that records a shift in ``preparation`` of a scan."""
@@ -45,7 +45,9 @@ def with_frame_settings(data: Scan | Result, settings: Mapping[str, str]) -> Sca
         ``frames.shift``: ``K@N``, or several of them with commas. From frame N on, frame j gets the position j + K of
         the file; several shifts add up. Frames that have no position then are left out. A shift that the file already
         contains is not repeated. ``frames.leave_out``: indices and ranges with commas, such as ``3,40:60``; the end of
-        a range is excluded. Other keys are ignored.
+        a range is excluded. ``frames.damaged``: ``leave-out``, the default, leaves out frames that cannot be read, if
+        they are at most `exitwave.frames.MOST_DAMAGED` of all; ``refuse`` makes a single one an error. Other keys are
+        ignored.
 
     Returns
     -------
@@ -55,8 +57,8 @@ def with_frame_settings(data: Scan | Result, settings: Mapping[str, str]) -> Sca
     Raises
     ------
     InputError
-        If a setting cannot be read, names frames that do not exist, contradicts a shift that the file already contains,
-        or leaves fewer than two frames.
+        If a setting cannot be read or is unknown, names frames that do not exist, contradicts a shift that the file
+        already contains, or leaves fewer than two frames.
     """
     if SHIFT in settings:
         data = _shifted(data, parse_shifts(settings[SHIFT]))
@@ -64,11 +66,21 @@ def with_frame_settings(data: Scan | Result, settings: Mapping[str, str]) -> Sca
         text = settings[LEAVE_OUT]
         data = _without(data, BY_USER, parse_frames(text, len(scan_in(data).patterns)))
         data = _remarked(data, "left_out", f"{LEAVE_OUT}={text}")
-    changed = any(key in settings for key in FRAME_SETTINGS)
+    if DAMAGED in settings:
+        scan_in(data).patterns.damage.refused = _refuses_damage(settings[DAMAGED])
+    changed = any(key in settings for key in (SHIFT, LEAVE_OUT))
     if changed and len(scan_in(data).used_frames) < FEWEST:
         found = f"{len(scan_in(data).used_frames)} frames are left"
         raise InputError("Too few frames are left", where="--set", found=found, remedy="Leave out fewer frames")
     return data
+
+
+def _refuses_damage(text: str) -> bool:
+    """Return whether the value of ``frames.damaged`` makes a frame that cannot be read an error."""
+    if text not in ("refuse", "leave-out"):
+        remedy = "Use refuse or leave-out"
+        raise InputError("Unknown treatment of damaged frames", where=f"--set {DAMAGED}", found=text, remedy=remedy)
+    return text == "refuse"
 
 
 def parse_shifts(text: str) -> tuple[Shift, ...]:

@@ -19,7 +19,7 @@ from exitwave.findings import finding
 from exitwave.frames import Frames, MissingFrames, ViewedFrames, marker
 from exitwave.frames.linked import LinkedFrames
 from exitwave.outputs import check_output
-from exitwave.scan import Decision, Result, Scan
+from exitwave.scan import Decision, Result, Scan, with_unreadable_frames
 from exitwave.units import ELEMENTARY_CHARGE
 
 BLOCK = 32 * 2**20
@@ -325,12 +325,24 @@ def _write_frames(
             progress(index.stop, len(patterns))
         if frames.dtype != stored.dtype and frames.max(initial=0) > EXACT:
             lost = max(lost, _loss(frames, stored, good))
-    if lost == 0:
+    findings = _note_unreadable_frames(file, scan)
+    if lost:
+        remedy = "Scale the counts down, or mask these pixels"
+        remark = f"counts changed by up to {lost:g}"
+        findings += (finding("W208", entry.path, remark, f"counts up to {EXACT}", remedy),)
+    return findings
+
+
+def _note_unreadable_frames(file: h5py.File, scan: Scan) -> tuple[Finding, ...]:
+    """Add the frames that could not be read while they were copied to those that the file lists as left out."""
+    noted = with_unreadable_frames(scan)
+    if noted is scan:
         return ()
-    remark = f"counts changed by up to {lost:g}"
-    return (
-        finding("W208", entry.path, remark, f"counts up to {EXACT}", "Scale the counts down, or mask these pixels"),
-    )
+    entry = BY_KEY["left_out"]
+    if entry.path in file:
+        del file[entry.path]
+    file.create_dataset(entry.path, data=json.dumps(noted.left_out), track_times=False)
+    return tuple(each for each in noted.findings if each not in scan.findings)
 
 
 def _loss(frames: NDArray[Any], stored: NDArray[np.float32], good: NDArray[np.bool_]) -> float:

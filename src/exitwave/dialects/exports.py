@@ -9,7 +9,7 @@ from exitwave.dialects.tools.extra_entries import probe_of
 from exitwave.dialects.tools.product import object_of, origin_of, unnormalised_scale
 from exitwave.errors import InputError
 from exitwave.positions.grid import to_pixels
-from exitwave.scan import Result, Scan, scan_in
+from exitwave.scan import Result, Scan, scan_in, with_unreadable_frames
 
 
 def to_tike(data: Scan | Result) -> dict[str, NDArray[Any]]:
@@ -46,12 +46,12 @@ def to_tike(data: Scan | Result) -> dict[str, NDArray[Any]]:
     ... )  # doctest: +SKIP
     >>> result = tike.ptycho.reconstruct(data, parameters)  # doctest: +SKIP
     """
-    scan = _square(data)
+    scan, counts = _with_counts(_square(data))
     shape = scan.patterns.shape[1:]
     image, x, y = object_of(data)
     corners = to_pixels(data.positions[scan.used_frames], y, x) - np.array([shape[0] // 2, shape[1] // 2])
     return {
-        "data": np.fft.ifftshift(_counts(scan), axes=(-2, -1)),
+        "data": np.fft.ifftshift(counts, axes=(-2, -1)),
         "scan": corners.astype(np.float32),
         "probe": _probe(data)[None, None],
         "psi": image.reshape(-1, *image.shape[-2:]).copy(),
@@ -90,13 +90,13 @@ def to_ptychi(data: Scan | Result) -> dict[str, NDArray[Any]]:
     >>> options.data_options.wavelength_m = scan.wavelength  # doctest: +SKIP
     >>> task = ptychi.api.task.PtychographyTask(options, **exitwave.to_ptychi(scan))  # doctest: +SKIP
     """
-    scan = scan_in(data)
+    scan, counts = _with_counts(scan_in(data))
     shape = scan.patterns.shape[1:]
     image, x, y = object_of(data)
     step = np.array([x[1] - x[0], y[1] - y[0]])
     pixels = (data.positions[scan.used_frames, :2] - np.array(origin_of(x, y, shape))) / step
     return {
-        "diffraction_data": _for_fftshift(_counts(scan)),
+        "diffraction_data": _for_fftshift(counts),
         "object_data": image.reshape(-1, *image.shape[-2:]).copy(),
         "probe_data": (_probe(data) / np.float32(unnormalised_scale(shape)))[None],
         "probe_position_x_px": pixels[:, 0].astype(np.float32),
@@ -110,14 +110,18 @@ def _for_fftshift(frames: NDArray[Any]) -> NDArray[Any]:
     return np.fft.ifftshift(np.fft.ifftshift(frames, axes=(-2, -1)), axes=(-2, -1))
 
 
-def _counts(scan: Scan) -> NDArray[np.float32]:
-    """Return the used frames less the dark frame, shape (n, ny, nx), 0 in pixels without a measurement."""
+def _with_counts(scan: Scan) -> tuple[Scan, NDArray[np.float32]]:
+    """Return a scan without the frames that cannot be read, and its used frames less the dark frame.
+
+    The frames have shape (n, ny, nx), and 0 in pixels without a measurement.
+    """
     used = scan.used_frames
     stack = np.empty((used.size, *scan.patterns.shape[1:]), np.float32)
     for row, (index, frame) in enumerate(zip(used, scan.patterns.pick(used), strict=True)):
         counts = frame.astype(np.float64)
         stack[row] = np.where(scan.detector.usable(counts, int(index)), scan.detector.without_dark(counts), 0)
-    return stack
+    scan = with_unreadable_frames(scan)
+    return scan, stack[np.isin(used, scan.used_frames)]
 
 
 def _probe(data: Scan | Result) -> NDArray[np.complex64]:

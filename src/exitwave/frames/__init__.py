@@ -3,6 +3,7 @@
 Stacks in several files are in `exitwave.frames.linked`, stacks with other axes in `exitwave.frames.reordered`.
 """
 
+from exitwave.frames.damage import MOST_DAMAGED, no_measurement, unreadable_frames
 from exitwave.frames.frames import (
     ChangedFrames,
     DerivedFrames,
@@ -11,12 +12,12 @@ from exitwave.frames.frames import (
     ViewedFrames,
     marker,
     open_hdf5,
-    unreadable_frames,
     valid_counts,
 )
 from exitwave.frames.view import View, binned_type
 
 __all__ = [
+    "MOST_DAMAGED",
     "ChangedFrames",
     "DerivedFrames",
     "Frames",
@@ -25,6 +26,7 @@ __all__ = [
     "ViewedFrames",
     "binned_type",
     "marker",
+    "no_measurement",
     "open_hdf5",
     "unreadable_frames",
     "valid_counts",

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.errors import DAMAGE, InputError
+from exitwave.frames.damage import Damage, no_measurement, raise_if_out_of_memory, unreadable_frames
 from exitwave.frames.view import View as View
 from exitwave.frames.view import binned_type
 
@@ -44,12 +45,6 @@ def open_hdf5(path: Path) -> "h5py.File":
         return h5py.File(path, "r")
 
 
-def unreadable_frames(where: str, error: Exception) -> InputError:
-    """Return the error to raise where HDF5 fails to read patterns."""
-    remedy = "The file may be truncated, or use a compression filter that is not installed: copy it again, or repack it"
-    return InputError("The patterns cannot be read", where=where, found=str(error), remedy=f"{remedy} with gzip")
-
-
 class Frames:
     """The patterns of a scan, shape (npos, ny, nx), read from the file when they are sliced.
 
@@ -73,6 +68,7 @@ class Frames:
     """
 
     view: View | None = None
+    _damage: Damage | None = None
 
     def __init__(self, source: NDArray[Any] | Path, dataset: str = "") -> None:
         self.path = source if isinstance(source, Path) else None
@@ -92,6 +88,18 @@ class Frames:
 
     def __len__(self) -> int:
         return self.shape[0]
+
+    @property
+    def damage(self) -> Damage:
+        """The frames that could not be read so far. Their pixels are marked as pixels without a measurement."""
+        if self._damage is None:
+            self._damage = Damage(len(self))
+        return self._damage
+
+    @property
+    def damaged(self) -> NDArray[np.int64]:
+        """Sorted indices of the frames that could not be read so far."""
+        return np.array(sorted(self.damage.frames), np.int64)
 
     @property
     def bytes_per_frame(self) -> int:
@@ -117,11 +125,47 @@ class Frames:
         with self._file() as file:
             stack = None
             for index in indices:
-                try:
-                    stack = file[self.dataset] if stack is None else stack
-                    yield _read_at(stack, index).astype(self.dtype, copy=False)
-                except DAMAGE as error:
-                    raise unreadable_frames(f"{self.path}:{self.dataset}", error) from error
+                stack = self._stack(file) if stack is None else stack
+                yield self._at(stack, index).astype(self.dtype, copy=False)
+
+    def _stack(self, file: "h5py.File") -> "h5py.Dataset":
+        """Return the dataset of the patterns.
+
+        Raises
+        ------
+        InputError
+            If it cannot be read, or its shape has changed since it was opened.
+        """
+        where = f"{self.path}:{self.dataset}"
+        try:
+            stack = file[self.dataset]
+            shape = stack.shape
+        except DAMAGE as error:
+            raise unreadable_frames(where, error) from error
+        if shape != self.shape:
+            found, remedy = f"shape {shape}, before {self.shape}", "Do not change a file that is in use; start again"
+            what = "The patterns have changed since the file was opened"
+            raise InputError(what, where=where, found=found, remedy=remedy)
+        return stack
+
+    def _at(self, stack: "h5py.Dataset", index: Any) -> NDArray[Any]:
+        """Return the frames at an index; those that cannot be read are marked, and listed in `damaged`."""
+        first, *rest = index if isinstance(index, tuple) else (index,)
+        if first is Ellipsis:
+            first, rest = slice(None), [first, *rest]
+        numbers = np.arange(len(self))[first]
+        if not self.damage.known(numbers):
+            try:
+                return _read_at(stack, index)
+            except DAMAGE as error:
+                raise_if_out_of_memory(error)
+        blank = np.full(self.shape[1:], no_measurement(self.dtype))[tuple(rest)]
+
+        def read(number: int) -> NDArray[Any]:
+            return np.asarray(stack[number])[tuple(rest)]
+
+        frames = self.damage.read(numbers.ravel(), read, blank, f"{self.path}:{self.dataset}")
+        return np.stack(frames).reshape(*numbers.shape, *blank.shape) if frames else np.asarray(stack[index])
 
     def pick(self, frames: Iterable[int]) -> Iterator[NDArray[Any]]:
         """Yield the frames of the given indices, shape (ny, nx), with one at a time in memory."""
@@ -223,8 +267,23 @@ class ChangedFrames(DerivedFrames):
         """Largest memory in bytes that one frame may need while it is processed, as it is read or as it is computed."""
         return max(super().bytes_per_frame, self.source.bytes_per_frame)
 
+    @property
+    def damage(self) -> Damage:
+        """The frames of the source that could not be read so far."""
+        return self.source.damage
+
+    @property
+    def damaged(self) -> NDArray[np.int64]:
+        """Sorted indices of the frames of the source that could not be read so far."""
+        return self.source.damaged
+
     def _iterate(self, indices: Iterable[Any]) -> Iterator[NDArray[Any]]:
-        return (self.change(counts) for counts in self.source._iterate(indices))
+        wanted = list(indices)
+        for index, counts in zip(wanted, self.source._iterate(wanted), strict=True):
+            changed = self.change(counts)
+            if len(self.damaged):  # the change may have computed plausible counts from the mark
+                changed[np.isin(np.arange(len(self))[index], self.damaged)] = no_measurement(changed.dtype)
+            yield changed
 
 
 class ViewedFrames(ChangedFrames):

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.errors import DAMAGE
-from exitwave.frames.frames import DerivedFrames, Frames, open_hdf5, unreadable_frames
+from exitwave.frames.damage import no_measurement, raise_if_out_of_memory
+from exitwave.frames.frames import DerivedFrames, Frames, open_hdf5
 
 
 class LinkedFrames(DerivedFrames):
@@ -64,15 +65,25 @@ class LinkedFrames(DerivedFrames):
                         file = stack.enter_context(open_hdf5(Path(str(self.pieces[owner].path))))
                         opened = {owner: file[self.pieces[owner].dataset]}
                     selected = owners == owner
-                    block[selected] = self._rows(opened[owner], rows[selected] - self.starts[owner])
+                    block[selected] = self._rows(opened[owner], rows[selected], int(self.starts[owner]))
                 yield block if numbers.ndim else block[0]
 
-    def _rows(self, stored: h5py.Dataset, rows: NDArray[np.int64]) -> NDArray[Any]:
-        run = (np.diff(rows) == 1).all()
-        try:
-            counts = stored[rows[0] : rows[-1] + 1] if run else np.array([stored[row] for row in rows])
-        except DAMAGE as error:
-            raise unreadable_frames(f"{stored.file.filename}:{stored.name}", error) from error
+    def _rows(self, stored: h5py.Dataset, frames: NDArray[np.int64], start: int) -> NDArray[Any]:
+        """Return some frames of a file whose first frame is ``start``."""
+        rows = frames - start
+        if not self.damage.known(frames):
+            try:
+                run = (np.diff(rows) == 1).all()
+                counts = stored[rows[0] : rows[-1] + 1] if run else np.array([stored[row] for row in rows])
+                return self._converted(counts)
+            except DAMAGE as error:
+                raise_if_out_of_memory(error)
+        blank = np.full(self.shape[1:], no_measurement(self.dtype))
+        where = f"{stored.file.filename}:{stored.name}"
+        return np.stack(self.damage.read(frames, lambda j: self._converted(stored[j - start]), blank, where))
+
+    def _converted(self, counts: NDArray[Any]) -> NDArray[Any]:
+        """Return counts of one file in the common type, with the mark of a bad pixel of that type."""
         kind, wide = counts.dtype, self.dtype
         counts = counts.astype(wide, copy=False)
         if kind.kind == wide.kind == "u" and kind.itemsize < wide.itemsize:

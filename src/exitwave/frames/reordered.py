@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from exitwave.errors import DAMAGE, InputError
-from exitwave.frames.frames import DerivedFrames, open_hdf5, unreadable_frames
+from exitwave.errors import InputError
+from exitwave.frames.damage import no_measurement
+from exitwave.frames.frames import DerivedFrames, open_hdf5
 
 
 class ReorderedFrames(DerivedFrames):
@@ -44,18 +45,20 @@ class ReorderedFrames(DerivedFrames):
 
     def _iterate(self, indices: Iterable[Any]) -> Iterator[NDArray[Any]]:
         transposed = self.axes.index("x") < self.axes.index("y")
+        blank = np.full(self.shape[1:], no_measurement(self.dtype))
         assert self.path is not None
         with open_hdf5(self.path) as file:
             stored = file[self.dataset]
+
+            def read(number: int) -> NDArray[Any]:
+                raster_index = iter(np.unravel_index(number, self.raster))
+                key = tuple(next(raster_index) if axis == "frame" else slice(None) for axis in self.axes)
+                counts = np.asarray(stored[key])
+                return counts.T if transposed else counts
+
             for index in indices:
                 numbers = np.arange(len(self))[index]
                 block = np.empty((numbers.size, *self.shape[1:]), self.dtype)
                 for row, number in enumerate(numbers.ravel()):
-                    raster_index = iter(np.unravel_index(number, self.raster))
-                    key = tuple(next(raster_index) if axis == "frame" else slice(None) for axis in self.axes)
-                    try:
-                        counts = stored[key]
-                    except DAMAGE as error:
-                        raise unreadable_frames(f"{self.path}:{self.dataset}", error) from error
-                    block[row] = counts.T if transposed else counts
+                    block[row] = self.damage.read([number], read, blank, f"{self.path}:{self.dataset}")[0]
                 yield block if numbers.ndim else block[0]

@@ -14,7 +14,7 @@ from exitwave.preparation.pixels import clean_pixels
 from exitwave.preparation.positions import clean_positions
 from exitwave.preparation.probe import Optics, set_starting_probe
 from exitwave.preparation.survey import Progress, survey_frames
-from exitwave.scan import Scan
+from exitwave.scan import Scan, with_unreadable_frames
 
 Pixels = Literal["mask", "interpolate", "none"]
 Background = Treatment | Literal["none"]
@@ -81,6 +81,7 @@ def prepare(
         raise InputError("A dark frame is given, but background is none", remedy=remedy)
     View(bin=bin)  # refuses an invalid bin before the frames are read
     survey = survey_frames(scan, progress)
+    scan = with_unreadable_frames(scan)
     done = scan if pixels == "none" else clean_pixels(scan, interpolate=pixels == "interpolate", survey=survey)
     done = set_background(done, dark=dark, survey=survey) if background != "none" else done
     done = clean_positions(done) if positions else done

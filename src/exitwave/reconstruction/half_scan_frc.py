@@ -13,6 +13,7 @@ from exitwave.analysis.halves import FEWEST, pair_neighbours
 from exitwave.engine.recipe import Recipe, Stage, make_recipe
 from exitwave.errors import InputError
 from exitwave.frames import DerivedFrames, Frames, valid_counts
+from exitwave.frames.damage import Damage
 from exitwave.frc import FRC
 from exitwave.reconstruction.iterate import Progress, iterate
 from exitwave.scan import Result, Scan
@@ -212,6 +213,11 @@ class HalfCounts(DerivedFrames):
         self.source, self.second = source, second
         self.saturation = np.inf if saturation is None else saturation
         self.path, self.dataset, self.shape, self.dtype = source.path, source.dataset, source.shape, source.dtype
+
+    @property
+    def damage(self) -> Damage:
+        """The frames of the source that could not be read so far."""
+        return self.source.damage
 
     @property
     def bytes_per_frame(self) -> int:

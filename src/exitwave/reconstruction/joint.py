@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.errors import InputError
-from exitwave.frames import Frames
+from exitwave.frames import Frames, no_measurement
 from exitwave.positions.grid import object_grid
 from exitwave.reconstruction.loading import Grid
 from exitwave.scan import Detector, Result, Scan
@@ -38,6 +38,13 @@ class JointFrames(Frames):
         self.shape = (int(self._starts[-1]), *scans[0].patterns.shape[1:])
         self.dtype = np.dtype(np.float32) if corrected else np.result_type(*(scan.patterns.dtype for scan in scans))
 
+    @property
+    def damaged(self) -> NDArray[np.int64]:
+        """Sorted indices of the frames that could not be read so far."""
+        starts = self._starts[:-1]
+        own = [start + scan.patterns.damaged for start, scan in zip(starts, self._scans, strict=True)]
+        return np.union1d(super().damaged, np.concatenate(own))
+
     def __getitem__(self, index: Any) -> NDArray[Any]:
         frames, *rest = index if isinstance(index, tuple) else (index,)
         wanted = np.arange(len(self))[frames]
@@ -47,6 +54,7 @@ class JointFrames(Frames):
             places = np.flatnonzero((numbers >= 0) & (numbers < len(scan.patterns)))
             for place, frame in zip(places, scan.patterns.pick(numbers[places]), strict=True):
                 patterns[place] = _corrected(frame, scan.detector) if self._corrected else frame
+        patterns[np.isin(wanted.ravel(), self.damaged)] = no_measurement(self.dtype)
         return patterns.reshape(*wanted.shape, *self.shape[1:])[(*[slice(None)] * wanted.ndim, *rest)]
 
 

@@ -16,7 +16,7 @@ from exitwave.engine.problem import Problem
 from exitwave.errors import Finding, InputError
 from exitwave.findings import finding
 from exitwave.positions.grid import to_pixels
-from exitwave.scan import Scan
+from exitwave.scan import Scan, with_unreadable_frames
 
 _LARGEST_INTEGER = np.iinfo(np.uint16).max
 Grid = tuple[NDArray[np.float64], NDArray[np.float64]]
@@ -62,6 +62,7 @@ def load_problem(
     """
     settings = settings or DetectorSettings()
     counts, invalid, findings = load_counts(scan, settings, communicator, tile)
+    findings += _damaged_frames(scan, communicator)
     detector = detector_model(scan, settings, saturated=any(each.code == "W233" for each in findings))
     problem = Problem(
         counts=counts,
@@ -88,13 +89,22 @@ def load_problem(
     return replace(problem, used=used, held_out=held_out, photons=photons, findings=findings)
 
 
+def _damaged_frames(scan: Scan, communicator: Communicator) -> tuple[Finding, ...]:
+    """Tell every process which frames could not be read in any of them, and return the finding about new ones."""
+    flags = np.zeros(len(scan.patterns), np.int64)
+    flags[scan.patterns.damaged] = 1
+    communicator.add(flags)
+    scan.patterns.damage.frames.update(np.flatnonzero(flags).tolist())
+    return tuple(each for each in with_unreadable_frames(scan).findings if each not in scan.findings)
+
+
 def _empty_frames(scan: Scan, totals: NDArray[np.float64], usable: NDArray[np.int64]) -> tuple[Finding, ...]:
     """Return the finding on frames without counts; refuse a scan with fewer than two usable frames."""
     if len(usable) < 2:
         remedy = "Check the mask (0 is good, 1 is bad; --set mask=inverted) and the frames"
         found = f"counts in {len(usable)} of {len(totals)} frames"
         raise InputError("The frames hold no counts", where=str(scan.path or ""), found=found, remedy=remedy)
-    count = int((totals <= 0).sum())
+    count = len(np.setdiff1d(np.flatnonzero(totals <= 0), scan.patterns.damaged))
     remedy = "They are left out; check the shutter and the beam"
     empty = finding("W234", scan.patterns.dataset, f"{count} empty frames", "counts in every frame", remedy)
     return (empty,) if count else ()

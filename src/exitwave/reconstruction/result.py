@@ -23,7 +23,7 @@ from exitwave.reconstruction.loading import Grid, load_counts
 from exitwave.reconstruction.multislice import balance, refined_slices
 from exitwave.reconstruction.run import Run
 from exitwave.reconstruction.setup import digest_of
-from exitwave.scan import Result, Scan
+from exitwave.scan import Result, Scan, with_unreadable_frames
 
 COVERED = 0.25
 """Probe density from which on a pixel is covered, relative to the median at the positions."""
@@ -131,7 +131,8 @@ def _coverage(run: Run, state: State) -> NDArray[np.float32]:
 
 
 def _with_empty_frames(scan: Scan, problem: Problem) -> Scan:
-    """Return the scan with the frames without counts among those that were left out."""
+    """Return the scan with the frames that are unreadable or have no counts among those that were left out."""
+    scan = with_unreadable_frames(scan)
     empty = np.setdiff1d(scan.used_frames, np.union1d(problem.used, problem.held_out))
     more = {"no counts": tuple(empty.tolist())} if len(empty) else {}
     return replace(scan, left_out=scan.left_out | more)

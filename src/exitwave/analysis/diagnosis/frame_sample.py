@@ -131,6 +131,9 @@ def sample_frames(scan: Scan) -> FrameSample:
         valid = valid_counts(frame)
         patterns[index] = np.where(valid, frame, 0)
         invalid += ~valid
+    readable = ~np.isin(chosen, scan.patterns.damaged)
+    if not readable.all():
+        chosen, patterns, invalid = chosen[readable], patterns[readable], invalid - (~readable).sum()
     return FrameSample(scan, chosen, len(used), patterns, scan.detector.always_good & (invalid <= len(chosen) / 2))
 
 

@@ -43,7 +43,7 @@ def convert(
     """Convert a file to another format."""
     from exitwave.cli.console import Console, print_findings
     from exitwave.dialects.detect import read
-    from exitwave.scan import Result, scan_in
+    from exitwave.scan import Result, scan_in, with_unreadable_frames
 
     target_format = _writable(to)
     check_output(out, file, overwrite=overwrite)
@@ -51,7 +51,7 @@ def convert(
     scan = scan_in(data)
     assert target_format.write is not None
     written = target_format.write(data, out, overwrite)
-    findings = (*scan.findings, *written.findings)
+    findings = tuple(dict.fromkeys((*with_unreadable_frames(scan).findings, *written.findings)))
     print_findings(Console(stderr=True), findings)
     console = Console(stderr=as_json)
     console.print(_words(data))

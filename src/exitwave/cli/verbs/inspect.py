@@ -34,7 +34,7 @@ def inspect(path: Input, assignments: Set = None, as_json: Json = False) -> None
     from exitwave.analysis.summary_text import format_summary
     from exitwave.cli.console import Console, print_diagnoses, print_facts, print_findings
     from exitwave.cxi.validate import validate
-    from exitwave.scan import scan_in
+    from exitwave.scan import scan_in, with_unreadable_frames
 
     out = Console(stderr=as_json)
     nodes = _show_tree(out, path) if h5py.is_hdf5(path) else []
@@ -44,7 +44,8 @@ def inspect(path: Input, assignments: Set = None, as_json: Json = False) -> None
         nodes = _show_tree(out, scan.path)
     summary, diagnoses = summarise(data, path), diagnose(data)
     own_format = not any(finding.code == "I307" for finding in scan.findings)
-    findings = list(dict.fromkeys((*scan.findings, *(validate(path) if own_format else ()))))
+    noted = with_unreadable_frames(scan).findings
+    findings = list(dict.fromkeys((*noted, *(validate(path) if own_format else ()))))
     errors = sum(finding.level == "error" for finding in findings)
     out.print()
     print_facts(out, format_summary(summary))

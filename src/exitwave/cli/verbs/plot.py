@@ -33,7 +33,7 @@ def plot(
     import exitwave
     from exitwave import figures
     from exitwave.cli.console import Console, print_findings
-    from exitwave.scan import scan_in
+    from exitwave.scan import scan_in, with_unreadable_frames
 
     data = exitwave.open(path)
     scan = scan_in(data)
@@ -41,6 +41,7 @@ def plot(
     folder = make_folder(folder or beside(path, f"{path.stem}_figures"))
     out = Console(stderr=as_json)
     document = _orientations(scan, folder, out) if orientations else {"figures": figures.plot_all(data, folder)}
+    print_findings(Console(stderr=True), with_unreadable_frames(scan).findings[len(scan.findings) :])
     for figure in document["figures"]:
         out.print(f"Saved {figure}.")
     if as_json:

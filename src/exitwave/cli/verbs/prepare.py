@@ -82,7 +82,8 @@ def prepare(
     begin = time.perf_counter()
     scan, prepared = _prepare(file, out, steps, assignments, overwrite=overwrite)
     looked = time.perf_counter()
-    findings = _write(prepared, out, overwrite=overwrite)
+    findings = tuple(each for each in prepared.findings if each not in scan.findings)
+    findings += _write(prepared, out, overwrite=overwrite)
     print_findings(Console(stderr=True), findings)
     seconds = {"look": looked - begin, "write": time.perf_counter() - looked}
     console = Console(stderr=as_json)

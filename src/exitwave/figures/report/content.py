@@ -16,7 +16,7 @@ from exitwave.analysis.verdict import verdict
 from exitwave.engine.recipe import changes
 from exitwave.figures.registry import Subject, plots_of
 from exitwave.figures.report.pictures import pictures
-from exitwave.scan import Result, Scan
+from exitwave.scan import Result, Scan, with_unreadable_frames
 from exitwave.units import show
 
 MISSING = (
@@ -44,7 +44,7 @@ def content(data: Scan | Result, file: Path | None) -> dict[str, Any]:
         "numbers": _numbers(summary, subject),
         "pictures": pictures(plots_of(subject), sections),
         "missing": "" if subject.has_patterns else MISSING,
-        "findings": scan.findings,
+        "findings": with_unreadable_frames(scan).findings,
         "accounts": _accounts(account_for_frames(data), len(scan.patterns)),
         "frames": len(scan.patterns),
         "preparation": scan.preparation,
