@@ -35,3 +35,12 @@ def test_the_most_similar_name_is_suggested() -> None:
 def test_a_finding_is_one_line() -> None:
     finding = Finding("W203", "warning", "/entry_1/a", "1 m", "2 m", "Correct the file")
     assert str(finding) == "warning W203: /entry_1/a: 1 m; expected 2 m. Correct the file"
+
+
+def test_long_parts_are_cut_and_end_in_one_line_that_can_be_encoded() -> None:
+    error = ExitwaveError("Bad value", where="a" * 10_000, found="x\n" * 10**6, remedy="Use b\udcff\0")
+    assert len(str(error)) < 2000
+    assert "(2000000 characters)" in str(error)
+    assert "\n" not in str(error)
+    assert str(error).encode()
+    assert len(did_you_mean("y" * 10**6, ["mask", "energy"])) < 100

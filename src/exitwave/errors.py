@@ -8,17 +8,33 @@ from typing import Literal
 
 Level = Literal["error", "warning", "info"]
 _ABOUT_A_FILE = re.compile(r"The file (is|has|does|contains|cannot|lacks)\b")
+LONGEST, LONGEST_REMEDY = 500, 4000
+"""Largest number of characters of a part of a message; longer ones are cut in the middle."""
+LONGEST_NAME = 100
+"""Largest number of characters of a name for which similar ones are searched."""
 FEW = 12
 """Number of names up to which a message lists all of them beside the most similar one."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return a remedy for an unknown name: the most similar known name, and all known names if they are few."""
-    names = list(known)
+    name, names = shorten(name, LONGEST_NAME), list(known)
     close = difflib.get_close_matches(name, [known_name.partition("=")[0] for known_name in names], n=1)
     if close and len(names) > FEW:
         return f"Did you mean {close[0]}?"
     return (f"Did you mean {close[0]}? " if close else "") + f"Known: {', '.join(names)}"
+
+
+def shorten(text: str, most: int = LONGEST) -> str:
+    """Return a text in one line that can be encoded; a long one is cut in the middle, and its length is given.
+
+    Lone surrogates, which stand for bytes of files that are no UTF-8, become question marks.
+    """
+    if len(text) > most:
+        half = most // 2
+        text = f"{text[:half]} ... ({len(text)} characters) ... {text[-half // 4 :]}"
+    line = " ".join(text.split("\n")) if "\n" in text else text
+    return line.replace("\0", "").encode("utf-8", "replace").decode("utf-8")
 
 
 class ExitwaveError(Exception):
@@ -53,7 +69,8 @@ class ExitwaveError(Exception):
     exit_code = 3
 
     def __init__(self, what: str, *, where: object = "", found: object = "", remedy: str = "") -> None:
-        self.what, self.where, self.found, self.remedy = what, str(where), str(found), remedy
+        what, remedy = shorten(what), shorten(remedy, LONGEST_REMEDY)
+        self.what, self.where, self.found, self.remedy = what, shorten(str(where)), shorten(str(found)), remedy
         sentence = what.rstrip(".")
         if self.where and ":/" not in self.where[2:] and _ABOUT_A_FILE.match(sentence):
             sentence = self.where + sentence.removeprefix("The file")

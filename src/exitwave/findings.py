@@ -1,6 +1,6 @@
 """The codes of the findings of reader, validator and engine: E errors, W warnings, I information."""
 
-from exitwave.errors import Finding, Level
+from exitwave.errors import Finding, Level, shorten
 
 CODES = {
     "E101": "a required entry is missing",
@@ -87,4 +87,5 @@ def finding(code: str, path: str, found: object, expected: str, remedy: str = ""
     """
     if code not in CODES:
         raise KeyError(code)
-    return Finding(code, _LEVELS[code[0]], path, str(found), expected, remedy)
+    texts = (shorten(text) for text in (path, str(found), expected, remedy))
+    return Finding(code, _LEVELS[code[0]], *texts)

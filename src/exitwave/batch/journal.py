@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from exitwave.cxi.atomic import atomic
+from exitwave.documents import parse_json
 from exitwave.errors import OutputError
 
 NAME = "batch.json"
@@ -69,7 +70,7 @@ def open_journal(folder: Path, request: dict[str, Any], outputs: list[Path], *, 
 def _read(file: Path) -> Journal | None:
     """Return a journal; None if there is no file, and a journal that equals no request if it cannot be read."""
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = parse_json(file.read_text(encoding="utf-8"))
         return Journal(content["asked"], {name: (time, size) for name, (time, size) in content["stale"].items()})
     except FileNotFoundError:
         return None

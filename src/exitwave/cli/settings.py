@@ -114,7 +114,7 @@ def _known_keys() -> tuple[set[str], list[str]]:
 
 def _assign(recipe: dict[str, Any], key: str, text: str) -> None:
     """Set the value of a key such as ``object_update.step`` in the nested settings of a recipe."""
-    import yaml
+    from exitwave.documents import parse_yaml
 
     *groups, name = key.split(".")
     target = recipe
@@ -124,8 +124,8 @@ def _assign(recipe: dict[str, Any], key: str, text: str) -> None:
             remedy = f"Give either {group}=... or {key}=..., not both"
             raise InputError("Two settings contradict each other", where="--set", found=key, remedy=remedy)
     try:
-        target[name] = yaml.safe_load(text)
-    except yaml.YAMLError:
+        target[name] = parse_yaml(text)
+    except ValueError:
         remedy = "Give a number, true, false or a word, such as object_update.step=0.5"
         raise InputError("Not a value", where=f"--set {key}", found=repr(text), remedy=remedy) from None
 
@@ -139,9 +139,9 @@ def read_recipe(file: Path) -> dict[str, Any]:
         If there is no such file, or it is neither a YAML mapping nor a result.
     """
     import h5py
-    import yaml
 
     import exitwave
+    from exitwave.documents import parse_yaml, read_text
     from exitwave.scan import Result
 
     remedy = "Give a YAML file of settings, or a result of exitwave reconstruct"
@@ -153,9 +153,9 @@ def read_recipe(file: Path) -> dict[str, Any]:
             return result.recipe
         raise InputError("The file contains no recipe", where=file, found="a CXI file without one", remedy=remedy)
     try:
-        settings = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError("Not a recipe", where=file, found=" ".join(str(error).split()), remedy=remedy) from None
+        settings = parse_yaml(read_text(file))
+    except ValueError as error:
+        raise InputError("Not a recipe", where=file, found=error, remedy=remedy) from None
     if not isinstance(settings, dict):
         raise InputError("Not a recipe", where=file, found=type(settings).__name__, remedy=remedy)
     return settings

@@ -1,6 +1,5 @@
 """Find the patterns of a file and check, without reading them, whether they can be read."""
 
-import json
 import os
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import h5py
 import numpy as np
 
 from exitwave.cxi.hdf import Source, candidates, name_of, resolve, scalar, text
+from exitwave.documents import parse_json
 from exitwave.errors import InputError
 from exitwave.frames import Frames, MissingFrames, View, ViewedFrames, open_hdf5
 from exitwave.frames.reordered import ReorderedFrames
@@ -77,7 +77,7 @@ def read_view(source: Source) -> View | None:
     """
     stored = text(source.dataset("frames_view"))
     try:
-        return View(**json.loads(stored)) if stored else None
+        return View(**parse_json(stored)) if stored else None
     except (ValueError, TypeError, InputError) as error:
         remedy = "Reconstruct again from the scan"
         raise InputError(

@@ -239,7 +239,8 @@ def text(value: Any) -> str:
         return ""
     if isinstance(value, np.ndarray):
         value = value.ravel()[0] if value.size else ""
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    words = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    return words.encode("utf-8", "replace").decode("utf-8")  # h5py returns bytes that are no UTF-8 as surrogates
 
 
 def attribute(source: Source, key: str) -> Any:

@@ -1,6 +1,5 @@
 """Read a CXI file as a Scan or a Result: check everything but the frames, which stay in the file; convert to SI."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from exitwave.cxi.probe import read_probe
 from exitwave.cxi.scale import check_scale
 from exitwave.cxi.schema import ALSO, TABLE, path
 from exitwave.cxi.translation import read_positions
+from exitwave.documents import parse_json
 from exitwave.errors import InputError, did_you_mean
 from exitwave.frames import Frames
 from exitwave.frc import FRC
@@ -343,9 +343,9 @@ def _json(source: Source, key: str, kind: type) -> Any:
     stored = text(source.dataset(key))
     where, remedy = source.where(key), "Remove the dataset, or reconstruct again"
     try:
-        value = json.loads(stored) if stored else None
+        value = parse_json(stored) if stored else None
     except ValueError as error:
-        raise InputError("The text is not JSON", where=where, found=stored[:80], remedy=remedy) from error
+        raise InputError("The text is not JSON", where=where, found=f"{stored[:80]}: {error}", remedy=remedy) from error
     if value is not None and not isinstance(value, kind):
         what = f"The JSON value is not a {kind.__name__}"
         raise InputError(what, where=where, found=stored[:80], remedy=remedy)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from exitwave.cxi.write import middle
 from exitwave.dialects.tools.array_checks import describe
 from exitwave.dialects.tools.array_file import ArrayFile
+from exitwave.documents import parse_json
 from exitwave.errors import Finding, InputError
 from exitwave.findings import finding
 from exitwave.scan import Decision, NearField, Result, Scan, scan_in
@@ -157,10 +158,10 @@ class ExtraEntries:
         self.array_file = array_file
         words = array_file.text(array_file.prefix + NOTES)
         try:
-            notes = json.loads(words) if words else {}
+            notes = parse_json(words) if words else {}
             if not isinstance(notes, dict):
                 raise ValueError("not an object")
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             where = array_file.where(array_file.prefix + NOTES)
             raise InputError(
                 "The notes of Exitwave are not JSON",

@@ -3,15 +3,10 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from exitwave.documents import parse_yaml, read_text
 from exitwave.errors import InputError, did_you_mean
-
-LONGEST = 2**14
-"""Largest number of characters of a map."""
-DEEPEST = 8
-"""Deepest nesting of brackets and indents in a map."""
 
 
 class MapPart(BaseModel):
@@ -120,12 +115,9 @@ def read_map(file: Path) -> FileMap:
     if not file.is_file():
         raise InputError("There is no such map", found=file, remedy="Check the path")
     try:
-        with file.open(encoding="utf-8") as stream:
-            content = stream.read(LONGEST + 1)
-        _check_size(content)
-        stored = yaml.safe_load(content)
-    except (yaml.YAMLError, ValueError, RecursionError, OSError) as error:
-        raise _not_a_map(file, " ".join(str(error).split())[:200], "See the example in docs/dialects.md") from None
+        stored = parse_yaml(read_text(file))
+    except (ValueError, OSError) as error:
+        raise _not_a_map(file, str(error), "See the example in docs/dialects.md") from None
     if not isinstance(stored, dict):
         raise _not_a_map(file, type(stored).__name__, _keys(FileMap))
     try:
@@ -136,17 +128,6 @@ def read_map(file: Path) -> FileMap:
 
 def _not_a_map(file: Path, found: str, remedy: str) -> InputError:
     return InputError("The file is not a YAML map", where=file, found=found, remedy=remedy)
-
-
-def _check_size(content: str) -> None:
-    """Refuse maps that take a YAML parser long: by length, depth or aliases."""
-    depth = 0
-    for event in yaml.parse(content) if len(content) <= LONGEST else ():
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > DEEPEST or isinstance(event, yaml.AliasEvent):
-            raise ValueError("nested too deeply, or with aliases")
-    if len(content) > LONGEST:
-        raise ValueError("too long")
 
 
 def _invalid(file: Path, problem: Any) -> InputError:
