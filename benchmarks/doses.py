@@ -39,6 +39,8 @@ INFORMED: dict[str, Any] = {
     ]
 }
 """Settings of the informed run."""
+RIM = 5
+"""Pixels at the rim of the compared rectangle that do not count."""
 LARGEST_RATIO = {"least": 1.02, "informed": 1.10}
 """Largest acceptable ratio of the final error to each reference."""
 
@@ -61,8 +63,9 @@ def draws() -> dict[str, Draw]:
 class TruthScorer:
     """Computes the error of the object against the truth quickly, after every iteration of one run.
 
-    Scale, ramp and shift are fitted again in every evaluation (`register`), over the largest rectangle that is covered,
-    from those of the evaluation before; the reference is flattened once.
+    Scale, ramp and shift are fitted again in every evaluation (`register`), over the largest rectangle that is covered
+    without a rim of `RIM` pixels, which a shift may bring in; from those of the evaluation before. The reference is
+    flattened once.
     """
 
     def __init__(self, result: Result, truth: Truth) -> None:
@@ -82,13 +85,17 @@ class TruthScorer:
         self._first, self._inner = first, inner
         self._reference = remove_ramp(truth.object[second][inner])[0]
         self._alignment: Alignment | None = None
-        self._contrast = float(np.linalg.norm(self._reference - self._reference.mean()))
+        self._weights = np.zeros(self._reference.shape)
+        self._weights[RIM:-RIM, RIM:-RIM] = 1
+        within = self._reference[RIM:-RIM, RIM:-RIM]
+        self._contrast = float(np.linalg.norm(within - within.mean()))
 
     def error(self, result: Result) -> float:
         """Return ||a - b|| / ||b - mean b|| after alignment."""
         moving = result.object[self._first][self._inner]
-        self._alignment = register(moving, self._reference, start=self._alignment)
-        return float(np.linalg.norm(self._alignment.apply(moving) - self._reference)) / self._contrast
+        self._alignment = register(moving, self._reference, self._weights, start=self._alignment)
+        difference = self._alignment.apply(moving) - self._reference
+        return float(np.linalg.norm(self._weights * difference)) / self._contrast
 
 
 def follow(progress: Iterator[Any], truth: Truth) -> tuple[list[float], Result, float]:

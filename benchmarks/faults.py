@@ -41,6 +41,8 @@ class Fault:
     """Regular expression that an error message must contain to name the fault where the program refuses the scan."""
     near: bool = False
     """Whether the scan is in the near field."""
+    repair: str = ""
+    """Regular expression of the decision or finding that names the fault where the program has repaired it."""
 
 
 def _counts(scan: Scan) -> np.ndarray:
@@ -243,6 +245,8 @@ def binning(scan: Scan, rng: Random) -> Scan:
     return with_counts(replace(binned, probe=probe), counts)
 
 
+TURNED = "orientation: (transposed|rows|columns)"
+"""The choice that repairs wrong axes."""
 FAULTS: dict[str, Fault] = {
     "lost trigger": Fault("D419", lost_trigger),
     "doubled trigger": Fault("D419", doubled_trigger),
@@ -252,18 +256,24 @@ FAULTS: dict[str, Fault] = {
     "energy": Fault("D411", energy),
     "near field": Fault("D422", far_field, near=True, refusal="near"),
     "drifting centre": Fault("D421 D406", drifting_centre),
-    "exchanged axes": Fault("D412", exchanged_axes, draw={"columns": 80}, any_orientation=True),
-    "mirrored axis": Fault("D412", mirrored, any_orientation=True),
+    "exchanged axes": Fault(
+        "D412",
+        exchanged_axes,
+        draw={"columns": 80},
+        any_orientation=True,
+        repair=TURNED,
+    ),
+    "mirrored axis": Fault("D412", mirrored, any_orientation=True, repair=TURNED),
     "wrong positions": Fault("D408", wrong_positions),
     "position drift": Fault("D405 D408", position_drift),
     "holes": Fault("D403", hole),
     "too little overlap": Fault("D402", altered={"overlap": 0.05}),
-    "beam loss": Fault("D407", beam_loss),
+    "beam loss": Fault("D407", beam_loss, repair="frames without beam|no beam"),
     "intensity drift": Fault("D406", intensity_drift),
     "probe drift": Fault("D406", settings=lambda rng: {"probe_drift": rng.uniform(0.1, 0.3)}),
-    "saturation": Fault("D410", saturation),
-    "hot pixels": Fault("D414", hot_pixels),
-    "dead pixels": Fault("D415", dead_pixels),
+    "saturation": Fault("D410", saturation, repair="saturation estimated"),
+    "hot pixels": Fault("D414", hot_pixels, repair=r"pixels: masked.*\bhot"),
+    "dead pixels": Fault("D415", dead_pixels, repair=r"pixels: masked.*\bdead"),
     "background": Fault("D416", background),
     "partial coherence": Fault("D409", settings=lambda rng: {"modes": 1, "mode_powers": [0.5, 0.25, 0.15, 0.1]}),
     "inverted mask": Fault(

@@ -138,6 +138,7 @@ def reconstruct(scan: Scan, threads: int, folder: Path, *more: str) -> tuple[Row
         "diagnoses": [[each["code"], each["level"]] for each in said["diagnoses"]],
         "remedies": [each["remedy"] for each in said["diagnoses"]], "stopped_by": said["stopped_by"],
         "chosen": [choice["name"] for choice in said["choices"]],
+        "did": [f"{each['heading']}: {each['name']}, {each['why']}" for each in said["preparation"] + said["choices"]],
     }  # fmt: skip
     return row, exitwave.open(target)
 
@@ -191,11 +192,12 @@ def cause(row: Row) -> str:
 
 
 def is_named(row: Row, fault: str) -> bool:
-    """Return whether the cause of the fault is named first; a refusal names it in its message."""
+    """Return whether the cause of the fault is named first; a refusal or a repair names it in its message."""
     known = faults.FAULTS[fault]
     if row["grade"] == "NONE":
         return bool(known.refusal and re.search(known.refusal, row["message"]))
-    return cause(row) in known.codes.split()
+    repaired = bool(known.repair) and any(re.search(known.repair, did) for did in row.get("did", []))
+    return repaired or cause(row) in known.codes.split()
 
 
 def ratio(row: Row, twin: Row | None) -> float:

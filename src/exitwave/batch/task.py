@@ -10,9 +10,11 @@ from typing import Any, Literal
 import exitwave
 from exitwave.batch.journal import Stamp, stamp
 from exitwave.errors import ExitwaveError, InputError, OutputError
+from exitwave.jobs.checkpoints import find_checkpoint, resumed
 from exitwave.jobs.failures import as_exitwave_error
 from exitwave.jobs.job import Job, open_inputs
 from exitwave.jobs.run import run
+from exitwave.reconstruction.checkpoint import Checkpoint
 from exitwave.scan import Result
 
 Status = Literal["done", "already done", "left out", "diverged", "failed"]
@@ -112,12 +114,14 @@ def _execute(task: Task) -> Row:
     result = _finished(task)
     status: Status = "already done"
     if result is None:
-        inputs = open_inputs(task.job)
+        checkpoint = _checkpoint(task.job)
+        job = task.job if checkpoint is None else resumed(task.job, checkpoint)
+        inputs = open_inputs(job)
         if isinstance(inputs.data[0], Result):
             message = "The input is a result, not a scan. Continue it with exitwave reconstruct"
             return Row(str(task.input), "left out", message)
         _remove_partial_files(task.output)
-        (outcome,) = run(task.job, inputs)
+        (outcome,) = run(job, inputs, checkpoint=checkpoint)
         result, status = outcome.result, "done"
     if status == "done" or not task.report.exists():
         write_report(result, task.report, file=task.output, overwrite=True)
@@ -142,6 +146,14 @@ def _finished(task: Task) -> Result | None:
         return None
     remedy = "The input may have changed. Replace the output with --overwrite, or choose another folder with -o"
     raise OutputError("The output exists and belongs to another input", where=task.output, found=found, remedy=remedy)
+
+
+def _checkpoint(job: Job) -> Checkpoint | None:
+    """Return the checkpoint that a stopped batch has left for a job; None if there is none that can be used."""
+    try:
+        return find_checkpoint(job)
+    except InputError:
+        return None
 
 
 def _remove_partial_files(output: Path) -> None:

@@ -12,6 +12,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from exitwave.cli.document import print_json
 from exitwave.cli.names import fill_in
+from exitwave.cli.signals import handling, interrupt
 from exitwave.errors import ExitwaveError, RunError
 from exitwave.jobs.failures import as_exitwave_error
 
@@ -39,7 +40,8 @@ class VerbGroup(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the verb; turn an exception into one message and ``typer.Exit``."""
         try:
-            super().invoke(ctx)
+            with handling(interrupt):
+                super().invoke(ctx)
             if sys.stdout is not None:  # None if the shell has closed it
                 sys.stdout.flush()
         except (typer.Exit, typer.Abort):
@@ -51,11 +53,18 @@ class VerbGroup(TyperGroup):
         except BrokenPipeError:
             discard_output()
         except KeyboardInterrupt:
-            report(RunError("Interrupted. Nothing was saved"), ctx.meta["as_json"], exit_code=130)
+            report(RunError(_interrupted(ctx.meta)), ctx.meta["as_json"], exit_code=130)
         except Exception as error:
             if os.environ.get("EXITWAVE_DEBUG"):
                 traceback.print_exc()
             report(as_exitwave_error(error), ctx.meta["as_json"])
+
+
+def _interrupted(meta: dict[str, Any]) -> str:
+    """Return what an interrupt has left."""
+    if saved := meta.get("saved"):
+        return f"Interrupted. The result was saved: {saved}"
+    return "Interrupted. No result was saved"
 
 
 def report(error: ExitwaveError, as_json: bool, exit_code: int | None = None) -> None:

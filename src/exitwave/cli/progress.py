@@ -1,14 +1,9 @@
-"""Progress on stderr: a bar on a terminal, plain lines (about ten) elsewhere; and how Ctrl-C stops a job."""
+"""Progress on stderr: a bar on a terminal, plain lines (about ten) elsewhere."""
 
 import math
-import signal
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
 from typing import TYPE_CHECKING, Any
-
-from exitwave.jobs.report import StopRequest
 
 if TYPE_CHECKING:
     from exitwave.cli.console import Console
@@ -100,29 +95,3 @@ class _Tenths:
         if 10 * done // total > self._printed:
             self._printed = 10 * done // total
             self._lines.announce(f"{self._label} {done}/{total} frames")
-
-
-@contextmanager
-def stopping(announce: Callable[[str], None]) -> Iterator[StopRequest]:
-    """Turn the first Ctrl-C or SIGTERM into a stop request; a second one raises KeyboardInterrupt.
-
-    Python delivers signals to the main thread only. In another thread, the request is never set.
-    """
-    stop = StopRequest()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-
-    def handle(signum: int, frame: FrameType | None) -> None:
-        if stop.requested or not stop.has_result:
-            raise KeyboardInterrupt
-        stop.requested = True
-        doing = "saving" if stop.saving else "finishing this iteration, then saving"
-        announce(f"{doing}; press Ctrl-C again to stop at once")
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -153,7 +154,7 @@ class Checkpoints:
         if wait:
             self._save(checkpoint, begin)
         else:
-            self._thread = threading.Thread(target=self._save, args=(checkpoint, begin))
+            self._thread = threading.Thread(target=self._save, args=(checkpoint, begin), name="checkpoint")
             self._thread.start()
 
     def _save(self, checkpoint: Checkpoint, begin: float) -> None:
@@ -170,7 +171,8 @@ class Checkpoints:
         """Wait for the file; remove it if the run is complete and saved."""
         self._join()
         if complete and self.communicator.rank == 0:
-            checkpoint_path(self.job).unlink(missing_ok=True)
+            with suppress(OSError):
+                checkpoint_path(self.job).unlink(missing_ok=True)
 
     def _join(self) -> None:
         if self._thread is not None:

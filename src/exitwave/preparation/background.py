@@ -76,12 +76,14 @@ def set_background(
     lost = _frames_without_beam(survey, scan.detector.always_good, total)
     left_out = scan.left_out | ({"no beam": lost} if lost else {})
     numbers = {"dark": float(base.mean()), "floor": floor, "frames_without_beam": len(lost)}
+    without_beam = f"; {len(lost)} frames without beam are left out" if lost else ""
     if not total.any():
-        decision = Decision("background", "none", numbers, "no dark frame, and no counts where there is no signal")
+        words = "no dark frame, and no counts where there is no signal"
+        decision = Decision("background", "none", numbers, words + without_beam)
         return replace(scan, left_out=left_out, preparation=(*scan.preparation, decision))
     words = f"{float(total.mean()):.3g} counts per pixel, of which {floor:.3g} are estimated where there is no signal"
     known = replace(scan, detector=replace(detector, dark=total.astype(np.float32)), left_out=left_out)
-    decision = Decision("background", "in the model", numbers, f"{words}; the counts are not changed")
+    decision = Decision("background", "in the model", numbers, f"{words}; the counts are not changed{without_beam}")
     known = replace(known, preparation=(*scan.preparation, decision))
     return known if treatment == "model" else subtract_dark(known)
 

@@ -134,15 +134,15 @@ def ranked_neighbour(
 def find_saturation(survey: Survey, good: NDArray[np.bool_], known: float | None) -> float | None:
     """Return the count from which on a pixel is saturated, or None.
 
-    It is the smallest of: the known value; 2^n - 1 of the type, where a good pixel has it; and, without a known value,
-    the largest count, where at least `CLIPPED_PIXELS` pixels reach it.
+    It is the smallest of: the known value; 2^n - 1 of the type, where a good pixel has it; and the largest count, where
+    at least `CLIPPED_PIXELS` pixels reach it.
     """
     limits = [] if known is None else [known]
     if survey.mark is not None and survey.marked[good].any():
         limits.append(survey.mark)
     most = survey.most[good]
     peak = float(most.max(initial=0))
-    if known is None and peak >= LEAST_SATURATION and (most == peak).sum() >= CLIPPED_PIXELS:
+    if (known is None or peak < known) and peak >= LEAST_SATURATION and (most == peak).sum() >= CLIPPED_PIXELS:
         limits.append(peak)
     return min(limits, default=None)
 

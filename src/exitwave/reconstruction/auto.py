@@ -30,12 +30,13 @@ from exitwave.reconstruction.starting_probe import DefocusedProbe
 from exitwave.reconstruction.trials import FRAMES, Trial, Trials
 from exitwave.scan import Decision, NearField, Scan
 
-EXPLAINED = 0.7
+EXPLAINED = 0.75
 """Share of the differences between held-out frames that a trial explains with the right axes. Measured: 0.80 to
 0.99 with the right axes, also with 3e5 photons in a frame and positions that are wrong by a pixel; below 0.1 with wrong
 axes."""
-MODES = 3
-"""Largest number of probe modes that is chosen."""
+USUAL_MODES, MODES = 3, 5
+"""Number of probe modes up to which one more must lower the deviance by more than its noise, and the largest number that
+is chosen: the fourth and the fifth must lower it clearly."""
 STRENGTHS = (4.0,)
 """Strengths of the prior that are compared with 1; a lower one was never clearly better."""
 ITERATIONS = (60, 150)
@@ -242,7 +243,8 @@ class _Chooser:
         for more in range(2, MODES + 1):
             trial = trials.run(more, refine_positions=refine)
             deviances.append(trial.score.value)
-            if not trial.is_better_than(best):
+            better = trial.is_better_than if more <= USUAL_MODES else trial.is_clearly_better_than
+            if not better(best):
                 break
             modes, best = more, trial
         values = ", ".join(f"{value:.4g} with {number}" for number, value in enumerate(deviances, 1))

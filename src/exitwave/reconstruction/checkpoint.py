@@ -66,7 +66,7 @@ def _add(members: dict[str, NDArray[Any]], arrays: Iterable[NDArray[Any]]) -> li
     for array in arrays:
         whole = np.ascontiguousarray(array).reshape(array.shape)
         digest = hashlib.sha256(f"{whole.dtype.str}{whole.shape}".encode())
-        digest.update(whole.reshape(-1).view(np.uint8))
+        digest.update(whole.tobytes())
         names.append(digest.hexdigest())
         members[names[-1]] = whole
     return names

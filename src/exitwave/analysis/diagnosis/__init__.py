@@ -69,6 +69,8 @@ def diagnose(data: Scan | Result, orientations: Mapping[str, float] | None = Non
         diagnoses += diagnose_model(data, {diagnosis.code for diagnosis in diagnoses})
     if sample is not None:
         diagnoses += _sequence(data, sample, diagnoses)
+    if isinstance(data, Result):
+        diagnoses = _without_doubtful_overlap(diagnoses)
     return tuple(sorted(diagnoses, key=_rank))
 
 
@@ -87,6 +89,15 @@ def _sequence(data: Scan | Result, sample: FrameSample, known: list[Diagnosis]) 
     if unexplained and not moves and not sample.scan.near:
         found += diagnose_order(sample, repeats, result)
     return found
+
+
+def _without_doubtful_overlap(diagnoses: list[Diagnosis]) -> list[Diagnosis]:
+    """Return diagnoses in which a small overlap (D402) is no error where positions or geometry have failed.
+
+    The width of the beam, and with it the overlap, is that of a probe which is then wrong.
+    """
+    failed = any(each.code in ("D408", "D411", "D412", "D419") and each.level != "info" for each in diagnoses)
+    return [replace(each, level="warning") if failed and each.code == "D402" else each for each in diagnoses]
 
 
 def _rank(diagnosis: Diagnosis) -> tuple[int, int]:

@@ -1,6 +1,7 @@
 """Problems in the counts of the frames: dose, beam loss, drifts, background and speckle size."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,9 @@ SIGMAS = 8.0
 """Smallest ratio of a trend to its standard error; neighbouring frames are not independent."""
 BACKGROUND = 0.02
 """Share of background in the counts above which it is a problem."""
+NOISY_BACKGROUND = 0.05
+"""Share of a background in the counts above which its noise is reported although the model has the background."""
+NOISE_REMAINS = "The model accounts for it, but its noise remains in the image."
 WRAPPED = 0.003
 """Autocorrelation of the exit waves at the array edges, relative to the centre, above which it is a problem."""
 
@@ -159,6 +163,7 @@ def _background(sample: FrameSample) -> Iterator[Diagnosis]:
     speckles of contrast c. The contrast is 1 in coherent light with several pixels per speckle. If it is lower, b is
     overestimated.
     """
+    yield from _modelled_background(sample)
     variance = np.zeros(sample.mean.shape)
     for frame in sample.patterns:
         variance += (frame - sample.mean) ** 2 / max(len(sample.patterns) - 1, 1)
@@ -173,6 +178,17 @@ def _background(sample: FrameSample) -> Iterator[Diagnosis]:
     if share > BACKGROUND and level > 0.5 * mean:
         evidence = f"About {level:.2g} counts per pixel and frame are constant background, {share:.0%} of all counts."
         yield make_diagnosis("D416", level, evidence)
+
+
+def _modelled_background(sample: FrameSample) -> Iterator[Diagnosis]:
+    """Report a background that the preparation has estimated: the model has it, but its noise remains."""
+    floors = [step.settings.get("floor", 0.0) for step in sample.scan.preparation if step.heading == "background"]
+    floor = float(max(floors, default=0.0))
+    share = floor * sample.clean.sum() / max(float(sample.mean[sample.clean].sum()), 1e-9)
+    if share > NOISY_BACKGROUND:
+        evidence = f"{floor:.3g} counts per pixel and frame are constant background, {share:.0%} of all counts."
+        remedy = "No action is needed for this result; remove the source of the background before the next scan."
+        yield replace(make_diagnosis("D416", floor, evidence), consequence=NOISE_REMAINS, remedy=remedy)
 
 
 def _wrapping(sample: FrameSample) -> Iterator[Diagnosis]:

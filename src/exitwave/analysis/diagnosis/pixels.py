@@ -68,10 +68,9 @@ def _saturation(sample: FrameSample) -> Iterator[Diagnosis]:
     """Find counts at the end of the scale, which is the known limit or a highest count that occurs often."""
     limit = sample.scan.detector.saturation
     clean = np.where(sample.clean, sample.patterns, 0)
-    if limit is None:
-        highest = clean.max()
-        saturated = highest > HIGH and np.count_nonzero(clean == highest) >= REPEATED
-        limit = float(highest) if saturated else np.inf
+    limit, highest = np.inf if limit is None else limit, float(clean.max())
+    if HIGH < highest < limit and np.count_nonzero(clean == highest) >= REPEATED:
+        limit = highest
     full = clean >= limit
     frames = int(full.any(axis=(1, 2)).sum())
     if frames:

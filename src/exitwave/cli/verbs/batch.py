@@ -3,7 +3,6 @@
 import dataclasses
 import itertools
 import shlex
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from exitwave.cli.document import plain, print_json
 from exitwave.cli.options import Json, RunOptions
 from exitwave.cli.outputs import make_folder, result_path
 from exitwave.cli.register import verb
+from exitwave.cli.signals import handling
 from exitwave.errors import InputError
 from exitwave.outputs import check_output
 
@@ -195,19 +195,15 @@ class _Interrupt:
 
 @contextmanager
 def _interruptible(announce: Callable[[str], None]) -> Iterator[_Interrupt]:
-    """Make Ctrl-C and SIGTERM raise KeyboardInterrupt, once the workers have started."""
+    """Make signals raise KeyboardInterrupt, once the workers have started."""
     interrupt = _Interrupt()
 
     def handle(*_: Any) -> None:
         announce("stopping the workers")
         interrupt.request()
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with handling(handle):
         yield interrupt
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _line(row: "Row") -> str:

@@ -75,7 +75,8 @@ def demo(
 def _reconstruct(scan: "Scan", scan_file: Path, result_file: Path, command: str) -> "Outcome":
     """Reconstruct the scan with the default settings, and print the progress."""
     from exitwave.cli.console import Console
-    from exitwave.cli.progress import reporting, stopping
+    from exitwave.cli.progress import reporting
+    from exitwave.cli.signals import stopping
     from exitwave.jobs.job import Inputs, Job
     from exitwave.jobs.run import run
 

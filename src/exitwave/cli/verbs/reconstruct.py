@@ -89,6 +89,7 @@ def reconstruct(
             check_output(target, path, overwrite=job.overwrite)
         outcomes = _run(job, communicator, checkpoint)
         if communicator.rank == 0:
+            context.meta["saved"] = ", ".join(map(str, job.outputs))
             _print(job, outcomes, as_json=own.as_json)
         code = EXIT_CODES.get(outcomes[0].stopped_by)
         if code is not None:
@@ -141,7 +142,8 @@ def _outputs(paths: list[Path], output: Path | None, share: str | None) -> tuple
 def _run(job: "Job", communicator: "Communicator", checkpoint: "Checkpoint | None") -> list["Outcome"]:
     """Run the job, and print its progress and findings."""
     from exitwave.cli.console import Console, print_findings
-    from exitwave.cli.progress import reporting, stopping
+    from exitwave.cli.progress import reporting
+    from exitwave.cli.signals import stopping
     from exitwave.jobs.job import open_inputs
     from exitwave.jobs.run import run
     from exitwave.scan import scan_in
