@@ -6,6 +6,8 @@ from typing import Any
 
 import yaml
 
+from exitwave.inputs import note_input
+
 LONGEST = 2**20
 """Largest number of characters of a YAML text, with its aliases replaced by what they stand for."""
 LONGEST_JSON = 2**25
@@ -70,6 +72,7 @@ def read_text(file: Path) -> str:
     OSError, UnicodeDecodeError
         If it cannot be read.
     """
+    note_input(file)
     with file.open(encoding="utf-8") as stream:
         return stream.read(LONGEST + 1)
 

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from samples import small_scan
 
-from exitwave.cxi.atomic import atomic, create
+from exitwave.cxi.create import create
 from exitwave.cxi.read import read
 from exitwave.errors import InputError, OutputError
 from exitwave.frames import Frames
+from exitwave.outputs import atomic
 from exitwave.scan import Scan
 
 
@@ -80,7 +81,7 @@ def test_a_full_disk_does_not_change_the_old_file(old: Path) -> None:
 
 
 def test_the_error_of_the_disk_is_reported_instead_of_that_of_hdf5(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("exitwave.cxi.atomic._Disk.failure", OSError(errno.ENOSPC, "No space left on device"))
+    monkeypatch.setattr("exitwave.cxi.create._Disk.failure", OSError(errno.ENOSPC, "No space left on device"))
     with pytest.raises(OutputError, match="The disk is full"), atomic(old, True) as partial, create(partial):
         raise OSError("Can't synchronously write data (address of object past end of allocation)")
     assert old.read_bytes() == b"an older result"

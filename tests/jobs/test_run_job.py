@@ -11,7 +11,8 @@ from exitwave.cxi.read import read
 from exitwave.errors import InputError, OutputError
 from exitwave.jobs.job import Job, open_inputs
 from exitwave.jobs.report import StopRequest
-from exitwave.jobs.run import _save, run
+from exitwave.jobs.rescue import save_or_rescue
+from exitwave.jobs.run import run
 
 QUICK = {"algorithm": "rPIE", "iterations": 2, "threads": 1}
 
@@ -85,7 +86,7 @@ def test_a_result_is_saved_elsewhere_when_its_output_appears_during_the_run(tmp_
     taken = tmp_path / "taken.cxi"
     taken.write_bytes(b"another file")
     with pytest.raises(OutputError, match=r"exists.*The result was saved in") as caught:
-        _save(Job((scan_file,), (taken,), embed=True), small_result(read(scan_file)), taken)
+        save_or_rescue(small_result(read(scan_file)), taken, overwrite=False, embed=True)
     rescued = Path(caught.value.remedy.removeprefix("The result was saved in "))
     assert taken.read_bytes() == b"another file"
     assert len(read(rescued).errors) == 5

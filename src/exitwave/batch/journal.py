@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from exitwave.cxi.atomic import atomic
 from exitwave.documents import parse_json
 from exitwave.errors import OutputError
+from exitwave.outputs import atomic
 
 NAME = "batch.json"
 Stamp = tuple[int, int]

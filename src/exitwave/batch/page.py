@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from exitwave.batch.task import Row
-from exitwave.cxi.atomic import atomic
+from exitwave.outputs import atomic
 from exitwave.units import show
 
 NAME = "batch.html"

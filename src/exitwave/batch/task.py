@@ -10,6 +10,7 @@ from typing import Any, Literal
 import exitwave
 from exitwave.batch.journal import Stamp, stamp
 from exitwave.errors import ExitwaveError, InputError, OutputError
+from exitwave.inputs import tracking
 from exitwave.jobs.checkpoints import find_checkpoint, resumed
 from exitwave.jobs.failures import as_exitwave_error
 from exitwave.jobs.job import Job, open_inputs
@@ -92,7 +93,7 @@ class Row:
 def execute(task: Task) -> Row:
     """Execute a task unless its result exists; an exception becomes the row of a failed task."""
     begin = time.perf_counter()
-    with ONE_AT_A_TIME:
+    with ONE_AT_A_TIME, tracking():
         try:
             row = _execute(task)
         except Exception as error:
@@ -120,7 +121,6 @@ def _execute(task: Task) -> Row:
         if isinstance(inputs.data[0], Result):
             message = "The input is a result, not a scan. Continue it with exitwave reconstruct"
             return Row(str(task.input), "left out", message)
-        _remove_partial_files(task.output)
         (outcome,) = run(job, inputs, checkpoint=checkpoint)
         result, status = outcome.result, "done"
     if status == "done" or not task.report.exists():
@@ -136,7 +136,8 @@ def _finished(task: Task) -> Result | None:
         return None
     found = ""
     try:
-        data = exitwave.open(task.output)
+        with tracking(on=False):
+            data = exitwave.open(task.output)
         if isinstance(data, Result) and data.provenance.get("digest") == digest_of(task.input):
             return data
         found = f"a result of {data.provenance.get('input')}" if isinstance(data, Result) else "no result"
@@ -154,12 +155,6 @@ def _checkpoint(job: Job) -> Checkpoint | None:
         return find_checkpoint(job)
     except InputError:
         return None
-
-
-def _remove_partial_files(output: Path) -> None:
-    """Remove the partial files of an output that a killed worker has left."""
-    for partial in output.parent.glob(f".{output.name}.partial-*"):
-        partial.unlink(missing_ok=True)
 
 
 def _row(task: Task, result: Result, status: Status) -> Row:

@@ -4,6 +4,8 @@ No heavy package is imported here or at the top of a verb's file: a verb imports
 ``exitwave --help`` answers at once.
 """
 
+import io
+import sys
 from typing import Annotated
 
 import typer
@@ -43,5 +45,11 @@ for _verb in verbs():
 
 
 def main() -> None:
-    """Run the command line with the arguments of this process."""
+    """Run the command line with the arguments of this process.
+
+    A terminal or a log whose encoding lacks a character shows an escape sequence in its place.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     app()

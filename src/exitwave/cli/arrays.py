@@ -6,6 +6,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from exitwave.errors import InputError
+from exitwave.inputs import note_input
 
 REMEDY = "Give an .npy file, or FILE.h5:/path/of/the/dataset"
 
@@ -21,6 +22,7 @@ def read_array(text: str) -> NDArray[Any]:
     name, _, dataset = text.rpartition(":")
     name, dataset = (name, dataset) if name and dataset.startswith("/") else (text, "")
     file = Path(name)
+    note_input(file)
     if not file.is_file():
         raise InputError("The file does not exist", where=text, remedy=REMEDY)
     values = _from_npy(file) if file.suffix == ".npy" else _from_hdf5(file, dataset)

@@ -14,6 +14,7 @@ from exitwave.cli.document import print_json
 from exitwave.cli.names import fill_in
 from exitwave.cli.signals import handling, interrupt
 from exitwave.errors import ExitwaveError, RunError
+from exitwave.inputs import tracking
 from exitwave.jobs.failures import as_exitwave_error
 
 
@@ -40,7 +41,7 @@ class VerbGroup(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the verb; turn an exception into one message and ``typer.Exit``."""
         try:
-            with handling(interrupt):
+            with handling(interrupt), tracking():
                 super().invoke(ctx)
             if sys.stdout is not None:  # None if the shell has closed it
                 sys.stdout.flush()

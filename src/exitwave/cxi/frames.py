@@ -11,6 +11,7 @@ from exitwave.documents import parse_json
 from exitwave.errors import InputError
 from exitwave.frames import Frames, MissingFrames, View, ViewedFrames, open_hdf5
 from exitwave.frames.reordered import ReorderedFrames
+from exitwave.inputs import note_input
 
 MOST_PIXELS = 2**25
 """Largest number of pixels of a frame; the largest detectors have half as many."""
@@ -165,6 +166,7 @@ def _missing_source(dataset: h5py.Dataset) -> tuple[str, str] | None:
         if "%" in name + inside:
             continue
         here = name == "."
+        note_input(folder / name)
         found = resolve(dataset.file, inside) is not None if here else _holds(folder / name, inside)
         if not found:
             return f"a virtual dataset without its source {name}:{inside}", remedy

@@ -15,6 +15,7 @@ from exitwave.cxi.schema import BY_KEY, ENTRY, path
 from exitwave.errors import DAMAGE, Finding, InputError, damaged
 from exitwave.findings import finding
 from exitwave.frames import open_hdf5
+from exitwave.inputs import note_input
 from exitwave.units import factor
 
 LARGE = 2**28
@@ -190,6 +191,7 @@ def _follow(group: h5py.Group, part: str, link: Any, rest: str) -> tuple[h5py.Fi
     if isinstance(link, h5py.SoftLink):
         return group.file, target if target.startswith("/") else f"{group.name.rstrip('/')}/{target}"
     try:
+        note_input(group[part].file.filename)
         return group[part].file, target
     except (KeyError, OSError) as error:
         raise InputError(

@@ -11,14 +11,14 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from exitwave.cxi.atomic import atomic, create
+from exitwave.cxi.create import create
 from exitwave.cxi.mask import USER_BIT
 from exitwave.cxi.schema import BY_KEY, TABLE, Entry, Section, path
 from exitwave.errors import Finding
 from exitwave.findings import finding
 from exitwave.frames import Frames, MissingFrames, ViewedFrames, marker
 from exitwave.frames.linked import LinkedFrames
-from exitwave.outputs import check_output
+from exitwave.outputs import atomic, check_output
 from exitwave.scan import Decision, Result, Scan, with_unreadable_frames
 from exitwave.units import ELEMENTARY_CHARGE
 

@@ -11,6 +11,7 @@ from exitwave.dialects.dialect import Dialect, Evidence, Settings
 from exitwave.dialects.registry import DIALECTS
 from exitwave.errors import DAMAGE, ExitwaveError, Finding, InputError, damaged, did_you_mean
 from exitwave.findings import finding
+from exitwave.inputs import note_input
 from exitwave.scan import Result, Scan, scan_in, with_scan
 
 SAME = 1e-9
@@ -72,6 +73,10 @@ def read(file: str | Path, settings: Settings | None = None, name: str = "auto")
     path, chosen = Path(file), settings or {}
     if not path.exists():
         raise InputError("The file does not exist", where=path, remedy="Check the path")
+    if not (path.is_file() or path.is_dir()):
+        remedy = "Give a regular file; copy the data into one first"
+        raise InputError("The input is a pipe or a device", where=path, remedy=remedy)
+    note_input(path)
     if name != "auto":
         return _read_as(DIALECTS.get(name), path, chosen, "as requested")
     candidates = recognise(path)

@@ -1,7 +1,6 @@
 """Style and sizes of all figures, parts that they share, and saving."""
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator
 from functools import wraps
 from pathlib import Path
@@ -14,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation, blended_transform_factory
 
-from exitwave.errors import OutputError
+from exitwave.outputs import atomic
 from exitwave.units import show
 
 SINGLE = 85.0
@@ -137,25 +136,13 @@ def scale_bar(axes: Axes, width: float, pixel: float) -> float:
 
 
 def save(figure: Figure, path: Path) -> Path:
-    """Save a figure at its own size in the format of the suffix: write a partial file, then rename it.
+    """Save a figure at its own size in the format of the suffix; an existing file is replaced.
 
     Raises
     ------
     OutputError
-        If the folder cannot be written.
+        If the file is an input, or cannot be written.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with look():
-            figure.savefig(partial, format=path.suffix.lstrip("."))
-        os.replace(partial, path)
-    except OSError as error:
-        raise OutputError(
-            "The figure cannot be written",
-            where=path,
-            found=error.strerror or error,
-            remedy="Choose a folder with write permission: -o DIR",
-        ) from error
-    finally:
-        partial.unlink(missing_ok=True)
+    with atomic(path, overwrite=True) as partial, look():
+        figure.savefig(partial, format=path.suffix.lstrip("."))
     return path

@@ -12,6 +12,7 @@ from exitwave.errors import DAMAGE, InputError
 from exitwave.frames.damage import Damage, no_measurement, raise_if_out_of_memory, unreadable_frames
 from exitwave.frames.view import View as View
 from exitwave.frames.view import binned_type
+from exitwave.inputs import note_input
 
 if TYPE_CHECKING:
     import h5py
@@ -37,6 +38,7 @@ def open_hdf5(path: Path) -> "h5py.File":
     import h5py
     import hdf5plugin  # noqa: F401  (registers the compression filters)
 
+    note_input(path)
     try:
         return h5py.File(path, "r", locking=False, rdcc_nbytes=CHUNKS)
     except OSError as error:

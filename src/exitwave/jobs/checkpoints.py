@@ -15,6 +15,7 @@ import exitwave
 from exitwave.engine.parallel.communicator import Communicator
 from exitwave.engine.recipe import make_recipe
 from exitwave.errors import ExitwaveError, InputError
+from exitwave.inputs import tracking
 from exitwave.jobs.job import Job
 from exitwave.reconstruction.checkpoint import Checkpoint, chosen_for, load_checkpoint, save_checkpoint
 
@@ -80,7 +81,8 @@ def describe(checkpoint: Checkpoint) -> str:
 def _is_interrupted_result(output: Path, iteration: int) -> bool:
     """Return whether a file is the result that an interrupted run has saved together with its checkpoint."""
     try:
-        result = exitwave.open(output)
+        with tracking(on=False):
+            result = exitwave.open(output)
     except (ExitwaveError, OSError):
         return False
     return (

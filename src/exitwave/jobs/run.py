@@ -1,7 +1,7 @@
 """Run a job: choose settings if none are given, iterate, measure the resolution, and save."""
 
-import tempfile
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 import exitwave
 from exitwave.engine.parallel.communicator import ONE_PROCESS, Communicator, LostProcessError
 from exitwave.engine.recipe import make_recipe
-from exitwave.errors import InputError, OutputError
+from exitwave.errors import InputError
 from exitwave.jobs.checkpoints import Checkpoints, checkpoint_path, describe
 from exitwave.jobs.job import Inputs, Job
 from exitwave.jobs.outcome import Outcome
 from exitwave.jobs.report import Reporter, Silent, StopRequest
+from exitwave.jobs.rescue import save_or_rescue
+from exitwave.outputs import reserved
 from exitwave.reconstruction.auto import leaves_open
 from exitwave.reconstruction.checkpoint import Checkpoint, with_choices
 from exitwave.scan import Result, Scan
@@ -89,6 +91,15 @@ def run(
         If the first iteration diverges, or if another process was lost and this one does not save.
     """
     context = _Context(job, reporter or Silent(), stop or StopRequest(), communicator)
+    with ExitStack() as stack:
+        for output in job.outputs if communicator.rank == 0 else ():
+            stack.enter_context(reserved(output))
+        return _run(context, inputs, checkpoint)
+
+
+def _run(context: _Context, inputs: Inputs, checkpoint: Checkpoint | None) -> list[Outcome]:
+    """Run a job whose outputs are reserved; see `run`."""
+    job, communicator = context.job, context.communicator
     start = time.perf_counter()
     if checkpoint is None:
         _announce_checkpoint(context)
@@ -244,21 +255,11 @@ def _save_all(
     context.reporter.announce("saving")
     if context.communicator.rank == 0 or lost is not None:
         for result, output in zip(results, outputs, strict=True):
-            _save(context.job, result, output)
+            job = context.job
+            save_or_rescue(result, output, overwrite=job.overwrite, embed=job.embed)
     if lost is not None:
         raise _partial(lost, last, outputs)
     return outputs
-
-
-def _save(job: Job, result: Result, output: Path) -> None:
-    """Save a result; if its output has become impossible since it was checked, save it in a temporary folder."""
-    try:
-        result.save(output, overwrite=job.overwrite, embed=job.embed)
-    except OutputError as error:
-        rescue = Path(tempfile.mkdtemp(prefix="exitwave-")) / output.name
-        result.save(rescue, embed=job.embed)
-        remedy = f"The result was saved in {rescue}"
-        raise OutputError(error.what, where=error.where, found=error.found, remedy=remedy) from error
 
 
 def _partial(lost: LostProcessError, last: "Progress", outputs: tuple[Path, ...]) -> PartialResultError:

@@ -35,7 +35,7 @@ EXPLAINED = 0.75
 0.99 with the right axes, also with 3e5 photons in a frame and positions that are wrong by a pixel; below 0.1 with wrong
 axes."""
 USUAL_MODES, MODES = 3, 5
-"""Number of probe modes up to which one more must lower the deviance by more than its noise, and the largest number that
+"""Number of modes up to which one more must lower the deviance by more than its noise, and the largest number that
 is chosen: the fourth and the fifth must lower it clearly."""
 STRENGTHS = (4.0,)
 """Strengths of the prior that are compared with 1; a lower one was never clearly better."""

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from exitwave.cxi.atomic import atomic
 from exitwave.engine.recipe import Recipe
 from exitwave.engine.snapshot import Packer, Unpacker
 from exitwave.errors import DAMAGE, InputError
 from exitwave.frames import View
+from exitwave.outputs import atomic
 from exitwave.preparation import apply_view
 from exitwave.reconstruction.geometry import with_geometry
 from exitwave.reconstruction.snapshot import Snapshot

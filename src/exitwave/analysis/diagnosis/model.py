@@ -36,7 +36,7 @@ SMOOTH, SMOOTHER, SIGMAS = 0.035, 0.1, 7.0
 to the standard error."""
 BLUR = 1.5
 """Standard deviation of the fitted blur in detector pixels."""
-COHERENT, MIXED = 0.9, 0.65
+COHERENT, MIXED = 0.9, 0.57
 """Share of the first probe mode in a coherent beam, and in a beam of low coherence: with a point spread of one pixel it
 was 0.6, with four modes in the beam 0.55, and the error was 2 to 5 times that of the coherent scan."""
 UNEXPLAINED = 2.0

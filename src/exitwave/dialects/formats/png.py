@@ -4,10 +4,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exitwave.cxi.atomic import atomic
 from exitwave.dialects.dialect import Conventions, Dialect, Written
 from exitwave.dialects.formats.tiff import sum_of_frames
-from exitwave.outputs import check_output
+from exitwave.outputs import atomic, check_output
 from exitwave.scan import Result, Scan, scan_in
 
 if TYPE_CHECKING:

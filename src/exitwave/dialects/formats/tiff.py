@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from exitwave.cxi.atomic import atomic
 from exitwave.cxi.write import BLOCK
 from exitwave.dialects.dialect import Conventions, Dialect, Written
 from exitwave.errors import InputError
-from exitwave.outputs import check_output
+from exitwave.outputs import atomic, check_output
 from exitwave.scan import Result, Scan, scan_in
 
 CM = 1e-2

@@ -22,6 +22,7 @@ from exitwave.dialects.tools.assemble import check_frames
 from exitwave.dialects.tools.hdf5_values import frames_at, reading
 from exitwave.errors import DAMAGE, InputError, damaged
 from exitwave.frames import Frames
+from exitwave.inputs import note_input
 
 IN_MEMORY = 2**29
 """Largest size in bytes of compressed frames in an NPZ file, which are read into memory."""
@@ -231,6 +232,7 @@ def open_arrays(file: Path) -> Iterator[ArrayFile]:
         with reading(file) as hdf:
             yield Hdf5Arrays(hdf, file)
         return
+    note_input(file)
     try:
         with zipfile.ZipFile(file) as archive:
             yield NpzArrays(archive, file)

@@ -10,10 +10,10 @@ from typing import Any
 import h5py
 import numpy as np
 
-from exitwave.cxi.atomic import atomic, create
+from exitwave.cxi.create import create
 from exitwave.cxi.write import BLOCK
 from exitwave.frames import Frames
-from exitwave.outputs import check_output
+from exitwave.outputs import atomic, check_output
 from exitwave.scan import Scan
 
 NPZ = ".npz"

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from exitwave.cxi.atomic import atomic
 from exitwave.figures.report.content import content
 from exitwave.figures.report.pages import render
+from exitwave.outputs import atomic
 from exitwave.scan import Result, Scan
 
 __all__ = ["render_report", "write_report"]
