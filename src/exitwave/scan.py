@@ -12,6 +12,7 @@ import exitwave
 from exitwave.errors import Finding
 from exitwave.findings import finding
 from exitwave.frames import Frames, valid_counts
+from exitwave.frames.input_record import InputRecord
 from exitwave.frc import FRC
 from exitwave.units import H_C
 
@@ -252,6 +253,8 @@ class Result:
     """Choices that were made automatically because the user had not set them."""
     frc: FRC | None = None
     """Fourier ring correlation of two reconstructions from halves of the scan; None: not measured."""
+    input: InputRecord = field(default_factory=InputRecord)
+    """Size, time and digests of the files with the frames that were reconstructed, by which a change is found."""
 
     def __repr__(self) -> str:
         size = " x ".join(map(str, self.object.shape))

@@ -307,7 +307,7 @@ def test_patterns_that_were_deleted_after_opening_raise_an_error(scan_file: Path
     scan = scan_of(scan_file)
     with h5py.File(scan_file, "r+") as file:
         del file[scan.patterns.dataset]
-    with pytest.raises(InputError, match="The patterns cannot be read"):
+    with pytest.raises(InputError, match="has changed since it was opened"):
         scan.patterns[0]
 
 

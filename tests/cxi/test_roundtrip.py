@@ -122,7 +122,7 @@ def test_every_row_of_the_table_is_written_with_its_type_value_and_units(result_
             if entry.need == "foreign" or entry.key in (
                 "command", "input", "digest", "near_field", "source_distance", "object_z", "true_z", "model_exposures",
                 "true_model_motion", "frame_mask", "wide_probe", "model_distance", "model_assumed_distance",
-                "frames_view", "monitor",
+                "frames_view", "monitor", "input_files", "input_frames",
             ):  # fmt: skip
                 assert entry.path not in file
                 continue

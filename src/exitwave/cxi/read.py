@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from exitwave.cxi.changed import read_record
 from exitwave.cxi.energy import photon_energy
 from exitwave.cxi.frames import read_frames
 from exitwave.cxi.hdf import Layout, Source, attribute, length, reading, scalar, text, whole
@@ -231,6 +232,7 @@ def _result(source: Source, scan: Scan) -> Result:
         z=_depths(source, len(image)) if image.ndim == 3 else None,
         choices=_decisions(source, "choices"),
         frc=_frc(source),
+        input=read_record(source),
     )
 
 
@@ -359,5 +361,5 @@ def _provenance(source: Source) -> dict[str, str]:
         name: text(thing)
         for name, thing in stored
         if isinstance(thing, h5py.Dataset) and thing.dtype.kind in "OS" and not thing.shape
-        if f"{path('process')}/{name}" not in (path("recipe"), path("choices"), path("frc_halves"))
+        if f"{path('process')}/{name}" not in map(path, ("recipe", "choices", "frc_halves", "input_files"))
     }

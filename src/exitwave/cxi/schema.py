@@ -161,6 +161,10 @@ _HEAD = (
         "how the linked patterns are transposed, flipped, cut and binned to the shape used in this file, as JSON",
         (), "str", "", "optional",
     ),
+    Entry(
+        "digests", f"{ENTRY}/digests", "dataset", "digests of all datasets and attributes, as JSON",
+        (), "str", "", "optional",
+    ),
     Entry("instrument_name", f"{INSTRUMENT}/name", "dataset", "name of the beamline", (), "str", "", "optional"),
 )  # fmt: skip
 
@@ -364,6 +368,8 @@ _RESULT = (
     _result("device", "device: cpu, or cuda and the number of the GPU", (), "str"),
     _result("input", "name of the input file", (), "str"),
     _result("digest", "digest of the input file", (), "str"),
+    _result("input_files", "size, time and digest of a sample of the files with the patterns, as JSON", (), "str"),
+    _result("input_frames", "digest of each linked pattern", ("npos", "any"), "uint8"),
 )  # fmt: skip
 
 

@@ -12,22 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.cxi.create import create
+from exitwave.cxi.digests import write_digests
 from exitwave.cxi.mask import USER_BIT
 from exitwave.cxi.schema import BY_KEY, TABLE, Entry, Section, path
+from exitwave.cxi.write_frames import write_frames
 from exitwave.errors import Finding
-from exitwave.findings import finding
-from exitwave.frames import Frames, MissingFrames, ViewedFrames, marker
+from exitwave.frames import Frames, MissingFrames, ViewedFrames
 from exitwave.frames.linked import LinkedFrames
 from exitwave.outputs import atomic, check_output
 from exitwave.scan import Decision, Result, Scan, with_unreadable_frames
 from exitwave.units import ELEMENTARY_CHARGE
-
-BLOCK = 32 * 2**20
-"""Bytes of patterns that are in memory at a time."""
-EXACT = 2**24
-"""Integers up to this are exact in float32."""
-NO_COUNT = 2.0**32 - 1
-"""Stored value of pixels without a measurement, which the detector marks by the largest value of an integer type."""
 
 Amend = Callable[[h5py.File], None]
 """Changes an open file of the schema into one for another program."""
@@ -94,9 +88,11 @@ def write_scan(
     check_output(Path(target), scan.patterns.path, scan.path, overwrite=overwrite)
     with atomic(target, overwrite) as partial, create(partial) as (file, check):
         _fill(file, _sections(scan), _scan_values(scan))
-        findings = _write_frames(file, scan, check, progress)
+        digests, findings = write_frames(file, scan, check, progress)
+        findings = (*_note_unreadable_frames(file, scan), *findings)
         if amend:
             amend(file)
+        write_digests(file, digests)
         return findings
 
 
@@ -139,22 +135,28 @@ def write_result(
         values = _scan_values(scan) | _result_values(result)
         if link and scan.patterns.view is not None:
             values["frames_view"] = json.dumps(scan.patterns.view.as_dict())
+        if link:
+            values |= _input_values(result, Path(target))
         _fill(file, (*_sections(scan), "result"), values)
         _set_provenance(file, result)
-        findings = _link_frames(file, scan, Path(target)) if link else _write_frames(file, scan, check)
+        digests, findings = (None, ()) if link else write_frames(file, scan, check)
+        if link:
+            _link_frames(file, scan, Path(target))
+        else:
+            findings = (*_note_unreadable_frames(file, scan), *findings)
         if amend:
             amend(file)
+        write_digests(file, digests)
         return findings
 
 
-def _link_frames(file: h5py.File, scan: Scan, target: Path) -> tuple[Finding, ...]:
+def _link_frames(file: h5py.File, scan: Scan, target: Path) -> None:
     folder, frames = target.resolve().parent, _unviewed(scan.patterns)
     if isinstance(frames, LinkedFrames):
         file.create_virtual_dataset(path("frames"), frames.virtual(folder))
-        return ()
+        return
     relative = Path(os.path.relpath(Path(str(scan.patterns.path)).resolve(), folder)).as_posix()
     file[path("frames")] = h5py.ExternalLink(relative, scan.patterns.dataset)
-    return ()
 
 
 def _linkable(frames: Frames) -> bool:
@@ -243,6 +245,13 @@ def _result_values(result: Result) -> dict[str, Any]:
     )
 
 
+def _input_values(result: Result, target: Path) -> dict[str, Any]:
+    """Return what is known of the linked patterns; paths are relative to the folder of the target."""
+    folder, record = target.resolve().parent, result.input
+    files = {Path(os.path.relpath(file, folder)).as_posix(): state.as_dict() for file, state in record.files.items()}
+    return {"input_files": json.dumps(files) if files else None, "input_frames": record.frames}
+
+
 def _frc_values(result: Result) -> dict[str, Any]:
     if result.frc is None:
         return {}
@@ -283,7 +292,8 @@ def _fill(file: h5py.File, sections: tuple[Section, ...], values: dict[str, Any]
             file[entry.owner].attrs[entry.name] = _typed(entry, value)
         elif value is not None:
             packed = {"compression": "gzip"} if entry.key == "frame_mask" else {}
-            dataset = file.create_dataset(entry.path, data=_typed(entry, value), track_times=False, **packed)
+            stored = _fixed(str(value)) if entry.dtype == "str" else _typed(entry, value)
+            dataset = file.create_dataset(entry.path, data=stored, track_times=False, **packed)
             if entry.units:
                 dataset.attrs["units"] = entry.units
 
@@ -294,43 +304,15 @@ def _typed(entry: Entry, value: Any) -> Any:
     return np.asarray(value).astype(entry.dtype)[()]
 
 
+def _fixed(value: str) -> NDArray[Any]:
+    """Return a text as a string of fixed length, which HDF5 stores in one place, so that a digest covers every bit."""
+    encoded = value.encode(errors="surrogateescape")
+    return np.array(encoded, h5py.string_dtype("utf-8", max(1, len(encoded))))
+
+
 def _set_provenance(file: h5py.File, result: Result) -> None:
     for name, remark in result.provenance.items():
-        file.create_dataset(f"{path('process')}/{name}", data=str(remark), track_times=False)
-
-
-def _write_frames(
-    file: h5py.File, scan: Scan, check: Callable[[], None], progress: Callable[[int, int], None] | None = None
-) -> tuple[Finding, ...]:
-    entry, patterns = BY_KEY["frames"], scan.patterns
-    ny, nx = patterns.shape[1:]
-    dataset = file.create_dataset(
-        entry.path,
-        shape=patterns.shape,
-        dtype=entry.dtype,
-        chunks=(1, ny, nx),
-        compression="gzip",
-        shuffle=True,
-        track_times=False,
-    )
-    good, lost = scan.detector.always_good, 0.0
-    for index, frames in patterns.blocks(max(1, BLOCK // patterns.bytes_per_frame)):
-        with np.errstate(over="ignore"):
-            stored = frames.astype(entry.dtype)
-        if frames.dtype.kind in "iu":
-            stored[frames >= marker(frames.dtype)] = NO_COUNT
-        dataset[index] = stored
-        check()
-        if progress:
-            progress(index.stop, len(patterns))
-        if frames.dtype != stored.dtype and frames.max(initial=0) > EXACT:
-            lost = max(lost, _loss(frames, stored, good))
-    findings = _note_unreadable_frames(file, scan)
-    if lost:
-        remedy = "Scale the counts down, or mask these pixels"
-        remark = f"counts changed by up to {lost:g}"
-        findings += (finding("W208", entry.path, remark, f"counts up to {EXACT}", remedy),)
-    return findings
+        file.create_dataset(f"{path('process')}/{name}", data=_fixed(str(remark)), track_times=False)
 
 
 def _note_unreadable_frames(file: h5py.File, scan: Scan) -> tuple[Finding, ...]:
@@ -341,13 +323,5 @@ def _note_unreadable_frames(file: h5py.File, scan: Scan) -> tuple[Finding, ...]:
     entry = BY_KEY["left_out"]
     if entry.path in file:
         del file[entry.path]
-    file.create_dataset(entry.path, data=json.dumps(noted.left_out), track_times=False)
+    file.create_dataset(entry.path, data=_fixed(json.dumps(noted.left_out)), track_times=False)
     return tuple(each for each in noted.findings if each not in scan.findings)
-
-
-def _loss(frames: NDArray[Any], stored: NDArray[np.float32], good: NDArray[np.bool_]) -> float:
-    """Return the largest change of rounded counts in good pixels."""
-    before, after = np.rint(frames[:, good].astype(np.float64)), stored[:, good].astype(np.float64)
-    with np.errstate(invalid="ignore"):
-        change = np.abs(after - before)
-    return float(change.max(initial=0, where=(change >= 1) & (before < marker(frames.dtype))))

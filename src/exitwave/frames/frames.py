@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from exitwave.errors import DAMAGE, InputError
 from exitwave.frames.damage import Damage, no_measurement, raise_if_out_of_memory, unreadable_frames
+from exitwave.frames.file_state import FileState, changed_in_use, state_of
 from exitwave.frames.view import View as View
 from exitwave.frames.view import binned_type
 from exitwave.inputs import note_input
@@ -71,11 +72,14 @@ class Frames:
 
     view: View | None = None
     _damage: Damage | None = None
+    state: FileState | None = None
+    """State of the file when it was opened; None for an array."""
 
     def __init__(self, source: NDArray[Any] | Path, dataset: str = "") -> None:
         self.path = source if isinstance(source, Path) else None
         self.dataset = dataset
         if isinstance(source, Path):
+            self.state = state_of(source)
             with self._file() as file:
                 stack = file[dataset]
                 self.shape: tuple[int, int, int] = stack.shape
@@ -86,7 +90,13 @@ class Frames:
 
     def _file(self) -> "h5py.File":
         assert self.path is not None
+        self.require_unchanged()
         return open_hdf5(self.path)
+
+    def require_unchanged(self) -> None:
+        """Raise InputError if the file has changed since it was opened."""
+        if self.path is not None and self.state is not None and (change := self.state.change(self.path)):
+            raise changed_in_use(self.path, change)
 
     def __len__(self) -> int:
         return self.shape[0]

@@ -62,6 +62,7 @@ class LinkedFrames(DerivedFrames):
                 for owner in np.unique(owners):
                     if owner not in opened:
                         stack.close()
+                        self.pieces[owner].require_unchanged()
                         file = stack.enter_context(open_hdf5(Path(str(self.pieces[owner].path))))
                         opened = {owner: file[self.pieces[owner].dataset]}
                     selected = owners == owner

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from exitwave.errors import InputError
 from exitwave.frames import Frames, no_measurement
+from exitwave.frames.input_record import InputRecord
 from exitwave.positions.grid import object_grid
 from exitwave.reconstruction.loading import Grid
 from exitwave.scan import Detector, Result, Scan
@@ -33,7 +34,7 @@ class JointFrames(Frames):
 
     def __init__(self, scans: Sequence[Scan], *, corrected: bool) -> None:
         self.path, self.dataset = None, ""
-        self._scans, self._corrected = scans, corrected
+        self.scans, self._corrected = scans, corrected
         self._starts = np.cumsum([0, *(len(scan.patterns) for scan in scans)])
         self.shape = (int(self._starts[-1]), *scans[0].patterns.shape[1:])
         self.dtype = np.dtype(np.float32) if corrected else np.result_type(*(scan.patterns.dtype for scan in scans))
@@ -49,13 +50,18 @@ class JointFrames(Frames):
         frames, *rest = index if isinstance(index, tuple) else (index,)
         wanted = np.arange(len(self))[frames]
         patterns = np.empty((wanted.size, *self.shape[1:]), self.dtype)
-        for start, scan in zip(self._starts, self._scans, strict=False):
+        for start, scan in zip(self._starts, self.scans, strict=False):
             numbers = wanted.ravel() - start
             places = np.flatnonzero((numbers >= 0) & (numbers < len(scan.patterns)))
             for place, frame in zip(places, scan.patterns.pick(numbers[places]), strict=True):
                 patterns[place] = _corrected(frame, scan.detector) if self._corrected else frame
         patterns[np.isin(wanted.ravel(), self.damaged)] = no_measurement(self.dtype)
         return patterns.reshape(*wanted.shape, *self.shape[1:])[(*[slice(None)] * wanted.ndim, *rest)]
+
+    def with_patterns(self, patterns: Sequence[Frames]) -> "JointFrames":
+        """Return the same stack, with other patterns of its scans."""
+        scans = [replace(scan, patterns=each) for scan, each in zip(self.scans, patterns, strict=True)]
+        return JointFrames(scans, corrected=self._corrected)
 
 
 def _corrected(counts: NDArray[Any], detector: Detector) -> NDArray[np.float32]:
@@ -82,7 +88,7 @@ class ScanOnCanvas:
         """Return those of some frames that are frames of this scan."""
         return frames[(frames >= self.frames.start) & (frames < self.frames.stop)]
 
-    def result(self, joint: Result, error: float, holdout_error: float, digest: str) -> Result:
+    def result(self, joint: Result, error: float, holdout_error: float, digest: str, record: InputRecord) -> Result:
         """Return the result of this scan from that of all scans, with the last errors on its own frames."""
         count, (y, x) = len(joint.positions), self.grid
         model = {name: value[self.frames] if len(value) == count else value for name, value in joint.model.items()}
@@ -108,6 +114,7 @@ class ScanOnCanvas:
             held_out=held_out - self.frames.start,
             model=model,
             provenance=joint.provenance | {"input": str(self.scan.path or ""), "digest": digest},
+            input=record,
         )
 
     def _left_out(self, joint: Result) -> dict[str, tuple[int, ...]]:

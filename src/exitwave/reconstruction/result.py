@@ -15,6 +15,7 @@ from exitwave.engine.parallel.communicator import ONE_PROCESS
 from exitwave.engine.parallel.tiles import Tile
 from exitwave.engine.problem import Problem
 from exitwave.engine.state import State
+from exitwave.frames.input_record import InputRecord
 from exitwave.optics import orthogonalise
 from exitwave.positions.grid import to_metres
 from exitwave.reconstruction.fly_scan import offsets_in_metres
@@ -57,6 +58,7 @@ def make_result(run: Run) -> Result:
         choices=run.choices,
         recipe=run.settings() | {"device": run.recipe.device},
         provenance=_provenance(run),
+        input=run.records[0] if run.joint is None else InputRecord(),
     )
 
 
@@ -66,13 +68,13 @@ def make_results(run: Run) -> list[Result]:
     if run.joint is None:
         return [joint]
     state, found = _fix_gauge(run), []
-    for member in run.joint.members:
+    for member, record in zip(run.joint.members, run.records, strict=True):
         error, holdout_error = (
             run.backends[1].misfit(state, member.select(frames)).error
             for frames in (run.problem.used, run.problem.held_out)
         )
         digest = run.communicator.first(partial(digest_of, member.scan.path))
-        found.append(member.result(joint, error, holdout_error, digest))
+        found.append(member.result(joint, error, holdout_error, digest, record))
     return found
 
 

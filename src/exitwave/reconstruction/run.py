@@ -14,6 +14,7 @@ from exitwave.engine.problem import Problem
 from exitwave.engine.recipe import Recipe
 from exitwave.engine.state import State, host_state
 from exitwave.errors import Finding
+from exitwave.frames.input_record import InputRecord
 from exitwave.reconstruction.coarse import TwoGrids
 from exitwave.reconstruction.joint import JointScan
 from exitwave.reconstruction.loading import Grid
@@ -55,6 +56,8 @@ class Run:
     holdout_deviances: list[float]
     digest: Callable[[], str]
     """Returns the SHA-256 of the input file."""
+    records: tuple[InputRecord, ...]
+    """What was recorded of the frames: one record for each scan of a joint reconstruction, else one."""
     earlier_iterations: int
     """Iterations of earlier runs that this one continues."""
     algorithm: str = ""

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -24,8 +25,10 @@ from exitwave.engine.parallel.tiles import WHOLE_OBJECT
 from exitwave.engine.problem import Problem
 from exitwave.engine.recipe import Recipe, Stage
 from exitwave.engine.state import MODEL_FIELDS, State
+from exitwave.frames.input_record import InputRecord
 from exitwave.reconstruction.coarse import crop
 from exitwave.reconstruction.fly_scan import with_exposures
+from exitwave.reconstruction.input_record import recording
 from exitwave.reconstruction.inputs import Inputs, make_inputs
 from exitwave.reconstruction.loading import load_problem
 from exitwave.reconstruction.multislice import slice_positions, starting_object, with_slices
@@ -43,7 +46,7 @@ def set_up(data: Scan | Result, recipe: Recipe, announce: Announce, communicator
     start = time.perf_counter()
     inputs = make_inputs(data, recipe, communicator.device(recipe.device), communicator)
     digest = _start_digest(inputs)
-    problem, z = _load(inputs, announce)
+    problem, z, records = _load(inputs, announce)
     loaded = time.perf_counter()
     announce("compiling the loops (up to a minute on the first run)")
     factors = sorted({1} | {stage.coarse for stage in recipe.stages})  # whole frames are needed for the result
@@ -74,6 +77,7 @@ def set_up(data: Scan | Result, recipe: Recipe, announce: Announce, communicator
         holdout_errors=[],
         holdout_deviances=[],
         digest=digest,
+        records=records,
         earlier_iterations=0,
         seconds={"prepare": loaded - start + ready - compiled, "compile": compiled - loaded, "run": 0.0},
     )
@@ -92,8 +96,8 @@ def _continue(run: Run, earlier: Result) -> None:
     run.assumed_distance = float(earlier.model.get("assumed_distance", run.assumed_distance))
 
 
-def _load(inputs: Inputs, announce: Announce) -> tuple[Problem, NDArray[np.float64] | None]:
-    """Return the problem, and the positions of the slices along the beam in metres."""
+def _load(inputs: Inputs, announce: Announce) -> tuple[Problem, NDArray[np.float64] | None, tuple[InputRecord, ...]]:
+    """Return the problem, the positions of the slices along the beam in metres, and the records of the frames."""
     scan, recipe, communicator, earlier = inputs.scan, inputs.recipe, inputs.communicator, inputs.earlier
     processes = f" in {communicator.size} processes" if communicator.size > 1 else ""
     announce(f"running on {devices.describe(inputs.device)}{processes}")
@@ -102,16 +106,17 @@ def _load(inputs: Inputs, announce: Announce) -> tuple[Problem, NDArray[np.float
     tile = choose_tile(inputs)
     if tile is not WHOLE_OBJECT:
         announce(f"each process holds a tile of the object, the first one {tile}")
-    problem = load_problem(
-        scan,
-        inputs.positions,
-        inputs.grid,
-        holdout=recipe.holdout,
-        seed=recipe.seed,
-        settings=recipe.detector,
-        communicator=communicator,
-        tile=tile,
-    )
+    with recording(scan, communicator) as recorded:
+        problem = load_problem(
+            recorded.scan,
+            inputs.positions,
+            inputs.grid,
+            holdout=recipe.holdout,
+            seed=recipe.seed,
+            settings=recipe.detector,
+            communicator=communicator,
+            tile=tile,
+        )
     if earlier:
         used = np.setdiff1d(np.union1d(problem.used, problem.held_out), earlier.held_out)
         problem = replace(problem, used=used, held_out=earlier.held_out)
@@ -119,7 +124,7 @@ def _load(inputs: Inputs, announce: Announce) -> tuple[Problem, NDArray[np.float
     problem = with_slices(problem, scan, z)
     problem = with_exposures(problem, inputs.offsets, inputs.grid, recipe)
     check_processes(recipe, problem, communicator)
-    return problem, z
+    return problem, z, recorded.records
 
 
 def _warm_up(problem: Problem, stage: Stage, device: str) -> None:
@@ -170,9 +175,16 @@ def _start_digest(inputs: Inputs) -> Callable[[], str]:
 
 
 def digest_of(path: Path | None) -> str:
-    """Return the SHA-256 of the input file, or an empty string if the scan has no file, or none any more."""
+    """Return the SHA-256 of the input file.
+
+    It is an empty string if the scan has no file, or none any more, or if the file changes while it is read.
+    """
     try:
         with open(path or "", "rb") as file:
-            return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+            before = os.fstat(file.fileno())
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        after = os.stat(path or "")
     except OSError:
         return ""
+    same = (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
+    return f"sha256:{digest}" if same else ""

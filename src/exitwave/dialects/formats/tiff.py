@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from exitwave.cxi.write import BLOCK
+from exitwave.cxi.write_frames import BLOCK
 from exitwave.dialects.dialect import Conventions, Dialect, Written
 from exitwave.errors import InputError
 from exitwave.outputs import atomic, check_output

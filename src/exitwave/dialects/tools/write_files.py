@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 
 from exitwave.cxi.create import create
-from exitwave.cxi.write import BLOCK
+from exitwave.cxi.write_frames import BLOCK
 from exitwave.frames import Frames
 from exitwave.outputs import atomic, check_output
 from exitwave.scan import Scan
