@@ -1,6 +1,6 @@
 """Flip single bits in the storage of the datasets of a scan and of a result, and count how many `verify` finds.
 
-    python benchmarks/flips.py --flips 1000
+python benchmarks/flips.py --flips 1000
 """
 
 import argparse
@@ -12,11 +12,11 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
-from bit_flips import flipped, random_bits  # noqa: E402
-from samples import small_result, small_scan, small_truth  # noqa: E402
+from bit_flips import flipped, random_bits
+from samples import small_result, small_scan, small_truth
 
-import exitwave  # noqa: E402
-from exitwave.cxi.verify import verify_file  # noqa: E402
+import exitwave
+from exitwave.cxi.verify import verify_file
 
 
 def main() -> None:

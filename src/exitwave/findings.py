@@ -59,7 +59,7 @@ CODES = {
     "W252": "the program of the profile ignores a part of the file",
     "W253": "the program of the format needs other or further information than its files contain",
     "W254": "an entry that the format requires is missing; the file can be read without it",
-    "W261": "a text of a result cannot be read; a default was used",
+    "W261": "a text cannot be read; it was not used",
     "W262": "the input of a result has changed since the reconstruction",
     "I301": "there is no mask; all pixels are treated as good",
     "I302": "the mask was converted to 0 and 1",

@@ -11,6 +11,9 @@ from exitwave.cli.names import ALGORITHM_NAMES
 Input = Annotated[Path, typer.Argument(metavar="FILE", help="A CXI file.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, and all text on stderr.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")]
+ChangedInput = Annotated[
+    bool, typer.Option("--changed-input", help="Use a result although its input has changed since the reconstruction.")
+]
 Set = Annotated[
     list[str] | None,
     typer.Option(

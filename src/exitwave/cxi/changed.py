@@ -30,8 +30,8 @@ def read_record(source: Source) -> InputRecord:
         if frames is not None and (frames.ndim != 2 or frames.shape[1] != DIGEST_BYTES):
             frames = None
     except (InputError, AttributeError, *DAMAGE) as error:
-        remedy = "The frames are used without a check; reconstruct again to record them"
-        source.remark("W261", "input_files", f"a text that cannot be read ({error})", "JSON", remedy)
+        remedy = "Changes of the frames cannot be noticed; exitwave verify tells whether the file is damaged"
+        source.remark("W261", "input_files", " ".join(str(error).split())[:200], "a text that can be read", remedy)
         return InputRecord()
     record = InputRecord(files, frames)
     for file, change in record.changes().items():

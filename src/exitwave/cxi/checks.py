@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.cxi.energy import HIGHEST, LOWEST, compare_wavelength
-from exitwave.cxi.frames import read_view, unreadable, viewed_shape
+from exitwave.cxi.frames import name_frames, read_view, readable_frames, unreadable, viewed_shape
 from exitwave.cxi.hdf import Source, attribute, whole
 from exitwave.errors import InputError
 from exitwave.frames import View
@@ -15,7 +15,7 @@ from exitwave.positions.grid import object_grid
 from exitwave.units import H_C, show
 
 SAMPLE = 16
-"""Number of frames that are read."""
+"""Number of frames that are read in a quick check."""
 TYPICAL = {
     "W223": ("energy", ((500.0, 2000.0), (6000.0, 12000.0)), "eV"),
     "W224": ("distance", ((1.0, 5.0),), "m"),
@@ -40,8 +40,8 @@ LARGEST_NEAR_FIELD_PIXEL = 1e-3
 """The same limit in the near field, where a parallel beam makes the object pixel as large as that of the detector."""
 
 
-def check_values(source: Source) -> None:
-    """Check the values of a file: energy, lengths, mask, positions, a sample of frames, and the result."""
+def check_values(source: Source, *, quick: bool) -> None:
+    """Check the values of a file: energy, lengths, mask, positions, all frames or a sample of them, and the result."""
     _check_energy(source)
     for key in ("distance", "x_pixel_size", "y_pixel_size"):
         value = _number(source, key)
@@ -57,7 +57,7 @@ def check_values(source: Source) -> None:
             )
     _check_slices(source)
     _check_scale(source)
-    _check_frames(source, bad)
+    _check_frames(source, bad, quick=quick)
     _check_history(source)
 
 
@@ -181,7 +181,7 @@ def _check_scale(source: Source) -> None:
         source.remark("E116", "positions", error.found, "positions, energy and lengths in m and eV", error.remedy)
 
 
-def _check_frames(source: Source, bad: NDArray[np.bool_] | None) -> None:
+def _check_frames(source: Source, bad: NDArray[np.bool_] | None, *, quick: bool) -> None:
     frames = _dataset(source, "frames")
     if frames is None or frames.ndim != 3 or frames.dtype.kind not in "iuf" or frames.size == 0:
         return
@@ -197,19 +197,23 @@ def _check_frames(source: Source, bad: NDArray[np.bool_] | None) -> None:
         return
     known = bad is not None and bad.shape in (shape[1:], shape)
     good = np.broadcast_to(~bad if bad is not None and known else True, shape)
-    for index in np.unique(np.linspace(0, len(frames) - 1, SAMPLE).astype(int)):
-        try:
-            counts = view.apply(frames[index])[good[index]]
-        except OSError as error:
-            source.remark(
-                "E114", "frames", f"frame {index}: {error}", "patterns that can be read", "Copy the file again"
-            )
-            return
-        wrong = ~np.isfinite(counts) | (counts < 0)
-        if wrong.any():
-            found = f"frame {index}: {int(wrong.sum())} good pixels negative or not finite"
-            source.remark("E112", "frames", found, "counts of 0 or more", "Mask these pixels or set them to 0")
-            return
+    numbers = np.unique(np.linspace(0, len(frames) - 1, SAMPLE).astype(int)) if quick else np.arange(len(frames))
+    damaged, wrong, example = [], [], ""
+    for index, frame in readable_frames(frames, numbers):
+        if frame is None:
+            damaged.append(index)
+            continue
+        counts = view.apply(frame)[good[index]]
+        pixels = int((~np.isfinite(counts) | (counts < 0)).sum())
+        if pixels:
+            wrong.append(index)
+            example = example or f"{pixels} good pixels of frame {index} are negative or not finite"
+    if damaged:
+        found = f"{name_frames(damaged)} cannot be read"
+        source.remark("E114", "frames", found, "patterns that can be read", "Copy the file again")
+    if wrong:
+        found = example if len(wrong) == 1 else f"{example}, and pixels of {len(wrong) - 1} more frames"
+        source.remark("E112", "frames", found, "counts of 0 or more", "Mask these pixels or set them to 0")
 
 
 def _check_history(source: Source) -> None:

@@ -1,20 +1,25 @@
 """Find the patterns of a file and check, without reading them, whether they can be read."""
 
 import os
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from exitwave.cxi.hdf import Source, candidates, name_of, resolve, scalar, text
 from exitwave.documents import parse_json
-from exitwave.errors import InputError
+from exitwave.errors import DAMAGE, InputError
 from exitwave.frames import Frames, MissingFrames, View, ViewedFrames, open_hdf5
 from exitwave.frames.reordered import ReorderedFrames
 from exitwave.inputs import note_input
 
 MOST_PIXELS = 2**25
 """Largest number of pixels of a frame; the largest detectors have half as many."""
+BLOCK = 2**25
+"""Bytes of frames that are read at a time."""
 ENTRIES = ("data_frames", "frames")
 """Entries that may hold the patterns, in the order in which they are tried."""
 
@@ -179,3 +184,40 @@ def _holds(file: Path, name: str) -> bool:
             return name in source
     except OSError:
         return False
+
+
+def readable_frames(dataset: h5py.Dataset, numbers: Iterable[int]) -> Iterator[tuple[int, NDArray[Any] | None]]:
+    """Yield the number and the counts, shape (ny, nx), of some frames; None for counts that cannot be read.
+
+    Neighbouring frames are read in blocks.
+    """
+    step = max(1, BLOCK // max(1, dataset.nbytes // max(1, len(dataset))))
+    ordered = [int(number) for number in numbers]
+    for start in range(0, len(ordered), step):
+        block = ordered[start : start + step]
+        try:
+            run = block[-1] - block[0] == len(block) - 1
+            counts = list(dataset[block[0] : block[-1] + 1]) if run else [dataset[number] for number in block]
+        except DAMAGE:
+            counts = [_one_frame(dataset, number) for number in block]
+        yield from zip(block, counts, strict=True)
+
+
+def _one_frame(dataset: h5py.Dataset, number: int) -> NDArray[Any] | None:
+    try:
+        return np.asarray(dataset[number])
+    except DAMAGE:
+        return None
+
+
+def name_frames(numbers: Sequence[int], most: int = 12) -> str:
+    """Return ascending numbers of frames as text, such as ``frames 3, 7-9``; at most a number of ranges."""
+    found: list[list[int]] = []
+    for number in numbers:
+        if found and number == found[-1][1] + 1:
+            found[-1][1] = number
+        else:
+            found.append([number, number])
+    shown = [str(first) if first == last else f"{first}-{last}" for first, last in found[:most]]
+    more = f" and {len(found) - most} more ranges" if len(found) > most else ""
+    return f"{'frame' if len(numbers) == 1 else 'frames'} {', '.join(shown)}{more}"

@@ -16,10 +16,11 @@ from exitwave.cxi.hdf import Layout, Source, attribute, length, reading, scalar,
 from exitwave.cxi.mask import CHOICES, INSIDE, read_mask, reasons
 from exitwave.cxi.probe import read_probe
 from exitwave.cxi.scale import check_scale
-from exitwave.cxi.schema import ALSO, TABLE, path
+from exitwave.cxi.schema import ALSO, BY_KEY, TABLE, path
 from exitwave.cxi.translation import read_positions
 from exitwave.documents import parse_json
-from exitwave.errors import InputError, did_you_mean
+from exitwave.errors import DAMAGE, InputError, did_you_mean
+from exitwave.findings import finding
 from exitwave.frames import Frames
 from exitwave.frc import FRC
 from exitwave.scan import Decision, Detector, NearField, Result, Scan, Truth
@@ -101,9 +102,9 @@ def _scan(source: Source) -> Scan:
         energy=energy,
         detector=detector,
         probe=read_probe(source, patterns.shape[1:]),
-        name=text(attribute(source, "name")) or text(source.dataset("name_dataset")),
-        description=text(source.dataset("description")),
-        instrument=text(source.dataset("instrument_name")),
+        name=_text(source, "name") or _text(source, "name_dataset"),
+        description=_text(source, "description"),
+        instrument=_text(source, "instrument_name"),
         truth=_truth(source),
         near=_near(source),
         monitor=_monitor(source, len(patterns)),
@@ -225,7 +226,7 @@ def _result(source: Source, scan: Scan) -> Result:
         holdout_errors=_history(source, "holdout_error_metric"),
         holdout_deviances=_history(source, "holdout_deviance"),
         held_out=np.zeros(0, np.int64) if held_out is None else held_out.ravel().astype(np.int64),
-        algorithm=text(attribute(source, "algorithm")),
+        algorithm=_text(source, "algorithm"),
         recipe=_recipe(source),
         provenance=_provenance(source),
         model=_model(source, "model_"),
@@ -251,7 +252,7 @@ def _frc(source: Source) -> FRC | None:
             found=f"shapes {found}",
             remedy="Measure it again with exitwave reconstruct --frc",
         )
-    limited, halves = bool((correlation >= threshold).all()), text(source.dataset("frc_halves"))
+    limited, halves = bool((correlation >= threshold).all()), _text(source, "frc_halves")
     return FRC(frequency, correlation, threshold, resolution, limited, halves)
 
 
@@ -300,20 +301,36 @@ def _history(source: Source, key: str) -> NDArray[np.float32]:
     return np.atleast_1d(np.asarray([] if values is None else values)).astype(np.float32)
 
 
+def _text(source: Source, key: str) -> str:
+    """Return the text of an attribute or dataset, or an empty text with W261 if it cannot be read."""
+    try:
+        return text(attribute(source, key) if BY_KEY[key].kind == "attribute" else source.dataset(key))
+    except (InputError, *DAMAGE) as error:
+        _not_read(source, source.path(key), error)
+        return ""
+
+
+def _not_read(source: Source, name: str, error: Exception) -> None:
+    """Add the finding that a text cannot be read and is not used."""
+    remedy = "It was not used; exitwave verify tells whether the file is damaged"
+    found = " ".join(str(error).split())[:200]
+    source.remarks.append(finding("W261", name, found, "a text that can be read", remedy))
+
+
 def _recipe(source: Source) -> dict[str, Any]:
-    return dict(_json(source, "recipe", dict) or {})
+    try:
+        return dict(_json(source, "recipe", dict) or {})
+    except (InputError, *DAMAGE) as error:
+        _not_read(source, source.path("recipe"), error)
+        return {}
 
 
 def _decisions(source: Source, key: str) -> tuple[Decision, ...]:
     try:
         return tuple(Decision(**each) for each in _json(source, key, list) or ())
-    except TypeError as error:
-        raise InputError(
-            "The entries of the list are not those of a decision",
-            where=source.where(key),
-            found=str(error),
-            remedy="Remove the dataset, or prepare or reconstruct again",
-        ) from error
+    except (InputError, *DAMAGE) as error:
+        _not_read(source, source.path(key), error)
+        return ()
 
 
 def _monitor(source: Source, frames: int) -> NDArray[np.float64] | None:
@@ -355,11 +372,14 @@ def _json(source: Source, key: str, kind: type) -> Any:
 
 
 def _provenance(source: Source) -> dict[str, str]:
-    process = source.find("process")
-    stored = process.items() if isinstance(process, h5py.Group) else ()
-    return {
-        name: text(thing)
-        for name, thing in stored
-        if isinstance(thing, h5py.Dataset) and thing.dtype.kind in "OS" and not thing.shape
-        if f"{path('process')}/{name}" not in map(path, ("recipe", "choices", "frc_halves", "input_files"))
-    }
+    """Return the texts of the process that are no settings, by name; without those that cannot be read, with W261."""
+    process, found = source.find("process"), {}
+    for name in process if isinstance(process, h5py.Group) else ():
+        try:
+            thing = process[name]
+            if isinstance(thing, h5py.Dataset) and thing.dtype.kind in "OS" and not thing.shape:
+                found[name] = text(thing)
+        except (InputError, *DAMAGE) as error:
+            _not_read(source, f"{path('process')}/{name}", error)
+    settings = {BY_KEY[key].name for key in ("recipe", "choices", "frc_halves", "input_files")}
+    return {name: value for name, value in found.items() if name not in settings}

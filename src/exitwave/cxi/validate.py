@@ -10,8 +10,10 @@ import numpy as np
 from exitwave.cxi.checks import check_typical, check_values
 from exitwave.cxi.frames import viewed_shape
 from exitwave.cxi.hdf import Source, reading, text, units_of
+from exitwave.cxi.read import read
 from exitwave.cxi.schema import BY_KEY, BY_PATH, TABLE, Entry, path
 from exitwave.errors import Finding, InputError
+from exitwave.findings import finding
 from exitwave.units import factor
 
 Lengths = dict[str, int]
@@ -20,13 +22,15 @@ CASTABLE = "frames"
 _FAMILIES = {"f": "iuf", "i": "iub", "u": "iub", "c": "c", "O": "OSU"}
 
 
-def validate(file: str | Path) -> list[Finding]:
-    """Check a file against the schema. Only a sample of the frames is read.
+def validate(file: str | Path, *, quick: bool = False) -> list[Finding]:
+    """Check a file against the schema, and whether it can be opened as a scan or a result.
 
     Parameters
     ----------
     file : str or Path
         The file. It is opened read-only, without a lock.
+    quick : bool
+        Whether only a sample of the frames is read, see `exitwave.cxi.checks.SAMPLE`; otherwise all of them.
 
     Returns
     -------
@@ -44,9 +48,21 @@ def validate(file: str | Path) -> list[Finding]:
         for entry in TABLE:
             if entry.need != "foreign" and _expected(source, entry):
                 _CHECKS[entry.kind](source, entry, lengths)
-        check_values(source)
+        check_values(source, quick=quick)
         check_typical(source, os.path.getsize(file))
-        return _unique(source.remarks)
+        found = _unique(source.remarks)
+    return found if any(each.level == "error" for each in found) else [*_refusal(file), *found]
+
+
+def _refusal(file: str | Path) -> list[Finding]:
+    """Return the finding on a file that `exitwave.cxi.read.read` refuses, although it has all entries of the schema."""
+    try:
+        read(file)
+    except InputError as error:
+        place = error.where.removeprefix(f"{file}:")
+        remedy = error.remedy or "Copy the file again from the original"
+        return [finding("E118", place, f"{error.what} ({error.found})", "a file that can be opened", remedy)]
+    return []
 
 
 def _unique(findings: list[Finding]) -> list[Finding]:

@@ -1,7 +1,7 @@
 """Verify files by their digests: what is intact, changed, damaged or unverifiable, dataset by dataset."""
 
 import base64
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +21,7 @@ from exitwave.cxi.digests import (
     unsealed,
     walk,
 )
+from exitwave.cxi.frames import name_frames, readable_frames
 from exitwave.cxi.hdf import open_file
 from exitwave.cxi.schema import path
 from exitwave.errors import DAMAGE, InputError
@@ -30,8 +31,6 @@ from exitwave.frames.input_record import values_digest
 Status = Literal["intact", "changed", "damaged", "unverifiable"]
 WORST: tuple[Status, ...] = ("damaged", "changed", "unverifiable", "intact")
 """All statuses, the worst first."""
-BLOCK = 2**25
-"""Bytes of frames that are read at a time."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +63,10 @@ class Verification:
         """The worst status of the items that are verifiable; unverifiable if none is."""
         found = {item.status for item in self.items} - {"unverifiable"}
         return next((status for status in WORST if status in found), "unverifiable")
+
+    def with_status(self, status: Status) -> tuple[Item, ...]:
+        """Return the items that have a status."""
+        return tuple(item for item in self.items if item.status == status)
 
     @property
     def intact(self) -> bool:
@@ -120,19 +123,17 @@ def read_table(file: h5py.File) -> Table | None:
 
 
 def _compare(file: h5py.File, table: Table) -> list[Item]:
-    items = [_guarded(name, lambda name=name, known=known: _link(file, name, known))
-             for name, known in table.links.items()]  # fmt: skip
-    for name, known in table.datasets.items():
-        items.append(_guarded(name, lambda name=name, known=known: _dataset(file, name, known)))
-    for name, digest in table.attributes.items():
-        items.append(_guarded(f"{name}@", lambda name=name, digest=digest: _attributes(file, name, digest)))
+    """Return one item for each link, dataset and set of attributes in the table, and for what is not in the table."""
+    checks: tuple[tuple[dict[str, Any], Callable[[h5py.File, str, Any], Item]], ...]
+    checks = ((table.links, _link), (table.datasets, _dataset), (table.attributes, _attributes))
+    items = [_guarded(check, file, name, known) for rows, check in checks for name, known in rows.items()]
     return [*items, *_additions(file, table)]
 
 
-def _guarded(name: str, check: Callable[[], Item]) -> Item:
+def _guarded(check: Callable[[h5py.File, str, Any], Item], file: h5py.File, name: str, known: Any) -> Item:
     """Return what a check returns, or an item that is damaged where it raises what h5py raises for damaged files."""
     try:
-        return check()
+        return check(file, name, known)
     except DAMAGE as error:
         return Item(name, "damaged", f"cannot be read: {' '.join(str(error).split())[:200]}")
 
@@ -184,10 +185,8 @@ def _dataset(file: h5py.File, name: str, known: dict[str, str]) -> Item:
 def _frames(dataset: h5py.Dataset, name: str, known: dict[str, str]) -> Item:
     """Return whether the patterns of a file are as written, frame by frame."""
     values, stored = (_decoded(known[key]) for key in ("values", "stored"))
-    if dataset.ndim != 3 or len(dataset) != len(values):
-        return Item(name, "changed", f"shape {dataset.shape}, written with {len(values)} frames")
     item = frames_item(dataset, name, values)
-    if layout_digest(dataset) != known["layout"]:
+    if dataset.shape is None or len(dataset) != len(values) or layout_digest(dataset) != known["layout"]:
         repacked = "repacked: other storage, the same values"
         return Item(name, "intact", repacked) if item.status == "intact" else item
     same_values = sorted(set(range(len(values))) - set(item.changed) - set(item.damaged))
@@ -199,7 +198,7 @@ def _frames(dataset: h5py.Dataset, name: str, known: dict[str, str]) -> Item:
     ]
     if not altered:
         return item
-    return _named(name, tuple(sorted((*item.changed, *altered))), item.damaged)
+    return _frame_status(name, tuple(sorted((*item.changed, *altered))), item.damaged)
 
 
 def _decoded(text: str) -> NDArray[np.uint8]:
@@ -218,52 +217,24 @@ def frames_item(dataset: h5py.Dataset, name: str, values: NDArray[np.uint8]) -> 
     values : ndarray of shape (npos, 16)
         Digests of the frames; 0 where the digest is not known.
     """
+    if dataset.ndim != 3 or len(dataset) != len(values):
+        return Item(name, "changed", f"shape {dataset.shape}, written with {len(values)} frames")
     changed, damaged = [], []
-    step = max(1, BLOCK // max(1, dataset.nbytes // max(1, len(dataset))))
-    for start in range(0, len(dataset), step):
-        numbers = range(start, min(start + step, len(dataset)))
-        for number, frame in zip(numbers, _readable(dataset, numbers), strict=True):
-            if frame is None:
-                damaged.append(number)
-            elif values[number].any() and values_digest(frame) != values[number].tobytes():
-                changed.append(number)
+    for number, frame in readable_frames(dataset, range(len(dataset))):
+        if frame is None:
+            damaged.append(number)
+        elif values[number].any() and values_digest(frame) != values[number].tobytes():
+            changed.append(number)
     if not values.any():
         return Item(name, "damaged" if damaged else "unverifiable", "no digest is known", (), tuple(damaged))
-    return _named(name, tuple(changed), tuple(damaged))
+    return _frame_status(name, tuple(changed), tuple(damaged))
 
 
-def _readable(dataset: h5py.Dataset, numbers: range) -> Sequence[Any]:
-    """Return frames, with None for those that cannot be read."""
-    try:
-        return list(dataset[numbers.start : numbers.stop])
-    except DAMAGE:
-        return [_one(dataset, number) for number in numbers]
-
-
-def _one(dataset: h5py.Dataset, number: int) -> Any:
-    try:
-        return dataset[number]
-    except DAMAGE:
-        return None
-
-
-def _named(name: str, changed: tuple[int, ...], damaged: tuple[int, ...]) -> Item:
+def _frame_status(name: str, changed: tuple[int, ...], damaged: tuple[int, ...]) -> Item:
     parts = [
-        f"{what} {'frame' if len(frames) == 1 else 'frames'} {ranges(frames)}"
-        for what, frames in (("damaged", damaged), ("changed", changed))
+        f"{name_frames(frames)} {what}"
+        for what, frames in (("cannot be read", damaged), ("changed", changed))
         if frames
     ]
     status: Status = "damaged" if damaged else "changed" if changed else "intact"
     return Item(name, status, ", ".join(parts), changed, damaged)
-
-
-def ranges(numbers: Sequence[int], most: int = 12) -> str:
-    """Return ascending numbers as text: ``3, 7-9``; at most a number of ranges."""
-    found: list[list[int]] = []
-    for number in numbers:
-        if found and number == found[-1][1] + 1:
-            found[-1][1] = number
-        else:
-            found.append([number, number])
-    shown = [str(first) if first == last else f"{first}-{last}" for first, last in found[:most]]
-    return ", ".join(shown) + (f" and {len(found) - most} more ranges" if len(found) > most else "")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import exitwave
+from exitwave.cxi.changed import require_unchanged_input
 from exitwave.errors import InputError
 from exitwave.outputs import check_output
 from exitwave.scan import Result, Scan, scan_in
@@ -41,6 +42,8 @@ class Job:
     """Replace existing outputs."""
     checkpoint: float | None = 60.0
     """Seconds between two checkpoints, which are beside the first output until it is saved; None: write none."""
+    changed_input: bool = False
+    """Continue a result although its input has changed since the reconstruction."""
     command: str = "exitwave.jobs.run"
     """The command that is stored in the provenance of the results."""
 
@@ -63,13 +66,15 @@ def open_inputs(job: Job) -> Inputs:
     Raises
     ------
     InputError
-        If an input or the file of the starting probe cannot be used.
+        If an input or the file of the starting probe cannot be used, or the input of a result has changed.
     OutputError
         If an output would replace an input or the file with its frames.
     """
     begin = time.perf_counter()
     data = [exitwave.open(path, **job.overrides) for path in job.inputs]
     seconds = time.perf_counter() - begin
+    for path, each in zip(job.inputs, data, strict=True):
+        require_unchanged_input(each, path, job.changed_input)
     sources = [source for each in data for source in (scan_in(each).path, scan_in(each).patterns.path)]
     for output in job.outputs:
         check_output(output, *sources, overwrite=job.overwrite)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,6 @@ class Recording:
     """The scan, whose frames are recorded when they are read."""
     records: tuple[InputRecord, ...] = ()
     """One record for each scan of a joint reconstruction, else one; complete after the end of the block."""
-    recorders: list[FrameRecorder | None] = field(default_factory=list)
 
 
 @contextmanager
@@ -51,10 +50,9 @@ def recording(scan: Scan, communicator: Communicator) -> Iterator[Recording]:
             if recorder is not None:
                 stack.enter_context(recorder)
         yield result
-    for each in states:
-        _require_unchanged(each)
-    for each, known in zip(stacks, states, strict=True):
-        _keep_samples(each, known)
+    for patterns, known in zip(stacks, states, strict=True):
+        _require_unchanged(known)
+        _keep_samples(patterns, known)
     result.records = tuple(
         InputRecord(known, _added_up(recorder, communicator)) for known, recorder in zip(states, recorders, strict=True)
     )
@@ -75,9 +73,10 @@ def _keep_samples(patterns: Frames, states: dict[Path, FileState]) -> None:
 
 
 def _added_up(recorder: FrameRecorder | None, communicator: Communicator) -> NDArray[np.uint8] | None:
-    """Return the digests of all frames, each of which one process has read."""
+    """Return the digests of all frames, each of which one process has read; 0 for frames that cannot be read."""
     if recorder is None:
         return None
+    recorder.digests[recorder.patterns.damaged] = 0
     numbers = recorder.digests.view(np.int64).copy()
     communicator.add(numbers)
     return numbers.view(np.uint8)

@@ -43,7 +43,7 @@ class JointFrames(Frames):
     def damaged(self) -> NDArray[np.int64]:
         """Sorted indices of the frames that could not be read so far."""
         starts = self._starts[:-1]
-        own = [start + scan.patterns.damaged for start, scan in zip(starts, self._scans, strict=True)]
+        own = [start + scan.patterns.damaged for start, scan in zip(starts, self.scans, strict=True)]
         return np.union1d(super().damaged, np.concatenate(own))
 
     def __getitem__(self, index: Any) -> NDArray[Any]:
@@ -61,7 +61,9 @@ class JointFrames(Frames):
     def with_patterns(self, patterns: Sequence[Frames]) -> "JointFrames":
         """Return the same stack, with other patterns of its scans."""
         scans = [replace(scan, patterns=each) for scan, each in zip(self.scans, patterns, strict=True)]
-        return JointFrames(scans, corrected=self._corrected)
+        changed = JointFrames(scans, corrected=self._corrected)
+        changed._damage = self.damage
+        return changed
 
 
 def _corrected(counts: NDArray[Any], detector: Detector) -> NDArray[np.float32]:

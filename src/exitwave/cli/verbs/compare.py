@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from exitwave.cli.document import print_json
-from exitwave.cli.options import Json
+from exitwave.cli.options import ChangedInput, Json
 from exitwave.cli.register import verb
 from exitwave.errors import InputError
 
 if TYPE_CHECKING:
     from exitwave.analysis.compare import Comparison
-    from exitwave.scan import Result, Truth
+    from exitwave.scan import Result, Scan, Truth
 
 
 @verb(order=110)
@@ -22,6 +22,7 @@ def compare(
         Path | None,
         typer.Argument(metavar="[B]", help="Another result, or a simulated scan; the truth in A if not given."),
     ] = None,
+    changed_input: ChangedInput = False,
     as_json: Json = False,
 ) -> None:
     """Compare two results, or a result and the truth.
@@ -31,7 +32,7 @@ def compare(
     import exitwave
     from exitwave.cli.console import Console, print_facts
 
-    comparison = exitwave.compare(_open_result(a), None if b is None else _reference(b))
+    comparison = exitwave.compare(_open_result(a, changed_input), None if b is None else _reference(b, changed_input))
     out = Console(stderr=as_json)
     print_facts(out, _facts(comparison))
     out.print(comparison.sentence())
@@ -59,7 +60,20 @@ def _facts(comparison: "Comparison") -> dict[str, str]:
     return facts
 
 
-def _open_result(path: Path) -> "Result":
+def _open(path: Path, changed_input: bool) -> "Scan | Result":
+    """Open a scan or a result; print the finding on an input that has changed, or refuse it."""
+    import exitwave
+    from exitwave.cli.console import Console, print_findings
+    from exitwave.cxi.changed import CHANGED, require_unchanged_input
+    from exitwave.scan import scan_in
+
+    data = exitwave.open(path)
+    require_unchanged_input(data, path, changed_input)
+    print_findings(Console(stderr=True), (each for each in scan_in(data).findings if each.code == CHANGED))
+    return data
+
+
+def _open_result(path: Path, changed_input: bool) -> "Result":
     """Open a file that must contain a result.
 
     Raises
@@ -67,22 +81,20 @@ def _open_result(path: Path) -> "Result":
     InputError
         If it contains only a scan.
     """
-    import exitwave
     from exitwave.scan import Result
 
-    data = exitwave.open(path)
+    data = _open(path, changed_input)
     if not isinstance(data, Result):
         remedy = f"Run exitwave reconstruct {path} first"
         raise InputError("The file contains a scan without a reconstruction", where=path, remedy=remedy)
     return data
 
 
-def _reference(path: Path) -> "Result | Truth":
+def _reference(path: Path, changed_input: bool) -> "Result | Truth":
     """Open a result, or the truth of a simulated scan."""
-    import exitwave
     from exitwave.scan import Result
 
-    data = exitwave.open(path)
+    data = _open(path, changed_input)
     if isinstance(data, Result):
         return data
     if data.truth is None:

@@ -45,7 +45,7 @@ def inspect(path: Input, assignments: Set = None, as_json: Json = False) -> None
     summary, diagnoses = summarise(data, path), diagnose(data)
     own_format = not any(finding.code == "I307" for finding in scan.findings)
     noted = with_unreadable_frames(scan).findings
-    findings = list(dict.fromkeys((*noted, *(validate(path) if own_format else ()))))
+    findings = list(dict.fromkeys((*noted, *(validate(path, quick=True) if own_format else ()))))
     errors = sum(finding.level == "error" for finding in findings)
     out.print()
     print_facts(out, format_summary(summary))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from exitwave.cli.document import print_json
-from exitwave.cli.options import Input, Json
+from exitwave.cli.options import ChangedInput, Input, Json
 from exitwave.cli.outputs import beside, make_folder
 from exitwave.cli.register import verb
 from exitwave.errors import InputError
@@ -27,15 +27,18 @@ def plot(
         bool,
         typer.Option("--orientations", help="Draw the objects that each orientation of the detector gives instead."),
     ] = False,
+    changed_input: ChangedInput = False,
     as_json: Json = False,
 ) -> None:
     """Draw positions, patterns, object, probe and errors."""
     import exitwave
     from exitwave import figures
     from exitwave.cli.console import Console, print_findings
+    from exitwave.cxi.changed import require_unchanged_input
     from exitwave.scan import scan_in, with_unreadable_frames
 
     data = exitwave.open(path)
+    require_unchanged_input(data, path, changed_input)
     scan = scan_in(data)
     print_findings(Console(stderr=True), scan.findings)
     folder = make_folder(folder or beside(path, f"{path.stem}_figures"))

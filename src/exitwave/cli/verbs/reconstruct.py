@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from exitwave.cli.document import print_json
-from exitwave.cli.options import Json, Overwrite, RunOptions
+from exitwave.cli.options import ChangedInput, Json, Overwrite, RunOptions
 from exitwave.cli.outputs import result_path
 from exitwave.cli.register import verb
 from exitwave.errors import InputError
@@ -48,6 +48,7 @@ class OwnOptions:
     checkpoint: Annotated[
         float, typer.Option(metavar="SECONDS", min=0, help="Time between two checkpoints; 0: write none.")
     ] = 60.0
+    changed_input: ChangedInput = False
     overwrite: Overwrite = False
     as_json: Json = False
 
@@ -119,6 +120,7 @@ def _job(paths: list[Path], output: Path | None, run: RunOptions, own: OwnOption
         embed=run.embed,
         overwrite=own.overwrite,
         checkpoint=own.checkpoint or None,
+        changed_input=own.changed_input,
         command=command,
     )
 

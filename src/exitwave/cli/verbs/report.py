@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from exitwave.cli.document import print_json
-from exitwave.cli.options import Input, Json, Overwrite
+from exitwave.cli.options import ChangedInput, Input, Json, Overwrite
 from exitwave.cli.outputs import beside, size_of
 from exitwave.cli.register import verb
 from exitwave.outputs import check_output
@@ -18,6 +18,7 @@ def report(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="HTML", help="NAME_report.html beside FILE if not given.")
     ] = None,
+    changed_input: ChangedInput = False,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
@@ -30,10 +31,12 @@ def report(
 
     import exitwave
     from exitwave.cli.console import Console, print_findings
+    from exitwave.cxi.changed import require_unchanged_input
     from exitwave.figures.report import write_report
     from exitwave.scan import scan_in
 
     data = exitwave.open(path)
+    require_unchanged_input(data, path, changed_input)
     print_findings(Console(stderr=True), scan_in(data).findings)
     write_report(data, target, file=path, overwrite=overwrite)
     Console(stderr=as_json).print(f"Saved {target} ({size_of(target)}).")
