@@ -297,10 +297,38 @@ def test_the_file_is_opened_once_for_many_frames(scan_file: Path, monkeypatch: p
 
 def test_lists_of_variable_length_are_refused(scan_file: Path) -> None:
     with h5py.File(scan_file, "r+") as file:
-        del file[path("description")]
-        file.create_dataset(path("description"), (), h5py.vlen_dtype(np.uint8))
+        del file[path("saturation_value")]
+        file.create_dataset(path("saturation_value"), (), h5py.vlen_dtype(np.uint8))
     with pytest.raises(InputError, match="lists of variable length"):
         read(scan_file)
+
+
+@pytest.mark.parametrize("key", ["recipe", "choices", "preparation"])
+def test_a_text_of_a_result_that_is_no_json_costs_only_the_text(key: str, result_file: Path) -> None:
+    before = read(result_file)
+    with h5py.File(result_file, "r+") as file:
+        del file[path(key)]
+        file[path(key)] = "[[[[{no JSON"
+    result = read(result_file)
+    assert isinstance(result, Result)
+    assert isinstance(before, Result)
+    np.testing.assert_array_equal(result.object, before.object)
+    assert [(each.code, each.path) for each in result.scan.findings if each.level == "warning"] == [("W261", path(key))]
+    assert not {"recipe": result.recipe, "choices": result.choices, "preparation": result.scan.preparation}[key]
+
+
+def test_a_provenance_that_cannot_be_read_costs_only_itself(result_file: Path) -> None:
+    with h5py.File(result_file, "r+") as file:
+        file.create_dataset(f"{path('process')}/remark", (), h5py.vlen_dtype(np.uint8))
+        del file[path("program")]
+        file[path("program")] = h5py.SoftLink("/nowhere")
+    result = read(result_file)
+    assert isinstance(result, Result)
+    assert {each.path for each in result.scan.findings if each.code == "W261"} == {
+        path("program"),
+        f"{path('process')}/remark",
+    }
+    assert result.provenance["version"] == "0"
 
 
 def test_patterns_that_were_deleted_after_opening_raise_an_error(scan_file: Path) -> None:

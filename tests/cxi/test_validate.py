@@ -87,7 +87,7 @@ def test_every_bad_input_is_invalid_or_cannot_be_opened(bad: BadInput, scan_file
         return
     if bad.name == "energy and wavelength differ":
         assert [finding.code for finding in findings] == ["W203"]
-    elif bad.name in ("detector turned", "detector mirrored", "unknown kind of mask"):
+    elif bad.name in ("detector mirrored", "unknown kind of mask"):
         assert findings == []  # additional entries are allowed
     else:
         assert any(finding.level == "error" for finding in findings)
@@ -157,7 +157,7 @@ def test_additional_entries_are_allowed(scan_file: Path) -> None:
     assert validate(scan_file) == []
 
 
-def test_only_a_sample_of_the_frames_is_read(scan_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_quick_check_reads_only_a_sample_of_the_frames(scan_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reads = []
     original = h5py.Dataset.__getitem__
 
@@ -167,8 +167,28 @@ def test_only_a_sample_of_the_frames_is_read(scan_file: Path, monkeypatch: pytes
         return original(self, index)
 
     monkeypatch.setattr(h5py.Dataset, "__getitem__", count)
-    validate(scan_file)
+    validate(scan_file, quick=True)
     assert 2 <= len(reads) <= 16
+
+
+def test_every_damaged_frame_is_named(scan_file: Path) -> None:
+    with h5py.File(scan_file) as file:
+        places = [file[path("frames")].id.get_chunk_info_by_coord((number, 0, 0)).byte_offset for number in (7, 8, 150)]
+    with open(scan_file, "r+b") as file:
+        for place in places:
+            file.seek(place)
+            file.write(bytes(16))
+    assert [(each.code, each.found) for each in validate(scan_file)] == [("E114", "frames 7-8, 150 cannot be read")]
+
+
+def test_what_open_refuses_is_not_valid(scan_file: Path) -> None:
+    with h5py.File(scan_file, "r+") as file:
+        del file[path("left_out")]
+        file[path("left_out")] = '{"no beam": [100000]}'
+    (finding,) = validate(scan_file)
+    assert (finding.code, finding.path) == ("E118", path("left_out"))
+    with pytest.raises(InputError):
+        read(scan_file)
 
 
 def test_an_impossible_energy_gives_no_second_error_for_the_object_pixel(scan_file: Path) -> None:
