@@ -236,6 +236,9 @@ def _with_frc(context: _Context, result: Result) -> Result:
         return replace(result, frc=exitwave.half_scan_frc(result, watch))
     except _StoppedError:
         return result
+    except InputError as error:  # the input has changed: the result is saved without a resolution
+        context.reporter.announce(str(error))
+        return result
 
 
 def _save_all(
