@@ -21,7 +21,7 @@ def verify(
     ],
     as_json: Json = False,
 ) -> None:
-    """Check whether files are as they were written: intact, changed, damaged or unverifiable.
+    """Check whether files are intact, changed or damaged.
 
     Compares every dataset, every frame and all attributes with the digests in the file, and the frames to which a
     result links with the digests in the result. Prints one line for each file, and what is not intact. A file without
