@@ -26,6 +26,8 @@ NO_COUNT = 2.0**32 - 1
 """Stored value of pixels without a measurement, which the detector marks by the largest value of an integer type."""
 LEVEL = 4
 """Level of the compression; the default of h5py."""
+GROUP = 16
+"""Frames that a thread compresses at a time."""
 MOST_THREADS = 4
 """Threads that compress."""
 
@@ -67,14 +69,18 @@ def write_frames(
     )
     digests = FrameDigests.empty(len(patterns))
     good, lost = scan.detector.always_good, 0.0
-    with ThreadPoolExecutor(min(MOST_THREADS, len(usable_cores()))) as pool:
+    threads = min(MOST_THREADS, len(usable_cores()))
+    with ThreadPoolExecutor(threads) as pool:
+        pack_all = map if threads == 1 else pool.map  # a pool costs time where there is one core
         for index, frames in patterns.blocks(max(1, BLOCK // patterns.bytes_per_frame)):
             with np.errstate(over="ignore"):
                 stored = frames.astype(entry.dtype)
             if frames.dtype.kind in "iu":
                 stored[frames >= marker(frames.dtype)] = NO_COUNT
-            for number, packed in enumerate(pool.map(_pack, stored), index.start):
-                chunk, digests.values[number], digests.stored[number] = packed
+            groups = [stored[start : start + GROUP] for start in range(0, len(stored), GROUP)]
+            packed = (each for group in pack_all(_pack, groups) for each in group)
+            for number, (chunk, values, bytes_) in enumerate(packed, index.start):
+                digests.values[number], digests.stored[number] = values, bytes_
                 dataset.id.write_direct_chunk((number, 0, 0), chunk)
             check()
             if progress:
@@ -88,14 +94,18 @@ def write_frames(
     return digests, (finding("W208", entry.path, remark, f"counts up to {EXACT}", remedy),)
 
 
-def _pack(frame: NDArray[np.float32]) -> tuple[bytes, NDArray[np.uint8], NDArray[np.uint8]]:
-    """Return a frame as HDF5's filters shuffle and deflate store it, and the digests of its values and of these bytes.
+def _pack(frames: NDArray[np.float32]) -> list[tuple[bytes, NDArray[np.uint8], NDArray[np.uint8]]]:
+    """Return frames as HDF5's filters shuffle and deflate store them, and the digests of values and of these bytes.
 
     zlib and hashlib work in parallel on several threads; the filters of HDF5 do not.
     """
-    shuffled = np.ascontiguousarray(frame).view(np.uint8).reshape(-1, frame.itemsize).T
-    chunk = zlib.compress(shuffled.tobytes(), LEVEL)
-    return chunk, np.frombuffer(values_digest(frame), np.uint8), np.frombuffer(bytes_digest(chunk), np.uint8)
+    packed = []
+    for frame in frames:
+        shuffled = np.ascontiguousarray(frame).view(np.uint8).reshape(-1, frame.itemsize).T
+        chunk = zlib.compress(shuffled.tobytes(), LEVEL)
+        values, stored = np.frombuffer(values_digest(frame), np.uint8), np.frombuffer(bytes_digest(chunk), np.uint8)
+        packed.append((chunk, values, stored))
+    return packed
 
 
 def _loss(frames: NDArray[Any], stored: NDArray[np.float32], good: NDArray[np.bool_]) -> float:
