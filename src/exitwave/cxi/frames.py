@@ -47,6 +47,11 @@ def read_frames(source: Source) -> Frames:
     if dataset is None:
         remedy = _with_stacks(source, "Write the patterns there, or a link to them")
         raise InputError("The file has no patterns", where=source.where("frames"), remedy=remedy)
+    missing = _frames_of_another_scan(source, dataset)
+    if missing is not None:
+        expected = f"the patterns of the result, of shape {missing.shape}"
+        source.remark("W211", "frames", missing.reason, expected, "Put the original input file back in its place")
+        return missing
     _check_stack(dataset)
     problem = unreadable(dataset)
     if problem:
@@ -114,6 +119,16 @@ def _missing_frames(source: Source) -> MissingFrames | None:
         return MissingFrames(here, source.path("frames"), shape, read_view(source)) if link is not None else None
     file = Path(os.path.normpath(here.parent / link.filename))
     return MissingFrames(file, link.path, shape, read_view(source))
+
+
+def _frames_of_another_scan(source: Source, dataset: h5py.Dataset) -> MissingFrames | None:
+    """Return `MissingFrames` for a result whose link leads to patterns of another shape, as of a replaced file."""
+    link = source.file.get(source.path("frames"), getlink=True)
+    missing = _missing_frames(source) if isinstance(link, h5py.ExternalLink) else None
+    if missing is None or viewed_shape(source, dataset) == missing.shape or dataset.ndim == 4:
+        return None
+    missing.reason = f"patterns of shape {dataset.shape} in {missing.path}"
+    return missing
 
 
 def _with_stacks(source: Source, remedy: str) -> str:

@@ -215,7 +215,14 @@ class MissingFrames(Frames):
         (npos, ny, nx), from the mask and positions of the result.
     view : View, optional
         The view that was applied to the stored patterns.
+
+    Attributes
+    ----------
+    reason : str
+        What was found in place of the patterns.
     """
+
+    reason = "no such file or dataset"
 
     def __init__(self, path: Path, dataset: str, shape: tuple[int, int, int], view: View | None = None) -> None:
         self.path, self.dataset, self.shape, self.dtype = path, dataset, shape, np.dtype(np.float32)
@@ -225,7 +232,7 @@ class MissingFrames(Frames):
         raise InputError(
             "The patterns of this result are missing",
             where=f"{self.path}:{self.dataset}",
-            found="no such file or dataset",
+            found=self.reason,
             remedy="Put the input file back in its place, or reconstruct again with --embed, which copies the patterns",
         )
 
