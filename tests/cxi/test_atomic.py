@@ -29,7 +29,7 @@ def old(tmp_path: Path) -> Path:
 def test_a_complete_file_replaces_the_target(old: Path) -> None:
     with atomic(old, overwrite=True) as partial:
         assert partial.parent == old.parent
-        assert partial.name == f".out.cxi.partial-{os.getpid()}"
+        assert partial.name.startswith(".out.cxi.partial-")
         partial.write_bytes(b"new")
         assert old.read_bytes() == b"an older result"
     assert old.read_bytes() == b"new"
