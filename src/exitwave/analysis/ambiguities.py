@@ -36,6 +36,8 @@ def remove_ramp(
         Slope along rows and columns in radians per pixel, within -pi to pi.
     """
     weighted = object.astype(np.complex128) * (1.0 if mask is None else mask)
+    if not weighted.any():
+        return object.astype(np.complex128), np.zeros(2)
     start = _mean_slope(weighted)  # makes any ramp small, so that the grid of the transform does not matter
     level = weighted * phase_ramp(object.shape, -start)
     ramp = start + _peak(level)
@@ -51,7 +53,7 @@ def best_scale(a: NDArray[Any], b: NDArray[Any], weights: NDArray[Any] | float =
     Parameters
     ----------
     a, b : ndarray of the same shape
-        Two complex arrays; b is not zero everywhere.
+        Two complex arrays. If b is zero everywhere, c is 0.
     weights : ndarray or float
         Weight of each element in both inner products.
 
@@ -59,7 +61,8 @@ def best_scale(a: NDArray[Any], b: NDArray[Any], weights: NDArray[Any] | float =
     -------
     complex
     """
-    return complex(np.sum(weights * b.conj() * a) / np.sum(weights * np.abs(b) ** 2))
+    power = np.sum(weights * np.abs(b) ** 2)
+    return complex(np.sum(weights * b.conj() * a) / power) if power > 0 else 0j
 
 
 def _mean_slope(wave: NDArray[np.complex128]) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from exitwave.analysis.ambiguities import best_scale, remove_ramp
+from exitwave.analysis.finite import impossible, with_finite_values
 from exitwave.analysis.rectangles import largest_rectangle
 from exitwave.analysis.registration import fourier_shift, register
 from exitwave.analysis.slice_correlation import slice_correlations
@@ -143,8 +144,8 @@ def compare(a: Result, b: Result | Truth | None = None) -> Comparison:
 
     Scale, phase ramp and shift of a are fitted to those of b, and the ramp of b is removed. Of multislice objects, the
     products of the slices are compared, and every slice is correlated with every other. The compared area is covered in
-    both, except for a rim of `EROSION` pixels. A truth has no noise, so the half-bit threshold of the FRC is higher for
-    it (see `exitwave.frc.frc`).
+    both, except for a rim of `EROSION` pixels and for values that are not finite. A truth has no noise, so the half-bit
+    threshold of the FRC is higher for it (see `exitwave.frc.frc`).
 
     Parameters
     ----------
@@ -170,6 +171,7 @@ def compare(a: Result, b: Result | Truth | None = None) -> Comparison:
             found="no group /truth",
             remedy="Give a second result: exitwave compare A B",
         )
+    a, other = with_finite_values(a), with_finite_values(other) if isinstance(other, Result) else other
     one, two = _field(a), _field(other)
     _require_same_pixel(one, two)
     aligned = _align(one, two)
@@ -239,12 +241,15 @@ def probe_error(a: NDArray[Any], b: NDArray[Any]) -> float:
 
 
 def _field(source: Result | Truth) -> _Field:
-    if not np.isfinite(source.object).all():
+    if isinstance(source, Truth) and impossible(source.object).any():
+        remedy = "Copy the file again from the original, or simulate the scan again"
         raise InputError(
-            "The object cannot be compared",
-            where="image_1/data",
-            found="values that are not finite",
-            remedy="The reconstruction diverged; repeat it with smaller steps",
+            "The truth cannot be compared", where="truth", found="values that are not finite", remedy=remedy
+        )
+    if not source.object.any():
+        remedy = "The reconstruction diverged; repeat it with smaller steps"
+        raise InputError(
+            "The object cannot be compared", where="image_1/data", found="all values are 0 or not finite", remedy=remedy
         )
     mask = source.mask if isinstance(source, Result) else np.ones(source.object.shape[-2:], np.float32)
     slices = source.object if source.object.ndim == 3 else source.object[None]
@@ -284,7 +289,7 @@ def _aligned_probe_error(
 ) -> float | None:
     """Return the probe error after the shift and ramp of the object, for which P(r - p) O(r) is invariant."""
     shape = one.probe.shape[-2:]
-    if shape != two.probe.shape[-2:]:
+    if shape != two.probe.shape[-2:] or not (one.probe.any() and two.probe.any()):
         return None
     return probe_error(fourier_shift(one.probe * phase_ramp(shape, -ramp), shift), two.probe)
 

@@ -51,6 +51,7 @@ _LIMITS: dict[str, Limit] = {
     "D407": "beam", "D408": "positions", "D409": "coherence", "D410": "detector", "D411": "geometry",
     "D412": "geometry", "D413": "detector", "D414": "detector", "D415": "detector", "D416": "detector",
     "D417": "detector", "D418": "model", "D419": "positions", "D420": "detector", "D421": "beam", "D422": "geometry",
+    "D423": "model", "D424": "model", "D425": "model",
 }  # fmt: skip
 """What limits an image with a problem."""
 LIMITS: dict[Limit, str] = {

@@ -88,7 +88,7 @@ def compare_halves(result: Result) -> Halves | None:
         return None
     used = result.scan.used_frames
     number = int(np.clip(PIXELS // result.probe.size, *FRAMES))
-    chosen = np.sort(used[innermost(result.positions[used, :2], number)])
+    chosen = np.sort(used[innermost(result.positions[used, :2], number)]) if len(used) else used
     if len(chosen) < FEWEST or not np.isfinite(result.object).all():
         return None
     frames = list(modelled_frames(result, chosen))

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from exitwave.analysis.finite import with_finite_values
 from exitwave.analysis.scan_pattern import guess_scan_pattern
 from exitwave.errors import InputError
 from exitwave.frames import MissingFrames, valid_counts
@@ -41,6 +42,8 @@ def summarise(data: Scan | Result, file: Path | None = None) -> dict[str, Any]:
         slices, modes, mode_powers, moved (None, or {metres, pixels}, rms of the moves), assumed_distance (detector
         distance before its refinement, or None)}), findings.
     """
+    if isinstance(data, Result):
+        data = with_finite_values(data)
     scan = scan_in(data)
     mean, counts = (None, None) if isinstance(scan.patterns, MissingFrames) else _sample(scan)
     detector = scan.detector

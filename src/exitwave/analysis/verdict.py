@@ -8,6 +8,7 @@ import numpy as np
 
 from exitwave.analysis.deviance import Deviance, deviance_of_held_out, deviance_of_used
 from exitwave.analysis.diagnosis import Diagnosis, diagnose
+from exitwave.analysis.finite import with_finite_values
 from exitwave.analysis.frame_accounting import USED, account_for_frames
 from exitwave.analysis.grade import LIMITS, Evidence, Grade, Limit, grade, limit_of
 from exitwave.analysis.halves import Halves, compare_halves
@@ -144,6 +145,8 @@ def verdict(result: Result, diagnoses: Sequence[Diagnosis] | None = None) -> Ver
         If a position lies outside the object.
     """
     error, holdout_error = (float(e[-1]) if len(e) else None for e in (result.errors, result.holdout_errors))
+    diagnoses = diagnose(result) if diagnoses is None else diagnoses
+    result = with_finite_values(result)
     evidence = Evidence(
         halves=compare_halves(result),
         used=deviance_of_used(result),
@@ -151,7 +154,7 @@ def verdict(result: Result, diagnoses: Sequence[Diagnosis] | None = None) -> Ver
         holdout_error=holdout_error,
         moved=_moved(result),
         improving=_improving(result),
-        diagnoses=diagnose(result) if diagnoses is None else diagnoses,
+        diagnoses=diagnoses,
         diverged=result.provenance.get("stopped_by") == "divergence",
     )
     found, reasons = grade(evidence)

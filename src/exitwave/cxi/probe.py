@@ -30,8 +30,24 @@ def read_probe(source: Source, shape: tuple[int, int]) -> NDArray[np.complex64] 
     return first
 
 
+def probe_of_result(source: Source, shape: tuple[int, int]) -> NDArray[np.complex64] | None:
+    """Return the first probe of ``shape`` that a result stores, also if its values are not finite; None: there is none.
+
+    A diagnosis reports values that cannot be right; the image is read nevertheless.
+    """
+    for path in source.paths("illumination"):
+        dataset = resolve(source.file, path)
+        if isinstance(dataset, h5py.Dataset) and _fits(dataset, shape):
+            return np.asarray(whole(dataset)).reshape(-1, *shape).astype(np.complex64, copy=False)
+    return None
+
+
+def _fits(dataset: h5py.Dataset, shape: tuple[int, int]) -> bool:
+    return bool(dataset.dtype.kind == "c" and dataset.shape[-2:] == shape and 2 <= dataset.ndim <= 3 and dataset.size)
+
+
 def _stored(source: Source, dataset: h5py.Dataset, shape: tuple[int, int]) -> NDArray[np.complex64] | None:
-    fits = dataset.dtype.kind == "c" and dataset.shape[-2:] == shape and 2 <= dataset.ndim <= 3 and dataset.size
+    fits = _fits(dataset, shape)
     values = np.asarray(whole(dataset)) if fits else None
     if values is None or not np.isfinite(values).all():
         found = f"{dataset.dtype} of shape {dataset.shape} at {dataset.name}" + (", not all finite" if fits else "")

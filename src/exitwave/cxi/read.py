@@ -14,7 +14,7 @@ from exitwave.cxi.energy import photon_energy
 from exitwave.cxi.frames import read_frames
 from exitwave.cxi.hdf import Layout, Source, attribute, length, reading, scalar, text, whole
 from exitwave.cxi.mask import CHOICES, INSIDE, read_mask, reasons
-from exitwave.cxi.probe import read_probe
+from exitwave.cxi.probe import probe_of_result, read_probe
 from exitwave.cxi.scale import check_scale
 from exitwave.cxi.schema import ALSO, BY_KEY, TABLE, path
 from exitwave.cxi.translation import read_positions
@@ -212,6 +212,7 @@ def _result(source: Source, scan: Scan) -> Result:
     used = _array(source, "used_positions", (len(scan.patterns), 3), np.float64)
     wide = _numbers(source, "wide_probe", "c")
     probe = scan.probe if wide is None else wide.astype(np.complex64, copy=False)
+    probe = probe_of_result(source, scan.patterns.shape[1:]) if probe is None else probe
     covered = _covered(source, (rows, columns))
     held_out = _numbers(source, "held_out", "iu")
     return Result(
@@ -285,9 +286,11 @@ def _model(source: Source, prefix: str) -> dict[str, NDArray[Any]]:
 
 def _coordinates(source: Source, scan: Scan, shape: tuple[int, int]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     y, x = _array(source, "object_y", shape[:1], np.float64), _array(source, "object_x", shape[1:], np.float64)
-    if y is not None and x is not None:
+    known = [axis for axis in (y, x) if axis is not None]
+    if y is not None and x is not None and all((np.diff(axis) > 0).all() and np.isfinite(axis).all() for axis in known):
         return y, x
-    source.remark("I306", "object_x", "no coordinates", "x and y in metres", "They were centred on the positions")
+    found = "no ascending coordinates" if known else "no coordinates"
+    source.remark("I306", "object_x", found, "x and y in metres", "They were centred on the positions")
     centre = (scan.positions.min(axis=0) + scan.positions.max(axis=0)) / 2
     y, x = (
         middle + (np.arange(n) - n // 2) * step

@@ -63,7 +63,7 @@ def coverage_figure(result: Result, *, width: float = SINGLE) -> Figure:
 @register(order=60)
 def _plots(subject: Subject) -> Iterator[Plot]:
     result = subject.result
-    if result is None or not len(result.probe):
+    if result is None or not result.probe.any():
         return
     area = float(result.mask.sum()) * result.object_pixel[0] * result.object_pixel[1] * MICRO**2
     title = "Photons per object pixel"

@@ -14,6 +14,7 @@ from typing import Literal
 from matplotlib.figure import Figure
 
 from exitwave.analysis.compare import Comparison, compare
+from exitwave.analysis.finite import with_finite_values
 from exitwave.errors import InputError
 from exitwave.frames import MissingFrames
 from exitwave.scan import Result, Scan, scan_in
@@ -23,9 +24,13 @@ Section = Literal["Object", "Probe", "Convergence and resolution", "Positions an
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """A scan or result to draw."""
+    """A scan or result to draw; impossible values of a result are replaced, see `with_finite_values`."""
 
     data: Scan | Result
+
+    def __post_init__(self) -> None:
+        if isinstance(self.data, Result):
+            object.__setattr__(self, "data", with_finite_values(self.data))
 
     @property
     def scan(self) -> Scan:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from exitwave.analysis.finite import impossible_values
 from exitwave.engine.model.detector_distance import LARGEST_CHANGE
 from exitwave.engine.parallel.communicator import ONE_PROCESS, Communicator
 from exitwave.engine.recipe import Recipe
@@ -105,8 +106,19 @@ def _check_joint(scan: Scan, recipe: Recipe) -> None:
         raise InputError(what, found=", ".join(refined), remedy=remedy)
 
 
+def _check_values(earlier: Result) -> None:
+    """Refuse to continue a result with values that are not finite, or without object or probe."""
+    bad = {name: count for name, count in impossible_values(earlier).items() if name not in ("errors", "covered area")}
+    empty = [name for name, wave in (("object", earlier.object), ("probe", earlier.probe)) if not wave.any()]
+    if bad or empty:
+        where, found = earlier.scan.path or "", ", ".join(f"{name} ({count})" for name, count in bad.items())
+        what = "The result contains values that are not finite" if bad else f"The {empty[0]} of the result is zero"
+        raise InputError(what, where=where, found=found, remedy="Start again from the scan")
+
+
 def _check_continuation(earlier: Result, recipe: Recipe) -> None:
-    """Refuse a recipe that contradicts the result: its probe, geometry, exposures or held-out frames."""
+    """Refuse a result that cannot be right, and a recipe that contradicts its probe, geometry, exposures or frames."""
+    _check_values(earlier)
     remedy = "Remove the setting, or start again from the scan"
     if recipe.probe == "auto" and earlier.recipe.get("probe") != "auto":
         raise InputError("A result continues from its own probe", found="probe: auto", remedy=remedy)

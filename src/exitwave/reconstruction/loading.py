@@ -15,7 +15,7 @@ from exitwave.engine.parallel.tiles import WHOLE_OBJECT, Tile, WholeObject
 from exitwave.engine.problem import Problem
 from exitwave.errors import Finding, InputError
 from exitwave.findings import finding
-from exitwave.positions.grid import to_pixels
+from exitwave.positions.grid import split, to_pixels
 from exitwave.scan import Scan, with_unreadable_frames
 
 _LARGEST_INTEGER = np.iinfo(np.uint16).max
@@ -58,7 +58,8 @@ def load_problem(
     Raises
     ------
     InputError
-        If fewer than two frames hold counts, or the scan lacks what the settings require.
+        If fewer than two frames hold counts, if the window of a frame is not inside the object, or if the scan lacks
+        what the settings require.
     """
     settings = settings or DetectorSettings()
     counts, invalid, findings = load_counts(scan, settings, communicator, tile)
@@ -82,11 +83,23 @@ def load_problem(
     totals = problem.totals()
     usable = np.intersect1d(np.flatnonzero(totals > 0), scan.used_frames)
     findings += _empty_frames(scan, totals, usable)
+    _check_windows(problem, usable)
     rng = np.random.default_rng(seed)
     held_out = np.sort(rng.choice(usable, round(holdout * len(usable)), replace=False))
     used = np.setdiff1d(usable, held_out)
     photons = beam_counts(float(totals[used].mean()), detector)
     return replace(problem, used=used, held_out=held_out, photons=photons, findings=findings)
+
+
+def _check_windows(problem: Problem, frames: NDArray[np.int64]) -> None:
+    """Refuse frames whose window is not inside the object: compiled loops do not check it."""
+    corners, _ = split(problem.pixels[frames].astype(np.float64), problem.shape)
+    room = np.array(problem.object_shape) - problem.shape
+    outside = frames[~((corners >= 0) & (corners <= room)).all(axis=1)]
+    if len(outside):
+        found = f"{len(outside)} of {len(frames)} frames, the first is frame {outside[0]}"
+        remedy = "The coordinates of the object do not fit the positions; start again from the scan"
+        raise InputError("The probe lies outside the object", found=found, remedy=remedy)
 
 
 def _damaged_frames(scan: Scan, communicator: Communicator) -> tuple[Finding, ...]:

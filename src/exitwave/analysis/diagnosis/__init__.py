@@ -17,6 +17,8 @@ from exitwave.analysis.diagnosis.order import diagnose_order
 from exitwave.analysis.diagnosis.pixels import diagnose_pixels
 from exitwave.analysis.diagnosis.positions import diagnose_positions
 from exitwave.analysis.diagnosis.repeats import diagnose_repeats, find_repeats
+from exitwave.analysis.diagnosis.values import diagnose_values
+from exitwave.analysis.finite import with_finite_values
 from exitwave.frames import MissingFrames
 from exitwave.optics import probe_diameter
 from exitwave.scan import Result, Scan, scan_in
@@ -53,17 +55,23 @@ def diagnose(data: Scan | Result, orientations: Mapping[str, float] | None = Non
         The most serious problems first, causes before consequences; empty if there are none. `CODES` lists all problems
         that can be found.
     """
+    values = tuple(diagnose_values(data)) if isinstance(data, Result) else ()
+    orientations = orientations or _tested_orientations(data)
+    if isinstance(data, Result):
+        data = with_finite_values(data)
+    if any(each.code == "D424" for each in values):  # without power there is no model to diagnose
+        data = scan_in(data)
     scan = scan_in(data)
     sample = None if isinstance(scan.patterns, MissingFrames) else sample_frames(scan)
     probe = data.probe if isinstance(data, Result) else scan.probe
     diameter = _beam_diameter(scan, probe, sample)
     used = scan.used_frames
-    diagnoses = [*diagnose_near_field(scan), *diagnose_positions(data.positions[used], diameter)]
+    diagnoses = [*values, *diagnose_near_field(scan), *diagnose_positions(data.positions[used], diameter)]
     if sample is not None and len(sample.frames) > 1:
         diagnoses += diagnose_pixels(sample)
         pointing = isinstance(data, Result) and "pointing" in data.model
         diagnoses += diagnose_counts(sample, _covered_pixels(scan, used, diameter), pointing=pointing)
-    diagnoses += _orientation(orientations or _tested_orientations(data))
+    diagnoses += _orientation(orientations)
     diagnoses += _scale(data)
     if isinstance(data, Result) and sample is not None:
         diagnoses += diagnose_model(data, {diagnosis.code for diagnosis in diagnoses})

@@ -151,6 +151,21 @@ CODES: dict[str, _Problem] = {
         "The model is wrong, and the image has nothing to do with the sample.",
         "Reconstruct the scan with --set geometry=near; the distance of the source is found from the frames.",
     ),
+    "D423": _Problem(
+        "error", "the result contains values that are not finite",
+        "The image is wrong there, and nearby.",
+        "Reconstruct the scan again with smaller steps; if the file was copied, compare it with the original.",
+    ),
+    "D424": _Problem(
+        "error", "the object or the probe is empty, or has left its array",
+        "There is no image where the beam has illuminated the sample.",
+        "Reconstruct the scan again with smaller steps, or with another starting probe (--probe auto).",
+    ),
+    "D425": _Problem(
+        "error", "the model has another energy than the counts",
+        "Object and probe do not describe these frames.",
+        "Check that the frames are those of the result, or reconstruct the scan again.",
+    ),
 }  # fmt: skip
 """Problem of each stable code."""
 

@@ -57,6 +57,8 @@ MORE_REFINEMENT = "The refinement has not corrected them yet; continue it with e
 CHECK_POSITIONS = "The refinement was on; check the unit, the order and the axes of the positions in the file."
 UNEVEN = "The image is uneven, and has artefacts where bright and faint frames overlap."
 FIT_INTENSITY = "Continue the result with exitwave reconstruct RESULT --set intensity_update=true."
+OTHER_ENERGY = 10.0
+"""Ratio of modelled to measured counts, or its inverse, from which on they do not belong together."""
 OTHER_DISTANCE = 0.005
 """Relative change of the distance in its refinement above which it is reported."""
 
@@ -77,6 +79,8 @@ class Residuals(NamedTuple):
     intensity: tuple[float, float]
     """Share of the deviance beyond photon noise that a scale of each frame's model explains (a scale that all frames
     have in common does not count), and the rms of these scales about their mean."""
+    energy: float
+    """Modelled counts divided by measured counts on good pixels."""
 
 
 def diagnose_model(result: Result, scan_codes: set[str]) -> Iterator[Diagnosis]:
@@ -89,6 +93,9 @@ def diagnose_model(result: Result, scan_codes: set[str]) -> Iterator[Diagnosis]:
         yield refined
     if rest is None:
         return
+    if not 1 / OTHER_ENERGY < rest.energy < OTHER_ENERGY:
+        evidence = f"The modelled counts are {rest.energy:.2g} times the measured ones."
+        yield make_diagnosis("D425", rest.energy, evidence)
     if refined is not None and refined.level != "info":
         return
     misplaced = _misplaced(result, rest, MISPLACED if refined is None else MISPLACED_AFTER_REFINEMENT)
@@ -135,7 +142,9 @@ def residuals(result: Result) -> Residuals | None:
     blur = float(np.median(blurs)), float(np.std(blurs) / np.sqrt(len(blurs)))
     above = float(sums[0] / max(sums[1], 1e-12))
     intensity = _intensity(np.array(totals), float(sums[0] - sums[1]))
-    return Residuals(frames, np.array(moves), float(np.sqrt(np.median(significance))), blur, above, intensity)
+    certainty, counts = float(np.sqrt(np.median(significance))), np.array(totals).sum(axis=0)
+    energy = float(counts[1] / counts[0]) if counts[0] > 0 else 1.0
+    return Residuals(frames, np.array(moves), certainty, blur, above, intensity, energy)
 
 
 def _shifted_models(result: Result, frames: NDArray[np.int64], direction: int) -> Iterator[ModelledFrame]:
@@ -180,6 +189,8 @@ def _blur(frame: ModelledFrame) -> float:
 def _refined(result: Result, above_noise: float) -> Diagnosis | None:
     """Report the drift or the rms of the moves that a refinement of the positions has corrected, or not corrected."""
     pixel, used = np.array(result.object_pixel[::-1]), account_for_frames(result)[USED]
+    if not len(used):
+        return None
     moves = ((result.positions - result.scan.positions)[:, :2] / pixel)[used]
     moves = moves - moves.mean(axis=0)
     rms, drift = _rms(moves), _drift(used / max(len(result.positions) - 1, 1), moves)
