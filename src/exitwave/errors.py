@@ -93,6 +93,9 @@ DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError,
 
 def damaged(where: object, error: Exception) -> InputError:
     """Return the error to raise where a library has raised one of `DAMAGE` for a file."""
+    if isinstance(error, MemoryError):
+        remedy = "Free some memory, or use smaller frames: exitwave prepare --crop N"
+        return InputError("There is not enough memory to read it", where=where, found=error, remedy=remedy)
     remedy = "Copy it again from the original"
     return InputError("The file is damaged", where=where, found=str(error)[:300] or type(error).__name__, remedy=remedy)
 

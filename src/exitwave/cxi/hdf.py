@@ -16,6 +16,7 @@ from exitwave.errors import DAMAGE, Finding, InputError, damaged
 from exitwave.findings import finding
 from exitwave.frames import open_hdf5
 from exitwave.inputs import note_input
+from exitwave.memory import require_memory
 from exitwave.units import factor
 
 LARGE = 2**28
@@ -218,7 +219,8 @@ def whole(dataset: h5py.Dataset) -> Any:
     Raises
     ------
     InputError
-        If it is empty, holds lists of variable length, or is large and its size is not plausible for the stored bytes.
+        If it is empty, holds lists of variable length, or is large and its size is not plausible for the stored bytes
+        or more than the free memory.
     """
     where = name_of(dataset)
     if dataset.shape is None:
@@ -230,6 +232,9 @@ def whole(dataset: h5py.Dataset) -> Any:
     if size > LARGE and size > PACKED * dataset.id.get_storage_size():
         found = f"{dataset.dtype} of shape {dataset.shape}"
         raise InputError("The array is too large", where=where, found=found, remedy="Leave it out of the file")
+    if size > LARGE:
+        details, remedy = f"{dataset.dtype} of shape {dataset.shape}", "Leave it out of the file, or free some memory"
+        require_memory(size, "The array", where=where, details=details, remedy=remedy)
     return dataset[()]
 
 

@@ -1,5 +1,6 @@
 """Arrays of a scan or a result in memory, as tike and pty-chi take them."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 from exitwave.dialects.tools.extra_entries import probe_of
 from exitwave.dialects.tools.product import object_of, origin_of, unnormalised_scale
 from exitwave.errors import InputError
+from exitwave.memory import require_memory
 from exitwave.positions.grid import to_pixels
 from exitwave.scan import Result, Scan, scan_in, with_unreadable_frames
 
@@ -116,6 +118,8 @@ def _with_counts(scan: Scan) -> tuple[Scan, NDArray[np.float32]]:
     The frames have shape (n, ny, nx), and 0 in pixels without a measurement.
     """
     used = scan.used_frames
+    size, details = 4 * used.size * math.prod(scan.patterns.shape[1:]), f"{used.size} frames of float32"
+    require_memory(size, "The arrays", details=details, remedy="Crop or bin the frames: exitwave prepare --crop N")
     stack = np.empty((used.size, *scan.patterns.shape[1:]), np.float32)
     for row, (index, frame) in enumerate(zip(used, scan.patterns.pick(used), strict=True)):
         counts = frame.astype(np.float64)

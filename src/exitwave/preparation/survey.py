@@ -8,12 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.frames import marker
+from exitwave.memory import require_memory
 from exitwave.scan import Scan
 
 Progress = Callable[[int, int], None]
 """Called with the number of frames that are done, and the number of all frames."""
 BLOCK = 16 * 2**20
 """Bytes of counts that are read together."""
+BYTES_PER_PIXEL = 100
+"""Bytes of all statistics and of their intermediate arrays, for each detector pixel."""
 ISOLATED, CLEAR = 4.0, 20.0
 """A count is isolated where it exceeds each of its eight neighbours by this factor, and by this number of counts:
 speckles are wider than a pixel, so the neighbours of a bright pixel are bright as well."""
@@ -73,8 +76,16 @@ def survey_frames(scan: Scan, progress: Progress | None = None) -> Survey:
     Returns
     -------
     Survey
+
+    Raises
+    ------
+    InputError
+        If the statistics need more memory than is free.
     """
     npos, ny, nx = scan.patterns.shape
+    remedy = "Use frames of fewer pixels"
+    details = f"frames of {ny} x {nx} pixels"
+    require_memory(BYTES_PER_PIXEL * ny * nx, "The survey of the frames", details=details, remedy=remedy)
     good, mark = scan.detector.always_good, marker(scan.patterns.dtype)
     total, squares, most = np.zeros((3, ny, nx))
     least = np.full((ny, nx), np.inf)

@@ -31,6 +31,7 @@ from exitwave.reconstruction.fly_scan import with_exposures
 from exitwave.reconstruction.input_record import recording
 from exitwave.reconstruction.inputs import Inputs, make_inputs
 from exitwave.reconstruction.loading import load_problem
+from exitwave.reconstruction.memory import check_memory
 from exitwave.reconstruction.multislice import slice_positions, starting_object, with_slices
 from exitwave.reconstruction.processes import check_processes, choose_tile, require_equal_inputs
 from exitwave.reconstruction.run import Run
@@ -45,6 +46,7 @@ def set_up(data: Scan | Result, recipe: Recipe, announce: Announce, communicator
     """Return a run that is ready for its first iteration."""
     start = time.perf_counter()
     inputs = make_inputs(data, recipe, communicator.device(recipe.device), communicator)
+    check_memory(inputs)
     digest = _start_digest(inputs)
     problem, z, records = _load(inputs, announce)
     loaded = time.perf_counter()

@@ -128,9 +128,11 @@ def _cores() -> Check:
 def _memory() -> Check:
     import psutil
 
-    memory = psutil.virtual_memory()
-    found = f"{show(memory.available, 'B', 3)} free of {show(memory.total, 'B', 3)}"
-    return Check("memory", "ok" if memory.available > LOW else "warning", found)
+    from exitwave.memory import available_memory
+
+    free, total = available_memory(), psutil.virtual_memory().total
+    found = f"{show(free, 'B', 3)} free for this process, of {show(total, 'B', 3)}"
+    return Check("memory", "ok" if free > LOW else "warning", found)
 
 
 def _filters() -> Check:

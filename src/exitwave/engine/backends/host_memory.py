@@ -5,10 +5,10 @@ import math
 import os
 
 import numpy as np
-import psutil
 from numpy.typing import NDArray
 
 from exitwave.errors import InputError
+from exitwave.memory import available_memory
 
 
 def allocate_waves(shape: tuple[int, ...]) -> NDArray[np.complex64]:
@@ -35,8 +35,8 @@ def refuse_waves(shape: tuple[int, ...], free: float) -> None:
 
 
 def free_memory() -> float:
-    """Return the bytes of memory that are available without swapping."""
-    return float(psutil.virtual_memory().available)
+    """Return the bytes of memory that this process may still allocate without swapping."""
+    return available_memory()
 
 
 def release_freed_memory() -> None:
