@@ -70,6 +70,7 @@ CODES = {
     "I307": "the file has the format of another program and was read as such",
     "I308": "the frames of a raster are used row by row",
     "I309": "a part of the file does not belong to a scan or a result and was ignored",
+    "I310": "the file links to files outside its folder",
 }
 """Meaning of each stable code."""
 

@@ -14,6 +14,9 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existin
 ChangedInput = Annotated[
     bool, typer.Option("--changed-input", help="Use a result although its input has changed since the reconstruction.")
 ]
+Confine = Annotated[
+    bool, typer.Option("--confine", help="Refuse files with links that lead outside their folder (for services).")
+]
 Set = Annotated[
     list[str] | None,
     typer.Option(

@@ -8,6 +8,8 @@ from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import wraps
 from typing import Any, TypeVar, get_type_hints
 
+from exitwave.cli.options import Confine
+
 Function = TypeVar("Function", bound=Callable[..., None])
 _VERBS: dict[str, "Verb"] = {}
 
@@ -24,7 +26,7 @@ class Verb:
     """Function for Typer, with one parameter for each argument and option."""
 
 
-def verb(order: int) -> Callable[[Function], Function]:
+def verb(order: int, *, opens_files: bool = False) -> Callable[[Function], Function]:
     """Register the decorated function as a verb.
 
     Its name is the name of the function, with dashes for underscores. A parameter whose type is a dataclass stands for
@@ -34,11 +36,13 @@ def verb(order: int) -> Callable[[Function], Function]:
     ----------
     order : int
         Place in the list of verbs, the lowest first.
+    opens_files : bool
+        Whether the verb opens files of users; it then has the option ``--confine``.
     """
 
     def register(function: Function) -> Function:
         name = function.__name__.replace("_", "-")
-        _VERBS[name] = Verb(name, order, flat(function))
+        _VERBS[name] = Verb(name, order, flat(function, confines=opens_files))
         return function
 
     return register
@@ -52,8 +56,11 @@ def verbs() -> list[Verb]:
     return sorted(_VERBS.values(), key=lambda each: (each.order, each.name))
 
 
-def flat(function: Callable[..., None]) -> Callable[..., None]:
-    """Return the function with the fields of its dataclass parameters as parameters, all of them keywords."""
+def flat(function: Callable[..., None], *, confines: bool = False) -> Callable[..., None]:
+    """Return the function with the fields of its dataclass parameters as parameters, all of them keywords.
+
+    With ``confines`` it also has the option ``--confine``.
+    """
     hints = get_type_hints(function, include_extras=True)
     groups: dict[str, Any] = {name: hint for name, hint in hints.items() if is_dataclass(hint)}
     parameters: list[inspect.Parameter] = []
@@ -63,11 +70,22 @@ def flat(function: Callable[..., None]) -> Callable[..., None]:
         else:
             parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[name]))
 
+    if confines:
+        parameters.append(
+            inspect.Parameter("confine", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Confine)
+        )
+
     @wraps(function)
     def flattened(**values: Any) -> None:
         for name, group in groups.items():
             values[name] = group(**{field.name: values.pop(field.name) for field in fields(group)})
-        function(**values)
+        if not values.pop("confine", False):
+            function(**values)
+            return
+        from exitwave.frames.confine import confining
+
+        with confining(True):
+            function(**values)
 
     del flattened.__wrapped__
     flattened.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

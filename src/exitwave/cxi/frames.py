@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.cxi.hdf import Source, candidates, name_of, resolve, scalar, text
+from exitwave.cxi.links import files_of
 from exitwave.documents import parse_json
 from exitwave.errors import DAMAGE, InputError
 from exitwave.frames import Frames, MissingFrames, View, ViewedFrames, open_hdf5
+from exitwave.frames.confine import note_followed
 from exitwave.frames.reordered import ReorderedFrames
 from exitwave.inputs import note_input
 
@@ -53,6 +55,8 @@ def read_frames(source: Source) -> Frames:
         source.remark("W211", "frames", missing.reason, expected, "Put the original input file back in its place")
         return missing
     _check_stack(dataset)
+    for name in files_of(dataset):
+        note_followed(Path(dataset.file.filename).parent / name)
     problem = unreadable(dataset)
     if problem:
         missing = _missing_frames(source) if dataset.is_virtual else None

@@ -11,10 +11,12 @@ import h5py
 import numpy as np
 
 from exitwave.cxi.heap import is_endless
+from exitwave.cxi.links import refuse_links_outside
 from exitwave.cxi.schema import BY_KEY, ENTRY, path
 from exitwave.errors import DAMAGE, Finding, InputError, damaged
 from exitwave.findings import finding
 from exitwave.frames import open_hdf5
+from exitwave.frames.confine import is_confined, note_followed
 from exitwave.inputs import note_input
 from exitwave.memory import require_memory
 from exitwave.units import factor
@@ -104,7 +106,8 @@ def open_file(file: str | Path) -> h5py.File:
     Raises
     ------
     InputError
-        If the file does not exist, is not HDF5, is truncated or damaged, or cannot be opened.
+        If the file does not exist, is not HDF5, is truncated or damaged, or cannot be opened; where files are confined,
+        also if one of its links leads outside its folder.
     """
     name = Path(file)
     if not name.is_file():
@@ -114,6 +117,8 @@ def open_file(file: str | Path) -> h5py.File:
         if is_endless(name):
             remedy = "Copy it again from the original, or repair it with h5repack"
             raise InputError("The file is damaged", where=name, found="an endless heap of text", remedy=remedy)
+        if is_confined():
+            refuse_links_outside(name)
         return open_hdf5(name)
     except OSError as error:
         reason = str(error)
@@ -192,8 +197,10 @@ def _follow(group: h5py.Group, part: str, link: Any, rest: str) -> tuple[h5py.Fi
     if isinstance(link, h5py.SoftLink):
         return group.file, target if target.startswith("/") else f"{group.name.rstrip('/')}/{target}"
     try:
-        note_input(group[part].file.filename)
-        return group[part].file, target
+        file = group[part].file
+        note_input(file.filename)
+        note_followed(file.filename)
+        return file, target
     except (KeyError, OSError) as error:
         raise InputError(
             "The link has no target",

@@ -11,6 +11,7 @@ from exitwave.dialects.dialect import Dialect, Evidence, Settings
 from exitwave.dialects.registry import DIALECTS
 from exitwave.errors import DAMAGE, ExitwaveError, Finding, InputError, damaged, did_you_mean
 from exitwave.findings import finding
+from exitwave.frames.confine import collecting, confining, is_confined, is_outside
 from exitwave.inputs import note_input
 from exitwave.scan import Result, Scan, scan_in, with_scan
 
@@ -18,7 +19,7 @@ SAME = 1e-9
 """Relative difference up to which two readings of a number count as equal."""
 
 
-def open(path: str | Path, dialect: str = "auto", **overrides: str) -> Scan | Result:
+def open(path: str | Path, dialect: str = "auto", *, confine: bool = False, **overrides: str) -> Scan | Result:
     """Open a CXI file or a file of another program. The patterns stay in the file.
 
     Parameters
@@ -27,6 +28,8 @@ def open(path: str | Path, dialect: str = "auto", **overrides: str) -> Scan | Re
         The file; it is never changed.
     dialect : str
         File format, by a name that `exitwave formats` lists; ``"auto"``: detected from the content.
+    confine : bool
+        Whether links that lead outside the folder of the file are refused; otherwise they are reported (I310).
     **overrides : str
         Values that replace those of the file: ``energy="8.8keV"``, ``distance="2m"``, ``pixel_size="75um"``,
         ``positions="um"`` (their unit), ``mask="inverted"``, ``"as-is"`` or ``"none"``; values that the file format
@@ -44,7 +47,8 @@ def open(path: str | Path, dialect: str = "auto", **overrides: str) -> Scan | Re
     InputError
         If the file cannot be used, with what to do about it.
     """
-    return read(path, overrides, dialect)
+    with confining(confine):
+        return read(path, overrides, dialect)
 
 
 def read(file: str | Path, settings: Settings | None = None, name: str = "auto") -> Scan | Result:
@@ -68,7 +72,8 @@ def read(file: str | Path, settings: Settings | None = None, name: str = "auto")
     Raises
     ------
     InputError
-        If the file cannot be read, no dialect fits, or several fit and their readings differ.
+        If the file cannot be read, no dialect fits, or several fit and their readings differ; where files are confined,
+        also if a link leads outside the folder of the file.
     """
     path, chosen = Path(file), settings or {}
     if not path.exists():
@@ -77,6 +82,22 @@ def read(file: str | Path, settings: Settings | None = None, name: str = "auto")
         remedy = "Give a regular file; copy the data into one first"
         raise InputError("The input is a pipe or a device", where=path, remedy=remedy)
     note_input(path)
+    with collecting() as followed:
+        data = _read(path, chosen, name)
+    outside = sorted({str(each.resolve()) for each in followed if is_outside(each, path)})
+    if not outside:
+        return data
+    if is_confined():
+        remedy = "Put the linked file into the folder of this file, or open it without --confine"
+        raise InputError("A link leads outside the folder of the file", where=path, found=outside[0], remedy=remedy)
+    found = ", ".join(outside[:3]) + (f" and {len(outside) - 3} more" if len(outside) > 3 else "")
+    note = finding("I310", "", f"links to {found}", "files in the folder of this file", "--confine refuses them")
+    scan = scan_in(data)
+    return with_scan(data, replace(scan, findings=(*scan.findings, note)))
+
+
+def _read(path: Path, chosen: Settings, name: str) -> Scan | Result:
+    """Read a file with a given dialect, or with the detected one."""
     if name != "auto":
         return _read_as(DIALECTS.get(name), path, chosen, "as requested")
     candidates = recognise(path)

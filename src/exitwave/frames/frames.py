@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.errors import DAMAGE, InputError
+from exitwave.frames.confine import note_followed
 from exitwave.frames.damage import Damage, no_measurement, raise_if_out_of_memory, unreadable_frames
 from exitwave.frames.file_state import FileState, changed_in_use, state_of
 from exitwave.frames.view import View as View
@@ -80,6 +81,7 @@ class Frames:
         self.dataset = dataset
         if isinstance(source, Path):
             self.state = state_of(source)
+            note_followed(source)
             with self._file() as file:
                 stack = file[dataset]
                 self.shape: tuple[int, int, int] = stack.shape

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exitwave.errors import InputError
+from exitwave.frames.confine import note_followed
 from exitwave.frames.damage import no_measurement
 from exitwave.frames.frames import DerivedFrames, open_hdf5
 
@@ -32,6 +33,7 @@ class ReorderedFrames(DerivedFrames):
 
     def __init__(self, path: Path, dataset: str, axes: tuple[str, ...]) -> None:
         self.path, self.dataset, self.axes = path, dataset, axes
+        note_followed(path)
         with open_hdf5(path) as file:
             stored = file[dataset]
             stack, self.dtype = stored.shape, stored.dtype.newbyteorder("=")

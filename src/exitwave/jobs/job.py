@@ -7,6 +7,7 @@ from typing import Any
 
 import exitwave
 from exitwave.cxi.changed import require_unchanged_input
+from exitwave.dialects.detect import read
 from exitwave.errors import InputError
 from exitwave.outputs import check_output
 from exitwave.scan import Result, Scan, scan_in
@@ -71,7 +72,7 @@ def open_inputs(job: Job) -> Inputs:
         If an output would replace an input or the file with its frames.
     """
     begin = time.perf_counter()
-    data = [exitwave.open(path, **job.overrides) for path in job.inputs]
+    data = [read(path, job.overrides) for path in job.inputs]
     seconds = time.perf_counter() - begin
     for path, each in zip(job.inputs, data, strict=True):
         require_unchanged_input(each, path, job.changed_input)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from exitwave.batch.task import Row, Task
 
 
-@verb(order=90)
+@verb(order=90, opens_files=True)
 def batch(
     paths: Annotated[list[Path], typer.Argument(metavar="IN...", help="Scans.")],
     *,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from exitwave.scan import Result, Scan, Truth
 
 
-@verb(order=110)
+@verb(order=110, opens_files=True)
 def compare(
     a: Annotated[Path, typer.Argument(metavar="A", help="A result.")],
     b: Annotated[

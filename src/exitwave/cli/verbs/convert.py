@@ -28,7 +28,7 @@ SetValue = Annotated[
 ]
 
 
-@verb(order=50)
+@verb(order=50, opens_files=True)
 def convert(
     file: Annotated[Path, typer.Argument(metavar="IN", help="A file of any known format; it is never changed.")],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The file to write.")],

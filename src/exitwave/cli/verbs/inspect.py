@@ -19,7 +19,7 @@ LONGEST = 60
 """Characters of a value in the tree; longer ones are cut."""
 
 
-@verb(order=30)
+@verb(order=30, opens_files=True)
 def inspect(path: Input, assignments: Set = None, as_json: Json = False) -> None:
     """Show the contents of a file and what is wrong with it.
 
@@ -28,17 +28,17 @@ def inspect(path: Input, assignments: Set = None, as_json: Json = False) -> None
     """
     import h5py
 
-    import exitwave
     from exitwave.analysis.diagnosis import diagnose
     from exitwave.analysis.summary import summarise
     from exitwave.analysis.summary_text import format_summary
     from exitwave.cli.console import Console, print_diagnoses, print_facts, print_findings
     from exitwave.cxi.validate import validate
+    from exitwave.dialects.detect import read
     from exitwave.scan import scan_in, with_unreadable_frames
 
     out = Console(stderr=as_json)
     nodes = _show_tree(out, path) if h5py.is_hdf5(path) else []
-    data = exitwave.open(path, **parse_settings(assignments))
+    data = read(path, parse_settings(assignments))
     scan = scan_in(data)
     if not nodes and scan.path is not None and h5py.is_hdf5(scan.path):
         nodes = _show_tree(out, scan.path)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from exitwave.scan import Scan
 
 
-@verb(order=120)
+@verb(order=120, opens_files=True)
 def plot(
     path: Input,
     folder: Annotated[

@@ -62,7 +62,7 @@ class Steps:
     ] = None
 
 
-@verb(order=70)
+@verb(order=70, opens_files=True)
 def prepare(
     file: Annotated[Path, typer.Argument(metavar="IN", help="A scan in a CXI file; it is not changed.")],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The CXI file to write.")],
@@ -106,9 +106,10 @@ def _prepare(
     from exitwave.cli.lens import parse_optics
     from exitwave.cli.progress import counting
     from exitwave.cli.settings import parse_settings
+    from exitwave.dialects.detect import read
     from exitwave.scan import scan_in
 
-    scan = scan_in(exitwave.open(file, **parse_settings(assignments)))
+    scan = scan_in(read(file, parse_settings(assignments)))
     check_output(out, scan.path, scan.patterns.path, overwrite=overwrite)
     settings: dict[str, Any] = {"crop": _size(steps.crop), "bin": steps.bin, "centre": _point(steps.centre)}
     settings |= {"pixels": steps.pixels, "background": steps.background, "positions": steps.positions == "check"}

@@ -53,7 +53,7 @@ class OwnOptions:
     as_json: Json = False
 
 
-@verb(order=80)
+@verb(order=80, opens_files=True)
 def reconstruct(
     context: typer.Context,
     paths: Annotated[

@@ -12,7 +12,7 @@ from exitwave.cli.register import verb
 from exitwave.outputs import check_output
 
 
-@verb(order=130)
+@verb(order=130, opens_files=True)
 def report(
     path: Input,
     output: Annotated[

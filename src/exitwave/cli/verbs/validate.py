@@ -10,7 +10,7 @@ from exitwave.cli.register import verb
 from exitwave.errors import InputError
 
 
-@verb(order=40)
+@verb(order=40, opens_files=True)
 def validate(
     path: Input,
     profile: Annotated[
