@@ -13,7 +13,7 @@ from bit_flips import flipped, random_bits
 from samples import small_result, small_scan, small_truth
 
 from exitwave.cxi.changed import CHANGED, require_unchanged_input
-from exitwave.cxi.digests import walk
+from exitwave.cxi.digests import _sealed, walk
 from exitwave.cxi.read import read
 from exitwave.cxi.schema import path
 from exitwave.cxi.verify import Item, read_table, verify_file
@@ -239,6 +239,16 @@ def test_a_copy_of_scan_and_result_is_unchanged(scan: Path, result: Path, tmp_pa
     scan.unlink()
     assert CHANGED not in {finding.code for finding in read(other / "result.cxi").scan.findings}
     assert [found.status for found in verify_files([other / "result.cxi"])] == ["intact"]
+
+
+@pytest.mark.parametrize("table", ["[]", '{"version": 1, "datasets": [], "attributes": 1, "links": {}}', '{"a": '])
+def test_digests_of_another_form_are_damaged(table: str, scan: Path) -> None:
+    sealed = _sealed(table.encode())
+    with h5py.File(scan, "r+") as file:
+        del file[path("digests")]
+        file.create_dataset(path("digests"), data=np.array(sealed, h5py.string_dtype("utf-8", len(sealed))))
+    (item,) = faults(scan)
+    assert (item.path, item.status) == (path("digests"), "damaged")
 
 
 def test_a_missing_input_is_unverifiable(scan: Path, result: Path) -> None:

@@ -198,16 +198,21 @@ def _check_frames(source: Source, bad: NDArray[np.bool_] | None, *, quick: bool)
     known = bad is not None and bad.shape in (shape[1:], shape)
     good = np.broadcast_to(~bad if bad is not None and known else True, shape)
     numbers = np.unique(np.linspace(0, len(frames) - 1, SAMPLE).astype(int)) if quick else np.arange(len(frames))
-    damaged, wrong, example = [], [], ""
-    for index, frame in readable_frames(frames, numbers):
-        if frame is None:
-            damaged.append(index)
-            continue
-        counts = view.apply(frame)[good[index]]
-        pixels = int((~np.isfinite(counts) | (counts < 0)).sum())
-        if pixels:
-            wrong.append(index)
-            example = example or f"{pixels} good pixels of frame {index} are negative or not finite"
+    damaged: list[int] = []
+    wrong: list[int] = []
+    example = ""
+    try:
+        for index, frame in readable_frames(frames, numbers):
+            if frame is None:
+                damaged.append(index)
+                continue
+            counts = view.apply(frame)[good[index]]
+            pixels = int((~np.isfinite(counts) | (counts < 0)).sum())
+            if pixels:
+                wrong.append(index)
+                example = example or f"{pixels} good pixels of frame {index} are negative or not finite"
+    except InputError as error:
+        source.remark("E114", "frames", f"{error.what} ({error.found})", "patterns that can be read", error.remedy)
     if damaged:
         found = f"{name_frames(damaged)} cannot be read"
         source.remark("E114", "frames", found, "patterns that can be read", "Copy the file again")

@@ -16,6 +16,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from exitwave.cxi.hdf import require_plausible_size
 from exitwave.cxi.schema import path
 from exitwave.frames.file_state import DIGEST_BYTES
 from exitwave.frames.input_record import values_digest
@@ -134,7 +135,7 @@ def digest_of_any(value: Any) -> bytes:
 def of_dataset(dataset: h5py.Dataset) -> dict[str, str]:
     """Return the digests of a dataset: of its values, and if it is in chunks of their bytes and of their places.
 
-    Raises what h5py raises for a damaged dataset.
+    Raises what h5py raises for a damaged dataset, and InputError for one whose size is not plausible.
     """
     found = {"values": _values(dataset).hex()}
     if dataset.chunks:
@@ -152,6 +153,8 @@ def _values(dataset: h5py.Dataset) -> bytes:
     kind, shape = dataset.dtype, dataset.shape
     if shape is None:
         return bytes_digest(b"empty")
+    if not dataset.is_virtual:
+        require_plausible_size(dataset)
     if dataset.is_virtual:
         return bytes_digest(f"virtual {kind.str}{shape}".encode())
     if kind.kind == "O" or kind.kind == "S" or dataset.nbytes <= LARGE or not shape:

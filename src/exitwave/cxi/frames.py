@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from exitwave.cxi.hdf import Source, candidates, name_of, resolve, scalar, text
+from exitwave.cxi.hdf import Source, candidates, name_of, require_plausible_size, resolve, scalar, text
 from exitwave.cxi.links import files_of
 from exitwave.documents import parse_json
 from exitwave.errors import DAMAGE, InputError
@@ -22,6 +22,8 @@ MOST_PIXELS = 2**25
 """Largest number of pixels of a frame; the largest detectors have half as many."""
 BLOCK = 2**25
 """Bytes of frames that are read at a time."""
+MOST_PACKED = 10**5
+"""Largest compression ratio of patterns that is accepted: zstd packs a frame without counts by 30 000."""
 ENTRIES = ("data_frames", "frames")
 """Entries that may hold the patterns, in the order in which they are tried."""
 
@@ -209,7 +211,14 @@ def readable_frames(dataset: h5py.Dataset, numbers: Iterable[int]) -> Iterator[t
     """Yield the number and the counts, shape (ny, nx), of some frames; None for counts that cannot be read.
 
     Neighbouring frames are read in blocks.
+
+    Raises
+    ------
+    InputError
+        If the patterns are large and their size is not plausible for the stored bytes.
     """
+    if not dataset.is_virtual:
+        require_plausible_size(dataset, MOST_PACKED)
     step = max(1, BLOCK // max(1, dataset.nbytes // max(1, len(dataset))))
     ordered = [int(number) for number in numbers]
     for start in range(0, len(ordered), step):

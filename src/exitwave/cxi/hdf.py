@@ -235,14 +235,20 @@ def whole(dataset: h5py.Dataset) -> Any:
     if holds_lists(dataset):
         remedy = "Write plain numbers or text, or copy the file again if it is damaged"
         raise InputError("The dataset holds lists of variable length", where=where, found=dataset.dtype, remedy=remedy)
+    require_plausible_size(dataset)
     size = dataset.dtype.itemsize * math.prod(dataset.shape)
-    if size > LARGE and size > PACKED * dataset.id.get_storage_size():
-        found = f"{dataset.dtype} of shape {dataset.shape}"
-        raise InputError("The array is too large", where=where, found=found, remedy="Leave it out of the file")
     if size > LARGE:
         details, remedy = f"{dataset.dtype} of shape {dataset.shape}", "Leave it out of the file, or free some memory"
         require_memory(size, "The array", where=where, details=details, remedy=remedy)
     return dataset[()]
+
+
+def require_plausible_size(dataset: h5py.Dataset, packed: int = PACKED) -> None:
+    """Raise InputError if a dataset is large, and larger than ``packed`` times its stored bytes."""
+    size = dataset.dtype.itemsize * math.prod(dataset.shape or ())
+    if size > LARGE and size > packed * dataset.id.get_storage_size():
+        found, remedy = f"{dataset.dtype} of shape {dataset.shape}", "Leave it out of the file"
+        raise InputError("The array is too large", where=name_of(dataset), found=found, remedy=remedy)
 
 
 def text(value: Any) -> str:

@@ -22,7 +22,7 @@ from exitwave.cxi.digests import (
     walk,
 )
 from exitwave.cxi.frames import name_frames, readable_frames
-from exitwave.cxi.hdf import open_file
+from exitwave.cxi.hdf import open_file, whole
 from exitwave.cxi.schema import path
 from exitwave.errors import DAMAGE, InputError
 from exitwave.frames.file_state import DIGEST_BYTES
@@ -31,6 +31,10 @@ from exitwave.frames.input_record import values_digest
 Status = Literal["intact", "changed", "damaged", "unverifiable"]
 WORST: tuple[Status, ...] = ("damaged", "changed", "unverifiable", "intact")
 """All statuses, the worst first."""
+
+
+PARTS = ("datasets", "attributes", "links")
+"""Parts of the digests."""
 
 
 @dataclass(frozen=True)
@@ -113,13 +117,13 @@ def read_table(file: h5py.File) -> Table | None:
     dataset = file.get(path("digests"))
     if not isinstance(dataset, h5py.Dataset):
         return None
-    table = unsealed(bytes(dataset[()]))
-    if table is None:
+    table = unsealed(bytes(whole(dataset)))
+    if not isinstance(table, dict) or not all(isinstance(table.get(key), dict) for key in PARTS):
         raise InputError("The digests have changed", remedy="Copy the file again from the original")
-    if table["version"] != VERSION:
-        found = f"version {table['version']}"
+    if table.get("version") != VERSION:
+        found = f"version {table.get('version')}"
         raise InputError("The digests are of a later version of Exitwave", found=found, remedy="Update Exitwave")
-    return Table(table["datasets"], table["attributes"], table["links"])
+    return Table(*(table[key] for key in PARTS))
 
 
 def _compare(file: h5py.File, table: Table) -> list[Item]:
@@ -134,7 +138,7 @@ def _guarded(check: Callable[[h5py.File, str, Any], Item], file: h5py.File, name
     """Return what a check returns, or an item that is damaged where it raises what h5py raises for damaged files."""
     try:
         return check(file, name, known)
-    except DAMAGE as error:
+    except (InputError, *DAMAGE) as error:
         return Item(name, "damaged", f"cannot be read: {' '.join(str(error).split())[:200]}")
 
 
