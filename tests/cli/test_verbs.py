@@ -164,11 +164,17 @@ def test_reconstruct_never_replaces_the_frames_that_a_result_links_to(files):
 
 def test_reconstruct_continues_a_result(files):
     _, result, _, first = files
-    done = answer("reconstruct", result, "--iterations", 12)
+    done = answer("reconstruct", result, "--iterations", 24)
     assert done["output"] == str(result.with_name("scan_result_2.cxi"))
     assert done["iterations"] == 24
     assert done["error"] < first["error"]
     np.testing.assert_array_equal(exitwave.open(done["output"]).errors[:12], exitwave.open(result).errors)
+
+
+def test_reconstruct_refuses_a_total_that_the_result_has_already(files):
+    done = run("reconstruct", files[1], "-o", files[1].with_name("more.cxi"), "--iterations", 12)
+    assert done.exit_code == 2
+    assert "The result has these iterations already (12 of 12). Give a larger total" in done.stderr
 
 
 def test_reconstruct_uses_settings_and_the_probe_of_another_file(files, tmp_path):
@@ -256,7 +262,7 @@ def test_a_result_whose_input_was_moved_is_shown_without_frames(files, tmp_path)
     names = {figure.stem for figure in (tmp_path / "scan_result_figures").iterdir()}
     assert {"positions", "object", "probe", "coverage", "errors", "comparison", "frc"} == names
     assert [finding["code"] for finding in answer("validate", result, code=1)["findings"]][:1] == ["E106"]
-    done = run("reconstruct", result, "--iterations", 1)
+    done = run("reconstruct", result, "--iterations", 13)
     assert done.exit_code == 2
     assert "Put the input file back in its place" in done.stderr
     assert not (tmp_path / "scan_result_2.cxi").exists()

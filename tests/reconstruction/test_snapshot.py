@@ -76,7 +76,7 @@ def test_every_algorithm_resumes_with_the_same_bits(scan, algorithm):
     check_resumed(scan, {"algorithm": algorithm}, 4)
 
 
-@pytest.mark.parametrize("at", [3, 4])
+@pytest.mark.parametrize("at", [4])
 @pytest.mark.parametrize("name", REFINEMENTS)
 def test_every_refinement_resumes_with_the_same_bits(scan, name, at):
     check_resumed(scan, REFINEMENTS[name], at)

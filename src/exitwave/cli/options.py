@@ -48,7 +48,9 @@ class RunOptions:
         Path | None, typer.Option(metavar="FILE", help="Settings: a YAML file, or a result whose settings are reused.")
     ] = None
     algorithm: Annotated[str | None, typer.Option(help=f"{ALGORITHM_NAMES}.")] = None
-    iterations: Annotated[int | None, typer.Option(help="Passes over all frames.")] = None
+    iterations: Annotated[
+        int | None, typer.Option(help="Passes over all frames, with those of a result that is continued.")
+    ] = None
     modes: Annotated[int | None, typer.Option(help="Number of incoherent probe modes.")] = None
     probe: Annotated[
         str | None,

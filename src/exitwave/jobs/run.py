@@ -12,6 +12,7 @@ from exitwave.engine.parallel.communicator import ONE_PROCESS, Communicator, Los
 from exitwave.engine.recipe import make_recipe
 from exitwave.errors import InputError
 from exitwave.jobs.checkpoints import Checkpoints, checkpoint_path, describe
+from exitwave.jobs.continuation import continued
 from exitwave.jobs.job import Inputs, Job
 from exitwave.jobs.outcome import Outcome
 from exitwave.jobs.report import Reporter, Silent, StopRequest
@@ -139,6 +140,9 @@ def _choose(context: _Context, inputs: Inputs) -> tuple[Any, dict[str, Any]]:
         choose = partial(exitwave.choose, data, context.reporter.announce, quick=job.quick, **settings)
         chosen = context.communicator.first(choose)
         return chosen.scan, {"recipe": chosen.recipe, "choices": chosen.choices}
+    if isinstance(data, Result):
+        settings, says = continued(data, settings)
+        context.reporter.announce(says)
     return data, settings
 
 
