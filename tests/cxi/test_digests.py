@@ -20,6 +20,7 @@ from exitwave.cxi.verify import Item, read_table, verify_file
 from exitwave.cxi.verify_input import verify_files
 from exitwave.errors import InputError
 from exitwave.frames import Frames, View
+from exitwave.frames.confine import confining
 from exitwave.frames.input_record import FrameRecorder, InputRecord, sampled_states, values_digest
 from exitwave.preparation.view import apply_view
 from exitwave.scan import Result, Scan
@@ -284,3 +285,15 @@ def test_a_damaged_record_does_not_make_a_result_unreadable(key: str, result: Pa
     assert "W261" in {finding.code for finding in opened.scan.findings}
     assert isinstance(opened, Result)
     assert opened.input.files == {}
+
+
+def test_a_confined_result_does_not_check_files_outside_its_folder(result: Path, tmp_path: Path) -> None:
+    outside = tmp_path.parent / f"{tmp_path.name}.txt"
+    outside.write_text("a file of somebody else")
+    with h5py.File(result, "r+") as file:
+        del file[path("input_files")]
+        states = {f"../{outside.name}": {"size": 1, "mtime_ns": 0, "sample": ""}}
+        file[path("input_files")] = json.dumps(states)
+    assert CHANGED in {finding.code for finding in read(result).scan.findings}
+    with confining(True):
+        assert CHANGED not in {finding.code for finding in read(result).scan.findings}

@@ -8,6 +8,7 @@ import numpy as np
 
 from exitwave.cxi.hdf import Source, text, whole
 from exitwave.errors import DAMAGE, InputError
+from exitwave.frames.confine import is_confined, is_outside
 from exitwave.frames.file_state import DIGEST_BYTES, FileState
 from exitwave.frames.input_record import InputRecord
 from exitwave.scan import Result, Scan, scan_in
@@ -25,6 +26,8 @@ def read_record(source: Source) -> InputRecord:
     try:
         stored = json.loads(text(source.dataset("input_files")) or "{}")
         files = {Path(os.path.normpath(folder / name)): FileState(**state) for name, state in stored.items()}
+        if is_confined():
+            files = {file: state for file, state in files.items() if not is_outside(file, Path(source.file.filename))}
         digests = source.dataset("input_frames")
         frames = None if digests is None else np.asarray(whole(digests), np.uint8)
         if frames is not None and (frames.ndim != 2 or frames.shape[1] != DIGEST_BYTES):
