@@ -1,6 +1,6 @@
 """Start several processes, and what one of them does in `test_passes` and `test_tiles`.
 
-``processes.py recipes OUT``, ``tiles OUT``, ``memory OUT yes|no``, ``loading OUT``, ``killed ARGUMENTS``.
+``processes.py recipes OUT``, ``resume OUT``, ``tiles OUT``, ``memory OUT yes|no``, ``loading OUT``, ``killed ARGS``
 """
 
 import os
@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tracemalloc
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import h5py
@@ -121,6 +122,29 @@ def reconstruct(communicator=ONE_PROCESS, recipes=RECIPES, **common):
     return found
 
 
+RESUMED = {
+    "whole object": {"algorithm": "mPIE", "iterations": 5, "modes": 2, "position_update": True, "tiles": "no"},
+    "tiles": {"algorithm": "ML", "iterations": 5, "noise": "Poisson", "position_update": True, "tiles": "yes"},
+    "waves": {"algorithm": "DM", "iterations": 5},
+    "tensors": {"algorithm": "LSQ-ML", "iterations": 5, "device": "torch-cpu"},
+}
+
+
+def resume(communicator):
+    """Return whether runs that resume from the third iteration have the bits of uninterrupted ones."""
+    scan, found = exitwave.simulate(frames=24, detector=128, photons=1e6, seed=3), {}
+    common = {"communicator": communicator, "threads": 1, "holdout": 0.1, "probe": "file"}
+    for name, settings in RESUMED.items():
+        run = exitwave.iterate(scan, **common, **settings)
+        snapshot = list(islice(run, 3))[-1].snapshot().copied()
+        whole = list(run)[-1].result()
+        *_, last = exitwave.iterate(scan, **common, **settings, resume=snapshot)
+        result = last.result()
+        pairs = [(getattr(whole, each), getattr(result, each)) for each in ("object", "probe", "positions", "errors")]
+        found[name] = all(np.array_equal(first, second) for first, second in pairs)
+    return found
+
+
 SPANS = np.array([[0, 40], [10, 50], [30, 90]])
 """Rows of three tiles; rows 30 to 39 are in all of them."""
 
@@ -221,6 +245,7 @@ def main(what, *arguments):
         folder.mkdir()
         functions = {
             "recipes": lambda: reconstruct(communicator),
+            "resume": lambda: resume(communicator),
             "tiles": lambda: (
                 reconstruct(communicator, TILED, tiles="yes")
                 | (tile_operations(communicator) if communicator.size == len(SPANS) else {})

@@ -81,11 +81,11 @@ class Unpacker:
     arrays : list of ndarray
         The arrays, by number. They become parts of the values.
     device : str
-        Device of tensors.
+        Device of tensors, as `device.resolve` returns it.
     """
 
     def __init__(self, arrays: list[NDArray[Any]], device: str = "cpu") -> None:
-        self._arrays, self._device = arrays, device
+        self._arrays, self._device = arrays, device.removeprefix("torch-")
         self._made: dict[int, Any] = {}
 
     def unpack(self, description: Description) -> Any:

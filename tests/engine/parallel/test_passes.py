@@ -23,6 +23,16 @@ def test_two_processes_give_the_result_of_one(tmp_path):
 
 
 @torch
+def test_two_processes_resume_with_the_same_bits(tmp_path):
+    started = start(*[[processes.__file__, "resume", str(tmp_path / "two")]] * 2)
+    assert [code for code, *_ in wait_for(started)] == [0, 0]
+    for rank in (0, 1):
+        same = dict(np.load(tmp_path / f"two-{rank}.npz"))
+        assert same.keys() == processes.RESUMED.keys()
+        assert all(same.values()), same
+
+
+@torch
 def test_each_frame_is_read_by_one_process_and_all_processes_have_the_same_problem(tmp_path):
     started = start(*[[processes.__file__, "loading", str(tmp_path / "of")]] * 3)
     single = processes.load(tmp_path)
