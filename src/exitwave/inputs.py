@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
+from exitwave.errors import InputError
+
 _READ: ContextVar[set[tuple[int, int]] | None] = ContextVar("files that the command has read", default=None)
 """Device and inode of every file; None: they are not tracked."""
 
@@ -23,7 +25,16 @@ def tracking(on: bool = True) -> Iterator[None]:
 
 
 def note_input(path: str | Path) -> None:
-    """Note that a file is read, directly or through a link."""
+    """Note that a file is read, directly or through a link.
+
+    Raises
+    ------
+    InputError
+        If it is a pipe, a socket or a device, which might never end.
+    """
+    if Path(path).exists() and not (Path(path).is_file() or Path(path).is_dir()):
+        remedy = "Give a regular file; copy the data into one first"
+        raise InputError("The input is a pipe or a device", where=path, remedy=remedy)
     files = _READ.get()
     if files is not None and (identity := _identity(path)) is not None:
         files.add(identity)

@@ -110,6 +110,7 @@ def open_file(file: str | Path) -> h5py.File:
         also if one of its links leads outside its folder.
     """
     name = Path(file)
+    note_input(name)
     if not name.is_file():
         what = "This is a folder, not a file" if name.is_dir() else "The file does not exist"
         raise InputError(what, where=name, remedy="Check the path")

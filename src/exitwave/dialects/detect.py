@@ -78,9 +78,6 @@ def read(file: str | Path, settings: Settings | None = None, name: str = "auto")
     path, chosen = Path(file), settings or {}
     if not path.exists():
         raise InputError("The file does not exist", where=path, remedy="Check the path")
-    if not (path.is_file() or path.is_dir()):
-        remedy = "Give a regular file; copy the data into one first"
-        raise InputError("The input is a pipe or a device", where=path, remedy=remedy)
     note_input(path)
     with collecting() as followed:
         data = _read(path, chosen, name)

@@ -76,10 +76,10 @@ def open_inputs(job: Job) -> Inputs:
     seconds = time.perf_counter() - begin
     for path, each in zip(job.inputs, data, strict=True):
         require_unchanged_input(each, path, job.changed_input)
+    data[0], settings = _with_starting_probe(data[0], job.probe, job.settings)
     sources = [source for each in data for source in (scan_in(each).path, scan_in(each).patterns.path)]
     for output in job.outputs:
         check_output(output, *sources, overwrite=job.overwrite)
-    data[0], settings = _with_starting_probe(data[0], job.probe, job.settings)
     return Inputs(tuple(data), settings, seconds)
 
 
