@@ -41,7 +41,7 @@ def engine_problem(result: Result, frames: Sequence[ModelledFrame]) -> tuple[Pro
     """
     scan, chosen = result.scan, np.array([frame.frame for frame in frames])
     counts = np.array([np.where(frame.good, frame.counts, INVALID) for frame in frames], np.float32)
-    settings = DetectorSettings(**result.recipe.get("detector", {}))
+    settings = DetectorSettings(**(result.recipe.get("detector") or {}))
     problem = Problem(
         counts=counts if scan.near else np.fft.ifftshift(counts, axes=(1, 2)),
         invalid=INVALID,

@@ -96,7 +96,7 @@ def modelled_frames(result: Result, frames: Iterable[int]) -> Iterator[ModelledF
 
     If a saturated pixel is a lower bound and the model exceeds it, the model is replaced by the count.
     """
-    scan, settings = result.scan, DetectorSettings(**result.recipe.get("detector", {}))
+    scan, settings = result.scan, DetectorSettings(**(result.recipe.get("detector") or {}))
     capped, flat = settings.saturated == "cap", relative_flat_field(result.scan, settings)
     detector = detector_model(scan, settings, saturated=True) or ideal(scan.patterns.shape[1:])
     chosen = [int(frame) for frame in frames]

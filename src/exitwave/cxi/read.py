@@ -17,8 +17,10 @@ from exitwave.cxi.mask import CHOICES, INSIDE, read_mask, reasons
 from exitwave.cxi.probe import probe_of_result, read_probe
 from exitwave.cxi.scale import check_scale
 from exitwave.cxi.schema import ALSO, BY_KEY, TABLE, path
+from exitwave.cxi.shapes import wrong_parts, wrong_shape_of
 from exitwave.cxi.translation import read_positions
 from exitwave.documents import parse_json
+from exitwave.engine.model.detector import DetectorSettings
 from exitwave.errors import DAMAGE, InputError, did_you_mean
 from exitwave.findings import finding
 from exitwave.frames import Frames
@@ -35,6 +37,8 @@ OVERRIDES = {
 }
 """The keys of ``overrides``, with an example of each."""
 
+UNUSED = "It was not used; reconstruct or simulate again"
+"""Remedy for a part of a model or truth that does not fit."""
 DEFAULT_LAYOUT = Layout(paths=ALSO)
 """The paths of the schema, and the paths at which other programs write the same entries."""
 
@@ -105,7 +109,7 @@ def _scan(source: Source) -> Scan:
         name=_text(source, "name") or _text(source, "name_dataset"),
         description=_text(source, "description"),
         instrument=_text(source, "instrument_name"),
-        truth=_truth(source),
+        truth=_truth(source, len(patterns)),
         near=_near(source),
         monitor=_monitor(source, len(patterns)),
         left_out=left_out,
@@ -182,12 +186,18 @@ def _covered(source: Source, shape: tuple[int, int]) -> NDArray[np.float32] | No
     return ((bits & INSIDE != 0) if (bits > 1).any() else bits != 0).astype(np.float32)
 
 
-def _truth(source: Source) -> Truth | None:
+def _truth(source: Source, npos: int) -> Truth | None:
     if source.dataset("true_object") is None:
         return None
     values = {name: _required(source, f"true_{name}") for name in ("object", "x", "y", "probe", "positions")}
     z = source.dataset("true_z")
-    return Truth(**values, model=_model(source, "true_model_"), z=None if z is None else whole(z).astype(np.float64))
+    model = _model(source, "true_model_", npos)
+    truth = Truth(**values, model=model, z=None if z is None else whole(z).astype(np.float64))
+    wrong = wrong_shape_of(truth, npos)
+    if not wrong:
+        return truth
+    source.remark("E104", f"true_{wrong}", f"shape {values[wrong].shape}", "the shape of the schema", UNUSED)
+    return None
 
 
 def _required(source: Source, key: str) -> NDArray[Any]:
@@ -213,12 +223,13 @@ def _result(source: Source, scan: Scan) -> Result:
     wide = _numbers(source, "wide_probe", "c")
     probe = scan.probe if wide is None else wide.astype(np.complex64, copy=False)
     probe = probe_of_result(source, scan.patterns.shape[1:]) if probe is None else probe
+    probe = np.zeros((0, *scan.patterns.shape[1:]), np.complex64) if probe is None else probe
     covered = _covered(source, (rows, columns))
     held_out = _numbers(source, "held_out", "iu")
     return Result(
         scan=scan,
         object=whole(image).astype(np.complex64, copy=False),
-        probe=np.zeros((0, *scan.patterns.shape[1:]), np.complex64) if probe is None else probe,
+        probe=probe,
         x=x,
         y=y,
         positions=scan.positions if used is None else used,
@@ -226,16 +237,26 @@ def _result(source: Source, scan: Scan) -> Result:
         errors=_history(source, "error_metric"),
         holdout_errors=_history(source, "holdout_error_metric"),
         holdout_deviances=_history(source, "holdout_deviance"),
-        held_out=np.zeros(0, np.int64) if held_out is None else held_out.ravel().astype(np.int64),
+        held_out=_existing(source, held_out, len(scan.patterns)),
         algorithm=_text(source, "algorithm"),
         recipe=_recipe(source),
         provenance=_provenance(source),
-        model=_model(source, "model_"),
+        model=_model(source, "model_", len(scan.patterns), scan.patterns.shape[1:], probe.shape[1:]),
         z=_depths(source, len(image)) if image.ndim == 3 else None,
         choices=_decisions(source, "choices"),
         frc=_frc(source),
         input=read_record(source),
     )
+
+
+def _existing(source: Source, held_out: NDArray[Any] | None, npos: int) -> NDArray[np.int64]:
+    """Return the sorted indices of the held-out frames, without those that do not exist."""
+    stored = np.zeros(0, np.int64) if held_out is None else np.unique(held_out.ravel()).astype(np.int64)
+    inside = stored[(stored >= 0) & (stored < npos)]
+    if len(inside) < len(stored):
+        found = f"{len(stored) - len(inside)} frames that do not exist"
+        source.remark("E108", "held_out", found, f"indices from 0 to {npos - 1}", "They are ignored")
+    return inside
 
 
 def _frc(source: Source) -> FRC | None:
@@ -277,11 +298,21 @@ def _depths(source: Source, slices: int) -> NDArray[np.float64]:
     return z
 
 
-def _model(source: Source, prefix: str) -> dict[str, NDArray[Any]]:
-    """Return the parts of `Result.model` or `Truth.model` that the file has."""
+def _model(
+    source: Source, prefix: str, npos: int, frame: tuple[int, ...] = (), probe: tuple[int, ...] = ()
+) -> dict[str, NDArray[Any]]:
+    """Return the parts of `Result.model` or `Truth.model` that the file has and whose shapes fit.
+
+    ``npos`` is the number of frames; ``frame`` and ``probe`` are the shapes (ny, nx) of a frame and of the probe, where
+    they are known.
+    """
     entries = {entry.key.removeprefix(prefix): entry for entry in TABLE if entry.key.startswith(prefix)}
     stored = {name: _numbers(source, entry.key, "iufc") for name, entry in entries.items()}
-    return {name: values.astype(entries[name].dtype) for name, values in stored.items() if values is not None}
+    found = {name: values.astype(entries[name].dtype) for name, values in stored.items() if values is not None}
+    for name in wrong_parts(found, npos, frame, probe):
+        expected = f"shape {entries[name].shape}"
+        source.remark("E104", entries[name].key, f"shape {found.pop(name).shape}", expected, UNUSED)
+    return found
 
 
 def _coordinates(source: Source, scan: Scan, shape: tuple[int, int]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -322,7 +353,12 @@ def _not_read(source: Source, name: str, error: Exception) -> None:
 
 def _recipe(source: Source) -> dict[str, Any]:
     try:
-        return dict(_json(source, "recipe", dict) or {})
+        recipe = dict(_json(source, "recipe", dict) or {})
+        detector, stages = recipe.get("detector") or {}, recipe.get("stages") or []
+        if not (isinstance(stages, list) and all(isinstance(stage, dict) for stage in stages)):
+            raise ValueError("the stages are not a list of settings")
+        DetectorSettings(**detector)  # the analysis models the detector with these settings
+        return recipe
     except (InputError, *DAMAGE) as error:
         _not_read(source, source.path("recipe"), error)
         return {}
