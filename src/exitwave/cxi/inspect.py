@@ -68,7 +68,10 @@ def _walk(group: h5py.Group, path: str, nodes: list[Node], visited: set[Any]) ->
         return
     visited.add(group.id)
     for name in group:
-        link, here = group.get(name, getlink=True), f"{path}/{name}"
+        link, here = group.get(name, getlink=True), f"{path}/{text(name)}"
+        if link is None:  # a damaged name
+            nodes.append(_node(None, here, "dangling link"))
+            continue
         if isinstance(link, h5py.HardLink):
             child = group[name]
             if isinstance(child, h5py.Group):
