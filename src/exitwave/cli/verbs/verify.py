@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from exitwave.cxi.verify import Item, Verification
 
 
-@verb(order=45)
+@verb(order=45, opens_files=True)
 def verify(
     paths: Annotated[
         list[Path],
