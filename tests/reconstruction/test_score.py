@@ -81,3 +81,10 @@ def test_the_null_deviance_is_that_of_the_mean_pattern(scan):
     assert null > used > 0
     backend = make_backend(problem, 1, 1)
     assert Scorer(problem).used_deviance(last._run.state, backend) == pytest.approx(used)
+
+
+def test_the_noise_of_a_single_group_does_not_count():
+    high, low = (Score(np.array([value]), Misfit(1.0, 1.0)) for value in (1.3, 1.2))
+    assert low.is_below(high, 0.05)
+    assert not low.is_below(high, 0.15)
+    assert not high.is_below(low, 0.0)

@@ -48,6 +48,14 @@ class Score:
         error = float(gain.std(ddof=1) / np.sqrt(len(gain))) if len(gain) > 1 else float("inf")
         return float(gain.mean()), error
 
+    def is_below(self, other: "Score", least: float) -> bool:
+        """Return whether this score is lower than another one by more than ``least`` and more than the noise.
+
+        The noise of a single group is unknown, and does not count.
+        """
+        gain, noise = self.gain_over(other)
+        return gain > max(noise if np.isfinite(noise) else 0.0, least)
+
 
 class Scorer:
     """Computes the scores of the states of one run.

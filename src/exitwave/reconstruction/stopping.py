@@ -130,8 +130,7 @@ class StopCriterion:
         """
         if self._best is None or math.isnan(last.value):
             return last
-        gain, noise = self._best.gain_over(last)
-        if gain <= max(noise, IMPROVEMENT * self._excess):
+        if not self._best.is_below(last, IMPROVEMENT * self._excess):
             return last
         self._kept.restore(state)
         return self._best
@@ -172,10 +171,8 @@ class StopCriterion:
             improved = error < (1 - LEAST_DECREASE) * self._reference_error
             self._reference_error = error if improved else self._reference_error
             return improved
-        if self._reference is not None:
-            gain, noise = score.gain_over(self._reference)
-            if gain <= max(noise, IMPROVEMENT * self._excess):
-                return False
+        if self._reference is not None and not score.is_below(self._reference, IMPROVEMENT * self._excess):
+            return False
         self._reference = score
         excess = score.value - self._scorer.used_deviance(state, self._backend)
         self._excess = max(excess, LEAST_EXCESS * score.value)
