@@ -15,6 +15,7 @@ import exitwave
 from exitwave.errors import InputError
 from exitwave.jobs.checkpoints import checkpoint_path, find_checkpoint, resumed
 from exitwave.jobs.job import Job, open_inputs
+from exitwave.jobs.report import StopRequest
 from exitwave.jobs.run import run
 from exitwave.reconstruction.checkpoint import load_checkpoint
 from exitwave.simulation import simulate
@@ -177,3 +178,12 @@ def test_a_signal_before_the_first_iteration_says_that_nothing_was_saved(scan, t
     assert process.returncode == 130
     assert "error: Interrupted. No result was saved." in stderr
     assert os.listdir(tmp_path) == []
+
+
+def test_without_checkpoints_a_stop_writes_none(scan, tmp_path):
+    job = dataclasses.replace(make_job(scan, tmp_path), checkpoint=None)
+    stop = StopRequest()
+    stop.requested = True
+    (outcome,) = run(job, open_inputs(job), stop=stop)
+    assert outcome.stopped_by == "interrupted"
+    assert os.listdir(tmp_path) == ["result.cxi"]

@@ -26,6 +26,8 @@ SUFFIX = ".checkpoint"
 """Added to the name of the output."""
 SHARE = 0.02
 """Largest share of the time that checkpoints may take."""
+MAY_BE_LEFT_OUT = ("settings", "overrides", "probe")
+"""What a command that resumes does not have to repeat."""
 LARGE = 2**30
 """Bytes of arrays from which on a checkpoint is written while the run waits, without a copy in memory."""
 
@@ -51,7 +53,7 @@ def find_checkpoint(job: Job) -> Checkpoint | None:
     now = _identity(job)
     for name, value in checkpoint.facts["identity"].items():
         given = now[name]
-        if given != value and not (name in ("settings", "overrides") and not given):
+        if given != value and not (name in MAY_BE_LEFT_OUT and not given):
             found = f"{name}: {_short(given)}, in the checkpoint {_short(value)}"
             remedy = "Leave the settings out, or start again without --resume"
             raise InputError("The checkpoint belongs to another run", where=path, found=found, remedy=remedy)
@@ -100,6 +102,7 @@ def _identity(job: Job) -> dict[str, Any]:
         "inputs": [str(path.resolve()) for path in job.inputs],
         "settings": given,
         "overrides": dict(job.overrides),
+        "probe": job.probe,
         "share": job.share,
         "quick": job.quick,
         "as_is": job.as_is,
@@ -142,6 +145,13 @@ class Checkpoints:
     def _is_due(self) -> bool:
         busy = self._thread is not None and self._thread.is_alive()
         return not busy and not self._failed and time.monotonic() - self._last >= self._wait
+
+    def at_stop(self, progress: "Progress") -> None:
+        """Write a checkpoint after the last iteration before a stop, and say so."""
+        if self.job.checkpoint and not progress.stopped_by:
+            self.write(progress, wait=True)
+            if not self._failed:
+                self.announce("a checkpoint was written; the same command with --resume continues the run")
 
     def write(self, progress: "Progress", *, wait: bool = False) -> None:
         """Write a checkpoint; with ``wait``, or if it is large, return when it is complete."""

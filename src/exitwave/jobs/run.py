@@ -204,9 +204,8 @@ def _iterate(
             stop.has_result = True
             reporter.update(last)
             stop.requested = communicator.any(stop.requested)
-            if stop.requested and not last.stopped_by:
-                checkpoints.write(last, wait=True)
-                reporter.announce("a checkpoint was written; the same command with --resume continues the run")
+            if stop.requested:
+                checkpoints.at_stop(last)
                 break
             checkpoints.after(last)
     except LostProcessError as error:
