@@ -66,11 +66,24 @@ class Server:
         arguments : sequence
             The verb, its arguments and options.
         **how
-            ``folder``: working directory, in which steps are counted; ``kill_at_step``, ``kill_after`` (seconds):
-            when it is killed; ``fail_from_step``, ``errno``: from which step on writing raises which error of the
-            system; ``create``, ``create_at_step``: a file that appears at a step; ``truncate``, ``truncate_at_step``:
-            a file that loses its second half at a step; ``largest_file``: limit of the size of files in bytes; ``temporary``: folder for temporary files; ``environment``: further variables; ``encoding``: that of stdout and stderr, as
-            PYTHONIOENCODING.
+            ``folder``
+                working directory, in which steps are counted;
+            ``kill_at_step``, ``kill_after`` (seconds)
+                when it is killed;
+            ``fail_from_step``, ``errno``
+                from which step on writing raises which error of the system;
+            ``create``, ``create_at_step``
+                a file that appears at a step;
+            ``truncate``, ``truncate_at_step``
+                a file that loses its second half at a step;
+            ``largest_file``
+                limit of the size of files in bytes;
+            ``temporary``
+                folder for temporary files;
+            ``encoding``
+                that of stdout and stderr, as PYTHONIOENCODING;
+            ``environment``
+                further variables.
         """
         self.count += 1
         output = self.folder / str(self.count)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from fork_server import Server, serving
-from kills import ITERATE, SIMULATE
+from killing import ITERATE, SIMULATE
 
 
 @pytest.fixture(scope="session")

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 from fork_server import Server
-from kills import COMMANDS, ITERATE
+from killing import COMMANDS, ITERATE
 
 NAME = "µ-§ 试样.cxi"
 """A file name that ASCII lacks; GBK lacks µ, Latin-1 lacks the last characters."""
 
 
 CASES = [
-    *((verb, encoding) for verb in ("inspect", "reconstruct") for encoding in ("ascii", "gbk", "latin-1")),
-    *((verb, "gbk") for verb in ("validate", "simulate", "prepare", "convert", "report")),
+    *((verb, encoding) for verb in ("inspect", "reconstruct") for encoding in ("ascii", "gbk")),
+    *((verb, "latin-1") for verb in ("validate", "simulate", "prepare", "convert", "report")),
 ]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from fork_server import Done, Server
-from kills import COMMANDS, Command
+from killing import COMMANDS, Command
 
 POINTS = 20
 """Moments at which the disk becomes full."""
@@ -43,10 +43,10 @@ def test_a_disk_that_becomes_full_at_any_moment(server: Server, folder: Path) ->
             check_old_output(done, command, folder, code=2)
 
 
-@pytest.mark.parametrize(
-    ("verb", "number"),
-    [("prepare", errno.ENOSPC), ("convert", errno.EDQUOT), ("convert", errno.EFBIG), ("report", errno.ENOSPC)],
-)
+NUMBERS = [("prepare", errno.ENOSPC), ("convert", errno.EDQUOT), ("convert", errno.EFBIG), ("report", errno.ENOSPC)]
+
+
+@pytest.mark.parametrize(("verb", "number"), NUMBERS)
 def test_a_full_disk_is_reported_by_every_verb(verb: str, number: int, server: Server, folder: Path) -> None:
     done = run_with_old_output(server, COMMANDS[verb], folder, fail_from_step=2, errno=number)
     check_old_output(done, COMMANDS[verb], folder, code=2)

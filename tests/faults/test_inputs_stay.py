@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 from fork_server import Server
-from kills import ITERATE, digests
+from killing import ITERATE, digests
 
 from exitwave.cxi.schema import path
 
@@ -46,7 +46,7 @@ CASES = [
     ("report", "result.cxi", "-o", "scan.cxi", "--overwrite"),
     ("report", "virtual.cxi", "-o", "scan.cxi", "--overwrite"),
     ("report", "chain.cxi", "-o", "scan.cxi", "--overwrite"),
-    pytest.param(("report", "chain.cxi", "-o", "middle.cxi", "--overwrite"), marks=CHAIN),
+    pytest.param(("prepare", "chain.cxi", "middle.cxi", "--overwrite"), marks=CHAIN),
     ("prepare", "virtual.cxi", "scan.cxi", "--overwrite"),
     ("prepare", "middle.cxi", "hard.cxi", "--overwrite"),
     ("prepare", "scan.cxi", "array.npy", "--dark", "array.npy", "--overwrite"),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fork_server import Server
-from kills import COMMANDS
+from killing import COMMANDS
 from numpy.typing import NDArray
 from samples import small_scan
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import h5py
 import pytest
 from fork_server import Server
-from kills import ITERATE, SIMULATE
+from killing import ITERATE, SIMULATE
 
 from exitwave.cxi.schema import path
 

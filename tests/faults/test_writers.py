@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from fork_server import Server
-from kills import COMMANDS
+from killing import COMMANDS
 
 from exitwave.errors import OutputError
 from exitwave.outputs import atomic, reserved
