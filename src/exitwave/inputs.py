@@ -32,12 +32,17 @@ def note_input(path: str | Path) -> None:
     InputError
         If it is a pipe, a socket or a device, which might never end.
     """
-    if Path(path).exists() and not (Path(path).is_file() or Path(path).is_dir()):
-        remedy = "Give a regular file; copy the data into one first"
-        raise InputError("The input is a pipe or a device", where=path, remedy=remedy)
+    check_regular(path)
     files = _READ.get()
     if files is not None and (identity := _identity(path)) is not None:
         files.add(identity)
+
+
+def check_regular(path: str | Path) -> None:
+    """Raise InputError if a path is a pipe, a socket or a device, which might never end."""
+    if Path(path).exists() and not (Path(path).is_file() or Path(path).is_dir()):
+        remedy = "Give a regular file; copy the data into one first"
+        raise InputError("The input is a pipe or a device", where=path, remedy=remedy)
 
 
 def is_an_input(path: str | Path) -> bool:

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from exitwave.errors import OutputError
+from exitwave.errors import InputError, OutputError
 from exitwave.inputs import is_an_input
 from exitwave.locks import Lock, holder, is_free
 
@@ -24,7 +24,7 @@ PARTIAL = ".partial-"
 DAY = 86_400.0
 """Seconds after which the partial file of another host, whose locks may be invisible here, is removed."""
 LONGEST = 150
-"""Characters of the target's name in the name of a partial file; file systems allow 255 bytes for all of it."""
+"""Bytes of the target's name in the name of a partial file; file systems allow 255 bytes for all of it."""
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Errors of a full disk, an exceeded quota and a limit of the size of a file."""
 WITHOUT_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS, errno.EINVAL)
@@ -94,8 +94,8 @@ def reserved(target: Path) -> Iterator[None]:
     OutputError
         If another process has reserved it.
     """
-    final = target.resolve()
-    lock = Lock(final.with_name(f".{final.name[:LONGEST]}.lock"))
+    final = Path(os.path.realpath(target))
+    lock = Lock(final.with_name(f".{_start(final)}.lock"))
     try:
         acquired = lock.acquire()
     except OSError as error:
@@ -134,7 +134,7 @@ def atomic(target: str | Path, overwrite: bool, size: int = 0) -> Iterator[Path]
         Before the block as `check_output`, or if the disk lacks room; after it if the target has appeared meanwhile, or
         the disk is full.
     """
-    final = Path(target).resolve()
+    final = Path(os.path.realpath(target))
     check_output(final, overwrite=overwrite)
     with reserved(final):
         try:
@@ -144,7 +144,8 @@ def atomic(target: str | Path, overwrite: bool, size: int = 0) -> Iterator[Path]
         except OSError as error:
             raise output_error(target, error) from error
         try:
-            yield partial
+            with _errors_of(target, partial):
+                yield partial
             _flush(partial)
             check_output(final, overwrite=True)  # the block may have read further inputs
             _publish(partial, final, overwrite)
@@ -160,13 +161,31 @@ def atomic(target: str | Path, overwrite: bool, size: int = 0) -> Iterator[Path]
             lock.close()
 
 
+class WritingError(OSError):
+    """A failure to write an output, where the error of the system does not name the file."""
+
+
+@contextmanager
+def _errors_of(target: str | Path, partial: Path) -> Iterator[None]:
+    """Turn the errors of writing a partial file into OutputError, and other errors of the system into InputError."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL or isinstance(error, WritingError) or str(error.filename or "") == str(partial):
+            raise output_error(target, error) from error
+        remedy = "Check the disk or the network, then run the command again"
+        found = error.strerror or error
+        raise InputError("An input cannot be read", where=error.filename or "", found=found, remedy=remedy) from error
+
+
 def _open_partial(final: Path) -> tuple[Path, Lock]:
     """Create a partial file that nobody else has, and lock it as long as this process lives."""
     while True:
         owner = f"{socket.gethostname()[:40]}-{os.getpid()}-{secrets.token_hex(4)}"
-        partial = final.with_name(f".{final.name[:LONGEST]}{PARTIAL}{owner}")
+        partial = final.with_name(f".{_start(final)}{PARTIAL}{owner}")
+        mode = stat.S_IMODE(final.stat().st_mode) & 0o666 | 0o200 if final.exists() else 0o666
         try:
-            os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+            os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
         except FileExistsError:
             continue
         lock = Lock(partial)
@@ -178,12 +197,17 @@ def _open_partial(final: Path) -> tuple[Path, Lock]:
 def remove_stale(final: Path) -> None:
     """Remove the partial files of a target whose owners have died."""
     host = f"{PARTIAL}{socket.gethostname()[:40]}-"
-    for partial in final.parent.glob(f".{_escaped(final.name[:LONGEST])}{PARTIAL}*"):
+    for partial in final.parent.glob(f".{_escaped(_start(final))}{PARTIAL}*"):
         with suppress(OSError):
             here = host in partial.name
             old = time.time() - partial.stat().st_mtime > DAY
             if (here or old) and is_free(partial):
                 partial.unlink()
+
+
+def _start(final: Path) -> str:
+    """Return the first `LONGEST` bytes of the name of a file."""
+    return os.fsencode(final.name)[:LONGEST].decode(errors="ignore")
 
 
 def _escaped(name: str) -> str:

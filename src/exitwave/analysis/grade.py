@@ -61,7 +61,7 @@ LIMITS: dict[Limit, str] = {
     "beam": "Changes of the beam limit the image.",
     "detector": "The detector limits the image.",
     "geometry": "The geometry is wrong.",
-    "overlap": "The overlap of the frames limits the image.",
+    "overlap": "The overlap or the pattern of the positions limits the image.",
     "model": "Effects that the model lacks limit the image, such as more modes, a changing beam or the detector.",
     "iterations": "The image was still improving: continue it with exitwave reconstruct.",
     "unknown": "It is unknown what limits the image.",
@@ -102,6 +102,8 @@ def grade(evidence: Evidence) -> tuple[Grade, list[str]]:
     doubts = list(_doubts(evidence))
     if doubts:
         return "CHECK", doubts
+    if any(each.code == "D404" for each in evidence.diagnoses):
+        return "GOOD", ["the image agrees with all frames; it may contain a grid with the period of the scan (D404)"]
     return "GOOD", ["the image agrees with all frames, and only photon noise limits it"]
 
 
@@ -112,7 +114,7 @@ def limit_of(evidence: Evidence) -> Limit:
     by the number of iterations.
     """
     if grade(evidence)[0] == "GOOD":
-        return "photons"
+        return "overlap" if any(each.code == "D404" for each in evidence.diagnoses) else "photons"
     serious = [each for each in evidence.diagnoses if each.level != "info"]
     if evidence.improving > IMPROVING and {each.code for each in serious} <= {"D418"}:
         return "iterations"

@@ -7,6 +7,7 @@ from typing import Any
 
 from exitwave.documents import parse_json
 from exitwave.errors import OutputError
+from exitwave.inputs import check_regular
 from exitwave.outputs import atomic
 
 NAME = "batch.json"
@@ -69,6 +70,7 @@ def open_journal(folder: Path, request: dict[str, Any], outputs: list[Path], *, 
 
 def _read(file: Path) -> Journal | None:
     """Return a journal; None if there is no file, and a journal that equals no request if it cannot be read."""
+    check_regular(file)
     try:
         content = parse_json(file.read_text(encoding="utf-8"))
         return Journal(content["asked"], {name: (time, size) for name, (time, size) in content["stale"].items()})

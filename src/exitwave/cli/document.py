@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,4 +27,5 @@ def plain(value: Any) -> Any:
 
 def print_json(document: Mapping[str, Any]) -> None:
     """Print one JSON document on stdout."""
-    typer.echo(json.dumps(plain(document), indent=2, ensure_ascii=False, allow_nan=False))
+    utf_8 = "utf" in (getattr(sys.stdout, "encoding", None) or "").lower()
+    typer.echo(json.dumps(plain(document), indent=2, ensure_ascii=not utf_8, allow_nan=False))

@@ -8,6 +8,8 @@ from typing import Any
 
 import h5py
 
+from exitwave.outputs import WritingError
+
 
 @contextmanager
 def create(partial: Path) -> Iterator[tuple[h5py.File, Callable[[], None]]]:
@@ -32,7 +34,7 @@ class _Disk(io.FileIO):
     def check(self) -> None:
         """Raise the first failure, if there was one."""
         if self.failure is not None:
-            raise self.failure
+            raise WritingError(*self.failure.args) from self.failure
 
     def write(self, data: Any) -> int:
         """Write all of the bytes; return their number."""

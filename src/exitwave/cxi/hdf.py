@@ -197,9 +197,9 @@ def _follow(group: h5py.Group, part: str, link: Any, rest: str) -> tuple[h5py.Fi
     target = str(PurePosixPath(link.path) / rest)
     if isinstance(link, h5py.SoftLink):
         return group.file, target if target.startswith("/") else f"{group.name.rstrip('/')}/{target}"
+    _note_linked_files(Path(group.file.filename).parent, link)
     try:
         file = group[part].file
-        note_input(file.filename)
         note_followed(file.filename)
         return file, target
     except (KeyError, OSError) as error:
@@ -209,6 +209,21 @@ def _follow(group: h5py.Group, part: str, link: Any, rest: str) -> tuple[h5py.Fi
             found=f"{link.filename}:{link.path}",
             remedy="Move the linked file to the path in the link, relative to this file",
         ) from error
+
+
+def _note_linked_files(folder: Path, link: Any) -> None:
+    """Note all files of a chain of external links, before HDF5 follows it: a pipe among them would block it."""
+    for _ in range(MOST_LINKS):
+        file = folder / link.filename
+        note_input(file)
+        try:
+            with open_hdf5(file) as source:
+                link = source.get(link.path, getlink=True)
+        except (KeyError, OSError, RuntimeError):
+            return
+        if not isinstance(link, h5py.ExternalLink):
+            return
+        folder = file.parent
 
 
 def members(group: Any) -> list[str]:

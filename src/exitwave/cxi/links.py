@@ -1,4 +1,4 @@
-"""Find all links of an HDF5 file that lead outside its folder, without following them."""
+"""Find the files to which an HDF5 file links, without following the links: those outside its folder, and pipes."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +9,7 @@ import h5py
 from exitwave.errors import DAMAGE, InputError
 from exitwave.frames import open_hdf5
 from exitwave.frames.confine import is_outside
+from exitwave.inputs import check_regular
 
 MOST_FILES = 10_000
 """Largest number of linked files that are searched."""
@@ -35,6 +36,17 @@ def refuse_links_outside(file: Path) -> None:
             if target.is_file() and target.resolve() not in searched and len(searched) < MOST_FILES:
                 searched.add(target.resolve())
                 waiting.append(target)
+
+
+def check_linked_files(file: Path) -> None:
+    """Raise InputError if a link of an HDF5 file leads to a pipe or a device, at which HDF5 would wait."""
+    try:
+        with open_hdf5(file) as opened:
+            found = list(_targets(opened["/"], set()))
+    except DAMAGE:  # a file that is not HDF5 or damaged; who reads it reports that
+        return
+    for _, name in found:
+        check_regular(file.absolute().parent / name)
 
 
 def _targets(group: h5py.Group, visited: set[Any]) -> Iterator[tuple[str, str]]:

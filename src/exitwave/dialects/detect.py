@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from exitwave.cxi.frame_settings import FRAME_SETTINGS, with_frame_settings
+from exitwave.cxi.links import check_linked_files
 from exitwave.cxi.read import OVERRIDES
 from exitwave.dialects.dialect import Dialect, Evidence, Settings
 from exitwave.dialects.registry import DIALECTS
@@ -107,7 +108,14 @@ def _read(path: Path, chosen: Settings, name: str) -> Scan | Result:
 
 
 def recognise(file: Path) -> list[tuple[Dialect, Evidence]]:
-    """Return the dialects with the strongest evidence in a file, and that evidence."""
+    """Return the dialects with the strongest evidence in a file, and that evidence.
+
+    Raises
+    ------
+    InputError
+        If an external link of the file leads to a pipe or a device.
+    """
+    check_linked_files(file)
     readable = [each for each in DIALECTS.all().values() if each.read]
     found = [(each, evidence) for each in readable if (evidence := _evidence(each, file))]
     best = max((evidence.strength for _, evidence in found), default=0)

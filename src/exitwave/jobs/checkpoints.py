@@ -15,7 +15,7 @@ import exitwave
 from exitwave.engine.parallel.communicator import Communicator
 from exitwave.engine.recipe import make_recipe
 from exitwave.errors import ExitwaveError, InputError
-from exitwave.inputs import tracking
+from exitwave.inputs import check_regular, tracking
 from exitwave.jobs.job import Job
 from exitwave.reconstruction.checkpoint import Checkpoint, chosen_for, load_checkpoint, save_checkpoint
 
@@ -49,6 +49,7 @@ def find_checkpoint(job: Job) -> Checkpoint | None:
     path = checkpoint_path(job)
     if not path.exists():
         return None
+    check_regular(path)
     checkpoint = load_checkpoint(path)
     now = _identity(job)
     for name, value in checkpoint.facts["identity"].items():

@@ -104,7 +104,7 @@ def _tasks(
     return [
         Task(
             job=job,
-            report=output.with_name(f"{output.stem}_report.html"),
+            report=_report_path(output),
             replace=overwrite,
             stale=journal.stale.get(output.name),
         )
@@ -119,9 +119,17 @@ def _outputs(paths: list[Path], folder: Path) -> list[Path]:
         twice = next(output for output in outputs if outputs.count(output) > 1)
         remedy = "Rename one of the inputs, or use two batches with different folders"
         raise InputError("Two results would have the same name", found=twice.name, remedy=remedy)
-    for path, output in zip(paths, outputs, strict=True):
-        check_output(output, path, overwrite=True)
+    for output in outputs:
+        for target in (output, _report_path(output)):
+            check_output(target, *paths, overwrite=True)
+    for name in ("batch.json", "batch.html"):
+        check_output(folder / name, *paths, overwrite=True)
     return outputs
+
+
+def _report_path(output: Path) -> Path:
+    """Return the report of a result."""
+    return output.with_name(f"{output.stem}_report.html")
 
 
 def _command(path: Path, output: Path, options: RunOptions) -> str:
