@@ -131,7 +131,8 @@ def write_result(
     scan = result.scan
     check_output(Path(target), scan.patterns.path, scan.path, overwrite=overwrite)
     link = not embed and _linkable(scan.patterns)
-    with atomic(target, overwrite) as partial, create(partial) as (file, check):
+    size = result.object.nbytes + result.probe.nbytes
+    with atomic(target, overwrite, size) as partial, create(partial) as (file, check):
         values = _scan_values(scan) | _result_values(result)
         if link and scan.patterns.view is not None:
             values["frames_view"] = json.dumps(scan.patterns.view.as_dict())

@@ -56,7 +56,8 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     parts = [(each.description, _add(members, each.arrays)) for each in (checkpoint.scan, *checkpoint.processes)]
     about = json.dumps({"format": FORMAT, "facts": checkpoint.facts, "parts": parts})
     members[ABOUT] = np.frombuffer(about.encode(), np.uint8)
-    with atomic(path, overwrite=True) as partial, partial.open("wb") as file:
+    size = sum(array.nbytes for array in members.values())
+    with atomic(path, overwrite=True, size=size) as partial, partial.open("wb") as file:
         np.savez(file, allow_pickle=False, **members)
 
 
