@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from exitwave.cli.console import Console
-from exitwave.cli.progress import Bar, Lines, counting, reporting, stopping
+from exitwave.cli.progress import Bar, Lines, counting, reporting
+from exitwave.cli.signals import stopping
 
 
 def step(iteration, iterations, deviance=0.2):

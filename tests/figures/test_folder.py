@@ -74,7 +74,7 @@ def test_figure_is_written_completely_or_not_at_all(result, tmp_path, monkeypatc
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(figure, "savefig", break_off)
-    with pytest.raises(OutputError, match="No space left"):
+    with pytest.raises(OutputError, match="The disk is full"):
         save(figure, path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]

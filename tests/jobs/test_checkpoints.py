@@ -145,10 +145,16 @@ def command(*words):
     return [sys.executable, "-m", "exitwave", "reconstruct", *map(str, words)]
 
 
+def heed_hangup():
+    """Let SIGHUP end a process also if the tests run under nohup."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 def test_a_signal_leaves_a_result_and_a_checkpoint(scan, tmp_path):
     output = tmp_path / "result.cxi"
     words = [scan, "-o", output, "--iterations", 150, "--threads", 1, "--algorithm", "rPIE"]
-    process = subprocess.Popen(command(*words), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    pipes = {"stderr": subprocess.PIPE, "stdout": subprocess.DEVNULL, "text": True}
+    process = subprocess.Popen(command(*words), preexec_fn=heed_hangup, **pipes)
     for line in process.stderr:
         if line.startswith("iteration 1/"):
             os.kill(process.pid, signal.SIGHUP)

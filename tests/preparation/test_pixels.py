@@ -80,8 +80,9 @@ def test_saturation_is_estimated_where_many_pixels_have_the_same_largest_count()
     clipped = without_masks(scan, np.minimum(scan.patterns[:], np.float32(top)))
     assert clean_pixels(clipped).detector.saturation == top
     assert not clean_pixels(clipped).detector.mask.any()
-    known = replace(clipped, detector=replace(clipped.detector, saturation=1e6))
-    assert clean_pixels(known).detector.saturation == 1e6
+    for stated, expected in ((1e6, top), (top / 2, top / 2)):
+        known = replace(clipped, detector=replace(clipped.detector, saturation=stated))
+        assert clean_pixels(known).detector.saturation == expected
 
 
 def test_interpolated_pixels_have_the_mean_of_their_neighbours_and_stay_masked() -> None:

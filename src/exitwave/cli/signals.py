@@ -16,14 +16,15 @@ SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP"
 def handling(handle: Callable[[int, FrameType | None], None]) -> Iterator[None]:
     """Handle the signals with a function in a ``with`` block.
 
-    A signal that is ignored, as SIGHUP under nohup, stays ignored. Python delivers signals to the main thread only; in
+    SIGHUP stays ignored if it is, as under nohup. Python delivers signals to the main thread only; in
     another thread nothing changes.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     before = {number: signal.getsignal(number) for number in SIGNALS}
-    before = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
+    hangup = getattr(signal, "SIGHUP", None)
+    before = {number: old for number, old in before.items() if number != hangup or old is not signal.SIG_IGN}
     for number in before:
         signal.signal(number, handle)
     try:

@@ -130,7 +130,7 @@ def test_after_a_process_is_killed_the_result_has_the_tile_of_the_other(tmp_path
 
     *_, last = exitwave.iterate(result, algorithm="rPIE", iterations=1, threads=1)
     continued = ["-m", "exitwave", "reconstruct", str(output), "-o", str(further), *command[8:]]
-    continued[continued.index("9")] = "1"
+    continued[continued.index("9")] = str(processes.KILLED_AFTER + 1)  # the total
     assert [code for code, *_ in wait_for(start(*[continued] * 2))] == [0, 0]
     tiled = exitwave.open(further)
     assert tiled.errors[-1] == pytest.approx(last.result().errors[-1], rel=1e-4)
