@@ -37,8 +37,11 @@ to the standard error."""
 BLUR = 1.5
 """Standard deviation of the fitted blur in detector pixels."""
 COHERENT, MIXED = 0.9, 0.57
-"""Share of the first probe mode in a coherent beam, and in a beam of low coherence: with a point spread of one pixel it
-was 0.6, with four modes in the beam 0.55, and the error was 2 to 5 times that of the coherent scan."""
+"""Share of the first probe mode in a coherent beam, and in a beam of low coherence: with four modes in the beam it was
+0.5 to 0.55, and the error was 2 to 5 times that of the coherent scan."""
+FLAT = 0.65, 0.15
+"""Shares of the first and of the last of several modes below and above which further modes are missing: with a point
+spread of one pixel they were 0.6 and 0.2."""
 UNEXPLAINED = 2.0
 """Ratio of the deviance to that of photon noise above which the model is incomplete."""
 VARYING = 0.2
@@ -282,9 +285,11 @@ def _blurred(result: Result, rest: Residuals, misplaced: bool, scan_codes: set[s
 def _modes(result: Result) -> Iterator[Diagnosis]:
     if len(result.probe) < 2:
         return
-    first = float(mode_powers(result.probe)[0])
+    powers = mode_powers(result.probe)
+    first, last = float(powers[0]), float(powers[-1])
     if first < COHERENT:
-        level: Level = "warning" if first < MIXED else "info"
+        flat = len(powers) > 2 and first < FLAT[0] and last > FLAT[1]
+        level: Level = "warning" if first < MIXED or flat else "info"
         evidence = f"The strongest of {len(result.probe)} probe modes has {first:.0%} of the power."
         mixed = make_diagnosis("D409", first, evidence, level)
         more = f"Reconstruct with more modes (--modes {len(result.probe) + 2}), or close the slits of the beamline."
