@@ -11,7 +11,7 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 _HELD: dict[Path, int] = {}
-"""How often this process holds each lock: what a process does within a lock may ask for it again."""
+"""Number of times that this process holds each lock; a process that holds a lock can acquire it again."""
 
 
 class Lock:

@@ -179,7 +179,7 @@ def _errors_of(target: str | Path, partial: Path) -> Iterator[None]:
 
 
 def _open_partial(final: Path) -> tuple[Path, Lock]:
-    """Create a partial file that nobody else has, and lock it as long as this process lives."""
+    """Create a partial file with a unique name, and lock it; the lock ends with this process."""
     while True:
         owner = f"{socket.gethostname()[:40]}-{os.getpid()}-{secrets.token_hex(4)}"
         partial = final.with_name(f".{_start(final)}{PARTIAL}{owner}")

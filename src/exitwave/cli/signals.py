@@ -9,7 +9,7 @@ from types import FrameType
 from exitwave.jobs.report import StopRequest
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-"""Signals that ask a process to end; Windows has no SIGHUP."""
+"""The signals SIGINT, SIGTERM and, where the system has it, SIGHUP, which end a process."""
 
 
 @contextmanager

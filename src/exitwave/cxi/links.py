@@ -23,12 +23,7 @@ def refuse_links_outside(file: Path) -> None:
     waiting, searched = [file], {file.resolve()}
     while waiting:
         current = waiting.pop()
-        try:
-            with open_hdf5(current) as opened:
-                found = list(_targets(opened["/"], set()))
-        except DAMAGE:  # a file that is not HDF5 or damaged; who reads it reports that
-            continue
-        for where, name in found:
+        for where, name in _linked_files(current):
             target = current.absolute().parent / name
             if is_outside(target, file):
                 remedy = "Put the linked file into the folder of this file, or open it without --confine"
@@ -40,13 +35,17 @@ def refuse_links_outside(file: Path) -> None:
 
 def check_linked_files(file: Path) -> None:
     """Raise InputError if a link of an HDF5 file leads to a pipe or a device, at which HDF5 would wait."""
+    for _, name in _linked_files(file):
+        check_regular(file.absolute().parent / name)
+
+
+def _linked_files(file: Path) -> list[tuple[str, str]]:
+    """Return place and file of all links of a file; none if it is damaged or not HDF5, which its reader reports."""
     try:
         with open_hdf5(file) as opened:
-            found = list(_targets(opened["/"], set()))
-    except DAMAGE:  # a file that is not HDF5 or damaged; who reads it reports that
-        return
-    for _, name in found:
-        check_regular(file.absolute().parent / name)
+            return list(_targets(opened["/"], set()))
+    except DAMAGE:
+        return []
 
 
 def _targets(group: h5py.Group, visited: set[Any]) -> Iterator[tuple[str, str]]:

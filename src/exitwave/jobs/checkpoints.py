@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from exitwave.reconstruction.iterate import Progress
 
 SUFFIX = ".checkpoint"
-"""Added to the name of the output."""
+"""Suffix of a checkpoint file, after the name of the output."""
 SHARE = 0.02
 """Largest share of the time that checkpoints may take."""
 MAY_BE_LEFT_OUT = ("settings", "overrides", "probe")

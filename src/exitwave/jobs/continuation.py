@@ -1,4 +1,4 @@
-"""How a job continues a result: which iterations remain, and what the user is told about it."""
+"""Compute the remaining iterations of a result that a job continues."""
 
 from typing import Any
 

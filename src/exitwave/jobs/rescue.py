@@ -9,7 +9,7 @@ from exitwave.errors import ExitwaveError, OutputError, RunError
 from exitwave.scan import Result
 
 Ask = Callable[[str], str]
-"""Asks the user a question and returns the answer; an empty answer gives up."""
+"""Function that prints a question and returns the answer of the user. After an empty answer no file is tried."""
 
 
 def save_or_rescue(result: Result, output: Path, *, overwrite: bool, embed: bool, ask: Ask | None = None) -> None:
@@ -82,7 +82,7 @@ def _free(path: Path) -> Path:
 
 
 def _terminal() -> Ask | None:
-    """Return a function that asks the user, or None without a terminal."""
+    """Return `input` if a user can answer on a terminal, else None."""
     return input if sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty() else None
 
 

@@ -103,7 +103,7 @@ def _check_windows(problem: Problem, frames: NDArray[np.int64]) -> None:
 
 
 def _damaged_frames(scan: Scan, communicator: Communicator) -> tuple[Finding, ...]:
-    """Tell every process which frames could not be read in any of them, and return the finding about new ones."""
+    """Share the list of unreadable frames among all processes, and return the finding about new ones."""
     flags = np.zeros(len(scan.patterns), np.int64)
     flags[scan.patterns.damaged] = 1
     communicator.add(flags)
